@@ -1,0 +1,1 @@
+"""The `redrive` command, the demo, the supervisor of the embedded services."""

@@ -1,0 +1,72 @@
+"""The `redrive` command. Subcommands are imported only when used, so that `redrive submit` never loads a simulator."""
+
+import importlib
+import sys
+
+import typer
+
+from suites.errors import DataError, RedriveError, SubmitterError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("cli.demo", "From nothing to three verdicts on this machine."),
+    "up": ("cli.up", "Start the service: Postgres, Valkey, API, coordinator, workers."),
+    "segments": ("cli.segments", "Import, list and show logged segments."),
+    "world": ("cli.world", "Make procedural segments with exact ground truth."),
+    "models": ("cli.models", "Upload, list and check models."),
+    "suites": ("cli.suites", "Check, register and list suites."),
+    "submit": ("cli.submit", "Submit a candidate and wait for its verdict (CI)."),
+    "runs": ("cli.runs", "List, watch and cancel runs."),
+    "replay": ("cli.replay", "Drive segments here, without the service."),
+    "verdict": ("cli.verdict", "Judge a CSV of paired costs by hand."),
+    "plan": ("cli.plan", "How many segments a margin needs, and what a budget can see."),
+    "selfcheck": ("cli.selfcheck", "Null comparisons and planted regressions through the whole pipeline."),
+    "simulator": ("cli.simulator", "Reports on the simulator's own fidelity."),
+    "cases": ("cli.cases", "Register failures as tests and review them."),
+    "reports": ("cli.reports", "Field reports: what the fleet complained of."),
+    "worker": ("cli.worker", "Run one Celery worker."),
+    "migrate": ("cli.migrate", "Bring the database to the current schema."),
+    "doctor": ("cli.doctor", "Check this machine and say what is missing."),
+}
+"""Name to (module with a typer `app`, one-line help)."""
+
+EXIT_USAGE, EXIT_OURS = 2, 4
+
+
+def _never_called() -> None:
+    """Stands for a command that this invocation does not use."""
+
+
+def build(chosen: str | None) -> typer.Typer:
+    """The command line with the chosen subcommand imported and the others as names with their help."""
+    root = typer.Typer(
+        name="redrive", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+        help="Submit a driving model; learn in minutes whether it drives worse than the last one, where, and how sure we are.",
+    )  # fmt: skip
+    for name, (module, text) in COMMANDS.items():
+        if name == chosen:
+            root.add_typer(importlib.import_module(module).app, name=name, help=text)
+        else:
+            root.command(name, help=text)(_never_called)
+    return root
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on are shown as text, with what to do next."""
+    try:
+        build(sys.argv[1] if len(sys.argv) > 1 else None)()
+    except RedriveError as error:
+        owner = (
+            "the submission"
+            if isinstance(error, SubmitterError)
+            else "the data"
+            if isinstance(error, DataError)
+            else "this machine"
+        )
+        print(f"error ({owner}): {error}", file=sys.stderr)
+        for finding in error.findings:
+            print(f"  {finding.where}: {finding.problem}" + (f"; {finding.remedy}" if finding.remedy else ""), file=sys.stderr)
+        sys.exit(EXIT_OURS if owner == "this machine" else EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

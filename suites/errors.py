@@ -1,0 +1,37 @@
+"""Errors named by who must act. A failure of ours is never bad driving, nor the reverse."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, where it is wrong, and what to do about it."""
+
+    where: str
+    """Path, field or tensor name: `graph.inputs[0].shape`, `qlog.bz2: carState at byte 81920`."""
+    problem: str
+    """What was expected and what was found."""
+    remedy: str = ""
+
+
+class RedriveError(Exception):
+    """Base of every error that a user can be shown. `str()` is one sentence; `findings` has the details."""
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.findings)
+
+
+class SubmitterError(RedriveError):
+    """The submission is wrong (model, manifest, suite, request): its sender must change it. Never retried."""
+
+
+class DataError(RedriveError):
+    """A log or stored segment is wrong: the owner of the data must act; the segment is quarantined."""
+
+
+class MachineError(RedriveError):
+    """This machine failed (memory, disk, broker): the work is retried elsewhere and never scored."""

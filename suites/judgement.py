@@ -1,0 +1,102 @@
+"""What judging reads and answers: metric results, the paired table, verdicts with their reasons."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """One measure of one rollout. Missing is not zero: `valid` says whether `value` may be read."""
+
+    value: float
+    """NaN when not valid."""
+    valid: bool
+    low: float
+    """Best that the value can be: for a rollout that left the trust region, the rest of it counted at the best."""
+    high: float
+    """Worst that the value can be: the rest of it counted at the metric's declared cap."""
+    reason: str = ""
+    """Why it is not valid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTable:
+    """Paired results of a run, in the registered order: row i is one planned rollout driven by both models.
+    Arrays [n, m] over `metrics`; NaN is missing or invalid."""
+
+    case_ids: tuple[str, ...]
+    routes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    candidate: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+    candidate_low: NDArray[np.float64]
+    """For censored rollouts the best value; equal to `candidate` elsewhere."""
+    candidate_high: NDArray[np.float64]
+    baseline_low: NDArray[np.float64]
+    baseline_high: NDArray[np.float64]
+    candidate_outcome: tuple[Outcome, ...]
+    baseline_outcome: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Always-valid interval of the candidate's relative change; positive is worse."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateVerdict:
+    metric: str
+    estimand: Estimand
+    margin: float
+    critical: bool
+    verdict: MetricVerdict
+    interval: Interval | None
+    """None where nothing could be computed; `reason` says why."""
+    other_estimand: Interval | None = None
+    decided_at: int | None = None
+    """Pairs consumed when it was decided; None while open."""
+    pairs: int = 0
+    routes: int = 0
+    invalid: int = 0
+    smallest_visible_effect: float | None = None
+    """Smallest relative effect that this run could have seen with 80 % power."""
+    candidate_mean: float = float("nan")
+    baseline_mean: float = float("nan")
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseVerdict:
+    """A must-pass case: passed by its own rule over its repeats."""
+
+    case: str
+    passed: bool
+    reason: str = ""
+    instant_s: float | None = None
+    """The second where it went wrong."""
+    waived: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The run's verdict; `verdict` is None until decided."""
+
+    verdict: RunVerdict | None
+    sentence: str
+    gates: tuple[GateVerdict, ...] = ()
+    cases: tuple[CaseVerdict, ...] = ()
+    pairs_planned: int = 0
+    pairs_consumed: int = 0
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """{"candidate": {outcome: count}, "baseline": {...}}: stands beside the verdict, never in a footer."""
+    method: dict[str, Any] = field(default_factory=dict)
+    """alpha, spending, flips, order seed, engine version: what is needed to judge again by hand."""

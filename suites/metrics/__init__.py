@@ -1,0 +1,1 @@
+"""What is measured: one pure function per metric over a trace, one literal registry."""

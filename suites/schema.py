@@ -1,0 +1,279 @@
+"""Suites: what is driven and how it is judged, as frozen data loaded from TOML and addressed by digest."""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from suites.errors import Finding, SubmitterError
+from suites.identity import digest
+from suites.metrics.registry import METRICS
+from suites.model import STRICT, validation_findings
+from suites.rollout import Noise, Offset, Scenario
+from suites.segment import SegmentMeta
+from suites.words import Estimand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The rule that a metric must satisfy: the candidate is not worse than the baseline by more than the margin."""
+
+    __pydantic_config__ = STRICT
+
+    metric: str
+    estimand: Estimand = Estimand.TYPICAL
+    margin: Annotated[float, Field(gt=0, le=10)] = 0.02
+    """Largest relative worsening that is accepted (0.02 is 2 %)."""
+    critical: bool = True
+    """False: advisory, shown but never decides the run."""
+    fail_fast: bool = False
+    """Fail at once when worse is certain though its size is open (0 < L <= margin < U)."""
+    winsor_cap: Annotated[float, Field(gt=0)] | None = None
+    """For the raw mean: costs above it count as the cap, so that the margin test is valid under rare spikes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Which stored segments a suite takes: all that match every rule given."""
+
+    __pydantic_config__ = STRICT
+
+    tags_all: tuple[str, ...] = ()
+    tags_any: tuple[str, ...] = ()
+    tags_none: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    max_routes: Annotated[int, Field(gt=0)] | None = None
+    """The first so many routes in the registered random order."""
+    kind: Literal["camera", "controls"] = "camera"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSpec:
+    """One named test of a specific suite: every repeat must meet the conditions."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=120)]
+    segment: str
+    start_s: Annotated[float, Field(ge=0)] = 0.0
+    end_s: Annotated[float, Field(gt=0)] | None = None
+    offset: Offset = field(default_factory=Offset)
+    noise: Noise = field(default_factory=Noise)
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1
+    must_pass_repeats: Annotated[int, Field(ge=1)] | None = None
+    """Of `repeats`; all when not given. The case's own rule against flakiness."""
+    conditions: tuple[dict[str, Any], ...] = ()
+    note: str = ""
+    """Why it exists: required when a case is registered from a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorChoice:
+    __pydantic_config__ = STRICT
+
+    name: Literal["reprojection", "tinyphysics", "rendered"] = "reprojection"
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A suite as written in TOML."""
+
+    __pydantic_config__ = STRICT
+
+    format: Literal["redrive.suite/1"] = "redrive.suite/1"
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
+    kind: Literal["overall", "specific"]
+    description: str = ""
+    means_to_pass: str = ""
+    """What a pass says, in one sentence for the reader of a verdict."""
+    simulator: SimulatorChoice = field(default_factory=SimulatorChoice)
+    select: Selector | None = None
+    start_s: Annotated[float, Field(ge=0)] = 1.0
+    """Judged window of every selected segment: from here (warm-up lies before) ..."""
+    end_s: Annotated[float, Field(gt=0)] | None = None
+    """... to here; the segment's end when not given."""
+    offsets: tuple[Offset, ...] = (Offset(),)
+    noise: Noise = field(default_factory=Noise)
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1
+    cases: tuple[CaseSpec, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    spending_rho: Annotated[float, Field(gt=0, le=4)] = 1.0
+    """Alpha spending: cumulative spend is alpha * t**rho at the share t of planned pairs."""
+    flips: Annotated[int, Field(ge=99, le=99_999)] = 999
+    """Sign vectors drawn once from the registered seed."""
+    order_seed: Annotated[int, Field(ge=0)] = 0
+    max_failed_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of rollouts that may fail before the run fails; None: not more than the baseline's by the exact test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRollout:
+    """One place in a suite version's fixed order: a scenario, one repeat of it, the case that it belongs to."""
+
+    case_id: str
+    """`segment@+0.50m+0.0deg#repeat` for an overall suite, the case's name and `#repeat` for a specific one."""
+    route: str
+    scenario: Scenario
+    repeat: int
+    case: str | None = None
+    """Name of the must-pass case, None in an overall suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteVersion:
+    """A suite resolved against stored segments: immutable, addressed by its digest."""
+
+    suite: Suite
+    metric_versions: dict[str, int]
+    planned: tuple[PlannedRollout, ...]
+    parent: str | None = None
+
+    @property
+    def digest(self) -> str:
+        return digest(self)
+
+
+_SUITE = TypeAdapter(Suite)
+_VERSION = TypeAdapter(SuiteVersion)
+
+
+def load_suite(document: str | Path) -> Suite:
+    """Suite from TOML text or a file. Raises SubmitterError naming line or field, and the remedy."""
+    text = document.read_text() if isinstance(document, Path) else document
+    try:
+        suite = _SUITE.validate_python(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SubmitterError(f"the suite is not TOML: {error}") from None
+    except ValidationError as error:
+        raise SubmitterError("the suite is not valid", validation_findings(error)) from None
+    findings = tuple(_contradictions(suite))
+    if findings:
+        raise SubmitterError(f"suite {suite.name} contradicts itself", findings)
+    return suite
+
+
+def suite_version_from_json(document: bytes) -> SuiteVersion:
+    """The inverse of canonical_json(version)."""
+    return _VERSION.validate_json(document)
+
+
+def _contradictions(suite: Suite) -> Iterable[Finding]:
+    if suite.select is None and not suite.cases:
+        yield Finding("select", "the suite selects nothing", "add [select] or [[cases]]")
+    if suite.kind == "specific" and not suite.cases:
+        yield Finding("cases", "a specific suite has no case", "add [[cases]], or make its kind overall")
+    if suite.select is not None and not suite.gates and suite.kind == "overall":
+        yield Finding("gates", "an overall suite has no gate", "add [[gates]] with a metric and a margin")
+    for i, gate in enumerate(suite.gates):
+        if gate.metric not in METRICS:
+            yield Finding(f"gates.{i}.metric", f"no metric is named {gate.metric!r}", f"one of {', '.join(METRICS)}")
+    pairs = [(gate.metric, gate.estimand) for gate in suite.gates]
+    for pair in sorted({p for p in pairs if pairs.count(p) > 1}):
+        yield Finding("gates", f"two gates judge {pair[0]} by the {pair[1]}", "keep one margin for each")
+    names = [case.name for case in suite.cases]
+    for name in sorted({n for n in names if names.count(n) > 1}):
+        yield Finding("cases", f"two cases are named {name!r}", "rename one")
+    for case in suite.cases:
+        if case.end_s is not None and case.end_s <= case.start_s:
+            yield Finding(f"cases.{case.name}", "its window ends before it starts", "make end_s larger than start_s")
+
+
+def _selected(selector: Selector, metas: Sequence[SegmentMeta]) -> list[SegmentMeta]:
+    def takes(meta: SegmentMeta) -> bool:
+        tags = set(meta.tags)
+        return (
+            meta.kind == selector.kind
+            and tags.issuperset(selector.tags_all)
+            and (not selector.tags_any or bool(tags & set(selector.tags_any)))
+            and not tags & set(selector.tags_none)
+            and (not selector.routes or meta.route in selector.routes)
+            and (not selector.segments or meta.segment_id in selector.segments)
+        )
+
+    return sorted((m for m in metas if takes(m)), key=lambda m: m.segment_id)
+
+
+def breadth_first(planned: Sequence[PlannedRollout], seed: int, max_routes: int | None = None) -> list[PlannedRollout]:
+    """A random order fixed by `seed`: one rollout of every route, then a second of every route, and so on."""
+    generator = np.random.default_rng(seed)
+    routes = sorted({p.route for p in planned})
+    generator.shuffle(routes)
+    queues = {route: [p for p in planned if p.route == route] for route in routes[:max_routes]}
+    for queue in queues.values():
+        generator.shuffle(queue)
+    depth = max((len(q) for q in queues.values()), default=0)
+    return [queue[i] for i in range(depth) for queue in queues.values() if i < len(queue)]
+
+
+def offset_name(offset: Offset) -> str:
+    """`+0.50m+0.0m+1.0deg`: lateral, longitudinal, heading, as people read it."""
+    return f"{offset.lateral_m:+.2f}m{offset.longitudinal_m:+.1f}m{np.degrees(offset.heading_rad):+.1f}deg"
+
+
+def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = None) -> SuiteVersion:
+    """Fix a suite against the stored segments: digests, windows and the order of replay. Raises SubmitterError."""
+    by_id = {meta.segment_id: meta for meta in metas}
+    planned: list[PlannedRollout] = []
+    for meta in _selected(suite.select, metas) if suite.select else ():
+        end_s = min(suite.end_s or meta.duration_s, meta.duration_s)
+        if end_s - suite.start_s < 1.0:
+            continue
+        for offset in suite.offsets:
+            scenario = Scenario(
+                segment_id=meta.segment_id, segment_digest=digest(meta), start_s=suite.start_s, end_s=end_s,
+                offset=offset, noise=suite.noise,
+            )  # fmt: skip
+            planned += [
+                PlannedRollout(
+                    case_id=f"{meta.segment_id}@{offset_name(offset)}#{repeat}", route=meta.route,
+                    scenario=scenario, repeat=repeat,
+                )
+                for repeat in range(suite.repeats)
+            ]  # fmt: skip
+    max_routes = suite.select.max_routes if suite.select else None
+    planned = breadth_first(planned, suite.order_seed, max_routes)
+    for case in suite.cases:
+        case_meta = by_id.get(case.segment)
+        if case_meta is None:
+            raise SubmitterError(
+                f"case {case.name} needs segment {case.segment}, which is not stored",
+                (Finding(f"cases.{case.name}.segment", "not stored", "import it (`redrive segments import`), or name another"),),
+            )
+        end_s = case.end_s or case_meta.duration_s
+        if end_s > case_meta.duration_s + 1e-6:
+            raise SubmitterError(
+                f"case {case.name} ends at {end_s:g} s but its segment lasts {case_meta.duration_s:g} s",
+                (Finding(f"cases.{case.name}.end_s", "outside the segment", "shorten the window"),),
+            )
+        scenario = Scenario(
+            segment_id=case.segment, segment_digest=digest(case_meta), start_s=case.start_s, end_s=end_s,
+            offset=case.offset, noise=case.noise,
+        )  # fmt: skip
+        planned += [
+            PlannedRollout(case_id=f"{case.name}#{r}", route=case_meta.route, scenario=scenario, repeat=r, case=case.name)
+            for r in range(case.repeats)
+        ]
+    if not planned:
+        raise SubmitterError(
+            f"suite {suite.name} selects no stored segment",
+            (Finding("select", "nothing matches", "see `redrive segments list` for what is stored and its tags"),),
+        )
+    used = {gate.metric for gate in suite.gates}
+    return SuiteVersion(
+        suite=suite, planned=tuple(planned), parent=parent,
+        metric_versions={name: METRICS[name].version for name in sorted(used)},
+    )  # fmt: skip
+
+
+def on_routes(suite: Suite, max_routes: int) -> Suite:
+    """The same suite on the first so many routes of its order: a smaller run, another digest."""
+    if suite.select is None:
+        raise SubmitterError(f"suite {suite.name} has no [select]: it cannot be cut to {max_routes} routes")
+    return replace(suite, select=replace(suite.select, max_routes=max_routes))

@@ -1,0 +1,130 @@
+"""A segment as arrays: what the log knows at each frame. All columns [N] float64 unless said; NaN is *missing*."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+DRIVER_CODES: dict[str, int] = {"unknown": 0, "human": 1, "model": 2, "takeover": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentColumns:
+    """Numeric log of one segment at its N frame times. The ego's reference point is the middle of the rear axle on the
+    ground; x, y, z is a local metric frame (z up) whose origin and heading are the first frame's."""
+
+    t_s: Floats
+    """Seconds from the segment's start, strictly increasing, the first 0."""
+    x_m: Floats
+    y_m: Floats
+    z_m: Floats
+    roll_rad: Floats
+    pitch_rad: Floats
+    """Positive nose down (ISO 8855: rotation about y left)."""
+    yaw_rad: Floats
+    """Left positive, unwrapped."""
+    speed_mps: Floats
+    acceleration_mps2: Floats
+    """Longitudinal."""
+    curvature: Floats
+    """Of the driven path, 1/m, left positive."""
+    steering_angle_rad: Floats
+    """At the steering wheel, left positive."""
+    driver: NDArray[np.int64]
+    """DRIVER_CODES: who drove."""
+    left_blinker: NDArray[np.bool_]
+    right_blinker: NDArray[np.bool_]
+    lane_left_m: Floats
+    """Lateral position (left positive) of the ego lane's left edge relative to the reference point, along the ego's
+    y axis: positive when inside the lane."""
+    lane_right_m: Floats
+    """The same for the right edge: negative when inside the lane."""
+    road_left_m: Floats
+    road_right_m: Floats
+    lead_distance_m: Floats
+    """Gap ahead to the nearest vehicle in the ego's lane; NaN if none or unknown."""
+
+    def __len__(self) -> int:
+        return len(self.t_s)
+
+    def window(self, start: int, stop: int) -> "SegmentColumns":
+        """Rows [start, stop)."""
+        return SegmentColumns(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """The pinhole camera of the *stored* frames (pixels) and its mount on the vehicle."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    forward_m: float
+    """Position ahead of the rear axle."""
+    left_m: float
+    up_m: float
+    """Height above the ground."""
+    roll_rad: float = 0.0
+    pitch_rad: float = 0.0
+    """Positive nose down."""
+    yaw_rad: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vehicle:
+    """Parameters of the bicycle model (Rajamani, Vehicle Dynamics and Control, ch. 2)."""
+
+    wheelbase_m: float = 2.7
+    steer_ratio: float = 15.0
+    slip_factor: float = 0.0
+    """Understeer: curvature = tan(steer)/wheelbase / (1 - slip_factor * v²), s²/m²; negative understeers."""
+    angle_offset_rad: float = 0.0
+    """At the steering wheel."""
+    actuator_delay_s: float = 0.2
+    actuator_time_constant_s: float = 0.1
+    max_curvature_rate: float = 0.05
+    """1/m/s, at any speed; the lateral jerk bound below holds as well."""
+    max_lateral_acceleration_mps2: float = 4.0
+    max_lateral_jerk_mps3: float = 5.0
+    width_m: float = 1.85
+    length_m: float = 4.6
+
+
+DepthSource = Literal["exact", "lidar", "stereo", "model", "plane"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentMeta:
+    """`meta.json`, the truth about a stored segment; its digest is the segment's identity."""
+
+    format: Literal["redrive.segment/1"] = "redrive.segment/1"
+    segment_id: str
+    """Stable, chosen at import: `route/number`, e.g. `a2a0ccea32023010_2023-07-27--13-01-19/0`."""
+    route: str
+    source: str
+    """Importer and version: `openpilot/1`, `world/1`, `controls-csv/1`."""
+    kind: Literal["camera", "controls"]
+    frame_count: int
+    rate_hz: float
+    duration_s: float
+    camera: Camera | None
+    vehicle: Vehicle
+    depth_source: DepthSource | None
+    depth: dict[str, Any] = field(default_factory=dict)
+    """Codec parameters: width, height, near_m, far_m."""
+    tags: tuple[str, ...] = ()
+    """Words that suites select by: `night`, `curve`, `lane_change`, `exit`, `hill`, `near_vehicle`, `highway` ..."""
+    missing: tuple[str, ...] = ()
+    """Channels that the source did not have."""
+    notes: tuple[str, ...] = ()
+    """What the importer wants the reader to know."""
+    files: dict[str, str] = field(default_factory=dict)
+    """File name to sha256."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Where it came from: seed, parameters, input file digests."""

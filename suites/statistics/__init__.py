@@ -1,0 +1,1 @@
+"""Paired, clustered, sequential tests: pure functions that anyone can rerun."""

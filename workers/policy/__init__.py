@@ -1,0 +1,1 @@
+"""How a candidate is run: runtimes, sandbox, adapters. Knows no database, queue or HTTP."""

@@ -1,0 +1,1 @@
+"""The stored segment format and one importer per source of logs."""
