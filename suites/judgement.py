@@ -79,7 +79,9 @@ class CaseVerdict:
     """A must-pass case: passed by its own rule over its repeats."""
 
     case: str
-    passed: bool
+    passed: bool | None
+    """None: it can't be told (left the trust region, invalid data); neither passes nor fails the run, which is then
+    inconclusive."""
     reason: str = ""
     instant_s: float | None = None
     """The second where it went wrong."""
