@@ -1,0 +1,72 @@
+"""Every setting of an installation, from environment variables. The attribute docstrings are its documentation."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from suites.errors import Finding, MachineError
+
+
+class Settings(BaseSettings):
+    """Read from `REDRIVE_<NAME>`, but for `DATABASE_URL` and `BROKER_URL`, whose names are what hosting services set."""
+
+    model_config = SettingsConfigDict(env_prefix="REDRIVE_", use_attribute_docstrings=True, frozen=True, populate_by_name=True)
+
+    database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
+    """`postgresql://user@host/name`: the queue of record and the index of everything. `redrive up` starts its own when empty."""
+    broker_url: Annotated[str, Field(validation_alias="BROKER_URL")] = ""
+    """`redis://host:6379/0` or `redis+socket:///path`: wakes the workers up. `redrive up` starts its own when empty."""
+    data: Path = Path(".redrive")
+    """Folder of the installation: blobs, segments, embedded services, logs."""
+    public_url: str = "http://127.0.0.1:8700"
+    """Where people and CI reach the dashboard: the start of every link that is printed."""
+    max_graph_bytes: Annotated[int, Field(gt=0)] = 512 * 1024 * 1024
+    """Largest ONNX graph that may be uploaded; refused while it streams."""
+    max_document_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
+    """Largest JSON or TOML body (manifest, suite, run)."""
+    max_wait_s: Annotated[float, Field(ge=0, le=300)] = 60.0
+    """Longest `?wait=` that a request may hold its connection, s."""
+    max_events_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Longest that one stream of server-sent events lives, s; clients reconnect."""
+    watch_interval_s: Annotated[float, Field(gt=0)] = 0.5
+    """How often a waiting request or event stream looks at the database, s."""
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Items of a list when the request doesn't say."""
+    database_pool: Annotated[int, Field(ge=1)] = 10
+    """Connections that one process keeps; as many again are opened under load."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_format: Annotated[str, Field(pattern="^(json|text)$")] = "json"
+    """`json` for machines, `text` for people."""
+
+    @property
+    def blobs(self) -> Path:
+        """Graphs, traces and artifacts by sha256."""
+        return self.data / "blobs"
+
+    @property
+    def segments(self) -> Path:
+        """Stored segments, one folder each."""
+        return self.data / "segments"
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's address for SQLAlchemy with psycopg 3. Raises MachineError when none is configured."""
+        if not self.database_url:
+            raise MachineError(
+                "no database is configured",
+                (Finding("DATABASE_URL", "not set", "start everything with `redrive up`, or name your Postgres"),),
+            )
+        for scheme in ("postgresql://", "postgres://"):
+            if self.database_url.startswith(scheme):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)
+        return self.database_url
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
