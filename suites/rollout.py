@@ -94,6 +94,11 @@ class DriveKey:
     def seed(self) -> int:
         return self.scenario.seed(self.repeat)
 
+    @property
+    def group(self) -> str:
+        """Keys with equal groups can be driven in one batch: same model, simulator, vehicle and execution class."""
+        return digest([self.model, digest(self.simulator), self.vehicle, digest(self.execution)])
+
 
 TRACE_COLUMNS: dict[str, str] = {
     # every simulator
