@@ -181,6 +181,8 @@ class Run(Base):
     source: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     """Where the candidate comes from, as CI says: commit, branch, pull_request, url."""
     requested_by: Mapped[str] = mapped_column(server_default="")
+    drive_all: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Drive what was planned even after the decision (`--full`), at the lowest priority."""
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     started: Mapped[datetime | None]
     decided: Mapped[datetime | None]
@@ -275,8 +277,8 @@ class Shard(Base):
     error_owner: Mapped[str | None] = mapped_column(String(16))
     """Who must act on the last error: submitter, data, machine."""
     error: Mapped[str | None]
-    enqueued: Mapped[datetime | None]
-    """When a worker was last woken for it."""
+    not_before: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Earliest next claim: after a machine's failure others get the time to take it."""
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     started: Mapped[datetime | None]
     finished: Mapped[datetime | None]
@@ -286,6 +288,21 @@ class Shard(Base):
         CheckConstraint("cardinality(drive_keys) > 0", name="drives_something"),
         CheckConstraint("(status = 'leased') = (lease_until IS NOT NULL)", name="leased_until"),
     )
+
+
+class Worker(Base):
+    """A worker that is up: its free places say how many wake-ups are worth sending."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    device: Mapped[str]
+    """Device kind of the execution classes that it serves: `cpu`, `cuda`."""
+    concurrency: Mapped[int]
+    started: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Its last heartbeat; rows older than a lease are gone workers."""
 
 
 class RolloutRow(Base):
