@@ -37,6 +37,20 @@ class Settings(BaseSettings):
     """Items of a list when the request doesn't say."""
     database_pool: Annotated[int, Field(ge=1)] = 10
     """Connections that one process keeps; as many again are opened under load."""
+    lease_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long a worker holds a shard without a sign of life, s; it gives one three times as often."""
+    shard_limit_s: Annotated[float, Field(gt=0)] = 900.0
+    """Longest that one shard may be driven, s; then its process is killed and the attempt counted."""
+    shard_attempts: Annotated[int, Field(ge=1)] = 3
+    """Failed attempts after which a shard is split into single rollouts, and a single rollout given up."""
+    shard_rollouts: Annotated[int, Field(ge=1)] = 4
+    """Rollouts of a camera model in one shard."""
+    shard_rollouts_controls: Annotated[int, Field(ge=1)] = 32
+    """Rollouts of a controller (tinyphysics) in one shard."""
+    worker_shards: Annotated[int, Field(ge=1)] = 200
+    """Shards that one process of a worker drives before a fresh one takes its place."""
+    look_every_pairs: Annotated[int, Field(ge=1)] = 20
+    """Pairs that are consumed between two looks at the evidence while a run goes on."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: Annotated[str, Field(pattern="^(json|text)$")] = "json"
