@@ -1,0 +1,253 @@
+"""comma's learned lateral dynamics in lock-step: equal, bit for bit, to the public one-at-a-time simulator.
+
+Source: commaai/controls_challenge, tinyphysics.py (semantics as facts; this is a structure-of-arrays implementation).
+Per step the transformer sees 20 (action, roll, speed, acceleration) rows and 20 tokens of lateral acceleration, and one
+token is drawn from softmax(logits / 0.8). The draws are made up front, so steps whose prediction is discarded (before
+control starts) cost no inference and still keep the sequence of draws.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites.errors import DataError, Finding, SubmitterError
+from suites.identity import file_digest
+from suites.model import Manifest
+from suites.rollout import DriveKey, Trace
+from suites.simulators import SIMULATORS
+from suites.words import Outcome
+from workers.policy.protocol import Action, Observation
+from workers.segments.store import read_segment
+from workers.simulation.protocol import Ended
+
+Floats = NDArray[np.float64]
+
+RATE_HZ = 10.0
+CONTEXT = 20
+CONTROL_START = 100
+COST_END = 500
+FUTURE_STEPS = 49
+VOCABULARY = 1024
+LATACCEL_RANGE = (-5.0, 5.0)
+STEER_RANGE = (-2.0, 2.0)
+MAX_DELTA = 0.5
+TEMPERATURE = 0.8
+GRAVITY = 9.81
+BINS = np.linspace(*LATACCEL_RANGE, VOCABULARY)
+NEEDED = ("roll", "vEgo", "aEgo", "targetLateralAcceleration", "steerCommand")
+
+
+def public_seed(text: str) -> int:
+    """The public script's seed: md5 of the data path, modulo 10,000."""
+    return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(), 16) % 10**4
+
+
+def encode(lataccel: Floats) -> NDArray[np.int64]:
+    """Tokens of lateral accelerations."""
+    return np.asarray(np.digitize(np.clip(lataccel, *LATACCEL_RANGE), BINS, right=True), dtype=np.int64)
+
+
+def sample(logits: NDArray[np.float32], uniform: Floats) -> NDArray[np.int64]:
+    """One token per row [B] of logits [B, 1024] f32: the inverse CDF that numpy's `choice` computes, in its precision."""
+    scaled = logits / TEMPERATURE
+    weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    cumulative = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float64).cumsum(axis=-1)
+    cumulative /= cumulative[:, -1:]
+    # searchsorted(side="right") of one value in a sorted row is the count of entries that are not larger.
+    return np.asarray(np.count_nonzero(cumulative <= uniform[:, None], axis=1), dtype=np.int64)
+
+
+class Dynamics:
+    """The transformer. Raises DataError when the file is not the expected network."""
+
+    def __init__(self, path: Path) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises its own classes, without a common base
+            raise DataError(f"{path} is no ONNX model that can be loaded", (Finding(str(path), str(error)[:300]),)) from None
+        names = {i.name for i in self._session.get_inputs()}
+        if names != {"states", "tokens"}:
+            raise DataError(
+                f"{path} is no tinyphysics model", (Finding(str(path), f"expected inputs states, tokens; found {sorted(names)}"),)
+            )
+
+    def logits(self, states: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Last-step logits [B, 1024] for states [B, 20, 4] and tokens [B, 20]."""
+        output: NDArray[np.float32] = self._session.run(None, {"states": states, "tokens": tokens})[0]
+        return output[:, -1]
+
+
+@dataclass(slots=True)
+class TinyState:
+    """B rows; `step` (the same for all) is the row of the log that is driven next. Rows are padded to the longest."""
+
+    step: int
+    length: NDArray[np.int64]
+    """[B] steps that are driven, rows of the log before control included."""
+    target: Floats
+    states: Floats
+    """[B, N, 4] action, roll acceleration, speed, acceleration; the action column is filled as the drive goes on."""
+    logged_steer: Floats
+    uniforms: Floats
+    """[B, N] one draw per step from CONTEXT on."""
+    lataccel: Floats
+    """[B, N] target up to the start of control, then simulated."""
+    log_length: NDArray[np.int64]
+    policy_time: Floats
+
+
+class TinyPhysics:
+    """Parameters: `full` (default false) drives to the log's end instead of stopping where the costs stop;
+    `seed_string` seeds each segment as the public script seeds a file of that path (`{segment}` stands for the
+    segment's name), instead of from the drive_key."""
+
+    name = "tinyphysics"
+    version = SIMULATORS["tinyphysics"]
+
+    def __init__(self, segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]) -> None:
+        unknown = set(parameters) - {"full", "seed_string"}
+        if (
+            unknown
+            or not isinstance(parameters.get("full", False), bool)
+            or not isinstance(parameters.get("seed_string", ""), str)
+        ):
+            raise SubmitterError(
+                "tinyphysics has no such parameters",
+                (Finding("simulator.parameters", f"found {parameters}", "full (true or false) and seed_string (text)"),),
+            )
+        self._root = segments_root
+        self._full: bool = parameters.get("full", False)
+        self._seed_string: str | None = parameters.get("seed_string")
+        self._dynamics = Dynamics(auxiliary["dynamics"])
+
+    def begin(self, keys: Sequence[DriveKey], manifest: Manifest) -> TinyState:
+        if manifest.kind != "controller":
+            raise SubmitterError(
+                f"model {manifest.name} is a {manifest.kind}; tinyphysics drives controllers",
+                (Finding("manifest.kind", f"expected controller, found {manifest.kind}", "choose a camera suite for it"),),
+            )
+        tables = [_table(self._root, key.scenario.segment_id) for key in keys]
+        lengths = np.array([len(t["vEgo"]) for t in tables])
+        longest = int(lengths.max())
+
+        def stack(name: str) -> Floats:
+            return np.stack([np.pad(t[name], (0, longest - len(t[name])), mode="edge") for t in tables])
+
+        states = np.stack([-stack("steerCommand"), np.sin(stack("roll")) * GRAVITY, stack("vEgo"), stack("aEgo")], axis=-1)
+        uniforms = np.zeros((len(keys), longest))
+        for row, key in enumerate(keys):
+            generator = np.random.RandomState(self._seed(key))  # the public script's generator
+            uniforms[row, CONTEXT : lengths[row]] = generator.random_sample(lengths[row] - CONTEXT)
+        target = stack("targetLateralAcceleration")
+        return TinyState(
+            step=CONTEXT,
+            length=lengths if self._full else np.minimum(lengths, COST_END),
+            target=target,
+            states=states,
+            logged_steer=states[:, :, 0].copy(),
+            uniforms=uniforms,
+            lataccel=target.copy(),
+            log_length=lengths,
+            policy_time=np.zeros_like(target),
+        )
+
+    def warm_up_steps(self, state: TinyState) -> int:
+        """None: the controller is called from row 20 on and its output replaced until control starts."""
+        return 0
+
+    def observe(self, state: TinyState) -> Observation:
+        i = state.step
+        rows = state.states[:, i, :]
+        count = np.clip(state.log_length - i - 1, 0, FUTURE_STEPS)
+        index = np.minimum(i + 1 + np.arange(FUTURE_STEPS)[None, :], state.log_length[:, None] - 1)
+        each = np.arange(len(index))[:, None]
+        return Observation(
+            scalars={
+                "target_lataccel": state.target[:, i],
+                "current_lataccel": state.lataccel[:, i - 1],
+                "roll_lataccel": rows[:, 1],
+                "v_ego": rows[:, 2],
+                "a_ego": rows[:, 3],
+                "future_lataccel": state.target[each, index],
+                "future_roll_lataccel": state.states[each, index, 1],
+                "future_v_ego": state.states[each, index, 2],
+                "future_a_ego": state.states[each, index, 3],
+                "future_count": count.astype(np.float64),
+            }
+        )
+
+    def step(self, state: TinyState, action: Action, policy_time_s: float) -> tuple[TinyState, Ended]:
+        i = state.step
+        if action.curvature is None:
+            raise SubmitterError("tinyphysics needs a steer action; this model answers with a plan")
+        steer = action.curvature if i >= CONTROL_START else state.logged_steer[:, i]
+        state.states[:, i, 0] = np.clip(steer, *STEER_RANGE)
+        state.policy_time[:, i] = policy_time_s
+        if i >= CONTROL_START:
+            window = slice(i - CONTEXT + 1, i + 1)
+            before = slice(i - CONTEXT, i)
+            logits = self._dynamics.logits(state.states[:, window].astype(np.float32), encode(state.lataccel[:, before]))
+            predicted = BINS[sample(logits, state.uniforms[:, i])]
+            current = state.lataccel[:, i - 1]
+            state.lataccel[:, i] = np.clip(predicted, current - MAX_DELTA, current + MAX_DELTA)
+        state.step += 1
+        done = np.flatnonzero(state.step >= state.length)
+        return state, Ended(rows=done, outcomes=(Outcome.COMPLETED,) * len(done), reasons=("",) * len(done))
+
+    def keep(self, state: TinyState, rows: NDArray[np.int64]) -> TinyState:
+        kept = {f.name: getattr(state, f.name)[rows] for f in fields(state) if f.name != "step"}
+        return TinyState(step=state.step, **kept)
+
+    def trace(self, state: TinyState, row: int) -> Trace:
+        index = np.arange(CONTEXT, min(state.step, int(state.length[row])))
+        return Trace(
+            simulator=self.name,
+            rate_hz=RATE_HZ,
+            planned_steps=int(state.length[row]) - CONTEXT,
+            columns={
+                "t_s": index / RATE_HZ,
+                "policy_time_s": state.policy_time[row, index],
+                "target_lataccel_mps2": state.target[row, index],
+                "lataccel_mps2": state.lataccel[row, index],
+                "action": state.states[row, index, 0],
+                "speed_mps": state.states[row, index, 2],
+                "cost_window": ((index >= CONTROL_START) & (index < COST_END)).astype(np.float64),
+            },
+        )
+
+    def _seed(self, key: DriveKey) -> int:
+        if self._seed_string is None:
+            return key.seed % 2**32
+        return public_seed(self._seed_string.replace("{segment}", key.scenario.segment_id.rsplit("/", 1)[-1]))
+
+
+def _table(root: Path, segment_id: str) -> dict[str, Floats]:
+    table = read_segment(root, segment_id).table
+    missing = [name for name in NEEDED if name not in table]
+    if missing:
+        raise DataError(f"segment {segment_id} is no controls segment", (Finding(segment_id, f"no column {', '.join(missing)}"),))
+    used = {"steerCommand": CONTROL_START}
+    for name in NEEDED:
+        if not np.isfinite(table[name][: used.get(name)]).all() or len(table[name]) <= CONTROL_START + 1:
+            raise DataError(
+                f"segment {segment_id} cannot be driven",
+                (Finding(f"{segment_id}: {name}", f"needs {CONTROL_START + 2} rows of finite numbers", "import it again"),),
+            )
+    return table
+
+
+def auxiliary_digest(path: Path) -> dict[str, str]:
+    """The identity of the dynamics model, for a SimulatorSpec."""
+    return {"dynamics": file_digest(path)}
