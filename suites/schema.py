@@ -108,6 +108,8 @@ class Suite:
     """Alpha spending: cumulative spend is alpha * t**rho at the share t of planned pairs."""
     flips: Annotated[int, Field(ge=99, le=99_999)] = 999
     """Sign vectors drawn once from the registered seed."""
+    look_every: Annotated[int, Field(ge=1)] = 20
+    """The evidence is looked at after each so many pairs, and at the end."""
     order_seed: Annotated[int, Field(ge=0)] = 0
     max_failed_share: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share of rollouts that may fail before the run fails; None: not more than the baseline's by the exact test."""
