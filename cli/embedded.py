@@ -219,8 +219,7 @@ def services(data: Path, *, durable: bool = True) -> Iterator[Addresses]:
     database, broker = postgres(data, durable=durable), valkey(data, durable=durable)
     with contextlib.ExitStack() as stack:
         for program in (database, broker):
-            log = data / "logs" / f"{program.name}.log"
-            process = launch(program, log)
-            stack.callback(stop, program, process)
-            wait_ready(program, process, log, timeout_s=60)
+            child = launch(program, data / "logs")
+            stack.callback(stop, [child])
+            wait_ready(child, timeout_s=60)
         yield Addresses(database.address, broker.address)

@@ -39,7 +39,8 @@ def _never_called() -> None:
 def build(chosen: str | None) -> typer.Typer:
     """The command line with the chosen subcommand imported and the others as names with their help."""
     root = typer.Typer(
-        name="redrive", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+        name="redrive", no_args_is_help=True, pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
         help="Submit a driving model; learn in minutes whether it drives worse than the last one, where, and how sure we are.",
     )  # fmt: skip
     for name, (module, text) in COMMANDS.items():

@@ -47,6 +47,8 @@ class Program:
     """Added to the parent's environment."""
     prepare: Callable[[], None] = _nothing
     """Called before every start: creates what is missing, removes what a predecessor left."""
+    once: bool = False
+    """Runs to its end, like a migration; the programs after it start when it succeeded."""
     ready: Callable[[], bool] = _always
     stop_signal: signal.Signals = signal.SIGTERM
     """Asks it to finish; also sent by the kernel when its parent dies."""
@@ -54,10 +56,20 @@ class Program:
     """How long it may take to finish before it is killed with its process group."""
 
 
-def launch(program: Program, log: Path) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, output appended to `log`, bound to the life of the calling thread."""
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A program that was started."""
+
+    program: Program
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def launch(program: Program, logs: Path) -> Child:
+    """Start a program in a session of its own, its output in `logs/NAME.log`, bound to the life of the calling thread."""
     program.prepare()
-    log.parent.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{program.name}.log"
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(".log.1"))
     parent = os.getpid()
@@ -68,34 +80,57 @@ def launch(program: Program, log: Path) -> subprocess.Popen[bytes]:
             os._exit(1)
 
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(program.command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             env={**os.environ, **program.environment}, start_new_session=True, preexec_fn=bind_to_parent,
         )  # fmt: skip
+    return Child(program, process, log)
 
 
-def wait_ready(program: Program, process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> None:
+def wait_ready(child: Child, timeout_s: float, pause: Callable[[float], object] = time.sleep) -> None:
     """Return when the program answers. MachineError with the end of its log if it ends first or takes too long."""
     deadline = time.monotonic() + timeout_s
-    while not program.ready():
-        ended = process.poll() is not None
+    while not child.program.ready():
+        ended = child.process.poll() is not None
         if ended or time.monotonic() > deadline:
-            reason = f"ended with exit status {process.returncode}" if ended else f"did not answer within {timeout_s:.0f} s"
-            raise MachineError(f"{program.name} {reason}", (Finding(str(log), tail(log), "read the log for more"),))
-        time.sleep(POLL_S)
+            reason = f"ended with exit status {child.process.returncode}" if ended else f"did not answer within {timeout_s:g} s"
+            raise _failure(child, reason)
+        pause(POLL_S)
 
 
-def stop(program: Program, process: subprocess.Popen[bytes]) -> None:
-    """Ask the program to finish, kill it after its grace, then kill what is left of its process group."""
-    if process.poll() is None:
-        process.send_signal(program.stop_signal)
+def wait_done(child: Child, timeout_s: float, pause: Callable[[float], object] = time.sleep) -> None:
+    """Return when the program has done its work. MachineError with the end of its log if it failed or takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while child.process.poll() is None:
+        if time.monotonic() > deadline:
+            raise _failure(child, f"was not done within {timeout_s:g} s")
+        pause(POLL_S)
+    if child.process.returncode:
+        raise _failure(child, f"ended with exit status {child.process.returncode}")
+
+
+def _failure(child: Child, reason: str) -> MachineError:
+    return MachineError(f"{child.program.name} {reason}", (Finding(str(child.log), tail(child.log), "read the log for more"),))
+
+
+def stop(children: Sequence[Child]) -> None:
+    """Ask all to finish, kill each after its grace, then kill what is left of their process groups."""
+    for child in children:
+        if child.process.poll() is None:
+            child.process.send_signal(child.program.stop_signal)
+    for child in children:
         try:
-            process.wait(program.grace_s)
+            child.process.wait(child.program.grace_s)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            child.process.kill()
+            child.process.wait()
+        end_group(child)
+
+
+def end_group(child: Child) -> None:
+    """Kill the processes that an ended program started and left."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(child.process.pid, signal.SIGKILL)
 
 
 def tail(log: Path, lines: int = 8) -> str:
