@@ -49,8 +49,6 @@ class Settings(BaseSettings):
     """Rollouts of a controller (tinyphysics) in one shard."""
     worker_shards: Annotated[int, Field(ge=1)] = 200
     """Shards that one process of a worker drives before a fresh one takes its place."""
-    look_every_pairs: Annotated[int, Field(ge=1)] = 20
-    """Pairs that are consumed between two looks at the evidence while a run goes on."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: Annotated[str, Field(pattern="^(json|text)$")] = "json"
