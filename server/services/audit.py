@@ -1,0 +1,51 @@
+"""The audit trail: what was done to what, when, by whom."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.db.models import Event
+from server.errors import request_id
+from server.services.paging import Page, read_page
+
+
+class EventView(BaseModel):
+    """One entry."""
+
+    id: int
+    at: datetime
+    kind: str
+    subject_kind: str
+    subject_id: str
+    actor: str
+    request_id: str
+    detail: dict[str, Any]
+
+
+def record(
+    session: Session, kind: str, subject: tuple[str, str], *, actor: str = "", detail: dict[str, Any] | None = None
+) -> None:
+    """Add an entry in the caller's transaction. `subject` is (kind, id), e.g. ("run", "k3...")."""
+    session.add(
+        Event(
+            kind=kind, subject_kind=subject[0], subject_id=subject[1], actor=actor, request_id=request_id(), detail=detail or {}
+        )
+    )
+
+
+def list_events(
+    session: Session, *, subject_kind: str | None, subject_id: str | None, cursor: str | None, limit: int
+) -> Page[EventView]:
+    """Newest first, of one subject or of all."""
+    query = select(Event)
+    if subject_kind is not None:
+        query = query.where(Event.subject_kind == subject_kind)
+    if subject_id is not None:
+        query = query.where(Event.subject_id == subject_id)
+    return read_page(
+        session, query, (Event.id,), cursor=cursor, limit=limit, descending=True,
+        view=lambda row: EventView.model_validate(row[0], from_attributes=True),
+    )  # fmt: skip

@@ -1,0 +1,98 @@
+"""Several candidates against one baseline, on one suite digest or not at all."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.db.models import Run, SuiteVersion
+from server.errors import Refused, not_found
+from server.services.register_model import find_model
+from server.services.register_suite import find_version
+from server.services.runs import ModelName, SuiteName
+from suites.errors import Finding
+from suites.words import RunVerdict, Status
+
+
+class Compared(BaseModel):
+    """One candidate."""
+
+    candidate: ModelName
+    run_id: str
+    verdict: RunVerdict | None
+    sentence: str
+    gates: list[dict[str, Any]]
+    """suites.judgement.GateVerdict, in the suite's order."""
+
+
+class Comparison(BaseModel):
+    """Models by gates against one baseline."""
+
+    baseline: ModelName
+    suite: SuiteName
+    candidates: list[Compared]
+
+
+def compare(session: Session, baseline: str, candidates: list[str], suite: str | None) -> Comparison:
+    """The newest finished run of each candidate against the baseline, on `suite` if one is named.
+
+    Raises Refused: 404 for a model that isn't known or was never compared so, 409 when the runs were made on different
+    suite digests, with the fields that differ."""
+    base = find_model(session, baseline)
+    version = find_version(session, suite) if suite is not None else None
+    rows: list[tuple[ModelName, Run]] = []
+    for reference in dict.fromkeys(candidates):
+        model = find_model(session, reference)
+        query = select(Run).where(Run.candidate == model.digest, Run.baseline == base.digest, Run.status == Status.FINISHED)
+        if version is not None:
+            query = query.where(Run.suite_digest == version.digest)
+        run = session.scalars(query.order_by(Run.created.desc()).limit(1)).first()
+        if run is None:
+            raise not_found("finished run", f"{model.name} against {base.name}", "submit it: `redrive submit`")
+        rows.append((ModelName(digest=model.digest, name=model.name), run))
+    first = rows[0][1]
+    reference_version = session.get_one(SuiteVersion, first.suite_digest)
+    for name, run in rows[1:]:
+        if run.suite_digest != first.suite_digest:
+            other = session.get_one(SuiteVersion, run.suite_digest)
+            findings = tuple(differences(reference_version.document, other.document))
+            raise Refused(
+                "different-suites", f"{rows[0][0].name} and {name.name} were judged on different suite digests", findings
+            )
+    return Comparison(
+        baseline=ModelName(digest=base.digest, name=base.name),
+        suite=SuiteName(digest=reference_version.digest, name=reference_version.suite, number=reference_version.number),
+        candidates=[
+            Compared(
+                candidate=name, run_id=run.id, verdict=run.verdict, sentence=run.sentence,
+                gates=(run.verdict_document or {}).get("gates", []),
+            )
+            for name, run in rows
+        ],
+    )  # fmt: skip
+
+
+def differences(one: Any, other: Any, where: str = "", most: int = 20) -> list[Finding]:
+    """The fields in which two JSON documents differ, at most `most` of them."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(f"{where}.{key}".lstrip("."), one.get(key), other.get(key)) for key in sorted(one.keys() | other.keys())]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(f"{where}.{i}", a, b) for i, (a, b) in enumerate(zip(one, other, strict=True))]
+    elif one == other:
+        return []
+    else:
+        return [Finding(where, f"{_brief(one)} in the first, {_brief(other)} in the other")]
+    found: list[Finding] = []
+    for name, a, b in pairs:
+        found += differences(a, b, name, most - len(found))
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} entries"
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

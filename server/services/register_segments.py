@@ -1,0 +1,135 @@
+"""Index the stored segments: `meta.json` on disk is the truth, the table follows it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.db.models import Segment
+from server.errors import not_found
+from server.services.audit import record
+from server.services.paging import Page, read_page
+from suites.identity import digest
+from suites.segment import SegmentMeta
+
+_META = TypeAdapter(SegmentMeta)
+
+
+class SegmentView(BaseModel):
+    """An indexed segment."""
+
+    segment_id: str
+    digest: str
+    route: str
+    kind: str
+    tags: list[str]
+    duration_s: float
+    quarantined: str | None
+    """Why it is kept out of new suite versions; null: it isn't."""
+    indexed: datetime
+    meta: dict[str, Any]
+
+
+class IndexReport(BaseModel):
+    """What a scan of the segments folder found."""
+
+    total: int
+    added: list[str]
+    changed: list[str]
+    """Imported again with other bytes: suite versions keep the digests they were made with."""
+    unchanged: int
+    unreadable: dict[str, str]
+    """Folder to what is wrong with its meta.json."""
+
+
+def _scan(root: Path) -> tuple[dict[str, SegmentMeta], dict[str, str]]:
+    metas: dict[str, SegmentMeta] = {}
+    unreadable: dict[str, str] = {}
+    for path in sorted([*root.glob("*/meta.json"), *root.glob("*/*/meta.json")]):
+        folder = path.parent.relative_to(root).as_posix()
+        if any(part.startswith(".") for part in Path(folder).parts):
+            continue  # still being written
+        try:
+            meta = _META.validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            unreadable[folder] = str(error).splitlines()[0]
+            continue
+        if meta.segment_id != folder:
+            unreadable[folder] = f"its meta.json says that it is {meta.segment_id}"
+            continue
+        metas[folder] = meta
+    return metas, unreadable
+
+
+def index_segments(session: Session, root: Path) -> IndexReport:
+    """Make the table agree with the folder. Segments that are gone from disk stay listed: old runs name them."""
+    metas, unreadable = _scan(root)
+    known = {row.segment_id: row.digest for row in session.execute(select(Segment.segment_id, Segment.digest))}
+    rows = [
+        {
+            "segment_id": name, "digest": digest(meta), "route": meta.route, "kind": meta.kind, "tags": list(meta.tags),
+            "duration_s": meta.duration_s, "meta": meta,
+        }
+        for name, meta in metas.items()
+    ]  # fmt: skip
+    added = [r for r in rows if r["segment_id"] not in known]
+    changed = [r for r in rows if r["segment_id"] in known and known[str(r["segment_id"])] != r["digest"]]
+    if added or changed:
+        statement = insert(Segment)
+        fresh = {c: statement.excluded[c] for c in ("digest", "route", "kind", "tags", "duration_s", "meta")}
+        lifted = {"quarantined": None, "quarantined_at": None, "indexed": datetime.now(UTC)}
+        session.execute(statement.on_conflict_do_update(index_elements=["segment_id"], set_=fresh | lifted), added + changed)
+        record(session, "segments.indexed", ("segments", str(root.name)), detail={"added": len(added), "changed": len(changed)})
+    return IndexReport(
+        total=len(rows), added=[str(r["segment_id"]) for r in added], changed=[str(r["segment_id"]) for r in changed],
+        unchanged=len(rows) - len(added) - len(changed), unreadable=unreadable,
+    )  # fmt: skip
+
+
+def usable_metas(session: Session) -> list[SegmentMeta]:
+    """The indexed segments that suites may take: not quarantined, by id."""
+    query = select(Segment.meta).where(Segment.quarantined.is_(None)).order_by(Segment.segment_id)
+    return [_META.validate_python(meta) for meta in session.scalars(query)]
+
+
+def _view(segment: Segment) -> SegmentView:
+    return SegmentView.model_validate(segment, from_attributes=True)
+
+
+def list_segments(
+    session: Session, *, route: str | None, tag: str | None, kind: str | None, cursor: str | None, limit: int
+) -> Page[SegmentView]:
+    """By segment id."""
+    query = select(Segment)
+    if route is not None:
+        query = query.where(Segment.route == route)
+    if tag is not None:
+        query = query.where(Segment.tags.contains([tag]))
+    if kind is not None:
+        query = query.where(Segment.kind == kind)
+    return read_page(
+        session, query, (Segment.segment_id,), cursor=cursor, limit=limit, descending=False, view=lambda row: _view(row[0])
+    )
+
+
+def read_segment(session: Session, segment_id: str) -> SegmentView:
+    """One segment. Raises Refused (404)."""
+    segment = session.get(Segment, segment_id)
+    if segment is None:
+        raise not_found("segment", segment_id, "import it with `redrive segments import`, or see GET /v1/segments")
+    return _view(segment)
+
+
+def set_quarantine(session: Session, segment_id: str, reason: str | None, *, actor: str = "") -> SegmentView:
+    """Keep a segment out of new suite versions, with the reason, or let it back in (None). Raises Refused (404)."""
+    read_segment(session, segment_id)
+    segment = session.get_one(Segment, segment_id)
+    segment.quarantined = reason
+    segment.quarantined_at = datetime.now(UTC) if reason is not None else None
+    kind = "segment.quarantined" if reason is not None else "segment.released"
+    record(session, kind, ("segment", segment_id), actor=actor, detail={"reason": reason} if reason else {})
+    return _view(segment)

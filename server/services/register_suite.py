@@ -1,0 +1,226 @@
+"""Register a suite: the TOML is resolved against the stored segments and becomes an immutable, linear version."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, aliased
+
+from server.db.models import Model, Segment
+from server.db.models import Suite as SuiteRow
+from server.db.models import SuiteVersion as VersionRow
+from server.errors import Refused, not_found
+from server.services.audit import record
+from server.services.paging import Page, read_page
+from server.services.register_model import find_model
+from server.services.register_segments import usable_metas
+from suites.errors import Finding, SubmitterError
+from suites.schema import SuiteVersion, load_suite, on_routes, resolve
+from suites.simulators import simulator_spec
+
+_VERSION = TypeAdapter(SuiteVersion)
+
+
+class VersionView(BaseModel):
+    """One version of a suite."""
+
+    digest: str
+    suite: str
+    number: int | None
+    """Its place in the line; null for a cut to fewer routes."""
+    parent: str | None
+    planned: int
+    """Rollouts of one model that it asks for."""
+    created: datetime
+
+
+class VersionDetail(VersionView):
+    """A version with the suite as it was written."""
+
+    definition: dict[str, Any]
+    """suites.schema.Suite: selectors, offsets, cases, gates, alpha ..."""
+    metric_versions: dict[str, int]
+
+
+class SuiteView(BaseModel):
+    """A suite by name, with its newest version."""
+
+    name: str
+    promoted: str | None
+    """Digest of the model that candidates meet when no baseline is named."""
+    promoted_name: str | None
+    newest: VersionView | None
+
+
+def _as_view(row: VersionRow) -> VersionView:
+    return VersionView.model_validate(row, from_attributes=True)
+
+
+def stored_version(row: VersionRow) -> SuiteVersion:
+    """The version as frozen data."""
+    return _VERSION.validate_python(row.document)
+
+
+def _lock(session: Session, name: str) -> SuiteRow:
+    session.execute(insert(SuiteRow).values(name=name).on_conflict_do_nothing())
+    return session.execute(select(SuiteRow).where(SuiteRow.name == name).with_for_update()).scalar_one()
+
+
+def _newest(session: Session, name: str) -> VersionRow | None:
+    query = select(VersionRow).where(VersionRow.suite == name, VersionRow.number.is_not(None))
+    return session.scalars(query.order_by(VersionRow.number.desc()).limit(1)).first()
+
+
+def _store(session: Session, version: SuiteVersion, number: int | None) -> VersionRow:
+    digest = version.digest
+    values = {
+        "digest": digest, "suite": version.suite.name, "number": number, "parent": version.parent, "document": version,
+        "planned": len(version.planned),
+    }  # fmt: skip
+    session.execute(insert(VersionRow).values(values).on_conflict_do_nothing(index_elements=["digest"]))
+    return session.get_one(VersionRow, digest)
+
+
+def _record(session: Session, row: VersionRow, actor: str) -> None:
+    detail = {"suite": row.suite, "number": row.number, "planned": row.planned}
+    record(session, "suite.registered", ("suite", row.digest), actor=actor, detail=detail)
+
+
+def register_suite(session: Session, toml: str, *, actor: str = "") -> tuple[VersionView, bool]:
+    """Resolve and store; returns the version and whether it is new. Registering what is newest already changes nothing.
+    Raises SubmitterError with line or field, and the remedy."""
+    suite = load_suite(toml)
+    simulator_spec(suite.simulator.name, suite.simulator.parameters)
+    metas = usable_metas(session)
+    _lock(session, suite.name)
+    newest = _newest(session, suite.name)
+    if newest is not None and resolve(suite, metas, newest.parent).digest == newest.digest:
+        return _as_view(newest), False
+    version = resolve(suite, metas, newest.digest if newest is not None else None)
+    row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
+    _record(session, row, actor)
+    return _as_view(row), True
+
+
+def check_stored(session: Session, version: SuiteVersion) -> None:
+    """Raises SubmitterError when a segment of the version is not stored with the digest that it names."""
+    stored = dict(session.execute(select(Segment.segment_id, Segment.digest)).tuples())
+    wanted = {p.scenario.segment_id: p.scenario.segment_digest for p in version.planned}
+    findings = tuple(
+        Finding(
+            f"planned: {name}",
+            f"digest {digest[:12]} is wanted, {stored.get(name, 'nothing')[:12]} is stored",
+            "import it again, or register the suite again",
+        )
+        for name, digest in sorted(wanted.items())
+        if stored.get(name) != digest
+    )
+    if findings:
+        raise SubmitterError(f"{len(findings)} segments of suite {version.suite.name} are not stored as it names them", findings)
+
+
+def register_version(session: Session, version: SuiteVersion, *, actor: str = "") -> tuple[VersionView, bool]:
+    """Store a version that was resolved elsewhere (another installation, a case registered from a failure). Raises Refused
+    (409) when the newest version isn't its parent, so that nobody's change is lost, and 422 when its segments aren't here."""
+    known = session.get(VersionRow, version.digest)
+    if known is not None:
+        return _as_view(known), False
+    simulator_spec(version.suite.simulator.name, version.suite.simulator.parameters)
+    check_stored(session, version)
+    _lock(session, version.suite.name)
+    newest = _newest(session, version.suite.name)
+    if version.parent != (newest.digest if newest is not None else None):
+        now = newest.digest if newest is not None else "none"
+        finding = Finding("parent", f"it is {version.parent}", "resolve again with the newest version as parent")
+        raise Refused("parent-moved", f"the newest version of {version.suite.name} is {now}", (finding,))
+    row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
+    _record(session, row, actor)
+    return _as_view(row), True
+
+
+def cut_version(session: Session, row: VersionRow, max_routes: int) -> VersionRow:
+    """The same version on the first so many routes of its order: another digest, beside the line."""
+    version = stored_version(row)
+    routes = list(dict.fromkeys(p.route for p in version.planned if p.case is None))
+    if max_routes >= len(routes):
+        return row
+    kept = set(routes[:max_routes])
+    planned = tuple(p for p in version.planned if p.case is not None or p.route in kept)
+    cut = replace(version, suite=on_routes(version.suite, max_routes), planned=planned, parent=row.digest)
+    return _store(session, cut, None)
+
+
+def find_version(session: Session, reference: str) -> VersionRow:
+    """A suite version by name (the newest), `name@digest`, or digest; digests may be cut to 6 digits. Raises Refused."""
+    name, _, prefix = reference.rpartition("@")
+    if not name:
+        newest = _newest(session, reference)
+        if newest is not None:
+            return newest
+    query = select(VersionRow).where(VersionRow.suite == name) if name else select(VersionRow)
+    found = (
+        list(session.scalars(query.where(VersionRow.digest.startswith(prefix, autoescape=True)).limit(9)))
+        if len(prefix) >= 6
+        else []
+    )
+    if not found:
+        raise not_found(
+            "suite", reference, "see GET /v1/suites or `redrive suites list`; push it with `redrive suites push FILE`"
+        )
+    if len(found) > 1:
+        findings = tuple(Finding("suite", f"{v.digest} is {v.suite} {v.number or 'cut'}") for v in found)
+        raise Refused("ambiguous", f"{reference!r} begins {len(found)} digests", findings)
+    return found[0]
+
+
+def read_version(session: Session, reference: str) -> VersionDetail:
+    """One version in full, but for its planned rollouts (see list_cases)."""
+    row = find_version(session, reference)
+    return VersionDetail(
+        **_as_view(row).model_dump(), definition=row.document["suite"], metric_versions=row.document["metric_versions"]
+    )
+
+
+def list_versions(session: Session, name: str, *, cursor: str | None, limit: int) -> Page[VersionView]:
+    """The versions of one suite, newest first, cuts among them. Raises Refused (404)."""
+    if session.get(SuiteRow, name) is None:
+        raise not_found("suite", name, "see GET /v1/suites")
+    query = select(VersionRow).where(VersionRow.suite == name)
+    return read_page(
+        session, query, (VersionRow.created, VersionRow.digest), cursor=cursor, limit=limit, descending=True,
+        view=lambda row: _as_view(row[0]),
+    )  # fmt: skip
+
+
+def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[SuiteView]:
+    """By name."""
+    line = select(VersionRow).where(VersionRow.number.is_not(None))
+    newest = aliased(VersionRow, line.distinct(VersionRow.suite).order_by(VersionRow.suite, VersionRow.number.desc()).subquery())
+    query = (
+        select(SuiteRow, Model.name, newest)
+        .outerjoin(Model, Model.digest == SuiteRow.promoted)
+        .outerjoin(newest, newest.suite == SuiteRow.name)
+    )
+
+    def view(row: Row[*tuple[Any, ...]]) -> SuiteView:
+        version = _as_view(row[2]) if row[2] is not None else None
+        return SuiteView(name=row[0].name, promoted=row[0].promoted, promoted_name=row[1], newest=version)
+
+    return read_page(session, query, (SuiteRow.name,), cursor=cursor, limit=limit, descending=False, view=view)
+
+
+def promote(session: Session, name: str, model: str, *, actor: str = "") -> SuiteView:
+    """Make a model the one that candidates of a suite meet by default. Raises Refused (404)."""
+    suite = session.get(SuiteRow, name)
+    if suite is None:
+        raise not_found("suite", name, "see GET /v1/suites")
+    found = find_model(session, model)
+    record(session, "suite.promoted", ("suite", name), actor=actor, detail={"model": found.digest, "before": suite.promoted})
+    suite.promoted = found.digest
+    newest = _newest(session, name)
+    return SuiteView(
+        name=name, promoted=found.digest, promoted_name=found.name, newest=_as_view(newest) if newest is not None else None
+    )
