@@ -1,8 +1,10 @@
 """From drive_keys to rollouts, without a service: the Celery task and `redrive replay` drive through here."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from suites.errors import DataError, SubmitterError
 from suites.model import Manifest
@@ -53,7 +55,7 @@ def drive_keys(
 class _Driver:
     """A simulator and the model of one group."""
 
-    simulator: Simulator  # type: ignore[type-arg]  # the state's type is the simulator's own
+    simulator: Simulator[Any]
     manifest: Manifest
     graphs: dict[str, Path]
     sandboxed: bool
@@ -79,23 +81,21 @@ class _Driver:
                 yield alone
 
     def _batch(self, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
-        try:
-            policy = open_policy(self.manifest, self.graphs, execution=keys[0].execution, sandboxed=self.sandboxed)
-        except (PolicyError, SubmitterError) as error:
-            yield from (_not_driven(key, Outcome.POLICY_FAILED, str(error)) for key in keys)
-            return
         waiting = {key.digest: key for key in keys}
-        damaged: DataError | None = None
         try:
-            for rollout in drive(self.simulator, policy, keys):
-                del waiting[rollout.key.digest]
-                yield rollout
+            with closing(
+                open_policy(self.manifest, self.graphs, execution=keys[0].execution, sandboxed=self.sandboxed)
+            ) as policy:
+                for rollout in drive(self.simulator, policy, keys):
+                    del waiting[rollout.key.digest]
+                    yield rollout
+            return
+        except (PolicyError, SubmitterError) as error:  # before the first step: it can't be opened, or not driven here
+            failed = str(error)
         except DataError as error:
-            damaged = error
-        finally:
-            policy.close()
-        if damaged:
-            yield from self._without_the_damaged(list(waiting.values()), damaged)
+            yield from self._without_the_damaged(list(waiting.values()), error)
+            return
+        yield from (_not_driven(key, Outcome.POLICY_FAILED, failed) for key in waiting.values())
 
     def _without_the_damaged(self, keys: Sequence[DriveKey], error: DataError) -> Iterator[Rollout]:
         """One segment is damaged: its keys are data_invalid, those of the others are driven."""

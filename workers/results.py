@@ -132,28 +132,21 @@ def store(session: Session, held: Claim, rollout: Rollout, measured: Mapping[str
             )
             .values(quarantined=rollout.reason, quarantined_at=func.now())
         )
-    notify(session)
     return True
 
 
 def store_results(session: Session, drive_key: str, measured: Mapping[str, MetricResult]) -> None:
     """Results of one stored rollout, at the current versions of the metrics; those that are there stay."""
-    if not measured:
-        return
-    session.execute(
-        insert(ResultRow)
-        .values(
-            [
-                {
-                    "drive_key": drive_key, "metric": name, "version": METRICS[name].version, "valid": result.valid,
-                    "value": result.value if result.valid else None, "low": _number(result.low) if result.valid else None,
-                    "high": _number(result.high) if result.valid else None, "reason": result.reason,
-                }
-                for name, result in measured.items()
-            ]
-        )
-        .on_conflict_do_nothing()
-    )  # fmt: skip
+    rows = [
+        {
+            "drive_key": drive_key, "metric": name, "version": METRICS[name].version, "valid": result.valid,
+            "value": result.value if result.valid else None, "low": _number(result.low) if result.valid else None,
+            "high": _number(result.high) if result.valid else None, "reason": result.reason,
+        }
+        for name, result in measured.items()
+    ]  # fmt: skip
+    session.execute(insert(ResultRow).values(rows).on_conflict_do_nothing())
+    notify(session)
 
 
 def finish(session: Session, held: Claim) -> None:

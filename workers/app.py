@@ -1,0 +1,131 @@
+"""The Celery app of a worker: what each of its processes holds, and the parent's heartbeat.
+
+The parent prolongs its children's leases: a child that computes can't, and one that is killed must not.
+"""
+
+import logging
+import os
+import socket
+import threading
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.db.engine import make_engine, make_sessions
+from server.queue import celery_app, queue_name
+from server.settings import Settings
+from server.storage import BlobStore
+from workers.results import WorkerName, depart, heartbeat
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one process of a worker drives with."""
+
+    worker: str
+    settings: Settings
+    sessions: sessionmaker[Session]
+    blobs: BlobStore
+
+
+class _Here:
+    """This process, set when it starts; tasks have no other way to be handed anything."""
+
+    process: Process | None = None
+
+
+def this_process() -> Process:
+    """What tasks of this process work with."""
+    if _Here.process is None:
+        raise RuntimeError("tasks run in the processes of a worker")
+    return _Here.process
+
+
+class Heartbeat(threading.Thread):
+    """Says every third of a lease, from the worker's parent process, which of its children live."""
+
+    def __init__(self, worker: WorkerName, settings: Settings) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._worker = worker
+        self._lease_s = settings.lease_s
+        # no pool: a connection of its own for each beat survives every cut, and is never inherited by a fork
+        engine = create_engine(settings.sqlalchemy_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+        self._sessions = make_sessions(engine)
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            self.beat()
+            if self._stopped.wait(self._lease_s / 3):
+                return
+
+    def beat(self) -> None:
+        """One heartbeat; a database that is away is tried again at the next one."""
+        try:
+            with self._sessions.begin() as session:
+                heartbeat(session, self._worker, self._lease_s, _living_children)
+        except SQLAlchemyError as error:
+            log.warning("heartbeat failed: %s", error)
+
+    def stop(self) -> None:
+        """End it, and hand back what this worker holds."""
+        self._stopped.set()
+        self.join(timeout=self._lease_s)
+        try:
+            with self._sessions.begin() as session:
+                depart(session, self._worker)
+        except SQLAlchemyError as error:
+            log.warning("leases run out by themselves: %s", error)
+
+
+def _living_children() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
+
+
+def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) -> int:
+    """Serve until stopped; returns the exit status. SIGTERM stops it at once: what it held is free for others."""
+    from workers.tasks import register  # the simulators, which nothing but a worker needs
+
+    worker = WorkerName(name=name, host=socket.gethostname(), device=device, concurrency=concurrency)
+    app: Celery = celery_app(settings)
+    register(app)
+    beat = Heartbeat(worker, settings)
+
+    def start_process(**_: Any) -> None:
+        _Here.process = Process(
+            worker=worker.child(os.getpid()), settings=settings, blobs=BlobStore(settings.blobs),
+            sessions=make_sessions(make_engine(settings.sqlalchemy_url, pool_size=1)),
+        )  # fmt: skip
+
+    def keep_logging(**_: Any) -> None:
+        """Connected so that Celery leaves the logs as they are configured."""
+
+    def start_beat(**_: Any) -> None:
+        if not beat.is_alive():  # the consumer is ready again after every broken connection
+            beat.start()
+
+    signals.worker_process_init.connect(start_process, weak=False)
+    signals.setup_logging.connect(keep_logging, weak=False)
+    signals.worker_ready.connect(start_beat, weak=False)
+    with warnings.catch_warnings():
+        # root inside a container is no danger here: messages are JSON, and models run locked down
+        warnings.simplefilter("ignore", SecurityWarning)
+        serving = app.Worker(
+            hostname=f"{name}@{worker.host}", pool="prefork", concurrency=concurrency, queues=[queue_name(device)],
+            loglevel=settings.log_level.upper(), quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
+        )  # fmt: skip
+    try:
+        serving.start()
+    finally:
+        if beat.is_alive():
+            beat.stop()
+    return int(serving.exitcode or 0)

@@ -1,0 +1,123 @@
+"""Tasks: claim a shard, drive it, measure it, store it. Messages carry no work; the database does."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from celery import Celery
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from server.db.models import Model, RolloutRow
+from server.queue import DRIVE, REMEASURE
+from suites.errors import DataError, MachineError, SubmitterError
+from suites.identity import canonical_json
+from suites.metrics import measure
+from suites.metrics.steps import invalid
+from suites.model import Manifest, load_manifest
+from suites.rollout import Trace
+from workers.app import Process, this_process
+from workers.drive import drive_keys
+from workers.results import Claim, LeaseLostError, claim, finish, release, store, store_results
+
+log = logging.getLogger(__name__)
+
+TRIES, PAUSE_S = 6, 0.2
+"""A transaction that the database cut is repeated, with pauses that double: for about 6 s."""
+
+T = TypeVar("T")
+
+
+def register(app: Celery) -> None:
+    """Make the tasks known to the app of a worker."""
+    app.task(name=DRIVE)(drive)
+    app.task(name=REMEASURE)(remeasure)
+
+
+def drive(device: str) -> None:
+    """Drive one shard, if one is queued for this kind of device."""
+    here = this_process()
+    held = _transaction(here, lambda session: claim(session, here.worker, device, here.settings.lease_s))
+    if held is None:
+        return
+    try:
+        _drive(here, held)
+    except LeaseLostError as error:
+        log.warning("%s", error)
+    except Exception as error:
+        log.exception("shard %d failed", held.shard)
+        _give_back(here, held, error)
+
+
+def _drive(here: Process, held: Claim) -> None:
+    if held.keys:
+        auxiliary = {role: here.blobs.path(sha256) for role, sha256 in held.keys[0].simulator.auxiliary.items()}
+        rollouts = drive_keys(
+            held.keys,
+            segments_root=here.settings.segments,
+            find_model=lambda digest: _find_model(here, digest),
+            auxiliary=auxiliary,
+        )
+        for rollout in rollouts:
+            measured = measure(rollout.trace, rollout.outcome)
+            _transaction(here, lambda session: store(session, held, rollout, measured, here.blobs))  # noqa: B023  (called at once)
+    _transaction(here, lambda session: finish(session, held))
+
+
+def _give_back(here: Process, held: Claim, error: Exception) -> None:
+    """Say what went wrong with the shard. A process that can't even do that ends: then its parent says so."""
+    reason = f"{type(error).__name__}: {error}"
+    try:
+        _transaction(here, lambda session: release(session, held, _who_must_act(error), reason))
+    except OperationalError:
+        log.exception("shard %d can't be given back", held.shard)
+        os._exit(70)  # EX_SOFTWARE of sysexits.h
+
+
+def _who_must_act(error: Exception) -> str:
+    if isinstance(error, SubmitterError):
+        return "submitter"
+    if isinstance(error, DataError):
+        return "data"
+    return "machine" if isinstance(error, MachineError | MemoryError | OSError | OperationalError) else "us"
+
+
+def remeasure(drive_keys: Sequence[str], metrics: Sequence[str]) -> None:
+    """Measure stored rollouts again from their traces, at the metrics' current versions; nothing is driven."""
+    here = this_process()
+    with here.sessions() as session:
+        rows = session.execute(
+            select(RolloutRow.drive_key, RolloutRow.outcome, RolloutRow.trace_sha256).where(RolloutRow.drive_key.in_(drive_keys))
+        ).all()
+    for row in rows:
+        try:
+            trace = Trace.from_bytes(here.blobs.get(row.trace_sha256)) if row.trace_sha256 is not None else None
+            measured = measure(trace, row.outcome, metrics)
+        except DataError as error:
+            log.error("rollout %s lost its trace: %s", row.drive_key[:12], error)
+            measured = {metric: invalid(f"its trace is lost: {error}") for metric in metrics}
+        _transaction(here, lambda session: store_results(session, row.drive_key, measured))  # noqa: B023  (called at once)
+
+
+def _find_model(here: Process, digest: str) -> tuple[Manifest, dict[str, Path]]:
+    with here.sessions() as session:
+        manifest = load_manifest(canonical_json(session.get_one(Model, digest).manifest))
+    return manifest, {graph.sha256: here.blobs.path(graph.sha256) for graph in manifest.graphs}
+
+
+def _transaction(here: Process, work: Callable[[Session], T]) -> T:
+    """Run `work` in a transaction, again where the connection was cut: everything that workers write is idempotent."""
+    for attempt in range(TRIES):
+        try:
+            with here.sessions.begin() as session:
+                return work(session)
+        except OperationalError as error:
+            if attempt == TRIES - 1:
+                raise
+            log.warning("the database went away: %s", error)
+            time.sleep(PAUSE_S * 2**attempt)
+    raise AssertionError("unreachable")
