@@ -65,6 +65,10 @@ class Children:
         self._stopping.set()
         self._thread.join()
 
+    def wait(self) -> None:
+        """Return when the supervision has ended by itself, which it does only when it fails."""
+        self._thread.join()
+
     def _run(self) -> None:
         try:
             for stage in self._stages:

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Set up Redrive's environment in `.venv` if need be, then run it.
+
+    python3 run.py demo                from nothing to three verdicts
+    python3 run.py up                  the service on this machine
+    python3 run.py test [ARGUMENTS]    the tests; arguments go to pytest
+    python3 run.py COMMAND ...         any other command of `redrive`; --help lists them
+
+Needs Python 3.11 to 3.13 and nothing else; everything is installed from requirements.lock, by hash.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+MOST_TEST_PROCESSES = 4
+
+
+class SetupError(Exception):
+    """What went wrong, and what to do about it."""
+
+
+def wanted_stamp(root: Path) -> str:
+    """Digest of everything that the environment is made from; another place counts, as scripts hold absolute paths."""
+    digest = hashlib.sha256(os.fsencode(root))
+    for name in ("requirements.lock", "pyproject.toml"):
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def is_ready(root: Path) -> bool:
+    """Whether a complete environment of this lock and project stands there."""
+    stamp, python = root / ".venv/stamp", root / ".venv/bin/python"
+    return stamp.is_file() and python.exists() and stamp.read_text() == wanted_stamp(root)
+
+
+def ensure_environment(root: Path) -> Path:
+    """The environment's python, after making or updating it. One process works at a time, others wait for it."""
+    python = root / ".venv/bin/python"
+    if is_ready(root):
+        return python
+    holder = os.open(str(root), os.O_RDONLY)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX)  # the kernel lets go of it when this process ends, however it ends
+        if not is_ready(root):
+            _make(root, python)
+    finally:
+        os.close(holder)
+    return python
+
+
+def _make(root: Path, python: Path) -> None:
+    environment, stamp = root / ".venv", root / ".venv/stamp"
+    complete_before = stamp.is_file() and python.exists()
+    if complete_before:
+        stamp.unlink()  # from here on an interruption leaves no stamp, and the next start begins anew
+    else:
+        shutil.rmtree(str(environment), ignore_errors=True)
+    print("setting up .venv from requirements.lock (once, about a minute)", file=sys.stderr, flush=True)
+    uv = _find_uv()
+    if uv:
+        if not complete_before:
+            _call([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])
+        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
+    else:
+        if not complete_before:
+            _require_ensurepip()
+            _call([sys.executable, "-m", "venv", str(environment)])
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    _call([*install, "--no-deps", "--require-hashes", "-r", str(root / "requirements.lock")])
+    _call([*install, "--no-deps", "--no-build-isolation", "--editable", str(root)])
+    partial = stamp.with_name("stamp.partial")
+    partial.write_text(wanted_stamp(root))
+    partial.rename(stamp)
+
+
+def _find_uv() -> str:
+    """uv from PATH or from this Python's packages, else an empty string: it is only faster than pip."""
+    if importlib.util.find_spec("uv") is not None:
+        import uv
+
+        return str(uv.find_uv_bin())
+    return shutil.which("uv") or ""
+
+
+def _require_ensurepip() -> None:
+    if importlib.util.find_spec("ensurepip") is None:
+        package = "python{}.{}-venv".format(*sys.version_info[:2])
+        raise SetupError(
+            f"this Python cannot make virtual environments: apt-get install {package} (or install uv), and start again"
+        )
+
+
+def _call(command: "list[str]") -> None:
+    """Run it with its output on standard error: standard output belongs to the command that follows."""
+    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never")
+    if subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, env=environment).returncode:
+        raise SetupError("set-up failed at: {}\nsee the lines above; the next start begins anew".format(" ".join(command)))
+
+
+def command(words: "list[str]") -> "list[str]":
+    """What to run in place of this process. SetupError where the environment cannot be made."""
+    root = Path(__file__).resolve().parent
+    python = str(ensure_environment(root))
+    if words[0] != "test":
+        return [python, "-P", "-m", "cli.main", *words]
+    os.chdir(str(root))
+    processes = min(MOST_TEST_PROCESSES, os.cpu_count() or 1)
+    return [python, "-m", "pytest", "-n", str(processes), *words[1:]]
+
+
+def main() -> None:
+    """Help without words, else the command that they name."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        found = "{}.{} ({})".format(*sys.version_info[:2], sys.executable)
+        sys.exit(f"error: Redrive needs Python 3.11, 3.12 or 3.13; this is {found}.")
+    if len(sys.argv) == 1:
+        print((__doc__ or "").strip())
+        return
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        words = command(sys.argv[1:])
+    except (SetupError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the next start begins the set-up anew")
+    os.execv(words[0], words)
+
+
+if __name__ == "__main__":
+    main()
