@@ -100,7 +100,8 @@ def service_stages(
             python("api", "uvicorn", "server.app:app", "--host", host, "--port", port, "--no-access-log",
                    ready=functools.partial(answers, base_url)),
             python("coordinator", "server.coordinator"),
-            *(python(f"worker-{number}", "cli.main", "worker", "--name", f"worker-{number}") for number in range(1, workers + 1)),
+            *(python(f"worker-{number}", "cli.main", "worker", "--name", f"worker-{number}", "--concurrency", "1")
+              for number in range(1, workers + 1)),
         ],
     ]  # fmt: skip
 
