@@ -1,0 +1,171 @@
+"""Verdicts in plain words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log2
+
+from scipy.stats import norm, t
+
+from suites.judgement import CaseVerdict, GateVerdict
+from suites.words import Estimand, MetricVerdict, RunVerdict
+
+SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
+BEYOND_REACH = 100_000
+"""More segments than this are not promised: the effect lies at the margin."""
+
+
+def percent(change: float, signed: bool = True) -> str:
+    """`+2.1 %`."""
+    value = 100 * change
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 or value == 0 else 2
+    return f"{value:{'+' if signed else ''}.{digits}f} %"
+
+
+def share(value: float) -> str:
+    """`2.5 %`: a margin as it was written."""
+    return f"{100 * value:.4g} %"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def segments_needed(error: float, distance: float, segments: int, routes: int, alpha: float, power: float = 0.8) -> float:
+    """Segments of fresh routes at which an effect `distance` away from a bound is told with `power`: the standard error
+    `error` seen on `segments` shrinks with the root, n = segments ((t + z) error / distance)^2."""
+    if distance <= 0:
+        return float("inf")
+    quantile = float(t.isf(alpha / 2, max(routes - 1, 1))) + float(norm.ppf(power))
+    return segments * (quantile * error / distance) ** 2
+
+
+def more_segments(gate: GateVerdict, error: float | None, segments: int, alpha: float) -> int | None:
+    """About how many more segments would settle an open gate; None where no number helps or none can be told."""
+    if gate.interval is None or error is None or not gate.pairs:
+        return None
+    needed = segments_needed(error, abs(gate.margin - gate.interval.estimate), segments, gate.routes, alpha)
+    more = max(ceil(needed) - segments, ceil(segments / 2))
+    return more if more <= BEYOND_REACH else None
+
+
+def open_gate(gate: GateVerdict) -> str:
+    """Why one gate is open."""
+    head = f"{gate.metric} ({SPREAD[gate.estimand]})"
+    if gate.interval is None:
+        return f"{head}: {gate.reason}"
+    interval = gate.interval
+    return (
+        f"{head}: {percent(interval.estimate)} [{percent(interval.low)}, {percent(interval.high)}] "
+        f"against a margin of {share(gate.margin)}"
+    )
+
+
+def margins(gates: Sequence[GateVerdict]) -> str:
+    low, high = min(g.margin for g in gates), max(g.margin for g in gates)
+    return share(low) if low == high else f"{100 * low:.4g}–{share(high)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What the sentence says beside the gates."""
+
+    segments: int
+    routes: int
+    alpha: float
+    failed: tuple[int, int]
+    """Routes that failed for the candidate only and for the baseline only."""
+    failing: str
+    """Why its failures fail the candidate; empty if they do not."""
+    missing: int
+    """Planned pairs that never came."""
+    cases_missing: int
+    identical: bool
+    more: int | None
+    """About how many more segments would settle the open gates."""
+
+
+def least_routes(alpha: float) -> int:
+    """Routes below which no sign-flip test can reject: 2 of 2**n sign vectors give the largest |S|."""
+    return ceil(log2(2 / alpha))
+
+
+def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> str:
+    """One sentence why."""
+    critical = [g for g in gates if g.critical]
+    if verdict is RunVerdict.PASS:
+        return f"PASS: {'; '.join(_passed(critical, cases, seen) or ['nothing was asked'])}."
+    where = f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
+    if verdict is RunVerdict.FAIL:
+        reasons = _failed(critical, cases, seen)
+        shown = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+        return f"FAIL: {shown}" + (f", over {where}." if seen.segments else ".")
+    return f"INCONCLUSIVE over {where}: {'; '.join(_undecided(critical, seen) or ['no gate could be judged'])}."
+
+
+def _only(seen: Circumstances) -> str:
+    return f"{plural(seen.failed[0], 'route')} failed for the candidate only ({seen.failed[1]} for the baseline only)"
+
+
+def _passed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> list[str]:
+    where = f"over {plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
+    parts = []
+    if seen.identical:
+        parts.append(f"exactly the same results on every pair {where}: zero effect")
+    elif critical:
+        parts.append(f"not worse by {margins(critical)} on {len(critical)} of {plural(len(critical), 'gate')} {where}")
+    if cases:
+        waived = sum(bool(c.waived and not c.passed) for c in cases)
+        parts.append(f"{plural(len(cases) - waived, 'must-pass case')} passed" + (f", {waived} waived" if waived else ""))
+    if seen.failed[0]:
+        parts.append(f"yet {_only(seen)}")
+    return parts
+
+
+def _failed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> list[str]:
+    reasons = [
+        f"must-pass case {c.case} failed" + (f" ({c.reason})" if c.reason else "") for c in cases if not c.passed and not c.waived
+    ]
+    if seen.failing:
+        reasons.append(seen.failing)
+    for g in critical:
+        if g.verdict is MetricVerdict.WORSE:
+            size = (
+                f" by {percent(g.interval.estimate, signed=False)} (at least {percent(g.interval.low, signed=False)}; "
+                f"margin {share(g.margin)})"
+                if g.interval else ""
+            )  # fmt: skip
+            reasons.append(f"{g.metric} is worse in the {SPREAD[g.estimand]}{size}")
+    return reasons
+
+
+def _undecided(critical: Sequence[GateVerdict], seen: Circumstances) -> list[str]:
+    mixed = [g for g in critical if g.verdict is MetricVerdict.MIXED]
+    parts = [f"{g.metric}: the mean and the typical drive disagree ({_both(g)})" for g in mixed]
+    open_ = [g for g in critical if g.verdict is MetricVerdict.CANNOT_TELL]
+    if open_:
+        others = f"; and {plural(len(open_) - 1, 'more gate')}" if len(open_) > 1 else ""
+        parts.append(f"cannot tell for {open_gate(open_[0])}{others}")
+    if seen.missing:
+        parts.append(f"{plural(seen.missing, 'planned pair')} never came")
+    if seen.cases_missing:
+        parts.append(f"{plural(seen.cases_missing, 'must-pass case')} without a result")
+    if seen.failed[0]:
+        parts.append(_only(seen))
+    if any(g.interval for g in open_):
+        if seen.routes < least_routes(seen.alpha):
+            few, least = plural(seen.routes, "route"), least_routes(seen.alpha)
+            parts.append(f"{few} can show nothing at alpha = {seen.alpha:g}: at least {least} are needed")
+        elif seen.more is not None:
+            parts.append(f"about {seen.more:,} more segments of other routes would tell")
+        else:
+            parts.append("the effect lies too close to the margin for any affordable number of segments")
+    return parts
+
+
+def _both(gate: GateVerdict) -> str:
+    parts = []
+    other = Estimand.MEAN if gate.estimand is Estimand.TYPICAL else Estimand.TYPICAL
+    for estimand, interval in ((gate.estimand, gate.interval), (other, gate.other_estimand)):
+        if interval:
+            parts.append(f"{SPREAD[estimand]} {percent(interval.estimate)}")
+    return ", ".join(parts)

@@ -1,0 +1,67 @@
+"""Rare incidents and pass/fail: rates with exact intervals, hours still needed, label and McNemar tests."""
+
+from math import ceil, exp, log
+
+from scipy.special import betaln
+from scipy.stats import binom, chi2
+
+
+def poisson_interval(count: int, exposure: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a Poisson rate per unit of exposure (Garwood 1936): chi-square quantiles over 2 * exposure."""
+    tail = (1 - confidence) / 2
+    low = 0.0 if count == 0 else float(chi2.ppf(tail, 2 * count)) / (2 * exposure)
+    return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / (2 * exposure)
+
+
+def zero_event_hours(rate: float, confidence: float = 0.95) -> float:
+    """Hours without one event that show a rate below `rate` per hour: -ln(1 - confidence) / rate
+    (Kalra & Paddock 2016, "Driving to Safety", RAND RR-1478)."""
+    return -log(1 - confidence) / rate
+
+
+def hours_still_needed(candidate: float, baseline: float, done: float, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Hours per model, beyond `done`, for the conditional binomial test (Przyborowski & Wilenski 1940) to tell two rates
+    (events per hour) apart: the smallest expected number of events n with power at share p = candidate / (sum), over the sum.
+
+    inf where the rates are equal.
+    """
+    total = candidate + baseline
+    if candidate == baseline:
+        return float("inf")
+    share = max(candidate, baseline) / total
+
+    def enough(n: int) -> bool:
+        critical = binom.isf(alpha / 2, n, 0.5)
+        return bool(binom.sf(critical, n, share) >= power)
+
+    high = 8
+    while not enough(high) and high < 2**30:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return max(0.0, high / total - done)
+
+
+def label_e_value(candidate_only: int, baseline_only: int) -> float:
+    """E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2): evidence, readable at any time, that distinct places failing for one
+    model only are not a fair coin (beta-binomial mixture at Jeffreys' prior; Ville: P(ever >= 1/alpha) <= alpha)."""
+    k, n = candidate_only, candidate_only + baseline_only
+    return exp(n * log(2) + float(betaln(0.5 + k, 0.5 + n - k)) - float(betaln(0.5, 0.5)))
+
+
+def mcnemar_exact(first_only: int, second_only: int) -> float:
+    """Two-sided exact p-value of McNemar's test: the discordant pairs against a fair coin (fixed N, read once)."""
+    n, k = first_only + second_only, min(first_only, second_only)
+    return min(1.0, 2 * float(binom.cdf(k, n, 0.5)))
+
+
+def excess_failures(shares: tuple[int, int], alpha: float = 0.05) -> int:
+    """Places failing for the candidate only that would show, beside `shares[1]` failing for the baseline only, that it fails
+    more (label test at 1/alpha); what a run with fewer cannot see."""
+    candidate_only, baseline_only = shares
+    needed = max(candidate_only, baseline_only)
+    while label_e_value(needed, baseline_only) < 1 / alpha or needed <= baseline_only:
+        needed += 1
+    return ceil(needed)

@@ -1,0 +1,58 @@
+"""Anytime-valid evidence for streams without a planned end: a confidence sequence and an e-process."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import lambertw
+from scipy.stats import norm
+
+PILOTS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Multiples of the pilot variance over which the e-process is mixed."""
+
+
+def best_rho(variance: float, alpha: float = 0.05) -> float:
+    """rho for which the two-sided normal mixture is tightest at the intrinsic time `variance`:
+    v / (-W_{-1}(-alpha^2 / e) - 1) (Howard et al. 2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
+    Annals of Statistics 49(2), proposition 3)."""
+    return variance / (-float(lambertw(-(alpha**2) / np.e, k=-1).real) - 1)
+
+
+def normal_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> float:
+    """Two-sided time-uniform bound of |S_t| at intrinsic time v: sqrt((v + rho) (ln((v + rho) / rho) + 2 ln(1/alpha)))
+    (Robbins 1970; Howard et al. 2021, eq. 14)."""
+    total = variance + rho
+    return float(np.sqrt(total * (np.log(total / rho) + 2 * np.log(1 / alpha))))
+
+
+def one_sided_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> float:
+    """One-sided bound of S_t: the s that solves ln(sqrt(4 rho / (v + rho)) exp(s^2 / (2 (v + rho))) Phi(s / sqrt(v + rho)))
+    = ln(1/alpha) (Howard et al. 2021, proposition 6)."""
+    from scipy.optimize import brentq
+
+    total = variance + rho
+
+    def excess(s: float) -> float:
+        log_e = 0.5 * np.log(4 * rho / total) + s * s / (2 * total) + norm.logcdf(s / np.sqrt(total))
+        return float(log_e - np.log(1 / alpha))
+
+    return float(brentq(excess, 0.0, 2 * normal_mixture_bound(variance, rho, alpha)))
+
+
+def asymptotic_interval(values: NDArray[np.float64], alpha: float = 0.05, burn_in: int = 30) -> tuple[float, float] | None:
+    """Asymptotic confidence sequence of the mean of route values, S ± sigma sqrt((t + rho)(ln((t + rho) / rho) + 2 ln(1/alpha)))
+    over t, tightest at the burn-in (Waudby-Smith et al. 2024, Annals of Statistics 52(6)); None before `burn_in` routes."""
+    t = len(values)
+    if t < burn_in:
+        return None
+    half = float(values.std()) * normal_mixture_bound(t, best_rho(burn_in, alpha), alpha) / t
+    mean = float(values.mean())
+    return mean - half, mean + half
+
+
+def self_normalised_e(differences: NDArray[np.float64], rhos: float | Sequence[float]) -> float:
+    """e = mean over rho of sqrt(rho / (V + rho)) exp(S^2 / (2 (V + rho))), S = sum D, V = sum D^2: an e-process for
+    symmetric differences (de la Pena 1999; de la Pena, Klass & Lai 2004), D in any unit and rho in its square."""
+    total, square = float(differences.sum()), float((differences**2).sum())
+    rho = np.atleast_1d(np.asarray(rhos, dtype=np.float64))
+    return float(np.mean(np.sqrt(rho / (square + rho)) * np.exp(total**2 / (2 * (square + rho)))))

@@ -1,0 +1,140 @@
+"""Sequential sign-flip test on route sums, with alpha spending and maxT over metrics (engine A).
+
+Evidence is linear in the hypothesised relative change theta: pair i of route j adds p_i - theta * q_i, so
+D_j(theta) = P_j - theta * Q_j is the route's partial sum. Under the hypothesis the sign of each D_j is a coin toss
+(exact for exchangeable pairs), so |sum_j s_j D_j| over random signs s is the null distribution of |sum_j D_j|; the
+statistic T = |sum D| / sqrt(sum D^2) makes metrics comparable, and one set of signs shared by all metrics keeps their
+correlation (Westfall & Young 1993, maxT; Winkler et al. 2014 for sign flips).
+
+Sequential: cumulative spend alpha(t) = alpha * t**rho (Lan & DeMets 1983; Kim & DeMets 1987), with the boundary found
+from the flips themselves: at a look, m = floor(alpha(t) (B+1)) - used; the critical value is the (m+1)-th largest T
+among the flips not yet killed; a T strictly greater rejects; flips strictly greater are killed and counted as used.
+The data as observed are one of the B+1 vectors, which is what makes the test exact: P(reject) <= alpha at any B.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Signs = NDArray[np.int8]
+
+TIE = 1e-9
+"""Relative tolerance below which two statistics are tied: sums of the same signs may differ in their last bits."""
+
+
+def spent(alpha: float, share: float, rho: float) -> float:
+    """alpha * t**rho: the false-alarm probability that may be used up to the share t of the planned pairs."""
+    return alpha * float(min(share, 1.0) ** rho)
+
+
+def _kill(statistic: Floats, alive: NDArray[np.bool_], allowed: NDArray[np.int64]) -> Floats:
+    """One look: kills in `alive` [..., B+1] (in place) the flips above the critical value; returns that value [...].
+
+    `allowed` [...] is floor(alpha(t) (B+1)), cumulative: what was killed before is already used.
+    """
+    total = alive.shape[-1]
+    left = allowed - (total - alive.sum(axis=-1))
+    ordered = np.sort(np.where(alive, statistic, -np.inf), axis=-1)
+    critical: Floats = np.take_along_axis(ordered, (total - 1 - left)[..., None], axis=-1)[..., 0]
+    alive &= ~(statistic > (critical * (1 + TIE))[..., None])
+    return critical
+
+
+class SignFlips:
+    """Incremental engine over G contrasts (metric and estimand), each tested at U values of theta.
+
+    `families` names for each contrast the group inside which the maximum is taken, `levels` the alpha of each group.
+    """
+
+    def __init__(
+        self, thetas: Floats, *, alpha: float, rho: float, flips: int, seed: int, planned: int,
+        families: Sequence[int] | None = None, levels: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
+        count, values = thetas.shape
+        self.thetas = thetas
+        self.alpha, self.rho, self.planned = alpha, rho, planned
+        self.families = np.zeros(count, dtype=np.int64) if families is None else np.asarray(families, dtype=np.int64)
+        groups = int(self.families.max(initial=0)) + 1
+        self.levels = np.full(groups, alpha) if levels is None else np.asarray(levels, dtype=np.float64)
+        self.consumed = 0
+        self._generator = np.random.default_rng(seed)
+        self._flips = flips
+        self._index: dict[str, int] = {}
+        self._signs = np.empty((64, flips + 1), dtype=np.int8)
+        self._route_p = np.zeros((64, count))
+        self._route_q = np.zeros((64, count))
+        self._sum_p = np.zeros((count, flips + 1))
+        self._sum_q = np.zeros((count, flips + 1))
+        self._alive = np.ones((count, values, flips + 1), dtype=np.bool_)
+        self._joint_alive = np.ones((groups, values, flips + 1), dtype=np.bool_)
+        self.alone = np.zeros((count, values), dtype=np.int8)
+        """[G, U] +1: the change is above theta; -1: below; 0: open. Each contrast judged by itself at `alpha`."""
+        self.joint = np.zeros((count, values), dtype=np.int8)
+        """[G, U] the same, controlled over all contrasts of the family (maxT)."""
+
+    def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> None:
+        """Adds pairs in the registered order: p, q are [k, G]; a pair invalid for a contrast is zero in both."""
+        rows = np.array([self._row(route) for route in routes], dtype=np.int64)
+        np.add.at(self._route_p, rows, p)
+        np.add.at(self._route_q, rows, q)
+        signs = self._signs[rows].astype(np.float64)
+        self._sum_p += p.T @ signs
+        self._sum_q += q.T @ signs
+        self.consumed += len(rows)
+
+    def _row(self, route: str) -> int:
+        """Index of a route; a new one draws its signs next from the registered seed."""
+        known = self._index.get(route)
+        if known is not None:
+            return known
+        row = self._index[route] = len(self._index)
+        if row == len(self._signs):
+            grown = np.empty_like(self._signs)
+            self._signs = np.concatenate([self._signs, grown])
+            self._route_p = np.concatenate([self._route_p, np.zeros_like(self._route_p)])
+            self._route_q = np.concatenate([self._route_q, np.zeros_like(self._route_q)])
+        self._signs[row, 0] = 1
+        self._signs[row, 1:] = 2 * self._generator.integers(0, 2, self._flips, dtype=np.int8) - 1
+        return row
+
+    def scale(self) -> Floats:
+        """sqrt(sum_j D_j(theta)^2), [G, U]."""
+        used = slice(0, len(self._index))
+        p, q = self._route_p[used], self._route_q[used]
+        pp, pq, qq = (p * p).sum(axis=0), (p * q).sum(axis=0), (q * q).sum(axis=0)
+        square = pp[:, None] - 2 * self.thetas * pq[:, None] + self.thetas**2 * qq[:, None]
+        return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+
+    def look(self) -> None:
+        """Tests every contrast at every theta with what is consumed so far, and spends."""
+        share = self.consumed / self.planned
+        total = self._flips + 1
+        sums = self._sum_p[:, None, :] - self.thetas[:, :, None] * self._sum_q[:, None, :]
+        direction = np.sign(sums[:, :, 0]).astype(np.int8)
+        scale = self.scale()
+        scale[scale == 0.0] = np.inf
+        statistic = np.abs(sums, out=sums)
+        statistic /= scale[:, :, None]
+
+        allowed = np.int64(spent(self.alpha, share, self.rho) * total + TIE)
+        critical = _kill(statistic, self._alive, np.full(self.alone.shape, allowed))
+        first = (self.alone == 0) & (statistic[:, :, 0] > critical * (1 + TIE))
+        self.alone[first] = direction[first]
+
+        for family, level in enumerate(self.levels):
+            members = self.families == family
+            allowed = np.int64(spent(float(level), share, self.rho) * total + TIE)
+            largest = statistic[members].max(axis=0)
+            critical = _kill(largest, self._joint_alive[family], np.full(self.alone.shape[1], allowed))
+            first = members[:, None] & (self.joint == 0) & (statistic[:, :, 0] > critical * (1 + TIE))
+            self.joint[first] = direction[first]
+
+
+def sign_flip_p(differences: Floats) -> float:
+    """Exact two-sided p-value of |sum D| over all 2**n sign vectors (Fisher 1935), n <= 20."""
+    n = len(differences)
+    signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    sums = np.abs(signs @ differences)
+    return float((sums >= sums[0] * (1 - TIE)).mean())
