@@ -209,3 +209,11 @@ def count_changes(session: Session, run_id: str) -> dict[Change, int]:
     counted = pair.joined(pair.change.label("change"), func.count()).group_by("change")
     found = {Change(change): count for change, count in session.execute(counted)}
     return {change: found.get(change, 0) for change in Change}
+
+
+def worst_pairs(session: Session, run_id: str, count: int) -> list[PairView]:
+    """The pairs to look at first: those that regressed, then the largest losses by the first gate's metric."""
+    regressed = list_results(session, run_id, change=Change.REGRESSED, sort="-delta", limit=count).items
+    seen = {pair.position for pair in regressed}
+    losses = list_results(session, run_id, sort="-delta", limit=count).items
+    return [*regressed, *(p for p in losses if p.position not in seen and p.delta is not None and p.delta > 0)][:count]

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.db.models import DriveKeyRow, ResultRow, RolloutRow
+from server.db.models import DriveKeyRow, Model, ResultRow, RolloutRow
 from server.errors import Refused, not_found
+from server.services.reproduce import reproduce
 from server.storage import BlobStore
 from suites.errors import Finding
 from suites.rollout import TRACE_COLUMNS, Trace
@@ -43,6 +44,8 @@ class RolloutView(BaseModel):
     provenance: dict[str, Any]
     worker: str
     created: datetime
+    reproduce: str
+    """The shell command that drives it again, without the service."""
     results: list[ResultView]
 
 
@@ -78,9 +81,10 @@ def read_rollout(session: Session, drive_key: str) -> RolloutView:
     results = session.scalars(
         select(ResultRow).where(ResultRow.drive_key == drive_key).order_by(ResultRow.metric, ResultRow.version)
     )
-    own = {name: getattr(row, name) for name in RolloutView.model_fields if name not in ("key", "results")}
+    asked = session.get_one(DriveKeyRow, drive_key)
+    own = {name: getattr(row, name) for name in RolloutView.model_fields if name not in ("key", "reproduce", "results")}
     return RolloutView(
-        **own, key=session.get_one(DriveKeyRow, drive_key).key,
+        **own, key=asked.key, reproduce=reproduce(asked.key, session.get_one(Model, asked.model).name),
         results=[ResultView.model_validate(result, from_attributes=True) for result in results],
     )  # fmt: skip
 

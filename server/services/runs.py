@@ -151,6 +151,14 @@ def read_run(session: Session, run_id: str, public_url: str) -> RunView:
     )  # fmt: skip
 
 
+def is_over(session: Session, run_id: str) -> bool:
+    """Whether the run's verdict is final, or will never be. One cheap statement. Raises Refused (404)."""
+    row = session.execute(select(Run.status, Run.verdict).where(Run.id == run_id)).first()
+    if row is None:
+        raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
+    return row.verdict is not None or not STATUS_TRANSITIONS[row.status]
+
+
 def cancel_run(session: Session, run_id: str, *, actor: str = "") -> None:
     """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs. Rollouts stay; they belong
     to nobody. Cancelling twice changes nothing. Raises Refused (404; 409 when it is over)."""

@@ -1,0 +1,22 @@
+"""Many candidates against one baseline."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from server.api.common import Database
+from server.errors import declares
+from server.services.compare import Comparison, compare
+
+router = APIRouter(tags=["comparisons"])
+
+
+@router.get("/comparisons", responses=declares("not-found", "ambiguous", "different-suites"))
+def comparisons(
+    session: Database,
+    baseline: Annotated[str, Query(max_length=200, description="A model: digest, its first digits, or name.")],
+    candidate: Annotated[list[str], Query(min_length=1, max_length=50, description="The same, once for each candidate.")],
+    suite: Annotated[str | None, Query(max_length=200, description="A suite version; else each one's newest run counts.")] = None,
+) -> Comparison:
+    """Models by gates against one baseline, on one suite digest; different digests are refused with what differs."""
+    return compare(session, baseline, candidate, suite)

@@ -1,0 +1,109 @@
+"""Suites, their versions, and the cases that a version plans."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.api.common import Configured, Cursor, Database, Limit
+from server.errors import declares
+from server.services.cases import CaseView, list_cases
+from server.services.paging import Page
+from server.services.register_segments import index_segments
+from server.services.register_suite import (
+    SuiteView,
+    VersionDetail,
+    VersionView,
+    list_suites,
+    list_versions,
+    promote,
+    read_version,
+    register_suite,
+    register_version,
+)
+from suites.schema import SuiteVersion
+
+router = APIRouter(tags=["suites"])
+
+
+class SuiteDocument(BaseModel):
+    """A suite as people write it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    toml: Annotated[str, Field(description="The suite file's text.")]
+
+
+class Promotion(BaseModel):
+    """Which model candidates meet by default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, Field(min_length=1, max_length=200, description="Digest, its first digits, or name.")]
+
+
+@router.post(
+    "/suites",
+    responses={
+        201: {"model": VersionView, "description": "A new version"},
+        **declares("not-json", "invalid-submission", "too-large"),
+    },
+)
+def add_suite(body: SuiteDocument, response: Response, session: Database, settings: Configured) -> VersionView:
+    """Resolve a suite against the stored segments and make it the newest version, if it changed."""
+    index_segments(session, settings.segments)
+    version, new = register_suite(session, body.toml)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
+    return version
+
+
+@router.get("/suites", responses=declares("bad-request"))
+def suites(session: Database, limit: Limit, cursor: Cursor = None) -> Page[SuiteView]:
+    """Suites by name, each with its newest version."""
+    return list_suites(session, cursor=cursor, limit=limit)
+
+
+@router.put("/suites/{name}/promoted", responses=declares("not-found", "ambiguous", "not-json"))
+def promote_model(name: str, body: Promotion, session: Database) -> SuiteView:
+    """Make a model the baseline that candidates meet when they name none."""
+    return promote(session, name, body.model)
+
+
+@router.get("/suites/{name}/versions", responses=declares("not-found", "bad-request"))
+def versions(name: str, session: Database, limit: Limit, cursor: Cursor = None) -> Page[VersionView]:
+    """The versions of one suite, newest first."""
+    return list_versions(session, name, cursor=cursor, limit=limit)
+
+
+@router.post(
+    "/suite-versions",
+    responses={
+        201: {"model": VersionView, "description": "Stored now"},
+        **declares("not-json", "invalid-submission", "parent-moved", "too-large"),
+    },
+)
+def add_version(body: SuiteVersion, response: Response, session: Database, settings: Configured) -> VersionView:
+    """Store a version that was resolved elsewhere; its parent must be the newest version here."""
+    index_segments(session, settings.segments)
+    version, new = register_version(session, body)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
+    return version
+
+
+@router.get("/suite-versions/{reference}", responses=declares("not-found", "ambiguous"))
+def suite_version(reference: str, session: Database) -> VersionDetail:
+    """One version by digest, its first digits, `name@digest`, or name (the newest)."""
+    return read_version(session, reference)
+
+
+@router.get("/cases", tags=["cases"], responses=declares("not-found", "ambiguous", "bad-request"))
+def cases(
+    session: Database,
+    limit: Limit,
+    suite: Annotated[str, Query(max_length=200, description="A suite version: digest, `name@digest`, or name.")],
+    cursor: Cursor = None,
+) -> Page[CaseView]:
+    """The planned rollouts of a suite version, in the order in which they are driven."""
+    return list_cases(session, suite, cursor=cursor, limit=limit)

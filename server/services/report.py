@@ -1,0 +1,28 @@
+"""A run as one HTML file that can be kept: no script, no link to anything but the run."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+import web
+from server.services.comment import headline, interval_text, percent
+from server.services.results import Change, PairView
+from server.services.runs import RunView
+
+
+@cache
+def _template() -> Template:
+    folder = Path(web.__file__).parent / "templates"
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters.update(percent=percent, interval=interval_text)
+    return environment.get_template("report.html")
+
+
+def report(run: RunView, changes: dict[Change, int], worst: list[PairView]) -> str:
+    """HTML text. `worst` are the pairs to look at first, the worst first."""
+    document = run.verdict_document or {}
+    return _template().render(
+        run=run, headline=headline(run, changes), changes=changes, worst=worst, gates=document.get("gates", []),
+        cases=document.get("cases", []),
+    )  # fmt: skip

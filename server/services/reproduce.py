@@ -1,0 +1,28 @@
+"""The shell command that drives a rollout again, without the service."""
+
+import json
+import math
+import shlex
+from typing import Any
+
+
+def reproduce(key: dict[str, Any], model: str) -> str:
+    """`redrive replay ...` for a DriveKey (as JSON) of the model of that name."""
+    scenario, offset = key["scenario"], key["scenario"]["offset"]
+    simulator = key["simulator"]
+    words = ["redrive", "replay", scenario["segment_id"], "--model", model, "--simulator", simulator["name"]]
+    for name, value in sorted(simulator["parameters"].items()):
+        words += ["--parameter", f"{name}={json.dumps(value)}"]
+    words += ["--start", repr(scenario["start_s"]), "--end", repr(scenario["end_s"])]
+    if offset["lateral_m"]:
+        words += ["--lateral", repr(offset["lateral_m"])]
+    if offset["longitudinal_m"]:
+        words += ["--longitudinal", repr(offset["longitudinal_m"])]
+    if offset["heading_rad"]:
+        words += ["--heading", repr(math.degrees(offset["heading_rad"]))]
+    noise = {name: value for name, value in scenario["noise"].items() if value}
+    if noise:
+        words += ["--noise", json.dumps(noise)]
+    if key["repeat"]:
+        words += ["--seed", str(key["repeat"])]
+    return shlex.join(words)
