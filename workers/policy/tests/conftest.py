@@ -93,13 +93,13 @@ def bomb_model(build: Build) -> Built:
     return build(
         [
             helper.make_node("Cast", ["speed"], ["count"], to=TensorProto.INT64),
-            helper.make_node("Reshape", ["count", "one"], ["flat"]),
-            helper.make_node("Mul", ["flat", "gib"], ["size"]),
+            helper.make_node("ReduceMax", ["count"], ["flat"], keepdims=0),
+            helper.make_node("Mul", ["flat", "many"], ["size"]),
             helper.make_node("ConstantOfShape", ["size"], ["huge"]),
             helper.make_node("ReduceSum", ["huge", "zero"], ["sum"], keepdims=1),
             helper.make_node("Add", ["speed", "sum"], ["action"]),
         ],
         [Tensor(name="speed", dtype="float32", shape=("batch", 1), role="speed")],
         [Tensor(name="action", dtype="float32", shape=("batch", 1), role="action")],
-        {"one": np.array([1]), "gib": np.array([1 << 34]), "zero": np.array([0])},
+        {"many": np.array([1 << 34]), "zero": np.array([0])},
     )
