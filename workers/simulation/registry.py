@@ -9,12 +9,11 @@ from suites.rollout import SimulatorSpec
 from suites.simulators import SIMULATORS
 from workers.simulation.protocol import Simulator
 
-MODULES: dict[str, str] = {
-    "reprojection": "workers.simulation.reprojection",
-    "rendered": "workers.simulation.rendered",
-    "tinyphysics": "workers.simulation.tinyphysics",
+FACTORIES: dict[str, tuple[str, str]] = {
+    "reprojection": ("workers.simulation.reprojection", "open_simulator"),
+    "tinyphysics": ("workers.simulation.tinyphysics", "TinyPhysics"),
 }
-"""Name to a module with `open_simulator(spec, segments_root, auxiliary)`."""
+"""Name to module and to what in it is called with (segments_root, parameters, auxiliary)."""
 
 
 def open_simulator(spec: SimulatorSpec, segments_root: Path, auxiliary: dict[str, Path]) -> Simulator[Any]:
@@ -25,5 +24,6 @@ def open_simulator(spec: SimulatorSpec, segments_root: Path, auxiliary: dict[str
     if spec.version != SIMULATORS[spec.name]:
         problem = f"version {spec.version} was asked for, this worker has {SIMULATORS[spec.name]}"
         raise MachineError(f"{spec.name} is of another version here", (Finding("simulator.version", problem, "update"),))
-    simulator: Simulator[Any] = importlib.import_module(MODULES[spec.name]).open_simulator(spec, segments_root, auxiliary)
+    module, factory = FACTORIES[spec.name]
+    simulator: Simulator[Any] = getattr(importlib.import_module(module), factory)(segments_root, spec.parameters, auxiliary)
     return simulator

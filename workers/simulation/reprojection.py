@@ -1,0 +1,143 @@
+"""The small offset simulator: logged frames and their depth, seen from where the ego is instead of where the log was.
+
+Source: Goff et al. 2025, Learning to Drive from a World Model, section on reprojective simulation. The nearest logged
+frame is moved by the ego's full deviation from that frame's pose (six degrees of freedom, the camera's calibration
+included) into the model's virtual camera (workers.simulation.warp). Frames are decoded a chunk at a time, once for all
+rows that look at them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites.errors import DataError, Finding
+from suites.model import VirtualCamera
+from suites.segment import Camera, SegmentMeta
+from suites.simulators import SIMULATORS
+from workers.segments.store import read_segment
+from workers.simulation.driving import DrivingSimulator, Poses, Segment
+from workers.simulation.geometry import Floats, Lens, between, levelled, mount
+from workers.simulation.parameters import TRUST, Parameters, Trust, parse
+from workers.simulation.path import Ints
+from workers.simulation.warp import Inverse, Picture, Warp, inverse_depth, packed, plane_inverse_depth
+
+CHUNK = 20
+"""Frames that are decoded at once: two groups of pictures of the store."""
+
+
+def open_simulator(segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]) -> DrivingSimulator:
+    """`reprojection` over the stored segments; it needs no auxiliary model. Raises SubmitterError for its parameters."""
+    return over_segments(lambda name: read_segment(segments_root, name), parse(parameters))
+
+
+def over_segments(open_segment: Any, parameters: Parameters) -> DrivingSimulator:
+    """`reprojection` over segments from anywhere (`driving.DrivingSimulator.open_segment`)."""
+    return DrivingSimulator(
+        name="reprojection", version=SIMULATORS["reprojection"], parameters=parameters, open_segment=open_segment,
+        make_views=ReprojectedViews, trust_of=trust_of,
+    )  # fmt: skip
+
+
+def trust_of(meta: SegmentMeta) -> Trust:
+    """By the source of the segment's depth."""
+    return TRUST[meta.depth_source or "plane"]
+
+
+def source_lens(camera: Camera) -> Lens:
+    return Lens(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)
+
+
+def target_lens(camera: VirtualCamera) -> Lens:
+    return Lens(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)
+
+
+@dataclass
+class _Source:
+    """One segment of the batch."""
+
+    segment: Segment
+    lens: Lens
+    """Of the pictures: the stored frames', reduced where the model sees fewer pixels."""
+    reduced: int
+    poses: Floats
+    """[N, 6] of the log at its frames."""
+    mount: Floats
+    levelled: Floats
+    ground: Inverse
+    """Of the plane below the camera."""
+    flat: bool
+    """Use the ground for depth."""
+    warp: Warp
+    chunks: dict[int, tuple[Picture, Inverse]] = field(default_factory=dict)
+
+    def at(self, frame: int) -> tuple[Picture, Inverse]:
+        """(picture [H, W], inverse depth [h, w]) of a frame whose chunk is loaded."""
+        pictures, near = self.chunks[frame // CHUNK]
+        return pictures[frame % CHUNK], self.ground if self.flat else near[frame % CHUNK]
+
+    def load(self, wanted: set[int]) -> None:
+        """Hold exactly these chunks."""
+        self.chunks = {number: chunk for number, chunk in self.chunks.items() if number in wanted}
+        for number in sorted(wanted - self.chunks.keys()):
+            start, stop = number * CHUNK, min((number + 1) * CHUNK, len(self.poses))
+            near = self.ground[None] if self.flat else inverse_depth(self.segment.depth(start, stop))
+            self.chunks[number] = packed(self.segment.frames(start, stop), self.reduced), near
+
+
+class ReprojectedViews:
+    """`driving.Views` of one batch. Memory: one chunk (or two at its border) for each place that is looked at."""
+
+    def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters) -> None:
+        self._camera, self._how = camera, parameters.warp
+        self._sources = [_source(segment, target_lens(camera), parameters) for segment in segments]
+        self._out = np.empty((0, camera.height, camera.width, 3), np.uint8)
+
+    def frames(self, poses: Poses) -> NDArray[np.uint8]:
+        if len(self._out) != len(poses.slot):
+            self._out = np.empty((len(poses.slot), *self._out.shape[1:]), np.uint8)
+        for slot in np.unique(poses.slot):
+            chunks = poses.frame[poses.slot == slot] // CHUNK
+            self._sources[slot].load({int(number) for number in chunks})
+        ego = np.stack([poses.x_m, poses.y_m, poses.z_m, poses.roll_rad, poses.pitch_rad, poses.yaw_rad], axis=1)
+        for row, (slot, frame) in enumerate(zip(poses.slot, poses.frame, strict=True)):
+            source = self._sources[slot]
+            picture, near = source.at(int(frame))
+            motion = between(source.poses[frame], source.mount, ego[row], source.levelled)
+            if self._how == "forward":
+                source.warp.forward(picture, near, motion, self._out[row])
+            else:
+                source.warp.backward(picture, near, motion, self._out[row])
+        return self._out
+
+    def release(self, slots: Ints) -> None:
+        for slot, source in enumerate(self._sources):
+            if slot not in slots:
+                source.chunks = {}
+
+
+def _source(segment: Segment, target: Lens, parameters: Parameters) -> _Source:
+    meta, columns = segment.meta, segment.columns
+    if meta.camera is None:
+        problem = f"a {meta.kind} segment without a camera"
+        raise DataError(f"segment {meta.segment_id} has no frames", (Finding("meta.camera", problem),))
+    lens = source_lens(meta.camera)
+    reduced = max(1, int(lens.fx / target.fx + 0.25))
+    picture = lens.reduced(reduced)
+    flat = parameters.warp == "plane" or meta.depth_source in (None, "plane")
+    height, width = (lens.height // 2, lens.width // 2) if flat else segment.depth(0, 1).shape[1:]
+    place = mount(meta.camera)
+    # The ground's direction in the camera: the third row of its rotation from the vehicle, downwards.
+    still = np.zeros(6)
+    down = -between(still, np.zeros(6), still, place)[:, :3] @ np.array([0.0, -1.0, 0.0])
+    ground = plane_inverse_depth(lens, down, meta.camera.up_m, height, width)
+    tilt = [np.nan_to_num(values, nan=0.0) for values in (columns.roll_rad, columns.pitch_rad)]
+    slope = (lens.height / height) / (lens.fy * meta.camera.up_m)
+    return _Source(
+        segment=segment, lens=picture, reduced=reduced, mount=place, levelled=levelled(meta.camera), ground=ground, flat=flat,
+        poses=np.stack([columns.x_m, columns.y_m, columns.z_m, *tilt, columns.yaw_rad], axis=1),
+        warp=Warp(picture, target, (height, width), 1.5 * slope),
+    )  # fmt: skip
