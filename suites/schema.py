@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
+from suites.conditions import load_condition
 from suites.errors import Finding, SubmitterError
 from suites.identity import digest
 from suites.metrics.registry import METRICS
@@ -185,6 +186,15 @@ def _contradictions(suite: Suite) -> Iterable[Finding]:
     for case in suite.cases:
         if case.end_s is not None and case.end_s <= case.start_s:
             yield Finding(f"cases.{case.name}", "its window ends before it starts", "make end_s larger than start_s")
+        if case.must_pass_repeats is not None and case.must_pass_repeats > case.repeats:
+            yield Finding(f"cases.{case.name}.must_pass_repeats", f"{case.must_pass_repeats} of {case.repeats} repeats")
+        if case.repeats > 1 and case.noise == Noise():
+            yield Finding(f"cases.{case.name}.repeats", "repeats without noise are copies", "declare noise, or drive it once")
+        for i, condition in enumerate(case.conditions):
+            try:
+                load_condition(condition, f"cases.{case.name}.conditions.{i}")
+            except SubmitterError as error:
+                yield from error.findings
 
 
 def _selected(selector: Selector, metas: Sequence[SegmentMeta]) -> list[SegmentMeta]:

@@ -1,0 +1,155 @@
+"""Suites: what is refused, what is chosen, in which order, under which digest."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from suites.errors import SubmitterError
+from suites.identity import canonical_json, digest, seed_for
+from suites.model import Manifest, load_manifest
+from suites.schema import load_suite, on_routes, resolve, suite_version_from_json
+from suites.segment import SegmentMeta, Vehicle
+
+SUITE = """
+name = "overall"
+kind = "overall"
+offsets = [{}, { lateral_m = 0.5 }]
+order_seed = 7
+
+[select]
+tags_none = ["night"]
+
+[[gates]]
+metric = "lateral_error_mean_m"
+margin = 0.1
+"""
+CASE = """
+name = "specific"
+kind = "specific"
+
+[[cases]]
+name = "hugging"
+segment = "r0/0"
+start_s = 2.0
+end_s = 8.0
+repeats = 2
+noise = { pose_m = 0.05 }
+[[cases.conditions]]
+always = { signal = "lateral_offset_m", absolute = true, below = 0.5 }
+"""
+
+
+def meta(route: int, number: int, *tags: str, duration_s: float = 15.0) -> SegmentMeta:
+    return SegmentMeta(
+        segment_id=f"r{route}/{number}", route=f"r{route}", source="test/1", kind="camera", frame_count=300, rate_hz=20,
+        duration_s=duration_s, camera=None, vehicle=Vehicle(), depth_source=None, tags=tags,
+    )  # fmt: skip
+
+
+METAS = [meta(r, n) for r in range(5) for n in range(3)] + [meta(9, 0, "night")]
+
+
+def test_breadth_first_from_the_registered_seed() -> None:
+    version = resolve(load_suite(SUITE), METAS)
+    routes = [p.route for p in version.planned]
+    assert len(routes) == 30
+    assert all(set(routes[i : i + 5]) == {f"r{n}" for n in range(5)} for i in range(0, 30, 5)), "every route once a round"
+    assert version == resolve(load_suite(SUITE), METAS[::-1]), "the order of the store does not matter"
+    other = resolve(load_suite(SUITE.replace("order_seed = 7", "order_seed = 8")), METAS)
+    assert [p.case_id for p in other.planned] != [p.case_id for p in version.planned]
+    assert other.digest != version.digest
+
+
+def test_a_smaller_run_is_another_suite_version_on_a_prefix_of_the_routes() -> None:
+    suite = load_suite(SUITE)
+    whole, cut = resolve(suite, METAS), resolve(on_routes(suite, 2), METAS)
+    assert [p.route for p in cut.planned[:2]] == [p.route for p in whole.planned[:2]]
+    assert Counter(p.route for p in cut.planned).total() == 12
+    assert cut.digest != whole.digest
+
+
+def test_the_version_survives_storage() -> None:
+    version = resolve(load_suite(SUITE), METAS)
+    again = suite_version_from_json(canonical_json(version))
+    assert again == version
+    assert again.digest == version.digest
+
+
+def test_another_segment_content_is_another_digest() -> None:
+    changed = [replace(m, origin={"seed": 1}) if m.segment_id == "r0/0" else m for m in METAS]
+    assert resolve(load_suite(SUITE), changed).digest != resolve(load_suite(SUITE), METAS).digest
+
+
+def test_cases_are_resolved_with_their_repeats_and_seeds() -> None:
+    version = resolve(load_suite(CASE), METAS)
+    assert [p.case_id for p in version.planned] == ["hugging#0", "hugging#1"]
+    first, second = version.planned
+    assert first.scenario == second.scenario
+    assert first.scenario.seed(0) != first.scenario.seed(1)
+
+
+def test_seeds_never_depend_on_the_model_and_are_stable() -> None:
+    assert seed_for("0" * 64, 0) == seed_for("0" * 64, 0)
+    assert 0 <= seed_for("0" * 64, 1) < 2**63
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (("lateral_error_mean_m", "lateral_eror"), "gates.0.metric"),
+        (("margin = 0.1", "margin = -0.1"), "gates.0.margin"),
+        (("margin = 0.1", "margn = 0.1"), "gates.0.margn"),
+        (('kind = "overall"', 'kind = "specific"'), "cases"),
+        (("[[gates]]", "[[gates]]\nmetric='lateral_error_mean_m'\n[[gates]]"), "gates"),
+        (("[select]", "[selekt]"), "selekt"),
+    ],
+)
+def test_a_wrong_suite_names_the_field(change: tuple[str, str], where: str) -> None:
+    with pytest.raises(SubmitterError) as caught:
+        load_suite(SUITE.replace(*change))
+    assert where in [f.where for f in caught.value.findings]
+
+
+def test_text_that_is_not_toml_names_the_line() -> None:
+    with pytest.raises(SubmitterError, match="line 2"):
+        load_suite('name = "x"\nkind = ,\n')
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("end_s = 8.0", "end_s = 2.0"), "contradicts itself"),
+        (("pose_m = 0.05", "pose_m = 0.0"), "contradicts itself"),
+        (("lateral_offset_m", "lateral_offset"), "contradicts itself"),
+        (("end_s = 8.0", "end_s = 80.0"), "lasts 15 s"),
+        (("r0/0", "r0/7"), "not stored"),
+    ],
+)
+def test_a_case_that_cannot_be_driven_is_refused(change: tuple[str, str], message: str) -> None:
+    with pytest.raises(SubmitterError, match=message):
+        resolve(load_suite(CASE.replace(*change)), METAS)
+
+
+def test_selecting_nothing_is_refused() -> None:
+    with pytest.raises(SubmitterError, match="selects no stored segment"):
+        resolve(load_suite(SUITE), [])
+
+
+def test_a_manifest_has_one_identity_and_names_its_errors() -> None:
+    manifest = Manifest(name="m", kind="controller")
+    assert load_manifest(canonical_json(manifest)) == manifest
+    assert load_manifest(canonical_json(manifest)).digest == digest(manifest)
+    with pytest.raises(SubmitterError) as caught:
+        load_manifest('{"name": "", "kind": "controller", "rate": 3}')
+    assert {f.where for f in caught.value.findings} == {"name", "rate"}
+    with pytest.raises(SubmitterError):
+        load_manifest(b"\xff not json")
+
+
+def test_canonical_json_refuses_what_has_no_one_form() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical_json({"x": float("nan")})
+    with pytest.raises(TypeError):
+        canonical_json({"x": object()})
+    assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
