@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from server.db.models import Demand, DriveKeyRow, OwnerKind, RolloutRow
@@ -24,11 +24,33 @@ def waiting_keys(session: Session, owner: Owner, start: int, stop: int) -> Seque
         .where(
             DriveKeyRow.shard_id.is_(None),
             DriveKeyRow.failure.is_(None),
-            or_(Demand.mandatory, and_(Demand.position >= start, Demand.position < stop)),
+            _in_window(start, stop),
         )
         .order_by(Demand.mandatory.desc(), Demand.position, Demand.role)
     )
     return session.execute(query).all()
+
+
+def shards_in_window(owner: Owner, start: int, stop: int) -> Select[int | None]:
+    """Query for the shards that drive what `waiting_keys` looks at."""
+    return _missing(owner, DriveKeyRow.shard_id).where(DriveKeyRow.shard_id.is_not(None), _in_window(start, stop))
+
+
+def waiting_owners(session: Session) -> list[Owner]:
+    """Proofs, probes and searches that wait for rollouts which nobody drives yet."""
+    rows = session.execute(
+        select(Demand.owner_kind, Demand.owner_id)
+        .join(DriveKeyRow, DriveKeyRow.digest == Demand.drive_key)
+        .outerjoin(RolloutRow, RolloutRow.drive_key == Demand.drive_key)
+        .where(
+            Demand.owner_kind != OwnerKind.RUN,
+            DriveKeyRow.shard_id.is_(None),
+            DriveKeyRow.failure.is_(None),
+            RolloutRow.drive_key.is_(None),
+        )
+        .distinct()
+    )
+    return [Owner(*row) for row in rows]
 
 
 def given_up(session: Session, owner: Owner) -> tuple[str, str] | None:
@@ -43,27 +65,20 @@ def given_up(session: Session, owner: Owner) -> tuple[str, str] | None:
 
 
 def count_missing(session: Session, owner: Owner) -> int:
-    """Demanded rollouts that are not stored yet."""
-    return session.scalar(_missing(owner, func.count())) or 0
+    """Demanded rollouts that are not stored yet and still can be."""
+    return session.scalar(_missing(owner, func.count()).where(DriveKeyRow.failure.is_(None))) or 0
 
 
-def withdraw(session: Session, owner: Owner, *, mandatory_too: bool) -> int:
-    """Take back demands for rollouts that are not stored; returns how many. What is stored stays the owner's evidence, and
-    shards that others wait for go on."""
-    unwanted = _missing(owner, Demand.position, Demand.role).where(
-        Demand.mandatory.is_not(True) if not mandatory_too else Demand.position >= 0
-    )
-    found = session.execute(unwanted).all()
-    for role in {row.role for row in found}:
-        session.execute(
-            delete(Demand).where(
-                Demand.owner_kind == owner.kind,
-                Demand.owner_id == owner.id,
-                Demand.role == role,
-                Demand.position.in_([row.position for row in found if row.role == role]),
-            )
-        )
-    return len(found)
+def withdraw(session: Session, owner: Owner, *, mandatory_too: bool) -> None:
+    """Take back demands for rollouts that are not stored. What is stored stays the owner's evidence, and shards that others
+    wait for go on."""
+    stored = select(RolloutRow.drive_key).where(RolloutRow.drive_key == Demand.drive_key).exists()
+    unwanted = delete(Demand).where(Demand.owner_kind == owner.kind, Demand.owner_id == owner.id, ~stored)
+    session.execute(unwanted if mandatory_too else unwanted.where(~Demand.mandatory))
+
+
+def _in_window(start: int, stop: int) -> ColumnElement[bool]:
+    return or_(Demand.mandatory, and_(Demand.position >= start, Demand.position < stop))
 
 
 def _missing(owner: Owner, *columns: Any) -> Select[*tuple[Any, ...]]:

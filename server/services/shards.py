@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from server.db.models import Demand, DriveKeyRow, RolloutRow, Shard, Worker
-from server.services.demand import Owner, waiting_keys
+from server.services.demand import Owner, shards_in_window, waiting_keys
 from server.settings import Settings
 from suites.words import ShardStatus
 
@@ -18,7 +18,8 @@ OVERDUE = 1.2
 
 def form_shards(session: Session, owner: Owner, window: tuple[int, int], size: int, priority: int) -> int:
     """Put the rollouts that nobody drives yet into shards of at most `size` keys of one group; returns how many shards.
-    `window`: positions [start, stop) to look at. Keys that are in a shard already, for whatever owner, are shared."""
+    `window`: positions [start, stop) to look at. Keys that are in a shard already, for whatever owner, are shared; such a
+    shard is served at the more urgent owner's priority."""
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for digest, group, execution in waiting_keys(session, owner, *window):
         groups.setdefault(group, {})[digest] = execution
@@ -29,18 +30,13 @@ def form_shards(session: Session, owner: Owner, window: tuple[int, int], size: i
             part = digests[first : first + size]
             _add(session, part, group, executions[part[0]], priority)
             formed += 1
-    return formed
-
-
-def hurry(session: Session, owner: Owner, priority: int) -> None:
-    """Queued shards that this owner shares with a less urgent one are served at its priority."""
-    keys = select(DriveKeyRow.shard_id).join(Demand, Demand.drive_key == DriveKeyRow.digest)
-    mine = keys.where(Demand.owner_kind == owner.kind, Demand.owner_id == owner.id)
+    shared = shards_in_window(owner, *window)
     session.execute(
         update(Shard)
-        .where(Shard.status == ShardStatus.QUEUED, Shard.priority > priority, Shard.id.in_(mine))
+        .where(Shard.status == ShardStatus.QUEUED, Shard.priority > priority, Shard.id.in_(shared))
         .values(priority=priority)
     )
+    return formed
 
 
 def take_back(session: Session, settings: Settings) -> int:

@@ -1,0 +1,200 @@
+"""Judge a run: its results are consumed in the registered order, whatever was driven first; the first crossing is final.
+
+What is kept in memory between two looks can be rebuilt from the database at any time: evidence is only ever added.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session, aliased
+
+from server.db.models import Demand, OwnerKind, ResultRow, Role, RolloutRow, Run
+from server.db.models import SuiteVersion as VersionRow
+from server.services.judge_cases import judge_cases
+from server.services.register_suite import stored_version
+from suites.judgement import CaseVerdict, PairTable, Verdict
+from suites.metrics.registry import METRICS
+from suites.verdict import RunJudge
+from suites.words import Outcome, RunVerdict
+
+BLOCK = 256
+"""Pairs that are read from the database at once."""
+
+
+class UndecidableError(Exception):
+    """The run can never be judged with what this server knows; the message says why and who must act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a demanded rollout ended."""
+
+    case_id: str
+    route: str
+    drive_key: str
+    outcome: Outcome
+    reason: str
+
+
+Pair = tuple[Ended, Ended]
+"""Candidate, baseline."""
+
+Results = dict[tuple[str, str], ResultRow]
+"""(drive_key, metric) to its result at the suite's version of the metric."""
+
+
+class Evidence:
+    """What a run has shown so far."""
+
+    def __init__(self, session: Session, run: Run) -> None:
+        self.version = stored_version(session.get_one(VersionRow, run.suite_digest))
+        suite = self.version.suite
+        self.metrics = tuple(dict.fromkeys(gate.metric for gate in suite.gates))
+        planned = self.version.planned
+        # must-pass cases come last; the gates of a suite that has nothing else are over them
+        self.overall = len(planned) if suite.select is None and suite.gates else sum(p.case is None for p in planned)
+        self.judge = RunJudge(suite, self.overall)
+        self.consumed = 0
+        self.unmeasured: dict[str, set[str]] = {}
+        """Metric to drive_keys of stored rollouts that the next pairs wait for: measured from their traces on request."""
+        self._run_id, self._suite_digest = run.id, run.suite_digest
+        self._cases: dict[str, CaseVerdict] = {}
+        self._broke: Ended | None = None
+
+    def consume(self, session: Session) -> bool:
+        """Take what follows in the registered order as far as it is driven and measured; whether there was anything."""
+        before = self.consumed, len(self._cases)
+        while self.consumed < self.overall and not self.broken:
+            pairs = _pairs(session, self._run_id, self.consumed, min(self.consumed + BLOCK, self.overall))
+            ready, results = self._measured(session, pairs)
+            self._take(ready, results)
+            if len(ready) < BLOCK:
+                break
+        self._cases |= judge_cases(session, self._run_id, self.version, self._cases.keys())
+        return before != (self.consumed, len(self._cases))
+
+    def _take(self, pairs: Sequence[Pair], results: Results) -> None:
+        """Consume pairs up to the first on which the candidate itself broke, unless it was judged before that."""
+        first = next((i for i, (c, _) in enumerate(pairs) if c.outcome is Outcome.POLICY_FAILED), None)
+        for part in (pairs,) if first is None else (pairs[: first + 1], pairs[first + 1 :]):
+            if part and not self.broken:
+                self.judge.extend(self._table(part, results))
+                self.consumed += len(part)
+                last = part[-1][0]
+                if last.outcome is Outcome.POLICY_FAILED and self.judge.reached is None:
+                    self._broke = last
+
+    @property
+    def broken(self) -> bool:
+        """The candidate crashed or answered nonsense before anything was decided: that decides."""
+        return self._broke is not None
+
+    @property
+    def gates_decided(self) -> bool:
+        """More pairs can't change what the gates say; cases may."""
+        return self.broken or self.judge.reached is not None or self.consumed == self.overall
+
+    def verdict(self) -> Verdict:
+        """As of now; its `verdict` is None while it may still change."""
+        cases = [self._cases[spec.name] for spec in self.version.suite.cases if spec.name in self._cases]
+        closed = self.gates_decided and len(cases) == len(self.version.suite.cases)
+        verdict = self.judge.verdict(cases, final=closed and self.consumed == self.overall)
+        if verdict.verdict is None and closed:  # stopped early by the gates, yet a case can't be told
+            verdict = self.judge.verdict(cases, final=True)
+        if self._broke is not None:
+            sentence = f"Fail: the model itself failed on {self._broke.case_id}: {self._broke.reason.rstrip('.')}."
+            verdict = replace(verdict, verdict=RunVerdict.FAIL, sentence=sentence)
+        return replace(verdict, method={**verdict.method, "suite_digest": self._suite_digest})
+
+    def _measured(self, session: Session, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], Results]:
+        """The pairs before the first that lacks a result, and the results; all that lack one go to `unmeasured`."""
+        keys = {ended.drive_key for pair in pairs for ended in pair}
+        rows = session.scalars(select(ResultRow).where(ResultRow.drive_key.in_(keys), ResultRow.metric.in_(self.metrics)))
+        wanted = self.version.metric_versions
+        results = {(row.drive_key, row.metric): row for row in rows if row.version == wanted[row.metric]}
+        self.unmeasured = {}
+        first = len(pairs)
+        for at, pair in enumerate(pairs):
+            for ended in pair:
+                for metric in self.metrics:
+                    if (ended.drive_key, metric) not in results:
+                        self._check_version(metric)
+                        self.unmeasured.setdefault(metric, set()).add(ended.drive_key)
+                        first = min(first, at)
+        return pairs[:first], results
+
+    def _check_version(self, metric: str) -> None:
+        wanted, here = self.version.metric_versions[metric], METRICS[metric].version if metric in METRICS else None
+        if wanted != here:
+            raise UndecidableError(
+                f"the suite was resolved with {metric}@{wanted}, this server measures {metric}@{here}: register the suite again"
+            )
+
+    def _table(self, pairs: Sequence[Pair], results: Results) -> PairTable:
+        shape = (len(pairs), len(self.metrics))
+        value, low, high = np.full((2, *shape), np.nan), np.full((2, *shape), np.nan), np.full((2, *shape), np.nan)
+        for i, pair in enumerate(pairs):
+            for side, ended in enumerate(pair):
+                if ended.outcome is Outcome.DATA_INVALID:
+                    continue
+                for m, metric in enumerate(self.metrics):
+                    row = results[ended.drive_key, metric]
+                    for array, number in ((value, row.value), (low, row.low), (high, row.high)):
+                        array[side, i, m] = math.nan if number is None else number
+        return PairTable(
+            case_ids=tuple(c.case_id for c, _ in pairs), routes=tuple(c.route for c, _ in pairs), metrics=self.metrics,
+            candidate=value[0], candidate_low=low[0], candidate_high=high[0],
+            baseline=value[1], baseline_low=low[1], baseline_high=high[1],
+            candidate_outcome=tuple(c.outcome for c, _ in pairs), baseline_outcome=tuple(b.outcome for _, b in pairs),
+        )  # fmt: skip
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON: numbers that don't exist are null."""
+    plain: dict[str, Any] = _finite(asdict(verdict))
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _pairs(session: Session, run_id: str, start: int, stop: int) -> list[Pair]:
+    """Consecutive pairs from position `start` on that both models have driven."""
+    ours, theirs = aliased(Demand), aliased(Demand)
+    candidate, baseline = aliased(RolloutRow), aliased(RolloutRow)
+    same_place = and_(
+        theirs.owner_kind == ours.owner_kind, theirs.owner_id == ours.owner_id, theirs.position == ours.position,
+        theirs.role == Role.BASELINE,
+    )  # fmt: skip
+    rows = session.execute(
+        select(
+            ours.position, ours.case_id, ours.route,
+            candidate.drive_key, candidate.outcome, candidate.reason,
+            baseline.drive_key, baseline.outcome, baseline.reason,
+        )
+        .join(theirs, same_place)
+        .join(candidate, candidate.drive_key == ours.drive_key)
+        .join(baseline, baseline.drive_key == theirs.drive_key)
+        .where(
+            ours.owner_kind == OwnerKind.RUN, ours.owner_id == run_id, ours.role == Role.CANDIDATE,
+            ours.position >= start, ours.position < stop,
+        )
+        .order_by(ours.position)
+    )  # fmt: skip
+    pairs: list[Pair] = []
+    for position, case_id, route, c_key, c_outcome, c_reason, b_key, b_outcome, b_reason in rows:
+        if position != start + len(pairs):
+            break
+        pairs.append((Ended(case_id, route, c_key, c_outcome, c_reason), Ended(case_id, route, b_key, b_outcome, b_reason)))
+    return pairs
