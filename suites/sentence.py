@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
-from scipy.stats import norm, t
-
 from suites.judgement import CaseVerdict, GateVerdict
+from suites.statistics.planning import segments_needed
 from suites.words import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
@@ -28,15 +27,6 @@ def share(value: float) -> str:
 
 def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" + ("" if count == 1 else "s")
-
-
-def segments_needed(error: float, distance: float, segments: int, routes: int, alpha: float, power: float = 0.8) -> float:
-    """Segments of fresh routes at which an effect `distance` away from a bound is told with `power`: the standard error
-    `error` seen on `segments` shrinks with the root, n = segments ((t + z) error / distance)^2."""
-    if distance <= 0:
-        return float("inf")
-    quantile = float(t.isf(alpha / 2, max(routes - 1, 1))) + float(norm.ppf(power))
-    return segments * (quantile * error / distance) ** 2
 
 
 def more_segments(gate: GateVerdict, error: float | None, segments: int, alpha: float) -> int | None:

@@ -23,12 +23,13 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 DROPPED = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
-BEST, WORST = 0, 1
+BEST, WORST = 0, -1
+"""The first and the last of the cases; one case where they agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Rows of one block of pairs for G gates; axes: case (BEST, WORST), pair, gate."""
+    """Rows of one block of pairs for G gates; axes of p and q: case (BEST, WORST), pair, gate."""
 
     p: Floats
     q: Floats
@@ -80,7 +81,7 @@ def evidence(table: PairTable, gates: Sequence[Gate], estimands: Sequence[Estima
         lacks = [np.isnan(sides[0][i]) | np.isnan(sides[1][i]) for i in (0, 1)]
         valid[:, g] = ~dropped & ~(lacks[0] & lacks[1])
         lopsided[:, g] = valid[:, g] & (lacks[0] | lacks[1])
-        for case, (c, b) in enumerate(sides):
+        for case, (c, b) in zip((BEST, WORST), sides, strict=True):
             negative[g] |= bool(((c < 0) | (b < 0))[valid[:, g]].any())
             # the candidate's cost when it lacks the value: 0 at its best, the cap at its worst; the baseline's the reverse
             low, high = 0.0, np.nan if cap is None else cap

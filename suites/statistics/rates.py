@@ -1,6 +1,6 @@
 """Rare incidents and pass/fail: rates with exact intervals, hours still needed, label and McNemar tests."""
 
-from math import ceil, exp, log
+from math import exp, log
 
 from scipy.special import betaln
 from scipy.stats import binom, chi2
@@ -55,13 +55,3 @@ def mcnemar_exact(first_only: int, second_only: int) -> float:
     """Two-sided exact p-value of McNemar's test: the discordant pairs against a fair coin (fixed N, read once)."""
     n, k = first_only + second_only, min(first_only, second_only)
     return min(1.0, 2 * float(binom.cdf(k, n, 0.5)))
-
-
-def excess_failures(shares: tuple[int, int], alpha: float = 0.05) -> int:
-    """Places failing for the candidate only that would show, beside `shares[1]` failing for the baseline only, that it fails
-    more (label test at 1/alpha); what a run with fewer cannot see."""
-    candidate_only, baseline_only = shares
-    needed = max(candidate_only, baseline_only)
-    while label_e_value(needed, baseline_only) < 1 / alpha or needed <= baseline_only:
-        needed += 1
-    return ceil(needed)

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import lambertw
+from scipy.optimize import brentq
 from scipy.stats import norm
-
-PILOTS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Multiples of the pilot variance over which the e-process is mixed."""
 
 
 def best_rho(variance: float, alpha: float = 0.05) -> float:
-    """rho for which the two-sided normal mixture is tightest at the intrinsic time `variance`:
-    v / (-W_{-1}(-alpha^2 / e) - 1) (Howard et al. 2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
-    Annals of Statistics 49(2), proposition 3)."""
-    return variance / (-float(lambertw(-(alpha**2) / np.e, k=-1).real) - 1)
+    """rho for which the two-sided normal mixture is about tightest at the intrinsic time `variance`:
+    v / (2 ln(1/alpha) + ln(1 + 2 ln(1/alpha))) (Howard et al. 2021, "Time-uniform, nonparametric, nonasymptotic confidence
+    sequences", Annals of Statistics 49(2), section 3.5); for the one-sided bound, that of twice the alpha."""
+    log_term = 2 * float(np.log(1 / alpha))
+    return variance / (log_term + float(np.log1p(log_term)))
 
 
 def normal_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> float:
@@ -28,8 +26,6 @@ def normal_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> fl
 def one_sided_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> float:
     """One-sided bound of S_t: the s that solves ln(sqrt(4 rho / (v + rho)) exp(s^2 / (2 (v + rho))) Phi(s / sqrt(v + rho)))
     = ln(1/alpha) (Howard et al. 2021, proposition 6)."""
-    from scipy.optimize import brentq
-
     total = variance + rho
 
     def excess(s: float) -> float:

@@ -8,6 +8,7 @@ the gate declares its cap; without one, sign flips can show that it is worse, an
 """
 
 from dataclasses import dataclass, field
+from math import floor, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ def other_estimand(estimand: Estimand) -> Estimand:
     return Estimand.MEAN if estimand is Estimand.TYPICAL else Estimand.TYPICAL
 
 
+def shown_look(number: int) -> bool:
+    """Whether a run's n-th look (from 1) also moves the shown intervals: the first eight, then each that is 15 % on."""
+    return number <= 8 or floor(log(number) / log(1.15)) > floor(log(number - 1) / log(1.15))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What is shown of one gate's relative change by one estimand, each with its error controlled over the whole run."""
@@ -45,18 +51,18 @@ class Claims:
 
 @dataclass(slots=True)
 class Engines:
-    """Both engines over the contrasts of a run at the same thetas; contrast (case, slot, gate) is row [case, slot, gate]."""
+    """Both engines over the contrasts of a run at the same thetas; axes [case, slot, gate], one case or both."""
 
     flips: SignFlips
     betting: Betting
     bets: NDArray[np.bool_]
-    """[2, 2, G] judged by betting."""
+    """[cases, 2, G] judged by betting."""
 
     def consume(self, routes: tuple[str, ...], rows: tuple[Evidence, Evidence]) -> None:
-        n = len(routes)
-        p = np.stack([e.p for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
-        q = np.stack([e.q for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
-        valid = np.stack([np.stack([e.valid for e in rows], axis=1)] * 2, axis=1).reshape(n, -1)
+        cases, n = len(self.bets), len(routes)
+        p = np.stack([e.p[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
+        q = np.stack([e.q[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
+        valid = np.stack([np.stack([e.valid for e in rows], axis=1)] * cases, axis=1).reshape(n, -1)
         bets = self.bets.reshape(-1)
         self.flips.consume(routes, np.where(bets, 0.0, p), np.where(bets, 0.0, q))
         if bets.any():
@@ -67,7 +73,7 @@ class Engines:
         self.betting.look(complete)
 
     def signs(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """(alone, joint), each [2, 2, G, U]."""
+        """(alone, joint), each [cases, 2, G, U]."""
         result = []
         for flips, bets in ((self.flips.alone, self.betting.alone), (self.flips.joint, self.betting.joint)):
             merged = flips.copy()
@@ -101,7 +107,7 @@ class SequentialJudge:
         special = np.stack([-margins, np.zeros(count), margins], axis=1) if count else np.zeros((0, 3))
         self._engines = self._make(np.broadcast_to(special, (2, 2, count, 3)))
         self._blocks: list[tuple[tuple[str, ...], tuple[Evidence, Evidence]]] = []
-        self._looks: list[int] = []
+        self._shown: list[bool] = []
         zeros = np.zeros((2, 2, count))
         self.totals = GateEvidence(
             sum_p=zeros.copy(), sum_q=zeros.copy(), valid=np.zeros(count, dtype=np.int64),
@@ -110,21 +116,22 @@ class SequentialJudge:
         )  # fmt: skip
 
     def _make(self, thetas: Floats) -> Engines:
-        """Engines at thetas [2, 2, G, U]. A family is all gates in one case by one slot (the gates' own estimand, the other)."""
-        suite, count = self.suite, len(self.gates)
-        bets = np.zeros((2, 2, count), dtype=np.bool_)
+        """Engines at thetas [cases, 2, G, U]. A family is all gates in one case by one slot (own estimand, the other)."""
+        suite, shape = self.suite, thetas.shape[:3]
+        bets = np.zeros(shape, dtype=np.bool_)
         for g, gate in enumerate(self.gates):
             bets[:, OWN if gate.estimand is Estimand.MEAN else OTHER, g] = gate.winsor_cap is not None
-        families = np.broadcast_to(np.arange(4).reshape(2, 2, 1), (2, 2, count)).reshape(-1)
-        levels = [suite.alpha * float((~bets[case, slot]).mean()) if count else 0.0 for case in (0, 1) for slot in (0, 1)]
-        caps = np.broadcast_to(np.array([gate.winsor_cap or 1.0 for gate in self.gates]), (2, 2, count)).reshape(-1)
-        flat, chosen = thetas.reshape(4 * count, -1), bets.reshape(-1)
+        groups = shape[0] * shape[1]
+        families = np.broadcast_to(np.arange(groups).reshape(*shape[:2], 1), shape).reshape(-1)
+        levels = [suite.alpha * float((~row).mean()) if len(row) else 0.0 for row in bets.reshape(groups, -1)]
+        caps = np.broadcast_to(np.array([gate.winsor_cap or 1.0 for gate in self.gates]), shape).reshape(-1)
+        flat, chosen = thetas.reshape(groups * shape[2], -1), bets.reshape(-1)
         return Engines(
             flips=SignFlips(
                 flat, alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed,
                 planned=self.planned, families=families.tolist(), levels=levels,
             ),
-            betting=Betting(flat[chosen], caps[chosen], alpha=suite.alpha, joint_alpha=suite.alpha / max(count, 1)),
+            betting=Betting(flat[chosen], caps[chosen], alpha=suite.alpha, joint_alpha=suite.alpha / max(shape[2], 1)),
             bets=bets,
         )  # fmt: skip
 
@@ -139,6 +146,7 @@ class SequentialJudge:
         rows = evidence(table, self.gates, own), evidence(table, self.gates, [other_estimand(e) for e in own])
         self._engines.consume(table.routes, rows)
         self._blocks.append((table.routes, rows))
+        self._shown.append(False)
         self.consumed += len(table.routes)
         totals = self.totals
         totals.sum_p += np.stack([e.p.sum(axis=1) for e in rows], axis=1)
@@ -152,7 +160,8 @@ class SequentialJudge:
     def look(self) -> None:
         """Tests every gate on what was consumed so far, and spends."""
         self._engines.look(self.consumed == self.planned)
-        self._looks.append(self.consumed)
+        regular = self.consumed % self.suite.look_every == 0 and self.consumed < self.planned
+        self._shown[-1] = not regular or shown_look(self.consumed // self.suite.look_every)
         self.looked = self.consumed
 
     def claims(self) -> list[tuple[Claims, Claims]]:
@@ -184,24 +193,26 @@ class SequentialJudge:
     def intervals(self) -> list[tuple[Interval | None, Interval | None, float | None]]:
         """For each gate: its interval, the other estimand's, and its standard error (None where nothing can be computed).
 
-        By inversion: the thetas that no look rejected. The lower bound is the family-wise one, from the best case; the
-        upper bound is the gate's own, from the worst case: those that decide.
+        By inversion: the thetas that no look rejected (of those that `shown_look` names; of all at the three deciding
+        thetas). The lower bound is the family-wise one, from the best case; the upper bound is the gate's own, from the
+        worst case: those that decide.
         """
         totals, count = self.totals, len(self.gates)
-        weight = np.where(totals.sum_q > 0, totals.sum_q, np.nan)
-        estimate = totals.sum_p / weight
+        cases = 1 if all(np.array_equal(e.p[BEST], e.p[WORST]) for _, both in self._blocks for e in both) else 2
+        weight = np.where(totals.sum_q > 0, totals.sum_q, np.nan)[:cases]
+        estimate = totals.sum_p[:cases] / weight
         error = _standard_error(self._blocks, np.nan_to_num(estimate)) / weight
         grid = self._grid(np.nan_to_num(estimate), np.nan_to_num(error))
         engines = self._make(grid)
-        looks = iter(self._looks)
-        due, seen = next(looks, None), 0
-        for routes, rows in self._blocks:
+        seen = 0
+        for (routes, rows), due in zip(self._blocks, self._shown, strict=True):
             engines.consume(routes, rows)
             seen += len(routes)
-            if seen == due:
+            if due:
                 engines.look(seen == self.planned)
-                due = next(looks, None)
         alone, joint = engines.signs()
+        decided_alone, decided_joint = self._engines.signs()
+        alone[..., :3], joint[..., :3] = decided_alone[:cases], decided_joint[:cases]
         result = []
         for g in range(count):
             bounds = [
@@ -220,7 +231,7 @@ class SequentialJudge:
         return (own if slot == OWN else other_estimand(own)) is Estimand.TYPICAL
 
     def _grid(self, estimate: Floats, error: Floats) -> Floats:
-        """[2, 2, G, U] thetas: first the three that decide, then multiples of the margin and steps around each estimate."""
+        """[cases, 2, G, U] thetas: first the three that decide, then multiples of the margin and steps around each estimate."""
         margins = np.array([gate.margin for gate in self.gates])
         multiples = np.concatenate([[-1.0, 0.0, 1.0], -MULTIPLES, MULTIPLES])
         near = np.broadcast_to(margins[:, None] * multiples, (*estimate.shape, len(multiples)))
@@ -229,22 +240,21 @@ class SequentialJudge:
 
 
 def _standard_error(blocks: list[tuple[tuple[str, ...], tuple[Evidence, Evidence]]], estimate: Floats) -> Floats:
-    """sqrt(sum_j D_j(estimate)^2 * R / (R - 1)) over the R routes, axes as `estimate` [2, 2, G]."""
+    """sqrt(sum_j D_j(estimate)^2 * R / (R - 1)) over the R routes, axes as `estimate` [cases, 2, G]."""
     index: dict[str, int] = {}
     rows = np.array([index.setdefault(route, len(index)) for routes, _ in blocks for route in routes], dtype=np.int64)
     if len(index) < 2:
         return np.full(estimate.shape, np.nan)
-    p = np.concatenate([np.stack([e.p for e in both], axis=1) for _, both in blocks], axis=2)
-    q = np.concatenate([np.stack([e.q for e in both], axis=1) for _, both in blocks], axis=2)
+    cases = len(estimate)
+    p = np.concatenate([np.stack([e.p[:cases] for e in both], axis=1) for _, both in blocks], axis=2)
+    q = np.concatenate([np.stack([e.q[:cases] for e in both], axis=1) for _, both in blocks], axis=2)
     d = np.moveaxis(p - estimate[:, :, None, :] * q, 2, 0)
     sums = np.zeros((len(index), *estimate.shape))
     np.add.at(sums, rows, d)
     return np.asarray(np.sqrt((sums**2).sum(axis=0) * len(index) / (len(index) - 1)))
 
 
-def _interval(
-    grid: Floats, lower: NDArray[np.int8], upper: NDArray[np.int8], estimate: Floats, bounded: bool
-) -> Interval | None:
+def _interval(grid: Floats, lower: NDArray[np.int8], upper: NDArray[np.int8], estimate: Floats, bounded: bool) -> Interval | None:
     """Interval from the thetas [2, U] rejected from below (`lower` > 0, best case) and from above (`upper` < 0, worst case).
 
     It agrees with the claims at the three deciding thetas even where rejection is not monotone in theta.

@@ -1,0 +1,55 @@
+"""Enriched replay: hard scenarios are drawn more often, with known probability, and weighted back to the natural ones.
+
+A scenario is drawn from m p + (1 - m) q, where p is the stated natural distribution, q the one that favours hard
+scenarios and m >= 0.1 the natural share. The weight w = 1 / (m + (1 - m) q / p) is at most 1 / m (defensive mixture,
+Hesterberg 1995, Technometrics 37(2); Owen & Zhou 2000, JASA 95), so that mean(w f) estimates E_p[f] without bias.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+Floats = NDArray[np.float64]
+
+LEAST_NATURAL = 0.1
+"""Smallest share that is drawn from the natural distribution: no weight exceeds ten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighted:
+    """Estimate of a natural mean from enriched replays."""
+
+    estimate: float
+    standard_error: float
+    low: float
+    high: float
+    effective: float
+    """Effective sample size (sum w)^2 / sum w^2 (Kish 1965): natural replays that the weights are worth by themselves."""
+
+
+def mixture(natural: Floats, hard: Floats, natural_share: float) -> Floats:
+    """Probabilities [n] with which n scenarios are drawn. ValueError where they could not be weighted back."""
+    if not LEAST_NATURAL <= natural_share <= 1:
+        raise ValueError(f"the natural share must lie in [{LEAST_NATURAL}, 1], not {natural_share}")
+    if (hard[natural == 0] > 0).any():
+        raise ValueError("a scenario that never occurs naturally cannot be weighted back: its natural probability is 0")
+    return np.asarray(natural_share * natural / natural.sum() + (1 - natural_share) * hard / hard.sum())
+
+
+def weights(natural: Floats, drawn: Floats) -> Floats:
+    """w = p / (m p + (1 - m) q) for scenarios with natural probability `natural`, drawn with probability `drawn`."""
+    return np.asarray(natural / drawn)
+
+
+def weighted_mean(values: Floats, weight: Floats, confidence: float = 0.95) -> Weighted:
+    """Unbiased estimate mean(w f) with its normal interval over the draws [n]."""
+    products = values * weight
+    estimate = float(products.mean())
+    error = float(products.std(ddof=1) / np.sqrt(len(values)))
+    half = float(norm.isf((1 - confidence) / 2)) * error
+    return Weighted(
+        estimate=estimate, standard_error=error, low=estimate - half, high=estimate + half,
+        effective=float(weight.sum() ** 2 / (weight**2).sum()),
+    )  # fmt: skip
