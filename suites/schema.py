@@ -217,7 +217,10 @@ def breadth_first(planned: Sequence[PlannedRollout], seed: int, max_routes: int 
     generator = np.random.default_rng(seed)
     routes = sorted({p.route for p in planned})
     generator.shuffle(routes)
-    queues = {route: [p for p in planned if p.route == route] for route in routes[:max_routes]}
+    queues: dict[str, list[PlannedRollout]] = {route: [] for route in routes[:max_routes]}
+    for p in planned:
+        if p.route in queues:
+            queues[p.route].append(p)
     for queue in queues.values():
         generator.shuffle(queue)
     depth = max((len(q) for q in queues.values()), default=0)
