@@ -107,7 +107,7 @@ def register_suite(session: Session, toml: str, *, actor: str = "") -> tuple[Ver
 
 def check_stored(session: Session, version: SuiteVersion) -> None:
     """Raises SubmitterError when a segment of the version is not stored with the digest that it names."""
-    stored = dict(session.execute(select(Segment.segment_id, Segment.digest)).tuples())
+    stored = {row.segment_id: row.digest for row in session.execute(select(Segment.segment_id, Segment.digest))}
     wanted = {p.scenario.segment_id: p.scenario.segment_digest for p in version.planned}
     findings = tuple(
         Finding(
