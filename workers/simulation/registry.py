@@ -11,6 +11,7 @@ from workers.simulation.protocol import Simulator
 
 FACTORIES: dict[str, tuple[str, str]] = {
     "reprojection": ("workers.simulation.reprojection", "open_simulator"),
+    "rendered": ("workers.simulation.rendered", "open_simulator"),
     "tinyphysics": ("workers.simulation.tinyphysics", "TinyPhysics"),
 }
 """Name to module and to what in it is called with (segments_root, parameters, auxiliary)."""

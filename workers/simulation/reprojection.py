@@ -6,7 +6,7 @@ included) into the model's virtual camera (workers.simulation.warp). Frames are 
 rows that look at them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def open_simulator(segments_root: Path, parameters: dict[str, Any], auxiliary: d
     return over_segments(lambda name: read_segment(segments_root, name), parse(parameters))
 
 
-def over_segments(open_segment: Any, parameters: Parameters) -> DrivingSimulator:
+def over_segments(open_segment: Callable[[str], Segment], parameters: Parameters) -> DrivingSimulator:
     """`reprojection` over segments from anywhere (`driving.DrivingSimulator.open_segment`)."""
     return DrivingSimulator(
         name="reprojection", version=SIMULATORS["reprojection"], parameters=parameters, open_segment=open_segment,
@@ -53,6 +53,11 @@ def source_lens(camera: Camera) -> Lens:
 
 def target_lens(camera: VirtualCamera) -> Lens:
     return Lens(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)
+
+
+def reduction(stored: Lens, target: Lens) -> int:
+    """How many stored pixels are averaged in each direction before a model that sees fewer of them looks."""
+    return max(1, int(stored.fx / target.fx + 0.25))
 
 
 @dataclass
@@ -125,7 +130,7 @@ def _source(segment: Segment, target: Lens, parameters: Parameters) -> _Source:
         problem = f"a {meta.kind} segment without a camera"
         raise DataError(f"segment {meta.segment_id} has no frames", (Finding("meta.camera", problem),))
     lens = source_lens(meta.camera)
-    reduced = max(1, int(lens.fx / target.fx + 0.25))
+    reduced = reduction(lens, target)
     picture = lens.reduced(reduced)
     flat = parameters.warp == "plane" or meta.depth_source in (None, "plane")
     height, width = (lens.height // 2, lens.width // 2) if flat else segment.depth(0, 1).shape[1:]
