@@ -48,6 +48,8 @@ def _finite(manifest: Manifest) -> Iterator[Finding]:
 def _builtin(manifest: Manifest) -> Iterator[Finding]:
     if manifest.adapter != "builtin" or not manifest.builtin:
         yield Finding("adapter", 'adapter "builtin" and the field builtin go together', "set both or neither")
+    elif manifest.builtin != "log":
+        yield Finding("builtin", f"expected log, found {manifest.builtin}", "submit the shipped graph of that name instead")
     if manifest.graphs:
         yield Finding("graphs", "a built-in model has no graph", "leave graphs out")
 

@@ -16,7 +16,7 @@ from server import graph_safety, graph_wire
 from server.graphs import check_graphs
 from suites.errors import Finding, SubmitterError
 from suites.identity import digest
-from suites.model import ActionSpec, Graph, History, Manifest, StatePair, Tensor, VirtualCamera
+from suites.model import ActionSpec, Graph, History, Manifest, StatePair, Tensor, VirtualCamera, load_manifest
 
 CAMERA = VirtualCamera(width=16, height=8, fx=12.0, fy=12.0, cx=8.0, cy=4.0)
 FRAMES = Tensor(name="img", dtype="uint8", shape=("batch", 3, 8, 16), role="frames")
@@ -254,6 +254,7 @@ CHANGES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"adapter": "openpilot"}, "colour", "expected yuv420"),
     ({"adapter": "builtin"}, "adapter", "go together"),
+    ({"adapter": "builtin", "builtin": "pid", "graphs": ()}, "builtin", "expected log, found pid"),
     ({"outputs": (ACTION, replace(STATE_OUT, shape=("batch", 5)))}, "states[0]", "expected float32 [batch, 4] as the input"),
     ({"action": ActionSpec(kind="curvature", output="action", scale=float("nan"))}, "(document)", "a number is not finite"),
 ]
@@ -271,3 +272,11 @@ def test_a_manifest_that_no_adapter_can_honour_is_refused(
 def test_the_runtime_is_never_loaded() -> None:
     code = "import sys, server.graphs; sys.exit('onnxruntime' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_the_shipped_models_pass() -> None:
+    manifests = sorted((Path(__file__).parents[2] / "models").glob("*/manifest.json"))
+    assert manifests
+    for path in manifests:
+        manifest = load_manifest(path)
+        check_graphs(manifest, {graph.sha256: path.parent / "policy.onnx" for graph in manifest.graphs})

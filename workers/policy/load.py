@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from suites.errors import MachineError
+from suites.errors import Finding, MachineError, SubmitterError
 from suites.model import Manifest
 from suites.rollout import ExecutionClass
+from suites.simulators import default_execution
 from workers.policy.adapters import ADAPTERS, outputs_of
+from workers.policy.log import LogPolicy
 from workers.policy.protocol import Policy
 from workers.policy.runtime import Runtime, installed, runtime_of_file
 from workers.policy.sandbox import Limits, SandboxedPolicy
 
-BUILTIN = ExecutionClass(runtime="builtin", version="1", precision="float64")
-
-
-def default_execution(manifest: Manifest) -> ExecutionClass:
-    """What drives this model on this machine where nothing else is asked for. Loads no runtime."""
-    return BUILTIN if manifest.adapter == "builtin" else installed("onnxruntime")
+BUILTINS: dict[str, type[LogPolicy]] = {"log": LogPolicy}
+"""Models that are code of ours; `pid` and `zero` are shipped as graphs."""
 
 
 def open_policy(
@@ -28,14 +26,13 @@ def open_policy(
 ) -> Policy:
     """A policy of `manifest`. `graphs`: sha256 to file.
 
-    `sandboxed=False` runs the graph in this process, for trusted models only; the bits are the same. Raises MachineError
-    when this machine lacks the runtime, its version or a graph. Static checks (server.graphs) were made at submission.
+    `sandboxed=False` runs the graph in this process, for trusted models only; the bits are the same. Static checks
+    (server.graphs) were made at submission. Raises MachineError when this machine lacks the runtime, its version or a
+    graph; PolicyError, in this process, when a graph does not load (a sandboxed one says so at its first step).
     """
     execution = execution or default_execution(manifest)
-    if manifest.adapter == "builtin":
-        from workers.policy.log import LogPolicy
-
-        return LogPolicy(manifest)
+    if manifest.builtin is not None:
+        return _builtin(manifest)
     here = installed(execution.runtime)
     if execution != here:
         raise MachineError(f"this comparison runs on {execution}, this machine offers {here}: leave it to one that has it")
@@ -47,3 +44,11 @@ def open_policy(
         for graph in manifest.graphs
     }
     return ADAPTERS[manifest.adapter](manifest, runtimes)
+
+
+def _builtin(manifest: Manifest) -> Policy:
+    if manifest.builtin not in BUILTINS:
+        problem = f"expected {', '.join(BUILTINS)}, found {manifest.builtin}"
+        remedy = "pid and zero are graphs: see models/pid and models/zero"
+        raise SubmitterError(f"no built-in model {manifest.builtin!r}", (Finding("builtin", problem, remedy),))
+    return BUILTINS[manifest.builtin](manifest)

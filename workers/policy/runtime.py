@@ -119,11 +119,8 @@ def _require_version(execution: ExecutionClass, version: str) -> None:
 def _failed(what: str, error: Exception) -> PolicyError:
     text = " ".join(str(error).split())[:600]
     if isinstance(error, MemoryError) or "allocat" in text or "bad_alloc" in text:
-        return PolicyError(
-            f"the model {what}: it asked for more memory than it may use",
-            (Finding("graph", text or "out of memory", "make constants and intermediate tensors of the graph smaller"),),
-        )
-    return PolicyError(
-        f"the model {what}: {text}",
-        (Finding("graph", text, "try the file with onnxruntime.InferenceSession on a CPU; check shapes and operators"),),
-    )
+        remedy = "make constants and intermediate tensors of the graph smaller"
+        problem = "it asked for more memory than it may use"
+        return PolicyError(f"the model {what}: {problem}: {remedy}", (Finding("graph", text or problem, remedy),))
+    remedy = "try the file with onnxruntime.InferenceSession on a CPU; check shapes and operators"
+    return PolicyError(f"the model {what}: {text}", (Finding("graph", text, remedy),))

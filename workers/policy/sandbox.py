@@ -216,8 +216,8 @@ class _Child:
         while not self._poll.poll(allowed_s * 1000):
             waited_s, cpu_s = time.monotonic() - began, self._cpu_s() - cpu_began
             if cpu_s >= 0.8 * allowed_s:
-                remedy = "bound every Loop and Scan of the graph and make a step cheaper; see `replay --no-sandbox`"
-                raise PolicyError(f"the model {late}", (Finding("graph", late, remedy),))
+                remedy = "bound every Loop and Scan of the graph, or make a step cheaper"
+                raise PolicyError(f"the model {late}: {remedy}", (Finding("graph", late, remedy),))
             if waited_s >= STARVED * allowed_s:
                 raise MachineError(f"the model {late}, but had the CPU for only {cpu_s:.1f} of {waited_s:.1f} s")
 
@@ -240,7 +240,7 @@ class _Child:
             problem, remedy = f"needs more than the {gib:g} GiB it may use", "make constants and tensors of the graph smaller"
         else:
             problem, remedy = f"crashed its process ({_status(status)})", "run it with `replay --no-sandbox` to see where"
-        return PolicyError(f"the model {problem}", (Finding("graph", said[-600:] or problem, remedy),))
+        return PolicyError(f"the model {problem}: {remedy}", (Finding("graph", said[-600:] or problem, remedy),))
 
 
 def _status(code: int) -> str:

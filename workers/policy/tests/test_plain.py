@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from suites.model import ActionSpec, History, Manifest, StatePair, Tensor, VirtualCamera
-from workers.policy.load import default_execution, open_policy
+from workers.policy.load import open_policy
 from workers.policy.protocol import Observation, Policy, PolicyError
 
 Built = tuple[Manifest, dict[str, Path]]
@@ -229,11 +229,3 @@ def test_a_row_has_the_same_bits_in_any_company(build: Build, small_camera: Virt
     assert len(np.unique(together[-1])) == 37
     for rows in ([5], [36, 2], list(range(7)), [int(row) for row in rng.permutation(37)]):
         assert np.array_equal(drive(rows), together[:, rows])
-
-
-def test_the_default_execution_is_the_installed_runtime(speed_model: Built) -> None:
-    import onnxruntime
-
-    manifest, _ = speed_model
-    assert default_execution(manifest).version == onnxruntime.__version__
-    assert default_execution(Manifest(name="log", kind="camera", adapter="builtin", builtin="log")).runtime == "builtin"

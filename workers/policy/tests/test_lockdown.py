@@ -1,0 +1,94 @@
+"""What a locked-down process can still do, tried from inside it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ATTEMPTS = """
+import ctypes, json, mmap, os, resource, signal, socket, sys, threading
+from workers.policy.lockdown import Bounds, lock_down
+
+libc = ctypes.CDLL(None, use_errno=True)
+read_end, write_end = os.pipe()
+
+def call(*arguments):
+    if libc.syscall(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+
+ATTEMPTS = {
+    "open a file": lambda: open("/proc/self/status"),
+    "write a file": lambda: open("/tmp/redrive-escape", "w"),
+    "list a folder": lambda: os.listdir("/"),
+    "open a TCP socket": lambda: socket.socket(),
+    "open a Unix socket": lambda: socket.socket(socket.AF_UNIX),
+    "make a pair of sockets": lambda: socket.socketpair(),
+    "fork": lambda: os.fork(),
+    "execute": lambda: os.execv("/bin/true", ["/bin/true"]),
+    "start a thread": lambda: threading.Thread(target=int).start(),
+    "kill the parent": lambda: os.kill(os.getppid(), 0),
+    "trace the parent": lambda: call(101, 16, os.getppid(), 0, 0),
+    "raise a limit": lambda: resource.setrlimit(resource.RLIMIT_CPU, (1000, 1000)),
+    "become root": lambda: os.setuid(0),
+    "duplicate a descriptor": lambda: os.dup(0),
+    "make a shared file": lambda: os.memfd_create("x"),
+    "allocate beyond the limit": lambda: bytearray(3 << 30),
+}
+ALLOWED = {
+    "allocate": lambda: bytearray(64 << 20),
+    "map memory": lambda: mmap.mmap(-1, 1 << 20).close(),
+    "answer through an open pipe": lambda: os.write(write_end, b"x") and os.read(read_end, 1),
+    "draw random bytes": lambda: os.urandom(8),
+}
+taken = lock_down(Bounds(2 << 30, 60), os.getppid())
+
+def outcome(attempt):
+    try:
+        attempt()
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
+        return type(error).__name__
+    return "done"
+
+print(json.dumps({"taken": taken, **{name: outcome(f) for name, f in (ATTEMPTS | ALLOWED).items()}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, object]:
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", ATTEMPTS], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+REFUSED = {
+    "open a file": "PermissionError",
+    "write a file": "PermissionError",
+    "list a folder": "PermissionError",
+    "open a TCP socket": "PermissionError",
+    "open a Unix socket": "PermissionError",
+    "make a pair of sockets": "PermissionError",
+    "fork": "PermissionError",
+    "execute": "PermissionError",
+    "start a thread": "RuntimeError",
+    "kill the parent": "PermissionError",
+    "trace the parent": "PermissionError",
+    "raise a limit": "ValueError",
+    "become root": "PermissionError",
+    "duplicate a descriptor": "PermissionError",
+    "make a shared file": "PermissionError",
+    "allocate beyond the limit": "MemoryError",
+}
+
+
+@pytest.mark.parametrize("attempt", REFUSED)
+def test_is_refused(outcomes: dict[str, object], attempt: str) -> None:
+    assert outcomes[attempt] == REFUSED[attempt], outcomes["taken"]
+
+
+@pytest.mark.parametrize("attempt", ["allocate", "map memory", "answer through an open pipe", "draw random bytes"])
+def test_still_works(outcomes: dict[str, object], attempt: str) -> None:
+    assert outcomes[attempt] == "done"
