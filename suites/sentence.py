@@ -89,7 +89,7 @@ def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Seque
         reasons = _failed(critical, cases, seen)
         shown = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
         return f"FAIL: {shown}" + (f", over {where}." if seen.segments else ".")
-    return f"INCONCLUSIVE over {where}: {'; '.join(_undecided(critical, seen) or ['no gate could be judged'])}."
+    return f"INCONCLUSIVE over {where}: {'; '.join(_undecided(critical, cases, seen) or ['no gate could be judged'])}."
 
 
 def _only(seen: Circumstances) -> str:
@@ -113,7 +113,9 @@ def _passed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen:
 
 def _failed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> list[str]:
     reasons = [
-        f"must-pass case {c.case} failed" + (f" ({c.reason})" if c.reason else "") for c in cases if not c.passed and not c.waived
+        f"must-pass case {c.case} failed" + (f" ({c.reason})" if c.reason else "")
+        for c in cases
+        if c.passed is False and not c.waived
     ]
     if seen.failing:
         reasons.append(seen.failing)
@@ -128,13 +130,19 @@ def _failed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen:
     return reasons
 
 
-def _undecided(critical: Sequence[GateVerdict], seen: Circumstances) -> list[str]:
+def _undecided(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> list[str]:
     mixed = [g for g in critical if g.verdict is MetricVerdict.MIXED]
     parts = [f"{g.metric}: the mean and the typical drive disagree ({_both(g)})" for g in mixed]
     open_ = [g for g in critical if g.verdict is MetricVerdict.CANNOT_TELL]
     if open_:
         others = f"; and {plural(len(open_) - 1, 'more gate')}" if len(open_) > 1 else ""
         parts.append(f"cannot tell for {open_gate(open_[0])}{others}")
+    untold = [c for c in cases if c.passed is None and not c.waived]
+    if untold:
+        others = f"; and {plural(len(untold) - 1, 'more case')}" if len(untold) > 1 else ""
+        parts.append(
+            f"must-pass case {untold[0].case} can't be told" + (f" ({untold[0].reason})" if untold[0].reason else "") + others
+        )
     if seen.missing:
         parts.append(f"{plural(seen.missing, 'planned pair')} never came")
     if seen.cases_missing:

@@ -181,9 +181,9 @@ class RunJudge:
         cases_missing = len({c.name for c in self.suite.cases} - {c.case for c in cases})
         identical = self._identical and final and not missing and judge.consumed > 0 and bool(judge.totals.valid.all())
         run: RunVerdict | None
-        if any(not c.passed and not c.waived for c in cases) or self.reached is RunVerdict.FAIL:
+        if any(c.passed is False and not c.waived for c in cases) or self.reached is RunVerdict.FAIL:
             run = RunVerdict.FAIL
-        elif cases_missing:
+        elif cases_missing or any(c.passed is None and not c.waived for c in cases):
             run = RunVerdict.INCONCLUSIVE if final else None
         elif identical or self.reached is RunVerdict.PASS or not any(g.critical for g in self.suite.gates):
             run = RunVerdict.PASS if final or self.reached or not self.planned else None
