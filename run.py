@@ -27,11 +27,11 @@ class SetupError(Exception):
 
 
 def wanted_stamp(root: Path) -> str:
-    """Digest of everything that the environment is made from; another place counts, as scripts hold absolute paths."""
-    digest = hashlib.sha256(os.fsencode(root))
+    """The place, as scripts hold absolute paths, and the digest of everything else that the environment is made from."""
+    digest = hashlib.sha256()
     for name in ("requirements.lock", "pyproject.toml"):
         digest.update((root / name).read_bytes())
-    return digest.hexdigest()
+    return f"{root}\n{digest.hexdigest()}\n"
 
 
 def is_ready(root: Path) -> bool:
@@ -57,7 +57,7 @@ def ensure_environment(root: Path) -> Path:
 
 def _make(root: Path, python: Path) -> None:
     environment, stamp = root / ".venv", root / ".venv/stamp"
-    complete_before = stamp.is_file() and python.exists()
+    complete_before = stamp.is_file() and python.exists() and stamp.read_text().startswith(f"{root}\n")
     if complete_before:
         stamp.unlink()  # from here on an interruption leaves no stamp, and the next start begins anew
     else:
