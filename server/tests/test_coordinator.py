@@ -1,0 +1,285 @@
+"""The coordinator on a real database and broker: order, decisions, shared work, lost leases. Workers are played here."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, create_engine, func, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.coordinator import Coordinator
+from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run, Shard, Worker
+from server.queue import waiting
+from server.settings import Settings
+from suites.words import Outcome, RunVerdict, ShardStatus, Status
+
+pytestmark = pytest.mark.services
+Submit = Callable[..., Any]
+METRIC = "lateral_error_mean_m"
+
+
+@pytest.fixture
+def settings(settings: Settings, broker_url: str) -> Settings:
+    return settings.model_copy(update={"broker_url": broker_url, "shard_rollouts": 2})
+
+
+@pytest.fixture
+def coordinator(settings: Settings) -> Iterator[Coordinator]:
+    engine: Engine = create_engine(settings.sqlalchemy_url)
+    with engine.connect() as connection:
+        yield Coordinator(connection, settings)
+    engine.dispose()
+
+
+@pytest.fixture
+def drive(sessions: sessionmaker[Session]) -> Callable[..., int]:
+    """drive(...): what the workers would do with the queued shards; how many rollouts were stored.
+
+    `value(role, position)` is the metric, `outcome(role, position)` how it ended; `only` picks shards by number.
+    """
+
+    def driven(
+        value: Callable[[Role, int], float] = lambda role, position: 0.1,
+        outcome: Callable[[Role, int], Outcome] = lambda role, position: Outcome.COMPLETED,
+        only: Callable[[int], bool] = lambda number: True,
+    ) -> int:
+        stored = 0
+        with sessions.begin() as session:
+            shards = session.scalars(select(Shard).where(Shard.status == ShardStatus.QUEUED).order_by(Shard.id)).all()
+            for number, shard in enumerate(shards):
+                if not only(number):
+                    continue
+                for digest in shard.drive_keys:
+                    demand = session.scalars(select(Demand).where(Demand.drive_key == digest)).first()
+                    assert demand is not None
+                    how, size = outcome(demand.role, demand.position), value(demand.role, demand.position)
+                    session.add(
+                        RolloutRow(
+                            drive_key=digest, outcome=how, reason="" if how is Outcome.COMPLETED else f"it {how}", ended_s=1.0,
+                            trusted_share=1.0, provenance={}, worker="test", shard_id=shard.id, fence=1,
+                        )
+                    )  # fmt: skip
+                    session.flush()
+                    session.add(
+                        ResultRow(drive_key=digest, metric=METRIC, version=1, value=size, valid=True, low=size, high=size)
+                    )
+                    stored += 1
+                shard.status = ShardStatus.DONE
+        return stored
+
+    return driven
+
+
+def run_of(sessions: sessionmaker[Session], run_id: str) -> Run:
+    with sessions() as session:
+        return session.get_one(Run, run_id)
+
+
+def test_a_run_is_driven_in_its_order_and_finishes(
+    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+) -> None:
+    run_id = submit().json()["id"]
+    assert coordinator.tick()
+    with sessions() as session:
+        shards = session.scalars(select(Shard).order_by(Shard.id)).all()
+        positions = {
+            digest: position for digest, position in session.execute(select(Demand.drive_key, Demand.position)).all()
+        }  # fmt: skip
+        windows = [sorted(positions[d] for d in shard.drive_keys) for shard in shards]
+        assert max(max(window) for window in windows) < 6, "the look-ahead is bounded: three blocks of two for one place"
+        assert all(len(shard.drive_keys) <= 2 for shard in shards)
+        assert session.get_one(Run, run_id).status is Status.RUNNING
+    for _ in range(12):
+        drive()
+        coordinator.tick()
+        if run_of(sessions, run_id).status is Status.FINISHED:
+            break
+    run = run_of(sessions, run_id)
+    assert (run.status, run.verdict, run.pairs_consumed) == (Status.FINISHED, RunVerdict.PASS, 12)
+    assert run.verdict_document is not None
+    assert run.verdict_document["method"]["suite_digest"] == run.suite_digest
+    assert run.sentence == run.verdict_document["sentence"]
+    assert not coordinator.tick(), "nothing is left to wait for"
+
+
+def test_results_are_consumed_in_the_registered_order(
+    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+) -> None:
+    run_id = submit().json()["id"]
+    coordinator.tick()
+    drive(only=lambda number: number not in (0, 3))  # the first block of either model stays behind
+    coordinator.tick()
+    assert run_of(sessions, run_id).pairs_consumed == 0
+    with sessions() as session:
+        late = session.scalars(select(Shard).where(Shard.status == ShardStatus.QUEUED)).all()
+        assert late, "what was held back is still queued"
+    drive()
+    coordinator.tick()
+    assert run_of(sessions, run_id).pairs_consumed >= 6
+
+
+def test_a_candidate_that_breaks_fails_at_once_and_costs_nothing_more(
+    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+) -> None:
+    run_id = submit().json()["id"]
+    coordinator.tick()
+    drive(outcome=lambda role, p: Outcome.POLICY_FAILED if (role, p) == (Role.CANDIDATE, 1) else Outcome.COMPLETED)
+    coordinator.tick()
+    run = run_of(sessions, run_id)
+    assert (run.status, run.verdict, run.pairs_consumed) == (Status.FINISHED, RunVerdict.FAIL, 2)
+    assert "it policy_failed" in run.sentence
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Shard).where(Shard.status == ShardStatus.QUEUED)) == 0
+
+
+def test_a_baseline_that_breaks_does_not_fail_the_candidate(
+    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+) -> None:
+    run_id = submit().json()["id"]
+    for _ in range(8):
+        coordinator.tick()
+        drive(outcome=lambda role, p: Outcome.POLICY_FAILED if (role, p) == (Role.BASELINE, 1) else Outcome.COMPLETED)
+    coordinator.tick()
+    run = run_of(sessions, run_id)
+    assert run.status is Status.FINISHED
+    assert run.verdict is not RunVerdict.FAIL
+
+
+def test_rollouts_that_another_run_waits_for_are_shared(
+    submit: Submit, push: Callable[..., str], coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+) -> None:
+    push("second")
+    first, second = submit().json()["id"], submit(candidate="second").json()["id"]
+    stored = 0
+    for _ in range(12):
+        coordinator.tick()
+        stored += drive()
+    coordinator.tick()
+    assert stored == 36, "the baseline's twelve rollouts serve both runs"
+    assert {run_of(sessions, r).status for r in (first, second)} == {Status.FINISHED}
+
+
+def test_cancelling_one_run_leaves_the_others_work(
+    submit: Submit, push: Callable[..., str], client: TestClient, coordinator: Coordinator, sessions: sessionmaker[Session],
+    drive: Callable[..., int],
+) -> None:  # fmt: skip
+    push("second")
+    first, second = submit().json()["id"], submit(candidate="second").json()["id"]
+    coordinator.tick()
+    client.post(f"/v1/runs/{first}/cancel")
+    coordinator.tick()
+    with sessions() as session:
+        queued = {d for keys in session.scalars(select(Shard.drive_keys).where(Shard.status == ShardStatus.QUEUED)) for d in keys}
+        wanted = set(session.scalars(select(Demand.drive_key).where(Demand.owner_id == second)))
+        assert queued
+        assert queued <= wanted
+    for _ in range(12):
+        drive()
+        coordinator.tick()
+    assert run_of(sessions, first).status is Status.CANCELLED
+    assert run_of(sessions, second).status is Status.FINISHED
+
+
+def test_an_unchanged_pair_on_another_run_is_decided_without_driving(
+    submit: Submit, push: Callable[..., str], coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+) -> None:
+    submit()
+    for _ in range(8):
+        coordinator.tick()
+        drive()
+    swapped = submit(candidate="baseline", baseline="candidate").json()["id"]
+    coordinator.tick()
+    assert run_of(sessions, swapped).status is Status.FINISHED
+    assert drive() == 0
+
+
+class TestLostShards:
+    def lose(self, sessions: sessionmaker[Session], error: str | None = None, owner: str | None = None) -> None:
+        """A worker claims every queued shard and is never heard of again, or reports an error."""
+        with sessions.begin() as session:
+            session.execute(
+                update(Shard)
+                .where(Shard.status == ShardStatus.QUEUED)
+                .values(
+                    status=ShardStatus.LEASED, attempt=Shard.attempt + 1, fence=Shard.fence + 1, lease_until=func.now(),
+                    started=func.now(), worker="w/1", error=error, error_owner=owner,
+                )
+            )  # fmt: skip
+
+    def make_claimable(self, sessions: sessionmaker[Session]) -> None:
+        with sessions.begin() as session:
+            session.execute(update(Shard).values(not_before=func.now()))
+
+    def test_a_lost_worker_costs_an_attempt_and_no_rollout(
+        self, submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    ) -> None:
+        run_id = submit().json()["id"]
+        coordinator.tick()
+        self.lose(sessions)
+        coordinator.tick()
+        with sessions() as session:
+            shards = session.scalars(select(Shard)).all()
+            assert {(s.status, s.attempt, s.error_owner) for s in shards} == {(ShardStatus.QUEUED, 1, "machine")}
+        for _ in range(8):
+            drive()
+            coordinator.tick()
+        assert run_of(sessions, run_id).status is Status.FINISHED
+
+    def test_poison_is_split_then_given_up_and_the_run_is_told(
+        self, submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session]
+    ) -> None:
+        run_id = submit().json()["id"]
+        coordinator.tick()
+        for _ in range(3):
+            self.lose(sessions, "MachineError: no memory left", "machine")
+            coordinator.tick()
+            self.make_claimable(sessions)
+        with sessions() as session:
+            sizes = session.scalars(select(func.cardinality(Shard.drive_keys)).where(Shard.status == ShardStatus.QUEUED))
+            assert set(sizes) == {1}, "split into single rollouts"
+        for _ in range(3):
+            self.lose(sessions, "MachineError: no memory left", "machine")
+            coordinator.tick()
+            self.make_claimable(sessions)
+        run = run_of(sessions, run_id)
+        assert (run.status, run.verdict) == (Status.ERRORED, None)
+        assert "infra_failed" in run.error
+        assert "no memory left" in run.error
+        assert not coordinator.tick()
+
+    def test_a_resubmission_tries_what_was_given_up_again(
+        self, submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session], drive: Callable[..., int]
+    ) -> None:
+        submit()
+        coordinator.tick()
+        self.lose(sessions, "SubmitterError: it knows no such parameter", "submitter")
+        coordinator.tick()
+        with sessions() as session:
+            assert session.scalar(select(func.count()).select_from(DriveKeyRow).where(DriveKeyRow.failure.is_not(None)))
+        again = submit().json()["id"]
+        for _ in range(8):
+            coordinator.tick()
+            drive()
+        coordinator.tick()
+        assert run_of(sessions, again).status is Status.FINISHED
+
+
+def test_wake_ups_are_at_most_twice_the_places(submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session]) -> None:
+    with sessions.begin() as session:
+        session.add(Worker(name="w", host="h", device="cpu", concurrency=2))
+    submit()
+    for _ in range(3):
+        coordinator.tick()
+    assert waiting(coordinator._celery, "cpu") == 4
+
+
+def test_a_broker_that_is_away_costs_nothing(submit: Submit, settings: Settings, sessions: sessionmaker[Session]) -> None:
+    submit()
+    away = settings.model_copy(update={"broker_url": "redis+socket:///nowhere/valkey.sock?virtual_host=0"})
+    engine = create_engine(settings.sqlalchemy_url)
+    with engine.connect() as connection:
+        assert Coordinator(connection, away).tick()
+    engine.dispose()
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Shard).where(Shard.status == ShardStatus.QUEUED)) == 6
