@@ -83,7 +83,7 @@ def test_a_run_is_driven_in_its_order_and_finishes(
     assert coordinator.tick()
     with sessions() as session:
         shards = session.scalars(select(Shard).order_by(Shard.id)).all()
-        positions = {
+        positions = {  # noqa: C416
             digest: position for digest, position in session.execute(select(Demand.drive_key, Demand.position)).all()
         }  # fmt: skip
         windows = [sorted(positions[d] for d in shard.drive_keys) for shard in shards]
