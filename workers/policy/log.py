@@ -1,5 +1,7 @@
 """The log as a policy: it plans the logged path and is driven and scored by the same code as a model."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,7 @@ class LogPolicy:
     def __init__(self, manifest: Manifest | None = None) -> None:
         self.manifest = manifest or log_manifest()
         self.execution: ExecutionClass = default_execution(self.manifest)
+        self.provenance: dict[str, Any] = {}
 
     def start(self, batch: int) -> None:
         """It has no state."""

@@ -13,6 +13,7 @@ features of the steps before. Outputs are read by name: a graph that gives one f
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ class OpenpilotPolicy:
         self.manifest = manifest
         self._runtimes = runtimes
         self.execution: ExecutionClass = runtimes["policy"].execution
+        self.provenance: dict[str, Any] = {"sandbox": []}
         self._order = [role for role in ("vision", "policy") if role in runtimes]
         self._row_by_row = {role: is_fixed(manifest, role) for role in self._order}
         self._skip = manifest.history.stride

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ class PlainPolicy:
         self.manifest = manifest
         self._runtime = runtimes["policy"]
         self.execution: ExecutionClass = self._runtime.execution
+        self.provenance: dict[str, Any] = {"sandbox": []}
         self._row_by_row = is_fixed(manifest, "policy")
         self._history = FrameHistory(manifest.history, rgb_planes if manifest.colour == "rgb" else yuv420_planes)
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}

@@ -5,7 +5,7 @@ others, and the engine drops rows that have ended with `keep`.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ class Policy(Protocol):
 
     manifest: Manifest
     execution: ExecutionClass
+    provenance: dict[str, Any]
+    """How it ran here, e.g. {"sandbox": [...]}: kept with each rollout, no part of its identity."""
 
     def start(self, batch: int) -> None:
         """Begin B fresh rows: history empty, recurrent state at its initial value."""

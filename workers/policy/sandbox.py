@@ -67,7 +67,8 @@ class SandboxedPolicy:
         self.manifest = manifest
         self.execution = execution
         self.provenance: dict[str, Any] = {}
-        """`sandbox`: steps of the lock-down that this kernel let the child take; known after the first step."""
+        """`sandbox`: the steps of the lock-down that this kernel let the child take, known after the first step; an empty
+        list where a model ran unsandboxed."""
         self._graphs = graphs
         self._limits = limits
         self._child: _Child | None = None
