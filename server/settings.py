@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     """Folder of the installation: blobs, segments, embedded services, logs."""
     public_url: str = "http://127.0.0.1:8700"
     """Where people and CI reach the dashboard: the start of every link that is printed."""
-    max_graph_bytes: Annotated[int, Field(gt=0)] = 512 * 1024 * 1024
+    max_graph_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
     """Largest ONNX graph that may be uploaded; refused while it streams."""
     max_document_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """Largest JSON or TOML body (manifest, suite, run)."""

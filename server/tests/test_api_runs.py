@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +11,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.db.models import Demand, DriveKeyRow, Event, Role, Run
+from server.db.models import Demand, DriveKeyRow, Event, Model, Role, Run
 from suites.identity import digest
-from suites.model import ActionSpec
+from suites.model import Manifest
 from suites.words import RunVerdict, Status
 
 Submit = Callable[..., Any]
@@ -126,8 +127,10 @@ class TestBaseline:
         assert submit(baseline=None).json()["baseline"]["name"] == "baseline"
 
 
-def test_a_controller_on_a_camera_suite_is_refused_before_any_compute(submit: Submit, push: Callable[..., str]) -> None:
-    push("pid", kind="controller", builtin="pid", action=ActionSpec(kind="steer", output="action"))
+def test_a_controller_on_a_camera_suite_is_refused_before_any_compute(submit: Submit, sessions: sessionmaker[Session]) -> None:
+    pid = Manifest(name="pid", kind="controller")
+    with sessions.begin() as session:
+        session.add(Model(digest=pid.digest, name=pid.name, kind=pid.kind, manifest=asdict(pid)))
     answer = submit(candidate="pid")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["problem"] == "pid is a controller model"

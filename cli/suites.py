@@ -1,0 +1,87 @@
+"""`redrive suites`: check, push, list, show, promote."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.service import DEFAULT_URL, AsJson, Url, connect, model_reference, print_json, print_table
+from suites.schema import load_suite, resolve
+from suites.simulators import simulator_spec
+
+app = typer.Typer(help="Check, register and list suites.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A suite in TOML.")]
+Name = Annotated[str, typer.Argument(help="The suite's name.")]
+
+
+@app.command()
+def check(
+    file: File,
+    data: Annotated[
+        Path, typer.Option(envvar="REDRIVE_DATA", help="Folder whose stored segments it is resolved against.")
+    ] = Path(".redrive"),
+) -> None:
+    """Check a suite here, without a service: errors with line or field and remedy, and what it would drive."""
+    suite = load_suite(file)
+    simulator_spec(suite.simulator.name, suite.simulator.parameters)
+    summary = f"{suite.name} is fine: {len(suite.gates)} gates, {len(suite.offsets)} offsets, {len(suite.cases)} cases"
+    if (data / "segments").is_dir():
+        from workers.segments.store import list_segments  # codecs, only here
+
+        version = resolve(suite, list_segments(data / "segments"))
+        routes = len({planned.route for planned in version.planned})
+        summary += f"; {len(version.planned)} rollouts of each model over {routes} routes"
+    print(summary, file=sys.stderr)
+
+
+@app.command()
+def push(file: File, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Register a suite: it is resolved against the stored segments and becomes the newest version, if it changed."""
+    load_suite(file)
+    with connect(url) as client:
+        version = client.push_suite(file.read_text(encoding="utf-8"))
+    if as_json:
+        print_json(version)
+    else:
+        name = f"{version['suite']}@{version['digest'][:6]}"
+        print(f"{name}: version {version['number']}, {version['planned']} rollouts of each model")
+
+
+@app.command("list")
+def list_suites(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Suites with their newest version and their promoted model."""
+    with connect(url) as client:
+        suites = list(client.items("/v1/suites"))
+    if as_json:
+        print_json(suites)
+        return
+    rows = [
+        (s["name"], s["newest"] and s["newest"]["number"], s["newest"] and s["newest"]["digest"][:12],
+         s["newest"] and s["newest"]["planned"], s["promoted_name"])
+        for s in suites
+    ]  # fmt: skip
+    print_table(("suite", "version", "digest", "rollouts", "promoted"), rows, "no suite yet: redrive suites push FILE")
+
+
+@app.command()
+def show(
+    suite: Annotated[str, typer.Argument(help="Name (the newest version), name@digest, or digest.")],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """A suite version with its definition, as JSON."""
+    with connect(url) as client:
+        print_json(client.get(f"/v1/suite-versions/{suite}"))
+
+
+@app.command()
+def promote(
+    name: Name,
+    model: Annotated[str, typer.Argument(help="Folder with manifest.json, `log`, or a registered model's name or digest.")],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Make a model the baseline that candidates meet when they name none."""
+    with connect(url) as client:
+        suite = client.put(f"/v1/suites/{name}/promoted", {"model": model_reference(client, model)})
+    print(f"candidates on {suite['name']} now meet {suite['promoted_name']}", file=sys.stderr)

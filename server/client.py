@@ -1,0 +1,153 @@
+"""A client of the HTTP API: what the command line, CI and the demo use."""
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from suites.errors import DataError, Finding, MachineError, RedriveError, SubmitterError
+from suites.identity import canonical_json
+from suites.model import Manifest
+
+RETRIED = (502, 503, 504)
+"""Statuses after which the same request is sent again: all of ours are idempotent."""
+
+_OWNERS: dict[str, type[RedriveError]] = {"submitter": SubmitterError, "data": DataError, "machine": MachineError}
+
+
+class WaitTimeout(Exception):
+    """The run is not decided yet; it goes on."""
+
+
+class Client:
+    """Speaks to one installation. `attempts` requests are sent, with growing pauses, before a connection error is final."""
+
+    def __init__(self, url: str, *, attempts: int = 5, pause_s: float = 0.5, http: httpx2.Client | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.attempts = attempts
+        self.pause_s = pause_s
+        self.http = http or httpx2.Client(base_url=self.url, timeout=httpx2.Timeout(90, connect=5))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.http.close()
+
+    def push_model(self, manifest: Manifest, graphs: Mapping[str, Path]) -> dict[str, Any]:
+        """Upload what isn't there yet of a model; `graphs` is sha256 to file. The registered model. Raises RedriveError."""
+        for sha256, path in graphs.items():
+            if self._send("HEAD", f"/v1/blobs/{sha256}", missing_ok=True).status_code == 404:
+                self._send("PUT", f"/v1/blobs/{sha256}", file=path)
+        return self._json("PUT", f"/v1/models/{manifest.digest}", content=canonical_json(manifest))
+
+    def push_suite(self, toml: str) -> dict[str, Any]:
+        """Register a suite; the version that is newest then."""
+        return self._json("POST", "/v1/suites", json={"toml": toml})
+
+    def submit(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> dict[str, Any]:
+        """Submit a run (fields of server.services.submit.Submission); the run, new or existing."""
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
+        return self._json("POST", "/v1/runs", json=dict(body), headers=headers)
+
+    def run(self, run_id: str, wait_s: float = 0) -> dict[str, Any]:
+        """One run; with `wait_s`, as soon as it is decided or then."""
+        return self._json("GET", f"/v1/runs/{run_id}", params={"wait": wait_s})
+
+    def follow(self, run_id: str, *, timeout_s: float | None = None, look_s: float = 2.0) -> Iterator[dict[str, Any]]:
+        """The run every `look_s` seconds until its verdict is final or never will be; the last one is that.
+        Raises WaitTimeout."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = look_s if deadline is None else min(look_s, max(0.0, deadline - time.monotonic()))
+            run = self.run(run_id, wait_s=left)
+            yield run
+            if is_over(run):
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(f"run {run_id} is not decided after {timeout_s:g} s")
+
+    def cancel(self, run_id: str) -> dict[str, Any]:
+        """Stop a run."""
+        return self._json("POST", f"/v1/runs/{run_id}/cancel")
+
+    def text(self, path: str) -> str:
+        """A document that isn't JSON: comment.md, junit.xml, report.html."""
+        return self._send("GET", path).text
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """One JSON document."""
+        return self._json("GET", path, params=params)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace one thing."""
+        return self._json("PUT", path, json=dict(body))
+
+    def items(self, path: str, *, most: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """All items of a list, page by page, at most `most`."""
+        cursor: str | None = None
+        count = 0
+        while True:
+            page = self.get(path, **params, **({"cursor": cursor} if cursor else {}))
+            for item in page["items"]:
+                if count == most:
+                    return
+                count += 1
+                yield item
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        if "content" in options:
+            options["headers"] = {"Content-Type": "application/json"} | options.get("headers", {})
+        document: dict[str, Any] = self._send(method, path, **options).json()
+        return document
+
+    def _send(
+        self, method: str, path: str, *, file: Path | None = None, missing_ok: bool = False, **options: Any
+    ) -> httpx2.Response:
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(self.pause_s * 2 ** (attempt - 1))
+            try:
+                if file is not None:
+                    options["content"] = _chunks(file)
+                    options["headers"] = {"Content-Type": "application/octet-stream"}
+                response = self.http.request(method, path, **options)
+            except httpx2.TransportError as error:
+                failure: RedriveError = MachineError(
+                    f"the service at {self.url} does not answer: {error or type(error).__name__}",
+                    (Finding("REDRIVE_URL", self.url, "start it with `redrive up`, or name where it runs"),),
+                )
+                continue
+            if response.is_success or (missing_ok and response.status_code == 404):
+                return response
+            failure = _failure(response)
+            if response.status_code not in RETRIED:
+                break
+        raise failure
+
+
+def _chunks(path: Path) -> Iterable[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
+
+
+def _failure(response: httpx2.Response) -> RedriveError:
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
+        return MachineError(f"{response.request.url} answered {response.status_code}, and not with a problem of ours")
+    problem = response.json()
+    findings = tuple(Finding(e["where"], e["problem"], e["remedy"]) for e in problem["errors"])
+    kind = _OWNERS.get(problem["owner"], MachineError)
+    return kind(f"{problem['title']}: {problem['detail']} (request {problem['request_id']})", findings)
+
+
+def is_over(run: Mapping[str, Any]) -> bool:
+    """Whether its verdict is final, or will never be."""
+    return run["verdict"] is not None or run["status"] in ("finished", "cancelled", "errored")
