@@ -11,8 +11,9 @@ from suites.judgement import CaseVerdict, GateVerdict, Interval, PairTable, Verd
 from suites.schema import Gate, Suite
 from suites.sentence import Circumstances, more_segments, plural, run_sentence
 from suites.statistics.contrasts import rows_of
+from suites.statistics.engines import OTHER, OWN
 from suites.statistics.rates import label_e_value
-from suites.statistics.sequential import OTHER, OWN, Claims, SequentialJudge
+from suites.statistics.sequential import Claims, SequentialJudge
 from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
 
 METHOD = "redrive.sign-flip/1"
@@ -257,12 +258,11 @@ class RunJudge:
             return "no pair has a value of both models"
         if totals.negative[g]:
             return "some costs are negative: a relative change of them has no meaning"
-        readable, improvable = self._judge.readable(OWN, g)
-        if not readable:
+        if not self._judge.readable(OWN, g):
             return "values of one model are missing and the gate declares no winsor_cap to count them at"
         if word is MetricVerdict.CANNOT_TELL:
-            if not improvable:
-                return "a raw mean can be shown to be not worse only where the gate declares winsor_cap (rare spikes)"
+            if not self._judge.improvable(OWN, g):
+                return "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
             routes = plural(len(totals.routes[g]), "route")
             return f"the interval is too wide on {routes}" if interval else f"{routes} bound nothing"
         if totals.lopsided[g]:

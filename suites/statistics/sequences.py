@@ -35,15 +35,17 @@ def one_sided_mixture_bound(variance: float, rho: float, alpha: float = 0.05) ->
     return float(brentq(excess, 0.0, 2 * normal_mixture_bound(variance, rho, alpha)))
 
 
-def asymptotic_interval(values: NDArray[np.float64], alpha: float = 0.05, burn_in: int = 30) -> tuple[float, float] | None:
-    """Asymptotic confidence sequence of the mean of route values, S ± sigma sqrt((t + rho)(ln((t + rho) / rho) + 2 ln(1/alpha)))
-    over t, tightest at the burn-in (Waudby-Smith et al. 2024, Annals of Statistics 52(6)); None before `burn_in` routes."""
-    t = len(values)
-    if t < burn_in:
-        return None
-    half = float(values.std()) * normal_mixture_bound(t, best_rho(burn_in, alpha), alpha) / t
-    mean = float(values.mean())
-    return mean - half, mean + half
+BURN_IN = 30
+"""Routes before which the asymptotic confidence sequence says nothing."""
+
+
+def asymptotic_half_width(deviation: NDArray[np.float64], routes: int, alpha: float) -> NDArray[np.float64]:
+    """Half width of the asymptotic confidence sequence of a sum over `routes` independent values whose standard deviation is
+    `deviation`: sigma sqrt((t + rho)(ln((t + rho) / rho) + 2 ln(1/alpha))), tightest at the burn-in; inf before it
+    (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52(6), theorem 2.2)."""
+    if routes < BURN_IN:
+        return np.full_like(deviation, np.inf)
+    return deviation * normal_mixture_bound(routes, best_rho(BURN_IN, alpha), alpha)
 
 
 def self_normalised_e(differences: NDArray[np.float64], rhos: float | Sequence[float]) -> float:

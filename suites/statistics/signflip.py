@@ -42,6 +42,41 @@ def _kill(statistic: Floats, alive: NDArray[np.bool_], allowed: NDArray[np.int64
     return critical
 
 
+class RouteSums:
+    """Sums of the evidence (p, q) of G contrasts by route, in the order in which routes first came."""
+
+    def __init__(self, contrasts: int) -> None:
+        self.index: dict[str, int] = {}
+        self._p = np.zeros((64, contrasts))
+        self._q = np.zeros((64, contrasts))
+
+    def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> NDArray[np.int64]:
+        """Adds pairs, p and q [k, G]; returns the rows of their routes."""
+        rows = np.array([self.index.setdefault(route, len(self.index)) for route in routes], dtype=np.int64)
+        while len(self.index) > len(self._p):
+            self._p = np.concatenate([self._p, np.zeros_like(self._p)])
+            self._q = np.concatenate([self._q, np.zeros_like(self._q)])
+        np.add.at(self._p, rows, p)
+        np.add.at(self._q, rows, q)
+        return rows
+
+    @property
+    def p(self) -> Floats:
+        """[R, G]"""
+        return self._p[: len(self.index)]
+
+    @property
+    def q(self) -> Floats:
+        """[R, G]"""
+        return self._q[: len(self.index)]
+
+    def scale(self, thetas: Floats) -> Floats:
+        """sqrt(sum_j D_j(theta)^2) at thetas [G, U]."""
+        p, q = self.p, self.q
+        pp, pq, qq = (np.einsum("rg,rg->g", one, two)[:, None] for one, two in ((p, p), (p, q), (q, q)))
+        return np.asarray(np.sqrt(np.maximum(pp - 2 * thetas * pq + thetas**2 * qq, 0.0)))
+
+
 class SignFlips:
     """Incremental engine over G contrasts (metric and estimand), each tested at U values of theta.
 
@@ -61,10 +96,8 @@ class SignFlips:
         self.consumed = 0
         self._generator = np.random.default_rng(seed)
         self._flips = flips
-        self._index: dict[str, int] = {}
-        self._signs = np.empty((64, flips + 1), dtype=np.int8)
-        self._route_p = np.zeros((64, count))
-        self._route_q = np.zeros((64, count))
+        self._routes = RouteSums(count)
+        self._signs = np.empty((0, flips + 1), dtype=np.int8)
         self._sum_p = np.zeros((count, flips + 1))
         self._sum_q = np.zeros((count, flips + 1))
         self._alive = np.ones((count, values, flips + 1), dtype=np.bool_)
@@ -76,36 +109,21 @@ class SignFlips:
 
     def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> None:
         """Adds pairs in the registered order: p, q are [k, G]; a pair invalid for a contrast is zero in both."""
-        rows = np.array([self._row(route) for route in routes], dtype=np.int64)
-        np.add.at(self._route_p, rows, p)
-        np.add.at(self._route_q, rows, q)
+        rows = self._routes.consume(routes, p, q)
+        self._draw(len(self._routes.index))
         signs = self._signs[rows].astype(np.float64)
         self._sum_p += p.T @ signs
         self._sum_q += q.T @ signs
         self.consumed += len(rows)
 
-    def _row(self, route: str) -> int:
-        """Index of a route; a new one draws its signs next from the registered seed."""
-        known = self._index.get(route)
-        if known is not None:
-            return known
-        row = self._index[route] = len(self._index)
-        if row == len(self._signs):
-            grown = np.empty_like(self._signs)
-            self._signs = np.concatenate([self._signs, grown])
-            self._route_p = np.concatenate([self._route_p, np.zeros_like(self._route_p)])
-            self._route_q = np.concatenate([self._route_q, np.zeros_like(self._route_q)])
-        self._signs[row, 0] = 1
-        self._signs[row, 1:] = 2 * self._generator.integers(0, 2, self._flips, dtype=np.int8) - 1
-        return row
-
-    def scale(self) -> Floats:
-        """sqrt(sum_j D_j(theta)^2), [G, U]."""
-        used = slice(0, len(self._index))
-        p, q = self._route_p[used], self._route_q[used]
-        pp, pq, qq = (p * p).sum(axis=0), (p * q).sum(axis=0), (q * q).sum(axis=0)
-        square = pp[:, None] - 2 * self.thetas * pq[:, None] + self.thetas**2 * qq[:, None]
-        return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+    def _draw(self, routes: int) -> None:
+        """Signs of the first `routes` routes (at least) from the registered seed: one draw a route, the first vector all +1."""
+        while len(self._signs) < routes:
+            fresh = np.empty((max(64, len(self._signs)), self._flips + 1), dtype=np.int8)
+            fresh[:, 0] = 1
+            for row in fresh:
+                row[1:] = 2 * self._generator.integers(0, 2, self._flips, dtype=np.int8) - 1
+            self._signs = np.concatenate([self._signs, fresh])
 
     def look(self) -> None:
         """Tests every contrast at every theta with what is consumed so far, and spends."""
@@ -113,7 +131,7 @@ class SignFlips:
         total = self._flips + 1
         sums = self._sum_p[:, None, :] - self.thetas[:, :, None] * self._sum_q[:, None, :]
         direction = np.sign(sums[:, :, 0]).astype(np.int8)
-        scale = self.scale()
+        scale = self._routes.scale(self.thetas)
         scale[scale == 0.0] = np.inf
         statistic = np.abs(sums, out=sums)
         statistic /= scale[:, :, None]
