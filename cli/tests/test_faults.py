@@ -1,0 +1,208 @@
+"""Whatever is killed, emptied or cut: every rollout is stored exactly once and the run finishes. Real processes throughout."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count, product
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, create_engine, func, select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from cli.embedded import valkey
+from cli.processes import Child, Program, launch, stop, tail, wait_ready
+from server.app import create_app
+from server.db.engine import make_sessions
+from server.db.models import Alarm, Demand, OwnerKind, RolloutRow, Run
+from server.settings import Settings
+from suites.identity import canonical_json
+from suites.segment import DRIVER_CODES, Camera, SegmentColumns, SegmentMeta, Vehicle
+from suites.words import RunVerdict, Status
+from workers.policy.log import log_manifest
+from workers.segments.store import write_segment
+
+import numpy as np  # isort: skip
+
+pytestmark = pytest.mark.services
+DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 30.0, 1.2, 20.0, 80
+SUITE = """
+name = "SUITE_NAME"
+kind = "overall"
+offsets = [{}, {lateral_m = 0.3}]
+[select]
+[[gates]]
+metric = "lateral_error_mean_m"
+"""
+T = TypeVar("T")
+
+
+def eventually(what: str, look: Callable[[], T], log: Callable[[], str] = lambda: "") -> T:
+    """The first answer of `look` that is true, within the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"{what} did not happen\n{log()}"
+        time.sleep(0.02)
+    return answer
+
+
+def segment(root: Path, segment_id: str) -> None:
+    """A human drives 4 s straight on; no frames, for the log needs none."""
+    t = np.arange(ROWS) / RATE_HZ
+    zero, false = np.zeros(ROWS), np.zeros(ROWS, dtype=bool)
+    columns = SegmentColumns(
+        t_s=t, x_m=20 * t, y_m=zero, z_m=zero, roll_rad=zero, pitch_rad=zero, yaw_rad=zero, speed_mps=zero + 20,
+        acceleration_mps2=zero, curvature=zero, steering_angle_rad=zero, left_blinker=false, right_blinker=false,
+        driver=np.full(ROWS, DRIVER_CODES["human"], dtype=np.int64), lane_left_m=zero + 1.8, lane_right_m=zero - 1.8,
+        road_left_m=zero + 5.4, road_right_m=zero - 1.8, lead_distance_m=zero + np.nan,
+    )  # fmt: skip
+    camera = Camera(width=64, height=32, fx=50, fy=50, cx=32, cy=16, forward_m=1.4, left_m=0, up_m=1.3)
+    meta = SegmentMeta(
+        segment_id=segment_id, route=segment_id.split("/")[0], source="test/1", kind="camera", frame_count=ROWS, rate_hz=RATE_HZ,
+        duration_s=float(t[-1]), camera=camera, vehicle=Vehicle(), depth_source=None,
+    )  # fmt: skip
+    write_segment(root, meta, columns, None, None)
+
+
+class Service:
+    """A coordinator, a worker of two processes and a broker of their own, on the session's Postgres."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.folder, self.numbers = folder, count()
+        self.broker = valkey(folder / "data", durable=False)
+        self.settings = Settings(
+            database_url=database_url, broker_url=self.broker.address, data=folder / "data", lease_s=LEASE_S, shard_rollouts=2,
+            shard_attempts=2,
+        )  # fmt: skip
+        self.engine: Engine = create_engine(self.settings.sqlalchemy_url)
+        self.sessions: sessionmaker[Session] = make_sessions(self.engine)
+        self.client = TestClient(create_app(self.settings))
+        for name in ("driving", "poison"):
+            (folder / name).mkdir()
+        for route, number in product(("r1", "r2", "r3"), (0, 1)):
+            segment(self.settings.segments, f"{route}/{number}")
+        self.children: dict[str, Child] = {}
+
+    def start(self, name: str, program: Program | None = None) -> None:
+        """`coordinator...`, `worker...` or a given program, under that name."""
+        words = (
+            ["-m", "server.coordinator"]
+            if "coordinator" in name
+            else [str(Path(__file__).with_name("held_worker.py")), str(self.folder)]
+        )
+        environment = {
+            "DATABASE_URL": self.settings.database_url, "BROKER_URL": self.settings.broker_url,
+            "REDRIVE_DATA": str(self.settings.data), "REDRIVE_LEASE_S": str(LEASE_S), "REDRIVE_SHARD_ROLLOUTS": "2",
+            "REDRIVE_SHARD_ATTEMPTS": "2", "REDRIVE_LOG_FORMAT": "text", "REMAP_SIGTERM": "SIGQUIT",
+            "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "error",
+        }  # fmt: skip
+        program = program or Program(name, (sys.executable, *words), environment=environment)
+        self.children[name] = launch(program, self.folder)
+        wait_ready(self.children[name], DEADLINE_S)
+
+    def stop(self, name: str) -> None:
+        stop([self.children.pop(name)])
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {name}\n{tail(child.log, 25)}" for name, child in self.children.items())
+
+    def submit(self) -> str:
+        """A run of two models that were never driven: 12 pairs, 24 rollouts."""
+        number = next(self.numbers)
+        names = [f"{role}-{number}" for role in ("candidate", "baseline")]
+        for name in names:
+            model = replace_name(name)
+            put = self.client.put(f"/v1/models/{model[0]}", content=model[1], headers={"Content-Type": "application/json"})
+            assert put.is_success, put.text
+        suite = self.client.post("/v1/suites", json={"toml": SUITE.replace("SUITE_NAME", f"straight_{number}")})
+        assert suite.is_success, suite.text
+        body = {"candidate": names[0], "baseline": names[1], "suite": f"straight_{number}"}
+        run = self.client.post("/v1/runs", json=body, headers={"Idempotency-Key": f"fault-{number}"})
+        assert run.status_code == 201, run.text
+        return str(run.json()["id"])
+
+    def status(self, run_id: str) -> Status:
+        with self.sessions() as session:
+            return session.get_one(Run, run_id).status
+
+    def driving(self) -> list[int]:
+        """Processes that hold a rollout, waited for."""
+        return eventually("driving", lambda: [int(p.name) for p in (self.folder / "driving").iterdir()], self.logs)
+
+    def hold(self) -> None:
+        for marker in (self.folder / "driving").iterdir():
+            marker.unlink()
+        (self.folder / "hold").touch()
+
+    def let_go(self) -> None:
+        (self.folder / "hold").unlink(missing_ok=True)
+
+    def finishes(self, run_id: str) -> None:
+        """The run passes and has every rollout once; nobody saw other bits."""
+        over = (Status.FINISHED, Status.ERRORED, Status.CANCELLED)
+        eventually("the end of the run", lambda: self.status(run_id) in over, self.logs)
+        with self.sessions() as session:
+            run = session.get_one(Run, run_id)
+            mine = select(Demand.drive_key).where(Demand.owner_kind == OwnerKind.RUN, Demand.owner_id == run_id)
+            assert (run.status, run.verdict, run.error) == (Status.FINISHED, RunVerdict.PASS, "")
+            stored = session.scalars(select(RolloutRow.drive_key).where(RolloutRow.drive_key.in_(mine))).all()
+            assert len(stored) == len(set(stored)) == 24
+            assert session.scalar(select(func.count()).select_from(Alarm)) == 0
+
+
+def replace_name(name: str) -> tuple[str, bytes]:
+    """Digest and bytes of the log's manifest under another name: another model."""
+    from dataclasses import replace
+
+    manifest = replace(log_manifest(), name=name)
+    return manifest.digest, canonical_json(manifest)
+
+
+@pytest.fixture(scope="module")
+def service(administrator: Engine, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    name = "test_faults"
+    with ExitStack() as stack:
+        connection = stack.enter_context(administrator.connect())
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY file_copy"))
+        stack.callback(lambda: connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)")))
+        url = administrator.url.set(database=name).render_as_string(hide_password=False)
+        service = Service(tmp_path_factory.mktemp("f"), url)
+        stack.callback(service.engine.dispose)
+        stack.callback(lambda: stop(list(service.children.values())))
+        stack.enter_context(service.client)
+        service.start("broker", service.broker)
+        service.start("coordinator")
+        service.start("worker")
+        yield service
+
+
+@pytest.fixture(autouse=True)
+def released(service: Service) -> Iterator[None]:
+    yield
+    service.let_go()
+
+
+def test_a_killed_process_of_a_worker(service: Service) -> None:
+    service.hold()
+    run = service.submit()
+    os.kill(service.driving()[0], signal.SIGKILL)
+    service.let_go()
+    service.finishes(run)
+
+
+def test_a_killed_worker(service: Service) -> None:
+    service.hold()
+    run = service.submit()
+    service.driving()
+    os.killpg(service.children["worker"].process.pid, signal.SIGKILL)
+    service.stop("worker")
+    service.start("worker")
+    service.let_go()
+    service.finishes(run)
