@@ -28,6 +28,8 @@ STATION_GAIN = 0.02
 """1/m: how firmly the followed log's station is kept (a lane on the inside of a bend is shorter than the log's) ..."""
 STATION_SHARE = 0.03
 """... at most this share of the speed."""
+ABSURD_CURVATURE, ABSURD_MPS2 = 10.0, 1000.0
+"""1/m and m/s²: commands beyond are recorded as these, so that no metric of a trace overflows."""
 PLAN_S = 2.0
 """When `plan_y_2s_m` is read."""
 COLUMNS = (
@@ -118,7 +120,7 @@ class DrivingState:
     """[B, T, len(COLUMNS)]: the trace; steps are written in place as they are driven."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DrivingSimulator:
     """`Simulator[DrivingState]`. open_segment: segment id to segment, raising DataError; trust_of: the trust region of
     a segment before the parameters' overrides."""
@@ -233,7 +235,7 @@ class DrivingSimulator:
             speed = np.maximum(logs.at("speed_mps", slot, next_index), 0.0) * (1.0 + share)
             acceleration = logs.at("acceleration_mps2", slot, next_index)
         else:
-            speed, acceleration = vehicle.accelerate(motion, action.acceleration, dt)
+            speed, acceleration = vehicle.accelerate(motion, action.acceleration.reshape(len(slot)), dt)
         roll = logs.at("roll_rad", slot, state.index)
         moved, cut = vehicle.steer(state.vehicles, motion, wanted, speed, acceleration, roll, dt)
         after = replace(state, step=state.step + 1)
@@ -346,12 +348,13 @@ def _wanted(state: DrivingState, action: Action) -> tuple[Floats, Floats]:
     if action.plan is None:
         if action.curvature is None:
             raise SubmitterError(f"{state.manifest.name} answered neither a curvature nor a plan")
-        return np.asarray(action.curvature, np.float64).reshape(len(state.slot)), np.full(len(state.slot), np.nan)
+        asked = np.asarray(action.curvature, np.float64).reshape(len(state.slot))
+        return np.clip(asked, -ABSURD_CURVATURE, ABSURD_CURVATURE), np.full(len(state.slot), np.nan)
     assert state.manifest.action is not None
     times, points = np.array(state.manifest.action.plan_times_s), np.asarray(action.plan, np.float64)
     ahead = vehicle.foreseen(state.vehicles, state.motion, 1.0 / state.manifest.rate_hz)
     wanted = plan.curvature_of_plan(points, times, state.motion.speed_mps, ahead, state.motion.command)
-    return wanted, plan.lateral_at(points, times, PLAN_S)
+    return np.clip(wanted, -ABSURD_CURVATURE, ABSURD_CURVATURE), plan.lateral_at(points, times, PLAN_S)
 
 
 def _write(
@@ -359,13 +362,15 @@ def _write(
 ) -> None:
     """This step's line of the trace."""
     logs, slot, index, motion, offset = state.logs, state.slot, state.index, state.motion, state.lateral_m
-    nothing = np.full(len(slot), np.nan)
+    asked = np.full(len(slot), np.nan)
+    if action.acceleration is not None:
+        asked = np.clip(action.acceleration.reshape(len(slot)), -ABSURD_MPS2, ABSURD_MPS2)
     gap = logs.mark("lead_distance_m", slot, state.time_index)  # the vehicle ahead moves with the log's time
     line: dict[str, float | NDArray[Any]] = {
         "t_s": state.step / state.manifest.rate_hz, "policy_time_s": policy_time_s,
         "x_m": motion.x_m, "y_m": motion.y_m, "yaw_rad": motion.yaw_rad, "speed_mps": motion.speed_mps,
         "acceleration_mps2": motion.acceleration_mps2, "curvature": motion.curvature, "curvature_command": wanted,
-        "acceleration_command_mps2": nothing if action.acceleration is None else action.acceleration,
+        "acceleration_command_mps2": asked,
         "saturated": cut, "log_index": index, "station_m": state.station_m, "lateral_offset_m": offset,
         "heading_error_rad": state.heading_error_rad, "log_speed_mps": logs.at("speed_mps", slot, index),
         "log_acceleration_mps2": logs.at("acceleration_mps2", slot, index),

@@ -46,8 +46,9 @@ def columns_of(seconds: float, speed: Callable[[Floats], Floats], curvature: Cal
     fine = np.arange(round(seconds * 1000) + 1) / 1000
     v = speed(fine)
     yaw = np.concatenate([[0], np.cumsum(v[:-1] * curvature(fine[:-1]) / 1000)])
-    x = np.concatenate([[0], np.cumsum(v[:-1] * np.cos(yaw[:-1]) / 1000)])
-    y = np.concatenate([[0], np.cumsum(v[:-1] * np.sin(yaw[:-1]) / 1000)])
+    middle = (yaw[1:] + yaw[:-1]) / 2
+    x = np.concatenate([[0], np.cumsum(v[:-1] * np.cos(middle) / 1000)])
+    y = np.concatenate([[0], np.cumsum(v[:-1] * np.sin(middle) / 1000)])
     rows = np.arange(0, len(fine), round(1000 / RATE_HZ))
     n, t = len(rows), fine[rows]
     nothing, zeros = np.full(n, np.nan), np.zeros(n)

@@ -1,0 +1,125 @@
+"""Views against rendered truth: geometry, occlusion, and how good they are."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from workers.simulation.geometry import Lens, between, inverse, levelled, mount
+from workers.simulation.reprojection import source_lens
+from workers.simulation.tests.analytic import CAMERA
+from workers.simulation.tests.scene import STILL, block_depth, psnr, render
+from workers.simulation.warp import Warp, inverse_depth, packed, plane_inverse_depth
+
+SOURCE = source_lens(CAMERA)
+FULL = Lens(256, 128, 200.0, 200.0, 127.5, 55.5)
+SMALL = Lens(128, 64, 100.0, 100.0, 63.5, 27.5)
+SLACK = 1.5 * 2 / (200 * 1.3)
+FRAME, DEPTH = render(STILL, mount(CAMERA), SOURCE)
+NEAR = inverse_depth(block_depth(DEPTH))
+GROUND = plane_inverse_depth(SOURCE, np.array([0.0, 1.0, 0.0]), 1.3, 80, 160)
+
+
+def pose(forward: float = 0.0, left: float = 0.0, yaw: float = 0.0, pitch: float = 0.0) -> NDArray[np.float64]:
+    return np.array([forward, left, 0.0, 0.0, pitch, yaw])
+
+
+def view(
+    ego: NDArray[np.float64], how: str = "forward", target: Lens = FULL, place: NDArray[np.float64] | None = None
+) -> NDArray[np.uint8]:
+    reduced = round(SOURCE.fx / target.fx)
+    warp = Warp(SOURCE.reduced(reduced), target, (80, 160), SLACK)
+    out = np.zeros((target.height, target.width, 3), np.uint8)
+    motion = between(STILL, mount(CAMERA) if place is None else place, ego, levelled(CAMERA))
+    near = GROUND if how == "plane" else NEAR
+    getattr(warp, "forward" if how == "forward" else "backward")(packed(FRAME[None], reduced)[0], near, motion, out)
+    return out
+
+
+def truth(ego: NDArray[np.float64], target: Lens = FULL) -> NDArray[np.uint8]:
+    return render(ego, levelled(CAMERA), target)[0]
+
+
+def red_box(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """First and last column of the near red box's back, in its upper half."""
+    red = (picture[..., 0].astype(int) - picture[..., 1] > 55) & (picture[..., 0] > 120)
+    columns = np.flatnonzero(red[60:68].mean(axis=0) > 0.5)
+    return int(columns[0]), int(columns[-1])
+
+
+@pytest.mark.parametrize("how", ["forward", "backward", "plane"])
+def test_where_nothing_moved_the_view_is_the_frame_to_the_bit(how: str) -> None:
+    assert np.array_equal(view(pose(), how), FRAME[14:142, 32:288])
+
+
+@pytest.mark.parametrize("left, bar", [(0.25, 37.9), (0.5, 33.4), (1.0, 28.1), (1.5, 25.8), (-1.0, 28.1), (-1.5, 25.8)])
+def test_forward_depth_holds_its_bars_and_beats_the_other_warps(left: float, bar: float) -> None:
+    ego = pose(left=left)
+    real = truth(ego)
+    forward, backward, plane = (psnr(view(ego, how), real) for how in ("forward", "backward", "plane"))
+    assert forward > bar
+    assert forward > backward + 6 > plane + 4
+
+
+@pytest.mark.parametrize(
+    "ego", [pose(forward=2.0), pose(forward=-1.0), pose(yaw=0.1), pose(0.4, 1.0, 0.05), pose(-0.5, -0.8, -0.06, 0.01)]
+)  # fmt: skip
+@pytest.mark.parametrize("target", [FULL, SMALL], ids=["256", "128"])
+def test_any_displacement_is_close_to_the_truth(ego: NDArray[np.float64], target: Lens) -> None:
+    assert psnr(view(ego, target=target), truth(ego, target)) > 29.0
+
+
+def test_a_near_box_lands_where_it_belongs_and_the_plane_warp_puts_it_elsewhere() -> None:
+    ego = pose(left=1.0)
+    expected = np.array(red_box(truth(ego)))
+    assert np.abs(np.array(red_box(view(ego))) - expected).max() <= 1
+    assert np.abs(np.array(red_box(view(ego, "plane"))) - expected).max() > 8
+
+
+def test_the_calibration_of_the_camera_is_undone() -> None:
+    crooked = mount(CAMERA) + np.array([0, 0, 0, 0.01, 0.03, -0.04])
+    frame, depth = render(STILL, crooked, SOURCE)
+    warp = Warp(SOURCE, FULL, (80, 160), SLACK)
+    out = np.zeros((128, 256, 3), np.uint8)
+    for ego, bar in ((pose(), 36.0), (pose(left=0.5), 31.0)):
+        motion = between(STILL, crooked, ego, levelled(CAMERA))
+        warp.forward(packed(frame[None], 1)[0], inverse_depth(block_depth(depth)), motion, out)
+        assert psnr(out[:110], truth(ego)[:110]) > bar
+
+
+def test_a_smaller_view_is_averaged_and_not_aliased() -> None:
+    stripes = np.zeros((160, 320, 3), np.uint8)
+    stripes[:, ::2] = 200
+    warp = Warp(SOURCE.reduced(2), SMALL, (80, 160), SLACK)
+    out = np.zeros((64, 128, 3), np.uint8)
+    warp.forward(packed(stripes[None], 2)[0], NEAR, between(STILL, mount(CAMERA), STILL, levelled(CAMERA)), out)
+    assert set(np.unique(out)) == {100}
+
+
+def test_depth_with_holes_zeros_and_infinities_is_mended() -> None:
+    inf, nan = np.inf, np.nan
+    depth = np.array(
+        [[nan, 4.0, nan, nan, 8.0, 0.0], [inf, -3.0, 2.0, 0.1, 5.0, 5.0], [nan, 0.0, nan, -1.0, nan, 0.0]], np.float32
+    )
+    expected = [[0.25, 0.25, 0.125, 0.125, 0.125, 0.125], [0.0, 0.0, 0.5, 2.0, 0.2, 0.2], [0.0] * 6]
+    assert inverse_depth(depth) == pytest.approx(np.array(expected))
+
+
+@pytest.mark.parametrize(
+    "ego", [pose(forward=30.0), pose(forward=-200.0), pose(left=1e4), pose(yaw=np.pi), pose(pitch=1.5), pose(pitch=-1.5, yaw=2.0)]
+)  # fmt: skip
+@pytest.mark.parametrize("near", [NEAR, np.zeros_like(NEAR), np.full_like(NEAR, 2.0)], ids=["scene", "sky", "wall"])
+def test_any_pose_and_depth_gives_some_picture_and_no_crash(ego: NDArray[np.float64], near: NDArray[np.float32]) -> None:
+    warp = Warp(SOURCE, FULL, near.shape, SLACK)
+    first, second = np.zeros((128, 256, 3), np.uint8), np.full((128, 256, 3), 7, np.uint8)
+    for out in (first, second):
+        warp.forward(packed(FRAME[None], 1)[0], near, between(STILL, mount(CAMERA), ego, levelled(CAMERA)), out)
+    assert np.array_equal(first, second)  # every pixel is written, from this frame alone
+
+
+def test_motions_compose_and_invert() -> None:
+    a, b = np.array([1.0, 2, 0.5, 0.02, -0.03, 0.4]), np.array([3.0, 1.5, 0.4, -0.01, 0.02, 0.6])
+    there = between(a, mount(CAMERA), b, levelled(CAMERA))
+    back = between(b, levelled(CAMERA), a, mount(CAMERA))
+    assert inverse(there) == pytest.approx(back)
+    ahead = between(pose(), levelled(CAMERA), pose(2.0, 0.5), levelled(CAMERA))
+    assert ahead == pytest.approx(np.array([[1.0, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 1, -2.0]]))
