@@ -11,7 +11,8 @@ from pathlib import Path
 from cli.processes import Child, Program, end_group, launch, stop, wait_done, wait_ready
 from suites.errors import MachineError
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
+"""For one program; a first start on a busy machine compiles and imports for tens of seconds."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 """Back-off before a restart: doubled each time, forgotten once the program ran for `LONGEST_DELAY_S`."""
 LOOK_S = 0.2
@@ -47,6 +48,9 @@ class Children:
         self._say = say
         self._kept: list[list[_Kept]] = []
         self._stopping = threading.Event()
+        self._ended = (
+            threading.Event()
+        )  # not Thread.join: one that a signal interrupts takes the thread for ended (CPython < 3.13)
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="children", daemon=True)
 
@@ -63,11 +67,11 @@ class Children:
     def __exit__(self, *_: object) -> None:
         """Stop everything, last stage first."""
         self._stopping.set()
-        self._thread.join()
+        self._ended.wait()
 
     def wait(self) -> None:
         """Return when the supervision has ended by itself, which it does only when it fails."""
-        self._thread.join()
+        self._ended.wait()
 
     def _run(self) -> None:
         try:
@@ -83,8 +87,11 @@ class Children:
             else:
                 self._say(f"the supervisor itself failed: {error}")
         finally:
-            for running in reversed(self._kept):
-                stop([kept.child for kept in running])
+            try:
+                for running in reversed(self._kept):
+                    stop([kept.child for kept in running])
+            finally:
+                self._ended.set()
 
     def _start(self, stage: Sequence[Program]) -> None:
         kept: list[_Kept] = []

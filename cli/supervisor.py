@@ -16,7 +16,7 @@ from types import FrameType
 from cli.children import Children
 from cli.embedded import postgres, valkey
 from cli.processes import OWNER_VARIABLE, Program, end_orphans
-from suites.errors import Finding, MachineError, SubmitterError
+from suites.errors import Finding, MachineError
 
 FIRST_PORT, PORTS = 8700, 50
 """Where a free port is looked for when none is asked for."""
@@ -54,7 +54,7 @@ def running_service(
     """Start everything on `data`, yield when the API answers, stop everything at the end or at SIGTERM.
 
     Postgres and Valkey are started unless their URLs are given. `port=None` takes the first free one from 8700 on.
-    Errors: SubmitterError when `port` is taken, MachineError when the data directory is in use or something doesn't start.
+    MachineError when `port` is taken, the data directory is in use, or something doesn't start.
     """
     data.mkdir(parents=True, exist_ok=True)
     data = data.resolve()
@@ -119,7 +119,7 @@ def answers(base_url: str) -> bool:
 
 
 def free_port(host: str, asked: int | None) -> int:
-    """The port asked for, or the first free one from 8700 on. SubmitterError where that one is taken."""
+    """The port asked for, or the first free one from 8700 on. MachineError where that one is taken."""
     candidates = range(FIRST_PORT, FIRST_PORT + PORTS) if asked is None else (asked,)
     reason = ""
     for port in candidates:
@@ -132,7 +132,7 @@ def free_port(host: str, asked: int | None) -> int:
                 reason = str(error)
             else:
                 return int(probe.getsockname()[1])
-    raise SubmitterError(
+    raise MachineError(
         f"cannot listen on {host}, port {candidates[0]}" + (f" to {candidates[-1]}" if asked is None else ""),
         (Finding("--host, --port", reason, "choose another --port, or leave it out to get a free one"),),
     )

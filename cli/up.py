@@ -29,3 +29,4 @@ def up(
     ):
         say(f"Redrive is at {service.url} (data in {data.resolve()}, logs in its logs/). Ctrl-C stops it.")
         service.children.wait()
+        raise typer.Exit(4)
