@@ -196,13 +196,16 @@ class Coordinator:
 def serve(settings: Settings) -> None:
     """Stand by for the lock, then act, for ever. A lost connection means standing by again."""
     engine = make_engine(settings.sqlalchemy_url, pool_size=1)
-    while True:
-        try:
-            with engine.connect() as connection:
-                _act(connection, settings)
-        except (OperationalError, psycopg.OperationalError) as error:
-            log.warning("the database went away: %s", error)
-            time.sleep(STANDBY_S)
+    try:
+        while True:
+            try:
+                with engine.connect() as connection:
+                    _act(connection, settings)
+            except (OperationalError, psycopg.OperationalError) as error:
+                log.warning("the database went away: %s", error)
+                time.sleep(STANDBY_S)
+    finally:
+        engine.dispose()
 
 
 def _act(connection: Connection, settings: Settings) -> None:

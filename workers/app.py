@@ -93,7 +93,8 @@ def _living_children() -> set[int]:
 
 def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) -> int:
     """Serve until stopped; returns the exit status. SIGTERM stops it at once: what it held is free for others."""
-    from workers.tasks import register  # the simulators, which nothing but a worker needs
+    import workers.simulation.reprojection  # noqa: F401  (numba: loaded once here, shared by every fork)
+    from workers.tasks import register
 
     worker = WorkerName(name=name, host=socket.gethostname(), device=device, concurrency=concurrency)
     app: Celery = celery_app(settings)

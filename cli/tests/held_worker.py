@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from server.settings import get_settings
 from suites.rollout import DriveKey, Rollout
-from workers import tasks
 from workers.app import run_worker
+from workers.drive import drive_keys
 
 folder = Path(sys.argv[1])
-drive_keys = tasks.drive_keys
 
 
 def held(keys: Sequence[DriveKey], **named: Any) -> Iterator[Rollout]:
@@ -32,5 +32,5 @@ def held(keys: Sequence[DriveKey], **named: Any) -> Iterator[Rollout]:
 
 
 if __name__ == "__main__":
-    tasks.drive_keys = held
-    sys.exit(run_worker(get_settings(), name=f"held-{os.getpid()}", device="cpu", concurrency=2))
+    with patch("workers.tasks.drive_keys", held):
+        sys.exit(run_worker(get_settings(), name=f"held-{os.getpid()}", device="cpu", concurrency=2))

@@ -2,16 +2,18 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
+import redis
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,16 +21,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from cli.embedded import valkey
 from cli.processes import Child, Program, launch, stop, tail, wait_ready
 from server.app import create_app
+from server.coordinator import LOCK
 from server.db.engine import make_sessions
-from server.db.models import Alarm, Demand, OwnerKind, RolloutRow, Run
+from server.db.models import Alarm, Demand, OwnerKind, RolloutRow, Run, Segment, Shard
 from server.settings import Settings
 from suites.identity import canonical_json
 from suites.segment import DRIVER_CODES, Camera, SegmentColumns, SegmentMeta, Vehicle
-from suites.words import RunVerdict, Status
+from suites.words import Outcome, RunVerdict, ShardStatus, Status
 from workers.policy.log import log_manifest
 from workers.segments.store import write_segment
-
-import numpy as np  # isort: skip
 
 pytestmark = pytest.mark.services
 DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 30.0, 1.2, 20.0, 80
@@ -143,6 +144,25 @@ class Service:
     def let_go(self) -> None:
         (self.folder / "hold").unlink(missing_ok=True)
 
+    def shards(self, status: ShardStatus) -> int:
+        with self.sessions() as session:
+            return session.scalar(select(func.count()).select_from(Shard).where(Shard.status == status)) or 0
+
+    def flush_broker(self) -> None:
+        with redis.Redis(unix_socket_path=self.broker.address.removeprefix("redis+socket://").partition("?")[0]) as client:
+            client.flushall()
+
+    def cut_connections(self) -> None:
+        with self.engine.connect() as connection:
+            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+
+    def holders_of_the_lock(self) -> int:
+        with self.sessions() as session:
+            held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :key AND database = "
+            here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            return int(session.scalar(text(held + here), {"key": LOCK}) or 0)
+
     def finishes(self, run_id: str) -> None:
         """The run passes and has every rollout once; nobody saw other bits."""
         over = (Status.FINISHED, Status.ERRORED, Status.CANCELLED)
@@ -158,8 +178,6 @@ class Service:
 
 def replace_name(name: str) -> tuple[str, bytes]:
     """Digest and bytes of the log's manifest under another name: another model."""
-    from dataclasses import replace
-
     manifest = replace(log_manifest(), name=name)
     return manifest.digest, canonical_json(manifest)
 
@@ -177,7 +195,7 @@ def service(administrator: Engine, template_database: str, tmp_path_factory: pyt
         stack.callback(service.engine.dispose)
         stack.callback(lambda: stop(list(service.children.values())))
         stack.enter_context(service.client)
-        service.start("broker", service.broker)
+        service.start("valkey", service.broker)
         service.start("coordinator")
         service.start("worker")
         yield service
@@ -206,3 +224,76 @@ def test_a_killed_worker(service: Service) -> None:
     service.start("worker")
     service.let_go()
     service.finishes(run)
+
+
+def test_an_emptied_broker(service: Service) -> None:
+    service.hold()
+    run = service.submit()
+    service.driving()
+    service.flush_broker()
+    service.let_go()
+    service.finishes(run)
+
+
+def test_a_broker_that_is_down_when_a_run_is_submitted(service: Service) -> None:
+    service.stop("valkey")
+    run = service.submit()
+    eventually("shards in the database", lambda: service.shards(ShardStatus.QUEUED), service.logs)
+    service.start("valkey", service.broker)
+    service.finishes(run)
+
+
+def test_cut_database_connections(service: Service) -> None:
+    service.hold()
+    run = service.submit()
+    service.driving()
+    service.cut_connections()
+    service.let_go()
+    service.finishes(run)
+
+
+def test_of_two_coordinators_one_acts_and_the_other_takes_over(service: Service) -> None:
+    service.start("coordinator-2")
+    service.hold()
+    run = service.submit()
+    service.driving()
+    assert service.holders_of_the_lock() == 1
+    os.kill(service.children["coordinator"].process.pid, signal.SIGKILL)
+    service.let_go()
+    service.finishes(run)
+    assert service.holders_of_the_lock() == 1
+    service.stop("coordinator-2")
+    service.stop("coordinator")
+    service.start("coordinator")
+
+
+def test_a_rollout_that_kills_whoever_drives_it_ends_its_run_and_nothing_else(service: Service) -> None:
+    (service.folder / "poison" / "r2").touch()
+    run = service.submit()
+    eventually("the end of the run", lambda: service.status(run) is Status.ERRORED, service.logs)
+    (service.folder / "poison" / "r2").unlink()
+    with service.sessions() as session:
+        error = session.get_one(Run, run).error
+    assert "r2/" in error
+    assert "infra_failed" in error
+    assert "its process died" in error
+    service.finishes(service.submit())
+
+
+def test_damaged_data_is_said_and_the_segment_is_quarantined(service: Service) -> None:
+    columns = next((service.settings.segments / "r3" / "1").glob("columns*"))
+    run = service.submit()
+    columns.write_bytes(columns.read_bytes()[:-100])
+    eventually("the end of the run", lambda: service.status(run) is Status.FINISHED, service.logs)
+    with service.sessions() as session:
+        outcomes = dict(
+            session.execute(
+                select(RolloutRow.outcome, func.count())
+                .join(Demand, Demand.drive_key == RolloutRow.drive_key)
+                .where(Demand.owner_id == run)
+                .group_by(RolloutRow.outcome)
+            ).all()
+        )
+        quarantined = session.scalars(select(Segment.segment_id).where(Segment.quarantined.is_not(None))).all()
+    assert outcomes == {Outcome.COMPLETED: 20, Outcome.DATA_INVALID: 4}
+    assert quarantined == ["r3/1"]
