@@ -77,6 +77,11 @@ class RunJudge:
         """PASS or FAIL once the gates decide it. Must-pass cases may still turn a pass into a failure."""
         return self._reached[0] if self._reached else None
 
+    @property
+    def words(self) -> tuple[MetricVerdict, ...]:
+        """What the gates say so far."""
+        return tuple(self._words)
+
     def extend(self, table: PairTable) -> None:
         """Consumes the next rows of the registered order, with a look wherever the suite says."""
         self._check(table)

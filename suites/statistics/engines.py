@@ -46,11 +46,12 @@ class Engines:
         self._flat = thetas.reshape(cases * slots * count, -1)
         self._alpha, self._joint_alpha = suite.alpha, suite.alpha / max(count, 1)
         families = np.broadcast_to(np.arange(cases * slots).reshape(cases, slots, 1), self.shape).reshape(-1)
-        flipped = ~(self._bets | self._bare).reshape(cases * slots, count)
+        flipped = self._flipped = ~(self._bets | self._bare)
+        shares = flipped.reshape(cases * slots, count).mean(axis=1) if count else np.zeros(cases * slots)
         caps = np.broadcast_to(np.array([gate.winsor_cap or 1.0 for gate in suite.gates]), self.shape).reshape(-1)
         self._flips = SignFlips(
-            self._flat, alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed, planned=planned,
-            families=families.tolist(), levels=[suite.alpha * float(row.mean()) if count else 0.0 for row in flipped],
+            self._flat[flipped], alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed,
+            planned=planned, families=families[flipped].tolist(), levels=(suite.alpha * shares).tolist(),
         )  # fmt: skip
         self._betting = Betting(
             self._flat[self._bets], caps[self._bets], alpha=self._alpha, joint_alpha=self._joint_alpha
@@ -62,8 +63,7 @@ class Engines:
         p = np.stack([e.p[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
         q = np.stack([e.q[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
         self.sums.consume(routes, p, q)
-        unflipped = self._bets | self._bare
-        self._flips.consume(routes, np.where(unflipped, 0.0, p), np.where(unflipped, 0.0, q))
+        self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
         if self._bets.any():
             valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
             bets = self._bets
@@ -80,8 +80,8 @@ class Engines:
         alphas = self._alpha, self._joint_alpha
         pairs = (self._flips.alone, self._betting.alone), (self._flips.joint, self._betting.joint)
         for (flips, bets), alpha in zip(pairs, alphas, strict=True):
-            merged = flips.copy()
-            merged[self._bets] = bets
+            merged = np.zeros(self._flat.shape, dtype=np.int8)
+            merged[self._flipped], merged[self._bets] = flips, bets
             low, high = (bound[self._bare][:, None] for bound in self._asymptotic(alpha))
             bare = self._flat[self._bare]
             merged[self._bare] = (low > bare).astype(np.int8) - (high < bare).astype(np.int8)

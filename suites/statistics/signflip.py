@@ -80,7 +80,7 @@ class RouteSums:
 class SignFlips:
     """Incremental engine over G contrasts (metric and estimand), each tested at U values of theta.
 
-    `families` names for each contrast the group inside which the maximum is taken, `levels` the alpha of each group.
+    `families` numbers for each contrast the group inside which the maximum is taken, `levels` is the alpha of each group.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class SignFlips:
         self.thetas = thetas
         self.alpha, self.rho, self.planned = alpha, rho, planned
         self.families = np.zeros(count, dtype=np.int64) if families is None else np.asarray(families, dtype=np.int64)
-        groups = int(self.families.max(initial=0)) + 1
+        groups = int(self.families.max(initial=0)) + 1 if levels is None else len(levels)
         self.levels = np.full(groups, alpha) if levels is None else np.asarray(levels, dtype=np.float64)
         self.consumed = 0
         self._generator = np.random.default_rng(seed)
@@ -143,6 +143,8 @@ class SignFlips:
 
         for family, level in enumerate(self.levels):
             members = self.families == family
+            if not members.any():
+                continue
             allowed = np.int64(spent(float(level), share, self.rho) * total + TIE)
             largest = statistic[members].max(axis=0)
             critical = _kill(largest, self._joint_alive[family], np.full(self.alone.shape[1], allowed))
