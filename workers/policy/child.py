@@ -15,11 +15,12 @@ import numpy as np
 from suites.errors import MachineError, RedriveError
 from suites.model import load_manifest
 from suites.rollout import ExecutionClass
-from workers.policy.adapters import GraphPolicy, load_graphs
+from workers.policy.adapters import ADAPTERS, GraphPolicy, outputs_of
 from workers.policy.layout import HEADER, Command, Layout, Reply, read_exactly
 from workers.policy.lockdown import Bounds, lock_down
 from workers.policy.protocol import PolicyError
-from workers.policy.runtime import RUNTIMES, read_graph
+from workers.policy.runtime import Runtime
+from workers.policy.runtimes import read_graph, runtime_for
 
 
 def main(config_fd: int) -> None:
@@ -34,10 +35,14 @@ def main(config_fd: int) -> None:
     try:
         digests = {graph.role: graph.sha256 for graph in manifest.graphs}
         graphs = {role: read_graph(_read_all(fd), digests[role]) for role, fd in config["graph_fds"].items()}
-        RUNTIMES[execution.runtime].prepare()
-        taken = lock_down(Bounds(**config["bounds"]), config["parent_pid"])
+        runtime = runtime_for(execution)
+        runtime.prepare(execution)
+        taken = lock_down(Bounds(**config["bounds"]), config["parent_pid"], runtime.starts_threads)
         _reply(replies, Reply.LOCKED, taken)
-        policy = load_graphs(manifest, graphs, execution)
+        loaded: dict[str, Runtime] = {
+            role: runtime(graph, outputs_of(manifest, role), execution) for role, graph in graphs.items()
+        }
+        policy = ADAPTERS[manifest.adapter](manifest, loaded)
     except (RedriveError, MemoryError) as error:
         _reply_error(replies, error)
         return

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from suites.errors import Finding, MachineError, SubmitterError
+from suites.errors import Finding, SubmitterError
 from suites.model import Manifest
 from suites.rollout import ExecutionClass
 from suites.simulators import default_execution
 from workers.policy.adapters import ADAPTERS, outputs_of
 from workers.policy.log import LogPolicy
 from workers.policy.protocol import Policy
-from workers.policy.runtime import Runtime, installed, runtime_of_file
+from workers.policy.runtime import Runtime
+from workers.policy.runtimes import runtime_for, runtime_of_file
 from workers.policy.sandbox import Limits, SandboxedPolicy
 
 BUILTINS: dict[str, type[LogPolicy]] = {"log": LogPolicy}
@@ -33,9 +34,7 @@ def open_policy(
     execution = execution or default_execution(manifest)
     if manifest.builtin is not None:
         return _builtin(manifest)
-    here = installed(execution.runtime)
-    if execution != here:
-        raise MachineError(f"this comparison runs on {execution}, this machine offers {here}: leave it to one that has it")
+    runtime_for(execution)
     files: dict[str, Path] = {graph.role: graphs[graph.sha256] for graph in manifest.graphs}
     if sandboxed:
         return SandboxedPolicy(manifest, files, execution, limits)

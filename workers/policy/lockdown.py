@@ -17,6 +17,10 @@ SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_RESTRICT_SELF = 444, 446
 NOBODY = 65534
 STDERR_BYTES = 65536
 
+CLONE_THREAD, CLONE3, FIRST_ARGUMENT = 0x10000, 435, 16
+CLONE = {"x86_64": 56, "aarch64": 220}
+SET_ROBUST_LIST = {"x86_64": 273, "aarch64": 99}
+
 # (AUDIT_ARCH, number of seccomp(2), the calls that computing, allocating and answering through an open pipe need)
 _ALLOWED: dict[str, tuple[int, int, dict[str, int]]] = {
     "x86_64": (0xC000003E, 317, {
@@ -56,25 +60,27 @@ def _call(name: str, *arguments: int | bytes | None) -> int:
     return result
 
 
-def lock_down(bounds: Bounds, parent_pid: int) -> list[str]:
+def lock_down(bounds: Bounds, parent_pid: int, threads: bool = False) -> list[str]:
     """Give up files, network, processes and privileges for good; the steps that this kernel let it take, by name.
 
-    Call it from the only thread. The caller is dead when its parent (`parent_pid`) is.
+    `threads`: whether the caller may go on starting threads. Landlock binds the calling thread and those that it starts:
+    with others about, the step is called `landlock_one_thread`. The caller dies with its parent (`parent_pid`).
     """
     taken = []
+    alone = len(os.listdir("/proc/self/task")) == 1
     for name, step in (("unprivileged_user", _become_nobody), ("no_new_privs", _no_new_privs), ("landlock", _landlock)):
         try:
             step()
         except OSError:
             continue  # this kernel or container does not offer it: the record says which steps were taken
-        taken.append(name)
+        taken.append(f"{name}_one_thread" if name == "landlock" and not alone else name)
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
     if os.getppid() != parent_pid:
         os._exit(0)
-    _limit(bounds)
+    _limit(bounds, threads)
     taken.append("rlimits")
     try:
-        _seccomp()
+        _seccomp(threads)
         taken.append("seccomp")
     except (OSError, KeyError):
         pass
@@ -107,11 +113,12 @@ def _landlock() -> None:
         os.close(ruleset)
 
 
-def _limit(bounds: Bounds) -> None:
+def _limit(bounds: Bounds, threads: bool) -> None:
+    if not threads:
+        _lower(resource.RLIMIT_NPROC, 0, 0)
     for name, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, STDERR_BYTES),  # what the runtime says before it dies, and no more
-        (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_AS, bounds.address_space_bytes),
     ):
@@ -126,13 +133,21 @@ def _lower(name: int, soft: int, hard: int) -> None:
     resource.setrlimit(name, (soft, hard))
 
 
-def _seccomp() -> None:
-    """Every system call that is not on the list fails with EPERM; one of another architecture kills."""
+def _seccomp(threads: bool) -> None:
+    """Every system call that is not on the list fails with EPERM; one of another architecture kills.
+
+    With `threads`, clone(2) passes with CLONE_THREAD only, and clone3(2), whose flags a filter can't see, fails with
+    ENOSYS: libraries then fall back to clone(2).
+    """
     arch, sys_seccomp, calls = _ALLOWED[platform.machine()]
-    load, equal, give_back = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
-    allow, kill, eperm = 0x7FFF0000, 0x80000000, 0x00050001
-    numbers = sorted(calls.values())
+    load, equal, has, give_back = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
+    allow, kill, eperm, enosys = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
     program = [(load, 0, 0, 4), (equal, 1, 0, arch), (give_back, 0, 0, kill), (load, 0, 0, 0)]
+    if threads:
+        program += [(equal, 0, 1, CLONE3), (give_back, 0, 0, enosys)]
+        program += [(equal, 0, 4, CLONE[platform.machine()]), (load, 0, 0, FIRST_ARGUMENT)]
+        program += [(has, 1, 0, CLONE_THREAD), (give_back, 0, 0, eperm), (give_back, 0, 0, allow)]
+    numbers = sorted([*calls.values(), *([SET_ROBUST_LIST[platform.machine()]] if threads else [])])
     program += [(equal, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
     program += [(give_back, 0, 0, eperm), (give_back, 0, 0, allow)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))

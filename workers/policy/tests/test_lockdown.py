@@ -42,7 +42,7 @@ ALLOWED = {
     "answer through an open pipe": lambda: os.write(write_end, b"x") and os.read(read_end, 1),
     "draw random bytes": lambda: os.urandom(8),
 }
-taken = lock_down(Bounds(2 << 30, 60), os.getppid())
+taken = lock_down(Bounds(2 << 30, 60), os.getppid(), threads=sys.argv[1] == "threads")
 
 def outcome(attempt):
     try:
@@ -55,13 +55,17 @@ print(json.dumps({"taken": taken, **{name: outcome(f) for name, f in (ATTEMPTS |
 """
 
 
-@pytest.fixture(scope="module")
-def outcomes() -> dict[str, object]:
+def attempt_all(mode: str) -> dict[str, object]:
     root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", ATTEMPTS], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", ATTEMPTS, mode], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, object]:
+    return attempt_all("alone")
 
 
 REFUSED = {
@@ -92,3 +96,28 @@ def test_is_refused(outcomes: dict[str, object], attempt: str) -> None:
 @pytest.mark.parametrize("attempt", ["allocate", "map memory", "answer through an open pipe", "draw random bytes"])
 def test_still_works(outcomes: dict[str, object], attempt: str) -> None:
     assert outcomes[attempt] == "done"
+
+
+def test_a_runtime_that_needs_threads_gets_them_and_nothing_else(outcomes: dict[str, object]) -> None:
+    assert attempt_all("threads") == outcomes | {"start a thread": "done"}
+
+
+def test_landlock_alone_already_hides_every_file() -> None:
+    code = """
+from workers.policy import lockdown
+lockdown._no_new_privs()
+try:
+    lockdown._landlock()
+except OSError as error:
+    print("none", error)
+else:
+    try:
+        open("/proc/self/status")
+    except PermissionError:
+        print("hidden")
+"""
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    if done.stdout.startswith("none"):
+        pytest.skip(f"this kernel has no Landlock: {done.stdout}")
+    assert done.stdout == "hidden\n"

@@ -1,0 +1,40 @@
+"""Do two runtimes give one model the same answers? Checked on the observations of a model's first rollout."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from suites.errors import Finding, SubmitterError
+from workers.policy.protocol import Action, Observation, Policy
+
+
+def check_agreement(reference: Policy, other: Policy, observations: Iterable[Observation], batch: int) -> float:
+    """Show both policies the same observations of `batch` rows from a fresh start; the largest absolute difference of
+    their actions (1/m, m/s², m of plan).
+
+    A number that is finite in one and not in the other differs by infinity. Raises SubmitterError when the difference
+    exceeds the manifest's `agreement_tolerance`: the model's verdict would depend on where it ran.
+    """
+    reference.start(batch)
+    other.start(batch)
+    largest = 0.0
+    for observation in observations:
+        largest = max(largest, _difference(reference.act(observation), other.act(observation)))
+    tolerance = reference.manifest.agreement_tolerance
+    if largest > tolerance:
+        runtimes = f"{reference.execution.runtime} and {other.execution.runtime} in {other.execution.precision}"
+        problem = f"expected actions within {tolerance:g}, found a difference of {largest:.3g} between {runtimes}"
+        remedy = f"judge this model on {reference.execution.runtime}, or state a larger agreement_tolerance"
+        raise SubmitterError(f"the runtimes disagree: {problem}", (Finding("agreement_tolerance", problem, remedy),))
+    return largest
+
+
+def _difference(a: Action, b: Action) -> float:
+    largest = 0.0
+    for left, right in ((a.curvature, b.curvature), (a.plan, b.plan), (a.acceleration, b.acceleration)):
+        if left is not None and right is not None:
+            if not np.array_equal(np.isfinite(left), np.isfinite(right)):
+                return float("inf")
+            apart = np.abs(left - right)[np.isfinite(left)]
+            largest = max(largest, float(apart.max(initial=0.0)))
+    return largest

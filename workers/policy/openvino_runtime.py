@@ -1,0 +1,76 @@
+"""OpenVINO on one CPU thread, optional (`openvino` is not in the lock): about twice as fast in bfloat16 where the CPU has it.
+
+It computes float64 graphs in float32: a controller that must be exact runs on ONNX Runtime.
+"""
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from suites.errors import MachineError
+from suites.rollout import ExecutionClass
+from workers.policy.runtime import Arrays, model_failed
+
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+@cache
+def _engine() -> tuple[Any, Any]:
+    """The engine and the reader of ONNX files. One reader for all: a new one would look for its plugins on disk."""
+    import openvino
+    from openvino.frontend import FrontEndManager
+
+    return openvino.Core(), FrontEndManager().load_by_framework("onnx")
+
+
+def _settings(execution: ExecutionClass) -> dict[str, Any]:
+    return {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": PRECISIONS[execution.precision],
+    }
+
+
+class OpenVinoRuntime:
+    """`graph`: the bytes of the ONNX file; `outputs`: the names to read. Raises PolicyError when it does not load."""
+
+    package = "openvino"
+    precisions = tuple(PRECISIONS)
+    starts_threads = True
+    """It works in a thread of its own, made when a graph is compiled."""
+
+    @staticmethod
+    def prepare(execution: ExecutionClass) -> None:
+        """Load the library and its CPU plugin before a sandbox closes. Raises MachineError where the CPU has no bfloat16:
+        the engine would silently compute in float32."""
+        import openvino
+        import openvino.opset13 as operators
+
+        engine, _ = _engine()
+        if execution.precision == "bfloat16" and "BF16" not in engine.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise MachineError("this CPU does not compute in bfloat16: leave the work to one that does")
+        one = operators.parameter([-1, 2], np.float32)
+        square = operators.matmul(one, one, False, True)
+        warm = engine.compile_model(openvino.Model([square], [one], "warm"), "CPU", _settings(execution))
+        warm.create_infer_request().infer([np.ones((1, 2), np.float32)])
+
+    def __init__(self, graph: bytes, outputs: Sequence[str], execution: ExecutionClass) -> None:
+        engine, reader = _engine()
+        self.execution = execution
+        self._outputs = list(outputs)
+        try:
+            model = reader.convert(reader.load(io.BytesIO(graph)))
+            self._request = engine.compile_model(model, "CPU", _settings(execution)).create_infer_request()
+        except Exception as error:  # RuntimeError, and what its bindings raise
+            raise model_failed("does not load", error) from None
+
+    def infer(self, feeds: Arrays) -> Arrays:
+        try:
+            values = self._request.infer(feeds)
+            return {name: values[name] for name in self._outputs}
+        except Exception as error:
+            raise model_failed("failed in a step", error) from None

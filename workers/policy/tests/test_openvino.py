@@ -1,0 +1,99 @@
+"""The optional OpenVINO runtime: agreement with the default one, in and out of the sandbox."""
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from suites.errors import MachineError, SubmitterError
+from suites.model import Manifest, StatePair, Tensor
+from suites.rollout import ExecutionClass
+from workers.policy.agreement import check_agreement
+from workers.policy.load import open_policy
+from workers.policy.protocol import Observation
+
+Built = tuple[Manifest, dict[str, Path]]
+Build = Callable[..., Built]
+
+try:
+    VERSION: str | None = importlib.metadata.version("openvino")
+except importlib.metadata.PackageNotFoundError:
+    VERSION = None
+there = pytest.mark.skipif(VERSION is None, reason="openvino, an optional runtime, is not installed")
+
+
+@pytest.fixture
+def model(build: Build) -> Built:
+    """Some matrix work with recurrent state, so that precision shows."""
+    rng = np.random.default_rng(8)
+    return build(
+        [
+            helper.make_node("Concat", ["speed", "h"], ["all"], axis=1),
+            helper.make_node("MatMul", ["all", "mix"], ["mixed"]),
+            helper.make_node("Tanh", ["mixed"], ["h_out"]),
+            helper.make_node("MatMul", ["h_out", "last"], ["action"]),
+        ],
+        [
+            Tensor(name="speed", dtype="float32", shape=("batch", 1), role="speed"),
+            Tensor(name="h", dtype="float32", shape=("batch", 64), role="state"),
+        ],
+        [
+            Tensor(name="action", dtype="float32", shape=("batch", 1), role="action"),
+            Tensor(name="h_out", dtype="float32", shape=("batch", 64), role="state"),
+        ],
+        {"mix": rng.standard_normal((65, 64)).astype(np.float32) / 8, "last": rng.standard_normal((64, 1)).astype(np.float32)},
+        states=(StatePair(input="h", output="h_out", initial=0.1),),
+        agreement_tolerance=1e-4,
+    )
+
+
+def seen() -> list[Observation]:
+    return [Observation(scalars={"speed": np.array([step, 2.0 * step, -step])}) for step in range(5)]
+
+
+@there
+@pytest.mark.parametrize("sandboxed", [False, True])
+def test_float32_agrees_and_bfloat16_is_held_to_the_tolerance(model: Built, sandboxed: bool) -> None:
+    manifest, files = model
+    reference = open_policy(manifest, files, sandboxed=False)
+    for precision in ("float32", "bfloat16"):
+        execution = ExecutionClass(runtime="openvino", version=VERSION or "", precision=precision)
+        try:
+            policy = open_policy(manifest, files, execution=execution, sandboxed=sandboxed)
+            policy.start(3)
+            policy.act(seen()[0])
+        except MachineError as error:
+            pytest.skip(str(error))
+        assert policy.execution == execution
+        if precision == "float32":
+            assert check_agreement(reference, policy, seen(), 3) < 1e-4
+        else:
+            with pytest.raises(SubmitterError, match="onnxruntime and openvino in bfloat16"):
+                check_agreement(reference, policy, seen(), 3)
+        if sandboxed:
+            assert {"no_new_privs", "rlimits", "seccomp"} <= set(policy.provenance["sandbox"])
+        policy.close()
+
+
+@pytest.mark.parametrize(
+    "execution, message",
+    [
+        (ExecutionClass(runtime="tinygrad", version="1"), "this program knows onnxruntime, openvino"),
+        (ExecutionClass(runtime="openvino", version="0.1"), "install openvino here|this machine offers openvino"),
+        (ExecutionClass(runtime="onnxruntime", version=importlib.metadata.version("onnxruntime"), device="cuda"), "cpu"),
+    ],
+)
+def test_what_a_machine_lacks_is_its_own_fault(model: Built, execution: ExecutionClass, message: str) -> None:
+    with pytest.raises(MachineError, match=message):
+        open_policy(*model, execution=execution)
+
+
+def test_a_precision_that_a_runtime_lacks_is_refused(model: Built) -> None:
+    manifest, files = model
+    execution = replace(open_policy(manifest, files, sandboxed=False).execution, precision="bfloat16")
+    with pytest.raises(MachineError, match=r"this machine offers onnxruntime .* \(float32, cpu\)"):
+        open_policy(manifest, files, execution=execution)
