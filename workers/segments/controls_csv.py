@@ -1,0 +1,99 @@
+"""Import of the controls dataset: one CSV a segment, rows at 10 Hz (comma's controls challenge format)."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from suites.errors import DataError, Finding
+from suites.identity import file_digest
+from suites.segment import DRIVER_CODES, Floats, SegmentColumns, SegmentMeta, Vehicle
+from workers.segments.store import segment_folder, write_segment
+
+SOURCE = "controls-csv/1"
+RATE_HZ = 10.0
+HEADER = ("t", "vEgo", "aEgo", "roll", "targetLateralAcceleration", "steerCommand")
+KNOWN = {"speed_mps": "vEgo", "acceleration_mps2": "aEgo", "roll_rad": "roll"}
+"""Columns of a segment that the dataset has."""
+MISSING = ("frames", "depth", "pose", "curvature", "steering_angle", "driver", "blinkers", "lanes", "road_edges", "lead")
+
+
+def import_controls_csv(files: Sequence[Path], root: Path) -> list[SegmentMeta]:
+    """Store each file as the segment `controls/<file's name>`; all files are read before the first is written.
+
+    Every segment is a route of its own: the dataset does not say which segments are of one drive. Raises DataError naming
+    file, row and column; then nothing was stored.
+    """
+    read = [(path, _read(path)) for path in files]
+    names = [f"controls/{re.sub(r'[^A-Za-z0-9._-]+', '-', path.stem)}" for path in files]
+    for name, path in zip(names, files, strict=True):
+        segment_folder(root, name)
+        if names.count(name) > 1:
+            problem = f"{names.count(name)} of the files would become {name}"
+            raise DataError(f"two files of one name: {path.name}", (Finding(str(path), problem, "rename one"),))
+    return [_store(root, name, path, table) for name, (path, table) in zip(names, read, strict=True)]
+
+
+def _store(root: Path, name: str, path: Path, table: dict[str, Floats]) -> SegmentMeta:
+    count = len(table["t"])
+    unknown = np.full(count, np.nan)
+    values: dict[str, np.ndarray] = {f.name: unknown for f in fields(SegmentColumns)}
+    values |= {ours: table[theirs] for ours, theirs in KNOWN.items()}
+    values["t_s"] = table["t"] - table["t"][0]
+    values["driver"] = np.full(count, DRIVER_CODES["unknown"])
+    values["left_blinker"] = values["right_blinker"] = np.zeros(count, np.bool_)
+    meta = SegmentMeta(
+        segment_id=name, route=name, source=SOURCE, kind="controls", frame_count=count, rate_hz=RATE_HZ,
+        duration_s=count / RATE_HZ, camera=None, vehicle=Vehicle(), depth_source=None, missing=MISSING,
+        notes=("Each file counts as a route of its own: the dataset does not say which were one drive.",),
+        origin={"files": {path.name: file_digest(path)}},
+    )  # fmt: skip
+    return write_segment(root, meta, SegmentColumns(**values), None, None, table)
+
+
+def _read(path: Path) -> dict[str, Floats]:
+    """The file's columns as float() reads them; an empty `steerCommand` (from some row to the end) is NaN."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _wrong(path, "file", f"cannot be read ({error})") from error
+    header = rows[0] if rows else []
+    absent = [name for name in HEADER if name not in header]
+    if absent:
+        raise _wrong(path, "header", f"columns {', '.join(HEADER)} expected; {', '.join(absent)} not found")
+    if len(rows) < 3:
+        raise _wrong(path, "rows", f"at least 2 expected, found {len(rows) - 1}")
+    for number, row in enumerate(rows[1:]):
+        if len(row) != len(header):
+            raise _wrong(path, f"row {number}", f"{len(header)} values expected, found {len(row)}")
+    table = {name: _column(path, name, [row[header.index(name)] for row in rows[1:]]) for name in HEADER}
+    step = np.diff(table["t"])
+    bad = np.abs(step - 1 / RATE_HZ) > 0.5 / RATE_HZ
+    if bad.any():
+        row = int(np.argmax(bad)) + 1
+        raise _wrong(path, f"row {row}, column t", f"a step of {1 / RATE_HZ} s expected, found {step[row - 1]:g} s")
+    return table
+
+
+def _column(path: Path, name: str, cells: list[str]) -> Floats:
+    used = len(cells)
+    while name == "steerCommand" and used and not cells[used - 1].strip():
+        used -= 1
+    values = np.full(len(cells), np.nan)
+    for row, cell in enumerate(cells[:used]):
+        try:
+            values[row] = float(cell)
+        except ValueError:
+            raise _wrong(path, f"row {row}, column {name}", f"a number expected, found {cell!r}") from None
+        if not math.isfinite(values[row]):
+            raise _wrong(path, f"row {row}, column {name}", f"a finite number expected, found {cell!r}")
+    return values
+
+
+def _wrong(path: Path, where: str, problem: str) -> DataError:
+    return DataError(f"{path.name} cannot be imported: {where}: {problem}", (Finding(f"{path}: {where}", problem),))
