@@ -68,15 +68,15 @@ def _read(path: Path) -> dict[str, Floats]:
         raise _wrong(path, "header", f"columns {', '.join(HEADER)} expected; {', '.join(absent)} not found")
     if len(rows) < 3:
         raise _wrong(path, "rows", f"at least 2 expected, found {len(rows) - 1}")
-    for number, row in enumerate(rows[1:]):
-        if len(row) != len(header):
-            raise _wrong(path, f"row {number}", f"{len(header)} values expected, found {len(row)}")
+    for number, cells in enumerate(rows[1:]):
+        if len(cells) != len(header):
+            raise _wrong(path, f"row {number}", f"{len(header)} values expected, found {len(cells)}")
     table = {name: _column(path, name, [row[header.index(name)] for row in rows[1:]]) for name in HEADER}
     step = np.diff(table["t"])
     bad = np.abs(step - 1 / RATE_HZ) > 0.5 / RATE_HZ
     if bad.any():
-        row = int(np.argmax(bad)) + 1
-        raise _wrong(path, f"row {row}, column t", f"a step of {1 / RATE_HZ} s expected, found {step[row - 1]:g} s")
+        at = int(np.argmax(bad))
+        raise _wrong(path, f"row {at + 1}, column t", f"a step of {1 / RATE_HZ} s expected, found {step[at]:g} s")
     return table
 
 

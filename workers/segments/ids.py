@@ -12,11 +12,12 @@ NEAR = 5
 
 
 def find_segment(name: str, stored: Sequence[SegmentMeta]) -> SegmentMeta:
-    """The stored segment that `name` means: its id, `dongle|route--3`, `dongle/route/3`, a connect address, or a part of
-    an id that only one has. Raises DataError with near matches and the next step."""
+    """The stored segment that `name` means: its id, `dongle|route--3`, `dongle/route/3`, a connect address, or whole words
+    of an id that only one has. Raises DataError with near matches and the next step."""
     wanted = _words(name)
     exact = [meta for meta in stored if meta.segment_id == name] or [m for m in stored if _words(m.segment_id) == wanted]
-    within = exact or [meta for meta in stored if wanted and "/".join(wanted) in "/".join(_words(meta.segment_id))]
+    part = f"/{'/'.join(wanted)}/"
+    within = exact or [meta for meta in stored if part in f"/{'/'.join(_words(meta.segment_id))}/"]
     if len(within) == 1:
         return within[0]
     if not stored:
