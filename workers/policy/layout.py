@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from suites.model import Manifest
 from workers.policy.adapters import ADAPTERS
 from workers.policy.protocol import Action, Observation
-from workers.policy.tensors import Field, action_fields
+from workers.policy.tensors import Field, action_fields, scalar
 
 ALIGNMENT = 64
 HEADER = struct.Struct("<BI")
@@ -54,11 +54,13 @@ class Layout:
             self.size += -(-field.row_bytes * rows // ALIGNMENT) * ALIGNMENT
 
     def write_observation(self, region: mmap.mmap, observation: Observation, batch: int) -> None:
-        """Raises KeyError or ValueError when the simulator does not give what the manifest asks for."""
+        """Raises PolicyError when the simulator does not give what the manifest asks for."""
         for field in self._seen:
-            value = observation.frames if field.name == "frames" else observation.scalars[field.name]
-            assert value is not None
-            self._view(region, field, batch)[...] = value.reshape((batch, *field.shape))
+            if field.name == "frames":
+                assert observation.frames is not None
+                self._view(region, field, batch)[...] = observation.frames
+            else:
+                self._view(region, field, batch)[...] = scalar(observation, field.name, batch, field.shape)
 
     def observation(self, region: mmap.mmap, batch: int) -> Observation:
         """Views, not copies."""

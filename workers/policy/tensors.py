@@ -44,8 +44,14 @@ def observed_scalars(manifest: Manifest, widths: dict[str, int]) -> tuple[Field,
 
 
 def scalar(observation: Observation, role: str, batch: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """One scalar input as [B, *shape]. Raises ValueError when the simulator gives another number of values."""
-    return np.asarray(observation.scalars[role], np.float64).reshape((batch, *shape))
+    """One scalar input as [B, *shape]. Raises PolicyError when the simulator gives none, or another number of values."""
+    value = observation.scalars.get(role)
+    if value is None or value.size != batch * math.prod(shape):
+        expected = f"expected {math.prod(shape)} value(s) a row for role {role}"
+        found = "this simulator gives none" if value is None else f"this simulator gives {value.size // batch}"
+        remedy = "take what the simulator gives, or choose a suite of another simulator"
+        raise PolicyError(f"{expected}, {found}: {remedy}", (Finding(f"inputs ({role})", f"{expected}, {found}", remedy),))
+    return value.astype(np.float64, copy=False).reshape((batch, *shape))
 
 
 def desire_or_none(manifest: Manifest, observation: Observation, batch: int) -> NDArray[np.float64]:

@@ -322,3 +322,15 @@ def test_two_graphs_of_one_bundle_run_in_one_child(build: Build, small_camera: V
     policy.start(1)
     seen: list[Any] = [policy.act(Observation(frames=np.zeros((1, 8, 16, 3), np.uint8))).curvature for _ in range(4)]
     assert [float(value[0]) for value in seen] == [1024, 2048, 3072, 3072]
+
+
+@pytest.mark.parametrize("is_sandboxed", [False, True])
+@pytest.mark.parametrize("scalars, found", [({}, "gives none"), ({"speed": np.ones((2, 3))}, "gives 3")])
+def test_an_input_that_the_simulator_cannot_fill_is_the_models_fault(
+    speed_model: Built, is_sandboxed: bool, scalars: dict[str, Any], found: str
+) -> None:
+    policy = open_policy(*speed_model, sandboxed=is_sandboxed)
+    policy.start(2)
+    with pytest.raises(PolicyError, match=rf"expected 1 value\(s\) a row for role speed, this simulator {found}"):
+        policy.act(Observation(scalars=scalars))
+    policy.close()
