@@ -99,5 +99,5 @@ def show(run: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(run)
         return
-    word = (run["verdict"] or run["status"]).upper()
-    print(f"{word}: {run['sentence'] or run['error'] or 'no verdict'}")
+    decided = run["verdict"] is not None
+    print(run["sentence"] if decided else f"{run['status'].upper()}: {run['error'] or 'no verdict'}")

@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.sessions = make_sessions(engine)
     app.state.blobs = BlobStore(settings.blobs)
     for module in ROUTERS:
-        app.include_router(module.router, prefix="/v1")
+        app.include_router(module.router)
     app.include_router(health.router)
     app.include_router(problems.router)
     install_problems(app, settings.public_url)

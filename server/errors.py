@@ -15,7 +15,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from server.storage import TooLargeError
+from server.storage import DigestMismatchError, TooLargeError
 from suites.errors import DataError, Finding, MachineError, RedriveError, SubmitterError
 
 Owner = Literal["submitter", "data", "machine", "us"]
@@ -129,6 +129,8 @@ def slug_of(error: Exception) -> str:
         return error.slug
     if isinstance(error, TooLargeError):
         return "too-large"
+    if isinstance(error, DigestMismatchError):
+        return "digest-mismatch"
     if isinstance(error, SubmitterError):
         return "invalid-submission"
     if isinstance(error, DataError):

@@ -37,6 +37,10 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
+    for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers[:] = []
         logging.getLogger(name).propagate = True
+    access = logging.getLogger("uvicorn.access")  # server.middleware says the same, with the request id
+    access.handlers[:] = []
+    access.propagate = False
+    logging.getLogger("alembic").setLevel(logging.WARNING)

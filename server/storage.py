@@ -16,6 +16,10 @@ class TooLargeError(SubmitterError):
     """More bytes than the installation takes."""
 
 
+class DigestMismatchError(SubmitterError):
+    """Other bytes than were announced."""
+
+
 class BlobStore:
     """Files under `root/ab/abcdef...`. Any process may read and write: a blob appears whole or not at all."""
 
@@ -52,8 +56,8 @@ class BlobStore:
             return self.put_stream(iter(lambda: file.read(_CHUNK), b""))
 
     def put_stream(self, chunks: Iterable[bytes], *, expect: str | None = None, max_bytes: int | None = None) -> str:
-        """Store a stream; returns its sha256. Raises TooLargeError as soon as it exceeds `max_bytes`, SubmitterError when
-        its digest is not `expect`, MachineError when the disk refuses. Nothing remains of a refused stream."""
+        """Store a stream; returns its sha256. Raises TooLargeError as soon as it exceeds `max_bytes`, DigestMismatchError
+        when its digest is not `expect`, MachineError when the disk refuses. Nothing remains of a refused stream."""
         if expect is not None:
             self._place(expect)
         try:
@@ -85,7 +89,7 @@ class BlobStore:
                 os.fsync(file.fileno())
             sha256 = hasher.hexdigest()
             if expect is not None and sha256 != expect:
-                raise SubmitterError(
+                raise DigestMismatchError(
                     "the bytes that arrived are not the ones that were announced",
                     (Finding("body", f"their sha256 is {sha256}, {size} bytes", "send the file again under its own digest"),),
                 )

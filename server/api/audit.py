@@ -9,7 +9,7 @@ from server.errors import declares
 from server.services.audit import EventView, list_events
 from server.services.paging import Page
 
-router = APIRouter(tags=["audit"])
+router = APIRouter(prefix="/v1", tags=["audit"])
 
 
 @router.get("/audit", responses=declares("bad-request"))

@@ -8,7 +8,7 @@ from server.api.common import Database
 from server.errors import declares
 from server.services.compare import Comparison, compare
 
-router = APIRouter(tags=["comparisons"])
+router = APIRouter(prefix="/v1", tags=["comparisons"])
 
 
 @router.get("/comparisons", responses=declares("not-found", "ambiguous", "different-suites"))

@@ -15,7 +15,7 @@ from server.services.paging import Page
 from server.services.register_model import ModelView, find_model, list_models, register_model
 from suites.model import Manifest
 
-router = APIRouter(tags=["models"])
+router = APIRouter(prefix="/v1", tags=["models"])
 
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="64 lower-case hex digits.")]
 OCTETS = {

@@ -8,7 +8,7 @@ from server.api.common import Blobs, Database
 from server.errors import declares
 from server.services.rollouts import RolloutView, TraceView, read_rollout, read_trace, read_trace_bytes
 
-router = APIRouter(tags=["rollouts"])
+router = APIRouter(prefix="/v1", tags=["rollouts"])
 
 DriveKeyPath = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="Digest of the rollout's drive_key.")]
 

@@ -21,7 +21,7 @@ from server.services.runs import RunFilter, RunSummary, RunView, cancel_run, is_
 from server.services.submit import Submission, submit
 from suites.words import RunVerdict, Status
 
-router = APIRouter(prefix="/runs", tags=["runs"])
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 KeyHeader = Annotated[
     str, Header(alias="Idempotency-Key", min_length=1, max_length=200, description="Any unique string; the same when you retry.")

@@ -17,7 +17,7 @@ from server.services.register_segments import (
     set_quarantine,
 )
 
-router = APIRouter(tags=["segments"])
+router = APIRouter(prefix="/v1", tags=["segments"])
 
 
 class Quarantine(BaseModel):

@@ -23,7 +23,7 @@ from server.services.register_suite import (
 )
 from suites.schema import SuiteVersion
 
-router = APIRouter(tags=["suites"])
+router = APIRouter(prefix="/v1", tags=["suites"])
 
 
 class SuiteDocument(BaseModel):

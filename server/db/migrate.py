@@ -1,5 +1,6 @@
 """Bring a database to the current schema. Safe to call from several processes at once."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -35,4 +36,9 @@ def pending(engine: Engine) -> bool:
     """True when the database is behind this code."""
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-        return current != ScriptDirectory.from_config(_config(connection)).get_current_head()
+        return current != _head()
+
+
+@cache
+def _head() -> str | None:
+    return ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from server.services.results import Change, PairView
+from server.services.results import Change, PairView, Side
 from server.services.runs import RunView
-from suites.words import MetricVerdict, RunVerdict
+from suites.words import MetricVerdict, Outcome, RunVerdict
 
 ICONS = {RunVerdict.PASS: "✅", RunVerdict.FAIL: "❌", RunVerdict.INCONCLUSIVE: "⚖️"}
 """A verdict is word and icon, never colour alone."""
@@ -48,11 +48,9 @@ def comment(run: RunView, changes: dict[Change, int], worst: Sequence[PairView])
         f"[Open the run]({run.url})",
     ]
     if worst:
-        unit = f" ({worst[0].unit})" if worst[0].unit else ""
-        lines += ["", f"| worst cases | candidate | baseline | {_safe(worst[0].metric)}{unit} |", "|---|---|---|---:|"]
+        lines += ["", f"| worst cases by {_safe(worst[0].metric)} | candidate | baseline | difference |", "|---|---|---|---:|"]
         lines += [
-            f"| {_code(p.case_id)} | {p.candidate.outcome or 'open'} | {p.baseline.outcome or 'open'} | {_change(p)} |"
-            for p in worst
+            f"| {_code(p.case_id)} | {side_text(p, p.candidate)} | {side_text(p, p.baseline)} | {_change(p)} |" for p in worst
         ]
     lines += [
         "",
@@ -107,8 +105,22 @@ def interval_text(interval: dict[str, float | None] | None) -> str:
     return f"{percent(interval['estimate'])} [{percent(interval['low'])}, {percent(interval['high'])}]"
 
 
+def side_text(pair: PairView, side: Side) -> str:
+    """`0.31 m`, `failed at 3.2 s`, `not driven yet`."""
+    if side.outcome is None:
+        return "not driven yet"
+    if side.outcome is not Outcome.COMPLETED:
+        at = f" at {side.ended_s:.1f} s" if side.ended_s is not None else ""
+        return side.outcome.replace("_", " ") + at
+    return "not valid" if side.value is None else f"{side.value:.3g}{_unit(pair)}"
+
+
+def _unit(pair: PairView) -> str:
+    return "" if pair.unit in ("", "1") else f" {pair.unit}"
+
+
 def _change(pair: PairView) -> str:
-    return "–" if pair.delta is None else f"{pair.delta:+.3g}"
+    return "–" if pair.delta is None else f"{pair.delta:+.3g}{_unit(pair)}"
 
 
 def _safe(text: str) -> str:

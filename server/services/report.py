@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 import web
-from server.services.comment import headline, interval_text, percent
+from server.services.comment import headline, interval_text, percent, side_text
 from server.services.results import Change, PairView
 from server.services.runs import RunView
 
@@ -16,6 +16,7 @@ def _template() -> Template:
     folder = Path(web.__file__).parent / "templates"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(percent=percent, interval=interval_text)
+    environment.globals.update(side_text=side_text)
     return environment.get_template("report.html")
 
 

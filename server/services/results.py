@@ -15,18 +15,24 @@ from suites.errors import Finding
 from suites.metrics.registry import METRICS
 from suites.words import Outcome
 
+NOTABLE_FACTOR = 2.0
+NOTABLE_SHARE_OF_CAP = 0.01
+"""Where both completed, a pair changed when one value is over twice the other and they differ by over 1 % of the metric's
+cap: a place to look at. Smaller differences are for the gates, which weigh all pairs."""
+
 
 class Change(StrEnum):
-    """What became of one pair: its outcomes compared, which is no verdict."""
+    """What became of one pair, which is no verdict."""
 
     REGRESSED = "regressed"
-    """The candidate failed where the baseline didn't."""
+    """The candidate failed where the baseline completed, or its value is notably worse."""
     IMPROVED = "improved"
+    """The reverse."""
     UNCHANGED = "unchanged"
     CENSORED = "censored"
     """A rollout left the trust region: the simulator can't tell what came after."""
     INVALID = "invalid"
-    """A rollout has no valid data, or could not be driven."""
+    """A rollout has no valid data or could not be driven, or the metric is not valid for it."""
     OPEN = "open"
     """Not both driven yet."""
 
@@ -82,7 +88,12 @@ class _Pair:
         self.rollout_mine, self.rollout_theirs = aliased(RolloutRow), aliased(RolloutRow)
         self.result_mine, self.result_theirs = aliased(ResultRow), aliased(ResultRow)
         self.metric, self.version = metric, version
-        self.delta: ColumnElement[float | None] = sign * (self.result_mine.value - self.result_theirs.value)
+        value, against = self.result_mine.value, self.result_theirs.value
+        self.delta: ColumnElement[float | None] = sign * (value - against)
+        enough = func.abs(value - against) > NOTABLE_SHARE_OF_CAP * (METRICS[metric].cap or 0.0)
+        larger = and_(value > NOTABLE_FACTOR * against, enough)
+        smaller = and_(against > NOTABLE_FACTOR * value, enough)
+        worse, better = (larger, smaller) if sign > 0 else (smaller, larger)
         mine, theirs = self.rollout_mine.outcome, self.rollout_theirs.outcome
         lost = or_(self.key_mine.failure.is_not(None), self.key_theirs.failure.is_not(None))
         self.change: ColumnElement[str] = case(
@@ -92,6 +103,9 @@ class _Pair:
             (and_(mine.in_(_FAILED), theirs == Outcome.COMPLETED), Change.REGRESSED.value),
             (and_(mine == Outcome.COMPLETED, theirs.in_(_FAILED)), Change.IMPROVED.value),
             (or_(mine == Outcome.LEFT_TRUST_REGION, theirs == Outcome.LEFT_TRUST_REGION), Change.CENSORED.value),
+            (or_(self.result_mine.valid.is_(False), self.result_theirs.valid.is_(False)), Change.INVALID.value),
+            (and_(mine == Outcome.COMPLETED, theirs == Outcome.COMPLETED, worse), Change.REGRESSED.value),
+            (and_(mine == Outcome.COMPLETED, theirs == Outcome.COMPLETED, better), Change.IMPROVED.value),
             else_=Change.UNCHANGED.value,
         )
         self.verdict: ColumnElement[str] = case(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def add_segment(settings: Settings) -> Callable[..., SegmentMeta]:
 def manifest(name: str = "steady", **changes: Any) -> Manifest:
     """A built-in camera model: nothing to upload but the manifest."""
     action = ActionSpec(kind="plan", output="log_plan", plan_times_s=(0.5, 1.0))
-    return Manifest(**({"name": name, "kind": "camera", "adapter": "builtin", "builtin": "log", "action": action} | changes))
+    return replace(Manifest(name=name, kind="camera", adapter="builtin", builtin="log", action=action), **changes)
 
 
 @pytest.fixture
