@@ -245,9 +245,8 @@ def test_another_version_of_the_runtime_is_refused(speed_model: Built) -> None:
         open_policy(manifest, files, execution=execution)
 
 
-def test_no_child_outlives_close_nor_its_parent(speed_model: Built, tmp_path: Path) -> None:
-    manifest, files = speed_model
-    policy = open_policy(manifest, files)
+def test_no_child_outlives_close(speed_model: Built) -> None:
+    policy = open_policy(*speed_model)
     assert isinstance(policy, SandboxedPolicy)
     policy.start(1)
     policy.act(speeds(1))
@@ -255,17 +254,20 @@ def test_no_child_outlives_close_nor_its_parent(speed_model: Built, tmp_path: Pa
     policy.close()
     assert is_gone(pid)
 
+
+def test_no_child_outlives_its_parent_even_in_an_endless_step(endless_model: Built, tmp_path: Path) -> None:
+    manifest, files = endless_model
     code = """
 import os, signal, sys
 from pathlib import Path
-import numpy as np
 from suites.model import load_manifest
+from workers.policy.layout import HEADER, Command
 from workers.policy.load import open_policy
-from workers.policy.protocol import Observation
 manifest = load_manifest(Path(sys.argv[1]))
 policy = open_policy(manifest, {manifest.graphs[0].sha256: Path(sys.argv[2])})
 policy.start(1)
-policy.act(Observation(scalars={"speed": np.ones(1)}))
+policy._child.wait_until_ready()
+policy._child.send(HEADER.pack(Command.STEP, 1))
 print(policy._child._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
