@@ -270,9 +270,9 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
                 i, j = min(int(a), last_i - 1), min(int(b), last_j - 1)
                 a, b = a - np.float32(i), b - np.float32(j)
                 q00, q01, q10, q11 = near[j, i], near[j, i + 1], near[j + 1, i], near[j + 1, i + 1]
-                most, fewest = max(max(q00, q01), max(q10, q11)), min(min(q00, q01), min(q10, q11))
-                tolerance = slack + SAME * most
-                if most - fewest <= tolerance + slack:
+                tolerance = slack + SAME * max(max(q00, q01), max(q10, q11))
+                along, across = max(abs(q00 - q01), abs(q10 - q11)), max(abs(q00 - q10), abs(q01 - q11))
+                if max(along, across) <= tolerance:
                     found = (q00 * (one - a) + q01 * a) * (one - b) + (q10 * (one - a) + q11 * a) * b
                 else:
                     found = (q11 if a >= half else q10) if b >= half else (q01 if a >= half else q00)

@@ -83,15 +83,18 @@ def test_every_driving_column_is_recorded() -> None:
     assert np.isfinite(column(rollout, "plan_y_2s_m")).all()
 
 
-def test_leaving_the_road_inside_the_trust_region_is_failed() -> None:
-    rollout = run(ROAD, steering(-0.004))
+@pytest.mark.parametrize("side, sign", [("left", 1.0), ("right", -1.0)])
+def test_leaving_the_road_inside_the_trust_region_is_failed(side: str, sign: float) -> None:
+    edges = {"road_left_m": np.full(len(ROAD.columns), 2.6), "road_right_m": np.full(len(ROAD.columns), -2.6)}
+    narrow = replace(ROAD, columns=replace(ROAD.columns, **edges))
+    rollout = run(narrow, steering(sign * 0.004))
     assert rollout.outcome is Outcome.FAILED
     assert rollout.reason.startswith("left the road by 0.")
-    assert "on the right" in rollout.reason
-    right = column(rollout, "road_right_m")
-    assert right[-1] > -1.85 / 2 >= right[-2]  # the crossing step is the last of the trace
+    assert f"on the {side}" in rollout.reason
+    edge = column(rollout, f"road_{side}_m") * sign
+    assert edge[-1] < 1.85 / 2 <= edge[-2]  # the crossing step is the last of the trace
     assert rollout.trusted_share == 1.0
-    assert rollout.ended_s == pytest.approx(len(right) / 20)
+    assert rollout.ended_s == pytest.approx(len(edge) / 20)
 
 
 def test_leaving_the_logged_path_is_failed_where_the_road_is_wide() -> None:
