@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Row, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
 from server.db.models import Model, Segment
@@ -198,7 +198,9 @@ def list_versions(session: Session, name: str, *, cursor: str | None, limit: int
 def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[SuiteView]:
     """By name."""
     line = select(VersionRow).where(VersionRow.number.is_not(None))
-    newest = aliased(VersionRow, line.distinct(VersionRow.suite).order_by(VersionRow.suite, VersionRow.number.desc()).subquery())
+    newest = aliased(
+        VersionRow, line.ext(distinct_on(VersionRow.suite)).order_by(VersionRow.suite, VersionRow.number.desc()).subquery()
+    )
     query = (
         select(SuiteRow, Model.name, newest)
         .outerjoin(Model, Model.digest == SuiteRow.promoted)

@@ -94,6 +94,12 @@ def push(client: TestClient) -> Callable[..., str]:
 
 
 @pytest.fixture
+def suite_toml() -> str:
+    """Text of suite `highway`; it ends within its one gate."""
+    return SUITE
+
+
+@pytest.fixture
 def suite(client: TestClient, add_segment: Callable[..., SegmentMeta]) -> str:
     """Digest of the newest version of suite `highway`: 3 routes of 2 segments, 2 offsets."""
     for route, number in itertools.product(("r1", "r2", "r3"), (0, 1)):

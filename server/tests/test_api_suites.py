@@ -1,0 +1,107 @@
+"""Suites and segments over HTTP: resolved against what is stored, linear, immutable."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from server.settings import Settings
+from suites.identity import canonical_json, digest
+from suites.schema import load_suite, resolve
+from suites.segment import SegmentMeta, Vehicle
+
+pytestmark = pytest.mark.services
+
+
+def test_registering_again_changes_nothing_and_an_edit_is_the_next_version(
+    client: TestClient, suite: str, add_segment: Callable[..., Any], suite_toml: str
+) -> None:
+    again = client.post("/v1/suites", json={"toml": suite_toml})
+    assert (again.status_code, again.json()["digest"]) == (200, suite)
+    edited = client.post("/v1/suites", json={"toml": suite_toml + "margin = 0.05\n"})
+    assert edited.status_code == 201
+    assert (edited.json()["number"], edited.json()["parent"]) == (2, suite)
+    add_segment("r4/0")
+    grown = client.post("/v1/suites", json={"toml": suite_toml + "margin = 0.05\n"}).json()
+    assert (grown["number"], grown["planned"]) == (3, 14)
+    back = client.post("/v1/suites", json={"toml": suite_toml}).json()
+    assert (back["number"], back["parent"]) == (4, grown["digest"])
+    numbers = [v["number"] for v in client.get("/v1/suites/highway/versions").json()["items"]]
+    assert numbers == [4, 3, 2, 1]
+    listed = client.get("/v1/suites").json()["items"]
+    assert [(s["name"], s["newest"]["number"]) for s in listed] == [("highway", 4)]
+
+
+def test_a_version_is_found_by_name_and_by_the_beginning_of_its_digest(client: TestClient, suite: str) -> None:
+    for reference in ("highway", suite, suite[:8], f"highway@{suite[:6]}"):
+        found = client.get(f"/v1/suite-versions/{reference}").json()
+        assert found["digest"] == suite
+    assert found["definition"]["gates"][0]["metric"] == "lateral_error_mean_m"
+    assert client.get(f"/v1/suite-versions/other@{suite[:6]}").status_code == 404
+
+
+def test_cases_are_the_order_of_replay_page_by_page(client: TestClient, suite: str) -> None:
+    seen: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"suite": "highway", "limit": 5}
+    while True:
+        page = client.get("/v1/cases", params=query).json()
+        seen += page["items"]
+        query["cursor"] = page["next"]
+        if page["next"] is None:
+            break
+    assert [case["position"] for case in seen] == list(range(12))
+    assert {case["route"] for case in seen[:3]} == {"r1", "r2", "r3"}
+
+
+def test_a_stored_version_is_accepted_elsewhere_only_on_its_parent(client: TestClient, suite: str, suite_toml: str) -> None:
+    metas = [
+        SegmentMeta(**{**item["meta"], "vehicle": Vehicle(**item["meta"]["vehicle"]), "tags": tuple(item["meta"]["tags"])})
+        for item in client.get("/v1/segments").json()["items"]
+    ]
+    changed = load_suite(suite_toml + "margin = 0.07\n")
+    headers = {"Content-Type": "application/json"}
+    orphan = client.post("/v1/suite-versions", content=canonical_json(resolve(changed, metas)), headers=headers)
+    assert (orphan.status_code, orphan.json()["type"].partition("#")[2]) == (409, "parent-moved")
+    child = resolve(changed, metas, suite)
+    for status in (201, 200):
+        answer = client.post("/v1/suite-versions", content=canonical_json(child), headers=headers)
+        assert (answer.status_code, answer.json()["digest"]) == (status, digest(child))
+
+
+class TestSegments:
+    def test_the_index_follows_the_folder(self, client: TestClient, add_segment: Callable[..., Any], settings: Settings) -> None:
+        add_segment("r1/0")
+        add_segment("plain", tags=("night",))
+        (settings.segments / "broken").mkdir()
+        (settings.segments / "broken" / "meta.json").write_text("{}")
+        (settings.segments / ".partial" / "0").mkdir(parents=True)
+        (settings.segments / ".partial" / "0" / "meta.json").write_text("{}")
+        report = client.post("/v1/segments/index").json()
+        assert (report["total"], report["added"], list(report["unreadable"])) == (2, ["plain", "r1/0"], ["broken"])
+        add_segment("r1/0", frame_count=100)
+        again = client.post("/v1/segments/index").json()
+        assert (again["changed"], again["unchanged"]) == (["r1/0"], 1)
+        assert client.get("/v1/segments/r1/0").json()["meta"]["frame_count"] == 100
+        assert [s["segment_id"] for s in client.get("/v1/segments", params={"tag": "night"}).json()["items"]] == ["plain"]
+
+    def test_the_identity_of_what_is_listed_can_be_computed_again(
+        self, client: TestClient, add_segment: Callable[..., Any]
+    ) -> None:
+        meta = add_segment("r1/0", origin={"seed": 1, "scale": 1e-7, "zero": -0.0, "large": 1e22})
+        client.post("/v1/segments/index")
+        view = json.loads(client.get("/v1/segments/r1/0").text)
+        assert view["digest"] == digest(meta) == digest(view["meta"])
+
+    def test_a_quarantined_segment_stays_listed_and_out_of_new_versions(
+        self, client: TestClient, suite: str, suite_toml: str
+    ) -> None:
+        kept_out = client.put("/v1/quarantine/r1/0", json={"reason": "the camera was blocked"}).json()
+        assert kept_out["quarantined"] == "the camera was blocked"
+        assert client.post("/v1/suites", json={"toml": suite_toml}).json()["planned"] == 10
+        assert len(client.get("/v1/segments").json()["items"]) == 6
+        client.put("/v1/quarantine/r1/0", json={"reason": None})
+        assert client.post("/v1/suites", json={"toml": suite_toml}).json()["planned"] == 12
+        kinds = [e["kind"] for e in client.get("/v1/audit", params={"subject_id": "r1/0"}).json()["items"]]
+        assert kinds == ["segment.released", "segment.quarantined"]
