@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from server.logs import configure_logs
 from server.settings import get_settings
 from suites.rollout import DriveKey, Rollout
 from workers.app import run_worker
@@ -32,5 +33,6 @@ def held(keys: Sequence[DriveKey], **named: Any) -> Iterator[Rollout]:
 
 
 if __name__ == "__main__":
+    configure_logs(get_settings())
     with patch("workers.tasks.drive_keys", held):
         sys.exit(run_worker(get_settings(), name=f"held-{os.getpid()}", device="cpu", concurrency=2))

@@ -101,7 +101,7 @@ class Service:
             "DATABASE_URL": self.settings.database_url, "BROKER_URL": self.settings.broker_url,
             "REDRIVE_DATA": str(self.settings.data), "REDRIVE_LEASE_S": str(LEASE_S), "REDRIVE_SHARD_ROLLOUTS": "2",
             "REDRIVE_SHARD_ATTEMPTS": "2", "REDRIVE_LOG_FORMAT": "text", "REMAP_SIGTERM": "SIGQUIT",
-            "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "error",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
         }  # fmt: skip
         program = program or Program(name, (sys.executable, *words), environment=environment)
         self.children[name] = launch(program, self.folder)
