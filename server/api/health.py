@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.api.common import Configured
 from server.db.migrate import pending
+from server.services.gauges import queue_metrics
 
 router = APIRouter(tags=["health"])
 
@@ -51,6 +52,7 @@ def _writable(settings: Configured) -> bool:
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics() -> Response:
-    """Numbers in Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def metrics(request: Request) -> Response:
+    """Numbers in Prometheus' text format: of this process, and of the queue."""
+    with request.app.state.sessions() as session:
+        return Response(generate_latest() + queue_metrics(session), media_type=CONTENT_TYPE_LATEST)
