@@ -47,7 +47,11 @@ def ensure_environment(root: Path) -> Path:
         return python
     holder = os.open(str(root), os.O_RDONLY)
     try:
-        fcntl.flock(holder, fcntl.LOCK_EX)  # the kernel lets go of it when this process ends, however it ends
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another start is setting up .venv; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(holder, fcntl.LOCK_EX)  # the kernel lets go of it when its holder ends, however it ends
         if not is_ready(root):
             _make(root, python)
     finally:
@@ -72,7 +76,7 @@ def _make(root: Path, python: Path) -> None:
         if not complete_before:
             _require_ensurepip()
             _call([sys.executable, "-m", "venv", str(environment)])
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"]
     _call([*install, "--no-deps", "--require-hashes", "-r", str(root / "requirements.lock")])
     _call([*install, "--no-deps", "--no-build-isolation", "--editable", str(root)])
     partial = stamp.with_name("stamp.partial")

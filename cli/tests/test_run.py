@@ -123,7 +123,7 @@ def test_environment_whose_python_is_gone_is_made_anew(run: ModuleType, root: Pa
     assert calls.verbs == ALL * 2
 
 
-def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Calls) -> None:
+def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
     both = threading.Barrier(2, timeout=0.5)
     met = []
 
@@ -141,6 +141,7 @@ def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Cal
     for thread in threads:
         thread.join()
     assert met == []
+    assert "another start is setting up .venv; waiting for it" in capsys.readouterr().err
     assert calls.verbs == ALL
 
 
