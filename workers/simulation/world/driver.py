@@ -1,0 +1,100 @@
+"""A human driver on a road: a smooth path near the lane's centre, a speed for the curves, and columns that agree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workers.simulation.world.profile import FINE_M, Alignment, Floats, cumulative
+
+COMFORT_LATERAL_MPS2 = 2.0
+HARDEST_MPS2 = 1.2
+"""Bound of the longitudinal acceleration before smoothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A lateral move between two lane centres of the road, as positions d."""
+
+    start_m: float
+    length_m: float
+    from_d: float
+    to_d: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """A driven path sampled every FINE_M of the road's arc length; all [n]."""
+
+    s_m: Floats
+    t_s: Floats
+    x_m: Floats
+    y_m: Floats
+    yaw_rad: Floats
+    curvature: Floats
+    speed_mps: Floats
+    """Horizontal."""
+    acceleration_mps2: Floats
+
+    def at(self, name: str, t_s: Floats) -> Floats:
+        """A column at given times."""
+        column: Floats = getattr(self, name)
+        return np.interp(t_s, self.t_s, column)
+
+
+def lateral(s: Floats, d: float, moves: tuple[Move, ...], wander: Floats) -> tuple[Floats, Floats, Floats]:
+    """d(s) and its first two derivatives: lane centre `d`, quintic moves, and wander [k, 3] (amplitude, wave number, phase)."""
+    at, rate, bend = np.full_like(s, d), np.zeros_like(s), np.zeros_like(s)
+    for move in moves:
+        p = np.clip((s - move.start_m) / move.length_m, 0.0, 1.0)
+        jump = move.to_d - move.from_d
+        at += jump * p**3 * (10 - 15 * p + 6 * p * p)
+        rate += jump * 30 * p**2 * (1 - p) ** 2 / move.length_m
+        bend += jump * 60 * p * (1 - p) * (1 - 2 * p) / move.length_m**2
+    for amplitude, number, phase in wander:
+        at += amplitude * np.sin(number * s + phase)
+        rate += amplitude * number * np.cos(number * s + phase)
+        bend -= amplitude * number**2 * np.sin(number * s + phase)
+    return at, rate, bend
+
+
+def speed_profile(s: Floats, curvature: Floats, cruise_mps: float, breath: tuple[float, float]) -> Floats:
+    """Speed [n] over the road: cruising with a slow breath (amplitude share, phase), slower in curves, bounded
+    acceleration, then smoothed over about 40 m."""
+    wanted = cruise_mps * (1 + breath[0] * np.sin(s / 70.0 + breath[1]))
+    wanted = np.minimum(wanted, np.sqrt(COMFORT_LATERAL_MPS2 / np.maximum(np.abs(curvature), 1e-5)))
+    coarse = slice(None, None, 20)
+    square, gain = wanted[coarse] ** 2, 2 * HARDEST_MPS2 * FINE_M * 20
+    for order in (range(1, len(square)), range(len(square) - 2, -1, -1)):
+        for i in order:
+            square[i] = min(square[i], square[i - 1 if order.step > 0 else i + 1] + gain)
+    window = np.hanning(43)
+    speed = np.convolve(np.pad(np.sqrt(square), 21, mode="edge"), window / window.sum(), mode="valid")
+    from_coarse: Floats = np.interp(s, s[coarse], speed)
+    narrow = np.hanning(61)
+    return np.convolve(np.pad(from_coarse, 30, mode="edge"), narrow / narrow.sum(), mode="valid")
+
+
+def drive_path(
+    road: Alignment, start_m: float, stop_m: float, d: float, moves: tuple[Move, ...], wander: Floats, cruise_mps: float,
+    breath: tuple[float, float],
+) -> Path:  # fmt: skip
+    """The path over s in [start, stop] of a road. Curvature is that of the curve c(s) + d(s) n(s); heading and position
+    are its integrals, so the columns agree to the integration's step (1e-6)."""
+    s = start_m + np.arange(int((stop_m - start_m) / FINE_M) + 1) * FINE_M
+    kappa, kappa_rate = road.curvature(s), road.curvature(s, 1)
+    at, rate, bend = lateral(s, d, moves, wander)
+    shrink = 1 - kappa * at
+    stretch = np.sqrt(shrink**2 + rate**2)
+    curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / stretch**3
+    node = road.table[min(int(round(start_m)), len(road.table) - 1)]
+    rest = start_m - round(start_m)
+    yaw0 = node[7] + node[4] * rest
+    yaw = yaw0 + np.arctan2(rate[0], shrink[0]) + cumulative(curvature * stretch, FINE_M)
+    x0 = node[0] + rest * node[2] - at[0] * np.sin(yaw0)
+    y0 = node[1] + rest * node[3] + at[0] * np.cos(yaw0)
+    speed = speed_profile(s, curvature, cruise_mps, breath)
+    t = cumulative(stretch / speed, FINE_M)
+    return Path(
+        s_m=s, t_s=t, x_m=x0 + cumulative(np.cos(yaw) * stretch, FINE_M), y_m=y0 + cumulative(np.sin(yaw) * stretch, FINE_M),
+        yaw_rad=yaw, curvature=curvature, speed_mps=speed, acceleration_mps2=np.gradient(speed, t),
+    )  # fmt: skip

@@ -1,0 +1,193 @@
+"""The ground as a height field in road coordinates: where is a point (x, y) on the roads, and how high is it there?
+
+Road coordinates: s, arc length along a road's reference line; d, signed distance from it, left positive. A grid over the
+world holds first guesses, one step on the road's table makes them exact (circular arc through the nearest node).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RectBivariateSpline
+
+from workers.simulation.world.compiled import device, kernel
+from workers.simulation.world.profile import Floats
+
+CELL_M = 8.0
+MARGIN_M = 260.0
+OUTER_M = 34.0
+"""Beyond this distance from the paved surface the ground is the terrain grid alone."""
+INNER_M = 5.0
+AWAY = 1e4
+"""Road coordinates of a point that is on no ramp."""
+
+
+class Ground(NamedTuple):
+    """Everything the kernels know of roads and terrain. Lengths in metres; d is positive to the left."""
+
+    main: NDArray[np.float64]
+    """[n, 8] road table (profile.py)."""
+    ramp: NDArray[np.float64]
+    """[m, 8] the exit ramp's table; its reference line is the middle of its lane."""
+    grid: NDArray[np.float32]
+    """[ny, nx, 5] at cell corners: s, d on the main road, terrain height, s, d on the ramp."""
+    grid_x: float
+    grid_y: float
+    lanes: int
+    lane_width: float
+    left_paved: float
+    """d of the left edge of the ego's carriageway."""
+    right_paved: float
+    far_left: float
+    """d of the left end of the whole road: opposite carriageway included."""
+    median: float
+    """Width of the grass between the carriageways; 0: no opposite carriageway."""
+    has_ramp: bool
+    taper_start: float
+    """s on the ramp where its lane begins to open."""
+    taper_length: float
+    gore: float
+    """s on the ramp where it leaves the main road's direction."""
+
+
+@device
+def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[float, float, int]:
+    """(s, d, nearest node) of a point, from a guess of s that is right within some metres."""
+    last = table.shape[0] - 1
+    s, d, node = guess, 0.0, 0
+    for _ in range(4):
+        node = min(max(int(s + 0.5), 0), last)
+        row = table[node]
+        dx, dy = x - row[0], y - row[1]
+        along, across = dx * row[2] + dy * row[3], dy * row[2] - dx * row[3]
+        scale = 1.0 - row[4] * across
+        step = along / (scale if scale > 0.2 else 0.2)
+        s = node + step
+        d = across - 0.5 * row[4] * along * step
+        if abs(step) < 1.5 or (node == 0 and step < 0) or (node == last and step > 0):
+            break
+    return s, d, node
+
+
+@device
+def smoothstep(low: float, high: float, value: float) -> float:
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+@device
+def at_ground(g: Ground, x: float, y: float) -> tuple[float, float, float, float, float, float, float]:
+    """(z, dz/dx, dz/dy, s, d, s on the ramp, d on the ramp); the slopes leave out how the blending weights change."""
+    u, v = (x - g.grid_x) / CELL_M, (y - g.grid_y) / CELL_M
+    u = min(max(u, 0.0), g.grid.shape[1] - 1.001)
+    v = min(max(v, 0.0), g.grid.shape[0] - 1.001)
+    i, j = int(u), int(v)
+    u -= i
+    v -= j
+    a, b, c, e = g.grid[j, i], g.grid[j, i + 1], g.grid[j + 1, i], g.grid[j + 1, i + 1]
+    w00, w01, w10, w11 = (1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v
+    s = w00 * a[0] + w01 * b[0] + w10 * c[0] + w11 * e[0]
+    d = w00 * a[1] + w01 * b[1] + w10 * c[1] + w11 * e[1]
+    z = w00 * a[2] + w01 * b[2] + w10 * c[2] + w11 * e[2]
+    slope_x = ((b[2] - a[2]) * (1 - v) + (e[2] - c[2]) * v) / CELL_M
+    slope_y = ((c[2] - a[2]) * (1 - u) + (e[2] - b[2]) * u) / CELL_M
+    s2, d2 = 0.0, AWAY
+    off = max(d - g.far_left, g.right_paved - d)
+    off2 = AWAY
+    if g.has_ramp:
+        d2 = w00 * a[4] + w01 * b[4] + w10 * c[4] + w11 * e[4]
+        off2 = abs(d2) - 4.0
+    if off > OUTER_M and off2 > OUTER_M:
+        return z, slope_x, slope_y, s, d, s2, AWAY
+    road_z, grade_x, grade_y = 0.0, 0.0, 0.0
+    if off <= OUTER_M + 20.0:
+        s, d, node = arc_coordinates(g.main, s, x, y)
+        row = g.main[node]
+        off = max(0.0, max(d - g.far_left, g.right_paved - d))
+        road_z = row[5] + row[6] * (s - node)
+        if 0 < node < g.main.shape[0] - 1:
+            road_z += 0.25 * (g.main[node + 1, 6] - g.main[node - 1, 6]) * (s - node) ** 2
+        grade_x, grade_y = row[6] * row[2], row[6] * row[3]
+    if off2 <= OUTER_M:
+        s2, d2, node = arc_coordinates(g.ramp, w00 * a[3] + w01 * b[3] + w10 * c[3] + w11 * e[3], x, y)
+        last = g.ramp.shape[0] - 1
+        if -1.0 <= s2 <= last + 1.0:
+            row = g.ramp[node]
+            off2 = max(0.0, abs(d2) - 4.0)
+            if off > 0.0 and off2 < off + OUTER_M:
+                ramp_z = row[5] + row[6] * (s2 - node)
+                if 0 < node < last:
+                    ramp_z += 0.25 * (g.ramp[node + 1, 6] - g.ramp[node - 1, 6]) * (s2 - node) ** 2
+                near = off * off / (off * off + off2 * off2)
+                road_z += near * (ramp_z - road_z)
+                grade_x += near * (row[6] * row[2] - grade_x)
+                grade_y += near * (row[6] * row[3] - grade_y)
+        else:
+            d2, off2 = AWAY, AWAY
+    else:
+        d2 = AWAY
+    wild = smoothstep(INNER_M, OUTER_M, min(off, off2))
+    z = road_z + wild * (z - road_z)
+    slope_x = grade_x + wild * (slope_x - grade_x)
+    slope_y = grade_y + wild * (slope_y - grade_y)
+    return z, slope_x, slope_y, s, d, s2, d2
+
+
+@kernel
+def ground_at(g: Ground, x: Floats, y: Floats) -> Floats:
+    """[n, 7] `at_ground` of n points."""
+    out = np.empty((len(x), 7))
+    for i in range(len(x)):
+        out[i] = at_ground(g, x[i], y[i])
+    return out
+
+
+@kernel
+def _fill(grid: NDArray[np.float32], grid_x: float, grid_y: float, main: Floats, ramp: Floats, has_ramp: bool) -> None:
+    """Guesses of s and d by the nearest node, and the terrain's height: the roads' heights, averaged with weights that
+    fall off with the fourth power of the distance."""
+    for j in range(grid.shape[0]):
+        for i in range(grid.shape[1]):
+            x, y = grid_x + i * CELL_M, grid_y + j * CELL_M
+            nearest, best, weights, height = 0, math.inf, 0.0, 0.0
+            for k in range(0, main.shape[0], 8):
+                r2 = (main[k, 0] - x) ** 2 + (main[k, 1] - y) ** 2
+                weight = 1.0 / (1.0 + r2 / 3600.0) ** 2
+                weights += weight
+                height += weight * main[k, 5]
+                if r2 < best:
+                    nearest, best = k, r2
+            s, d, _ = arc_coordinates(main, nearest, x, y)
+            grid[j, i, 0], grid[j, i, 1], grid[j, i, 2] = s, d, height / weights
+            grid[j, i, 3], grid[j, i, 4] = 0.0, AWAY
+            if has_ramp:
+                nearest, best = 0, math.inf
+                for k in range(0, ramp.shape[0], 8):
+                    r2 = (ramp[k, 0] - x) ** 2 + (ramp[k, 1] - y) ** 2
+                    if r2 < best:
+                        nearest, best = k, r2
+                if best < 90.0**2:
+                    s, d, _ = arc_coordinates(ramp, nearest, x, y)
+                    grid[j, i, 3] = s
+                    if -60.0 < s < ramp.shape[0] + 60.0:
+                        grid[j, i, 4] = d
+
+
+def survey(
+    main: Floats, ramp: Floats | None, relief_m: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], float, float]:
+    """The grid of a world (Ground.grid) with its corner: `relief_m` is the standard deviation of the hills beside the road."""
+    nodes = main if ramp is None else np.concatenate([main, ramp])
+    low, high = nodes[:, :2].min(axis=0) - MARGIN_M, nodes[:, :2].max(axis=0) + MARGIN_M
+    columns, rows = (int(n) for n in np.ceil((high - low) / CELL_M) + 1)
+    grid = np.zeros((rows, columns, 5), dtype=np.float32)
+    _fill(grid, low[0], low[1], main, main[:1] if ramp is None else ramp, ramp is not None)
+    lattice = rng.standard_normal((rows // 10 + 5, columns // 10 + 5))
+    hills = RectBivariateSpline(np.arange(lattice.shape[0]), np.arange(lattice.shape[1]), lattice)(
+        np.arange(rows) / 10, np.arange(columns) / 10
+    )
+    distance = np.minimum(np.abs(grid[:, :, 1]), np.abs(grid[:, :, 4]))
+    rise = np.clip((distance - 25.0) / 110.0, 0.0, 1.0)
+    grid[:, :, 2] += (relief_m * (0.6 + hills) * rise * rise * (3 - 2 * rise)).astype(np.float32)
+    return grid, float(low[0]), float(low[1])
