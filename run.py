@@ -11,6 +11,7 @@ Needs Python 3.11 to 3.13 and nothing else; everything is installed from require
 
 import fcntl
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -87,9 +88,7 @@ def _make(root: Path, python: Path) -> None:
 def _find_uv() -> str:
     """uv from PATH or from this Python's packages, else an empty string: it is only faster than pip."""
     if importlib.util.find_spec("uv") is not None:
-        import uv
-
-        return str(uv.find_uv_bin())
+        return str(importlib.import_module("uv").find_uv_bin())
     return shutil.which("uv") or ""
 
 
