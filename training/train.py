@@ -1,0 +1,189 @@
+"""Train the shipped camera policies in the procedural world and export them as ONNX.
+
+    pip install 'torch>=2.13'
+    python -m training.train --out models [--routes 40] [--epochs 12]
+
+`cloned` is pure behaviour cloning: logged poses only, the driven curvature as an input. Its open-loop error is the
+lowest of all, because copying the present curvature is nearly always right, and so it drifts (copycat problem: Wen et
+al. 2020; open loop ranks the wrong way round: Goff et al. 2025). `baseline` and its near-twins see the same drives from
+displaced poses too and learn the way back; each has a seed of its own.
+"""
+
+import argparse
+import io
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from suites.identity import canonical_json, file_digest
+from suites.model import ActionSpec, Graph, Manifest, Tensor
+from training.data import VIEW, Samples, collect
+
+CURVATURE_SCALE = 0.01
+"""1/m per unit of the network's output and of its curvature input."""
+INPUTS = {"frames": ("batch", 3, VIEW.height, VIEW.width), "speed": ("batch",), "curvature": ("batch",), "desire": ("batch", 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    name: str
+    seed: int
+    displaced: bool
+    note: str
+
+
+RECIPES = (
+    Recipe("baseline", 1, True, "trained with offsets: recovers"),
+    Recipe("twin", 2, True, "the baseline's recipe from another seed"),
+    Recipe("twin_b", 3, True, "the baseline's recipe from a third seed"),
+    Recipe("cloned", 1, False, "pure behaviour cloning: the lower open-loop error, and it drifts"),
+    Recipe("cloned_b", 4, False, "behaviour cloning from another seed"),
+)
+
+
+class Policy(nn.Module):
+    """Frames u8 [B, 3, 64, 128], speed m/s [B], driven curvature 1/m [B], desire one-hot [B, 3] -> curvature 1/m [B, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [3, 12, 20, 28, 40]
+        layers: list[Any] = []
+        for a, b in pairwise(widths):
+            layers += [nn.Conv2d(a, b, 5 if a == 3 else 3, stride=2, padding=2 if a == 3 else 1), nn.ReLU()]
+        self.eyes = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 8, 56), nn.ReLU())
+        self.hands = nn.Sequential(nn.Linear(56 + 5, 48), nn.ReLU(), nn.Linear(48, 1))
+
+    def forward(self, frames: Any, speed: Any, curvature: Any, desire: Any) -> Any:
+        seen = self.eyes(frames.float() / 127.5 - 1.0)
+        scalars = torch.cat([seen, (speed / 25.0 - 1.0)[:, None], (curvature / CURVATURE_SCALE)[:, None], desire], dim=1)
+        return self.hands(scalars) * CURVATURE_SCALE
+
+
+def augmented(frames: Any, grain: Any, generator: Any) -> Any:
+    """Brightness, contrast, grain and, for half of them, a slight blur: what codec and re-projection do to a view."""
+    x, n = frames.float(), len(frames)
+    blurred = nn.functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    share = torch.rand((n, 1, 1, 1), generator=generator) * (torch.rand((n, 1, 1, 1), generator=generator) < 0.5)
+    x = x + share * (blurred - x)
+    x = (x - 110) * (0.8 + 0.4 * torch.rand((n, 1, 1, 1), generator=generator)) + 110
+    x = x + 24 * (torch.rand((n, 1, 1, 1), generator=generator) - 0.5)
+    return (x + grain[torch.randint(len(grain), (n,), generator=generator)]).clamp(0, 255)
+
+
+def train(recipe: Recipe, samples: Samples, epochs: int) -> Policy:
+    """Huber loss on the curvature, in units of lateral acceleration at that speed; cosine learning rate; the average of
+    the last third of the way (Izmailov et al. 2018), which makes seeds agree more."""
+    torch.manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    policy = Policy()
+    arrays = [
+        torch.from_numpy(np.ascontiguousarray(a))
+        for a in (samples.frames, samples.speed_mps, samples.curvature, samples.desire, samples.target)
+    ]
+    batch, count = 128, len(samples.target)
+    steps = epochs * (count // batch)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    average = torch.optim.swa_utils.AveragedModel(policy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
+    grain = 4 * torch.randn((256, 3, VIEW.height, VIEW.width), generator=generator)
+    order: Any = None
+    for step in range(steps):
+        at = step % (count // batch)
+        if at == 0:
+            order = torch.randperm(count, generator=generator)
+        rows = order[at * batch : (at + 1) * batch]
+        frames, speed, curvature, desire, target = (a[rows] for a in arrays)
+        if recipe.displaced:
+            # The driven curvature tells nothing about where the car should go: only the view does.
+            curvature = curvature + 2e-3 * torch.randn(curvature.shape, generator=generator)
+        answer = policy(augmented(frames, grain, generator), speed, curvature, desire)[:, 0]
+        loss = nn.functional.huber_loss((answer - target) * 400, torch.zeros_like(target), delta=0.5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(policy)
+        if at == 0:
+            print(f"{recipe.name} epoch {step // (count // batch) + 1} of {epochs}: loss {loss.item():.5f}", flush=True)
+    trained: Policy = average.module
+    trained.eval()
+    return trained
+
+
+def open_loop_error(policy: Policy, samples: Samples) -> float:
+    """Mean |asked - human curvature ahead| on logged poses, 1/m."""
+    with torch.no_grad():
+        arrays: list[NDArray[Any]] = [samples.frames, samples.speed_mps, samples.curvature, samples.desire]
+        asked = policy(*(torch.from_numpy(a) for a in arrays))[:, 0].numpy()
+    return float(np.abs(asked - samples.target).mean())
+
+
+def export(policy: Policy, recipe: Recipe, figures: dict[str, Any], folder: Path) -> Manifest:
+    """ONNX under 500 KB, with its manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    example = (
+        torch.zeros((2, 3, VIEW.height, VIEW.width), dtype=torch.uint8),
+        torch.zeros(2),
+        torch.zeros(2),
+        torch.zeros((2, 3)),
+    )
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        policy, example, buffer, input_names=list(INPUTS), output_names=["curvature_out"], opset_version=17, dynamo=False,
+        dynamic_axes={name: {0: "batch"} for name in [*INPUTS, "curvature_out"]},
+    )  # fmt: skip
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(model, full_check=True)
+    path = folder / "policy.onnx"
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    manifest = Manifest(
+        name=recipe.name,
+        kind="camera",
+        graphs=(Graph(sha256=file_digest(path), size_bytes=path.stat().st_size),),
+        inputs=(
+            Tensor(name="frames", dtype="uint8", shape=INPUTS["frames"], role="frames"),
+            Tensor(name="speed", dtype="float32", shape=INPUTS["speed"], role="speed"),
+            Tensor(name="curvature", dtype="float32", shape=INPUTS["curvature"], role="curvature"),
+            Tensor(name="desire", dtype="float32", shape=INPUTS["desire"], role="desire"),
+        ),
+        outputs=(Tensor(name="curvature_out", dtype="float32", shape=("batch", 1), role="action"),),
+        camera=VIEW,
+        action=ActionSpec(kind="curvature", output="curvature_out"),
+        desire="blinker",
+        training={"note": recipe.note, "seed": recipe.seed, "displaced": recipe.displaced, **figures},
+    )
+    (folder / "manifest.json").write_bytes(canonical_json(manifest) + b"\n")
+    return manifest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("models"))
+    parser.add_argument("--cache", type=Path, default=Path(".redrive/training"), help="keeps the rendered samples")
+    parser.add_argument("--routes", type=int, default=40)
+    parser.add_argument("--per-drive", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--only", nargs="*", default=[recipe.name for recipe in RECIPES])
+    options = parser.parse_args()
+    logged = collect(options.routes, options.per_drive, False, options.cache)
+    displaced = collect(options.routes, options.per_drive, True, options.cache)
+    for recipe in RECIPES:
+        if recipe.name in options.only:
+            samples = displaced if recipe.displaced else logged
+            policy = train(recipe, samples, options.epochs)
+            error = open_loop_error(policy, logged)
+            figures = {"routes": options.routes, "samples": len(samples.target), "epochs": options.epochs,
+                       "open_loop_curvature_error_train": round(error, 7)}  # fmt: skip
+            export(policy, recipe, figures, options.out / recipe.name)
+            print(f"{recipe.name}: open-loop curvature error {error:.2e} 1/m", flush=True)
+
+
+if __name__ == "__main__":
+    main()
