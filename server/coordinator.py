@@ -162,16 +162,20 @@ class Coordinator:
     def _measure_again(self, evidence: Evidence) -> None:
         """Results that the next pairs lack are measured from stored traces; nothing is driven for them."""
         now = time.monotonic()
-        for metric, keys in evidence.unmeasured.items():
-            due = [key for key in sorted(keys) if now - self._asked.get((key, metric), -REMEASURE_AGAIN_S) >= REMEASURE_AGAIN_S]
+        for name, keys in evidence.unmeasured.items():
+            due = [key for key in sorted(keys) if now - self._asked.get((key, name), -REMEASURE_AGAIN_S) >= REMEASURE_AGAIN_S]
             for first in range(0, len(due), REMEASURE_KEYS):
                 part = due[first : first + REMEASURE_KEYS]
+                condition = evidence.conditions.get(name)
                 try:
-                    remeasure(self._celery, "cpu", part, [metric])
+                    if condition is None:
+                        remeasure(self._celery, "cpu", part, metrics=[name])
+                    else:
+                        remeasure(self._celery, "cpu", part, conditions=[condition])
                 except BROKER_ERRORS as error:
                     self._broker_away(error)
                     return
-                self._asked |= {(key, metric): now for key in part}
+                self._asked |= {(key, name): now for key in part}
 
     def _wake_workers(self, queued: dict[str, int], slots: dict[str, int]) -> None:
         """Keep about twice as many wake-ups waiting as there are places, and never more than there are shards."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from server.settings import Settings
 
 DRIVE, REMEASURE = "workers.drive", "workers.remeasure"
-"""Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics)` measures stored traces again."""
+"""Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics, conditions)` reads stored traces."""
 
 HIGH, LOW = 0, 6
 """Priorities of messages on Redis, where 0 is served first: driving before measuring again."""
@@ -80,9 +80,12 @@ def wake(app: Celery, device: str, count: int) -> None:
         app.send_task(DRIVE, args=[device], queue=queue_name(device), priority=HIGH)
 
 
-def remeasure(app: Celery, device: str, drive_keys: Sequence[str], metrics: Sequence[str]) -> None:
-    """Ask for metrics of stored rollouts, from their traces. Raises one of BROKER_ERRORS."""
-    app.send_task(REMEASURE, args=[list(drive_keys), list(metrics)], queue=queue_name(device), priority=LOW)
+def remeasure(
+    app: Celery, device: str, drive_keys: Sequence[str], *, metrics: Sequence[str] = (), conditions: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Ask for metrics and conditions of stored rollouts, from their traces. Raises one of BROKER_ERRORS."""
+    args = [list(drive_keys), list(metrics), list(conditions)]
+    app.send_task(REMEASURE, args=args, queue=queue_name(device), priority=LOW)
 
 
 def notify(session: Session) -> None:

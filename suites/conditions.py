@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from suites.errors import Finding, SubmitterError
+from suites.identity import digest
 from suites.metrics.comfort import lateral_acceleration_mps2, lateral_jerk_mps3, longitudinal_jerk_mps3
 from suites.metrics.steps import column
 from suites.metrics.tracking import lane_position_m
@@ -90,6 +91,11 @@ class Judgement:
 
 
 _CONDITION: TypeAdapter[Condition] = TypeAdapter(Condition)
+
+
+def result_name(document: dict[str, Any]) -> str:
+    """Under which a condition's result is stored beside the metrics': editing a bound is another result, not another drive."""
+    return f"condition:{digest(document)}"
 
 
 def load_condition(document: dict[str, Any], where: str = "condition") -> Condition:

@@ -5,6 +5,7 @@ The parent prolongs its children's leases: a child that computes can't, and one 
 
 import logging
 import os
+import signal
 import socket
 import threading
 import warnings
@@ -25,6 +26,9 @@ from server.storage import BlobStore
 from workers.results import WorkerName, depart, heartbeat
 
 log = logging.getLogger(__name__)
+
+IDLE_BEATS = 6
+"""A worker that is idle for so many heartbeats while shards wait has lost its broker without knowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,23 @@ class Heartbeat(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        while True:
-            self.beat()
+        idle = 0
+        while idle < IDLE_BEATS:
+            idle = idle + 1 if self.beat() else 0
             if self._stopped.wait(self._lease_s / 3):
                 return
+        # seen after broker outages: a consumer that no longer consumes. A fresh worker does.
+        log.error("shards wait and no message comes: this worker ends, to be started again")
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    def beat(self) -> None:
-        """One heartbeat; a database that is away is tried again at the next one."""
+    def beat(self) -> bool:
+        """One heartbeat; a database that is away is tried again at the next one. Whether this worker starves."""
         try:
             with self._sessions.begin() as session:
-                heartbeat(session, self._worker, self._lease_s, _living_children)
+                return heartbeat(session, self._worker, self._lease_s, _living_children)
         except SQLAlchemyError as error:
             log.warning("heartbeat failed: %s", error)
+            return False
 
     def stop(self) -> None:
         """End it, and hand back what this worker holds."""

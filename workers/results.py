@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from server.db.models import Alarm, DriveKeyRow, ResultRow, RolloutRow, Segment, Shard, Worker
 from server.queue import notify
 from server.storage import BlobStore
+from suites.conditions import Judgement
 from suites.errors import MachineError
 from suites.judgement import MetricResult
 from suites.metrics.registry import METRICS
@@ -26,6 +27,9 @@ from suites.words import Outcome, ShardStatus
 
 UNJUDGED_COLUMNS = frozenset({"policy_time_s"})
 """Wall times: they differ between equal rollouts."""
+
+CONDITIONS_VERSION = 1
+"""Of the language of conditions: a condition's own digest says the rest."""
 
 _KEY = TypeAdapter(DriveKey)
 
@@ -67,7 +71,7 @@ def claim(session: Session, worker: str, device: str, lease_s: float) -> Claim |
     _expire(session, and_(Shard.worker == worker, Shard.status == ShardStatus.LEASED), "left behind by its process")
     first = (
         select(Shard.id)
-        .where(Shard.status == ShardStatus.QUEUED, Shard.not_before <= func.now(), Shard.execution["device"].astext == device)
+        .where(_claimable(device))
         .order_by(Shard.priority, Shard.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -145,7 +149,23 @@ def store_results(session: Session, drive_key: str, measured: Mapping[str, Metri
         }
         for name, result in measured.items()
     ]  # fmt: skip
-    session.execute(insert(ResultRow).values(rows).on_conflict_do_nothing())
+    if rows:
+        session.execute(insert(ResultRow).values(rows).on_conflict_do_nothing())
+    notify(session)
+
+
+def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judgement]) -> None:
+    """Conditions of one stored rollout, by result name; value 1 where it held, none where it can't be told."""
+    rows = [
+        {
+            "drive_key": drive_key, "metric": name, "version": CONDITIONS_VERSION, "valid": judgement.held is not None,
+            "value": None if judgement.held is None else float(judgement.held), "reason": judgement.reason,
+            "instant_s": judgement.instant_s,
+        }
+        for name, judgement in judged.items()
+    ]  # fmt: skip
+    if rows:
+        session.execute(insert(ResultRow).values(rows).on_conflict_do_nothing())
     notify(session)
 
 
@@ -166,12 +186,12 @@ def release(session: Session, held: Claim, owner: str, error: str) -> None:
     _expire(session, mine, error, owner)
 
 
-def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Callable[[], Iterable[int]]) -> None:
-    """From a worker's parent process: prolong the leases of its living processes, end those of the dead ones.
+def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Callable[[], Iterable[int]]) -> bool:
+    """From a worker's parent process: prolong the leases of its living processes, end those of the dead ones. True when
+    the worker is idle although a shard that it could drive has waited for longer than a lease.
 
     `living` is asked after the leases were read: a process that started in between holds none of them.
     """
-    lease_until = func.now() + timedelta(seconds=lease_s)
     session.execute(
         insert(Worker)
         .values(name=worker.name, host=worker.host, device=worker.device, concurrency=worker.concurrency)
@@ -179,12 +199,16 @@ def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Call
     )
     held = session.execute(select(Shard.id, Shard.fence, Shard.worker).where(worker.holds())).all()
     alive = {worker.child(pid) for pid in living()}
+    lease = timedelta(seconds=lease_s)
     for shard in held:
         mine = and_(Shard.id == shard.id, Shard.fence == shard.fence, Shard.status == ShardStatus.LEASED)
         if shard.worker in alive:
-            session.execute(update(Shard).where(mine, Shard.lease_until > func.now()).values(lease_until=lease_until))
+            session.execute(update(Shard).where(mine, Shard.lease_until > func.now()).values(lease_until=func.now() + lease))
         else:
             _expire(session, mine, "its process died: killed, out of memory, or past the time limit of a shard")
+    long_ago = func.now() - lease
+    overdue = select(Shard.id).where(_claimable(worker.device), Shard.not_before < long_ago, Shard.created < long_ago).exists()
+    return not held and bool(session.scalar(select(overdue)))
 
 
 def depart(session: Session, worker: WorkerName) -> None:
@@ -208,6 +232,12 @@ def trace_bits(trace: Trace) -> str:
         hasher.update(f"{name} {column.dtype.str} {column.shape}".encode())
         hasher.update(column.tobytes())
     return hasher.hexdigest()
+
+
+def _claimable(device: str) -> ColumnElement[bool]:
+    return and_(
+        Shard.status == ShardStatus.QUEUED, Shard.not_before <= func.now(), Shard.execution["device"].astext == device
+    )  # fmt: skip
 
 
 def _hold(session: Session, held: Claim) -> None:

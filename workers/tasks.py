@@ -4,8 +4,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from celery import Celery
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from server.db.models import Model, RolloutRow
 from server.queue import DRIVE, REMEASURE
+from suites.conditions import Judgement, judge, load_condition, result_name
 from suites.errors import DataError, MachineError, SubmitterError
 from suites.identity import canonical_json
 from suites.metrics import measure
@@ -22,7 +24,7 @@ from suites.model import Manifest, load_manifest
 from suites.rollout import Trace
 from workers.app import Process, this_process
 from workers.drive import drive_keys
-from workers.results import Claim, LeaseLostError, claim, finish, release, store, store_results
+from workers.results import Claim, LeaseLostError, claim, finish, release, store, store_conditions, store_results
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ def register(app: Celery) -> None:
 def drive(device: str) -> None:
     """Drive one shard, if one is queued for this kind of device."""
     here = this_process()
-    held = _transaction(here, lambda session: claim(session, here.worker, device, here.settings.lease_s))
+    held = _transaction(here, partial(claim, worker=here.worker, device=device, lease_s=here.settings.lease_s))
     if held is None:
         return
     try:
@@ -59,20 +61,20 @@ def _drive(here: Process, held: Claim) -> None:
         rollouts = drive_keys(
             held.keys,
             segments_root=here.settings.segments,
-            find_model=lambda digest: _find_model(here, digest),
+            find_model=partial(_find_model, here),
             auxiliary=auxiliary,
         )
         for rollout in rollouts:
             measured = measure(rollout.trace, rollout.outcome)
-            _transaction(here, lambda session: store(session, held, rollout, measured, here.blobs))  # noqa: B023  (called at once)
-    _transaction(here, lambda session: finish(session, held))
+            _transaction(here, partial(store, held=held, rollout=rollout, measured=measured, blobs=here.blobs))
+    _transaction(here, partial(finish, held=held))
 
 
 def _give_back(here: Process, held: Claim, error: Exception) -> None:
     """Say what went wrong with the shard. A process that can't even do that ends: then its parent says so."""
     reason = f"{type(error).__name__}: {error}"
     try:
-        _transaction(here, lambda session: release(session, held, _who_must_act(error), reason))
+        _transaction(here, partial(release, held=held, owner=_who_must_act(error), error=reason))
     except OperationalError:
         log.exception("shard %d can't be given back", held.shard)
         os._exit(70)  # EX_SOFTWARE of sysexits.h
@@ -86,21 +88,26 @@ def _who_must_act(error: Exception) -> str:
     return "machine" if isinstance(error, MachineError | MemoryError | OSError | OperationalError) else "us"
 
 
-def remeasure(drive_keys: Sequence[str], metrics: Sequence[str]) -> None:
+def remeasure(drive_keys: Sequence[str], metrics: Sequence[str], conditions: Sequence[dict[str, Any]]) -> None:
     """Measure stored rollouts again from their traces, at the metrics' current versions; nothing is driven."""
     here = this_process()
     with here.sessions() as session:
         rows = session.execute(
             select(RolloutRow.drive_key, RolloutRow.outcome, RolloutRow.trace_sha256).where(RolloutRow.drive_key.in_(drive_keys))
         ).all()
+    wanted = {result_name(document): load_condition(document) for document in conditions}
     for row in rows:
         try:
             trace = Trace.from_bytes(here.blobs.get(row.trace_sha256)) if row.trace_sha256 is not None else None
             measured = measure(trace, row.outcome, metrics)
+            judged = {name: judge(condition, trace, row.outcome) for name, condition in wanted.items()}
         except DataError as error:
             log.error("rollout %s lost its trace: %s", row.drive_key[:12], error)
-            measured = {metric: invalid(f"its trace is lost: {error}") for metric in metrics}
-        _transaction(here, lambda session: store_results(session, row.drive_key, measured))  # noqa: B023  (called at once)
+            lost = f"its trace is lost: {error}"
+            measured = {metric: invalid(lost) for metric in metrics}
+            judged = {name: Judgement(condition=str(c), held=None, reason=lost) for name, c in wanted.items()}
+        _transaction(here, partial(store_results, drive_key=row.drive_key, measured=measured))
+        _transaction(here, partial(store_conditions, drive_key=row.drive_key, judged=judged))
 
 
 def _find_model(here: Process, digest: str) -> tuple[Manifest, dict[str, Path]]:

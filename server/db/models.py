@@ -345,6 +345,8 @@ class ResultRow(Base):
     low: Mapped[float | None]
     high: Mapped[float | None]
     """Best and worst that the value can be; equal to it unless the rollout was censored."""
+    instant_s: Mapped[float | None]
+    """Of a condition: when it was decided, from the window's start."""
     reason: Mapped[str] = mapped_column(server_default="")
 
     __table_args__ = (CheckConstraint("valid = (value IS NOT NULL)", name="missing_is_null"),)

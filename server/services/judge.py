@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, aliased
 
 from server.db.models import Demand, OwnerKind, ResultRow, Role, RolloutRow, Run
 from server.db.models import SuiteVersion as VersionRow
-from server.services.judge_cases import judge_cases
+from server.services.judge_cases import Unmeasured, judge_cases
 from server.services.register_suite import stored_version
+from suites.conditions import result_name
 from suites.judgement import CaseVerdict, PairTable, Verdict
 from suites.metrics.registry import METRICS
 from suites.verdict import RunJudge
@@ -59,8 +60,9 @@ class Evidence:
         self.overall = len(planned) if suite.select is None and suite.gates else sum(p.case is None for p in planned)
         self.judge = RunJudge(suite, self.overall)
         self.consumed = 0
-        self.unmeasured: dict[str, set[str]] = {}
-        """Metric to drive_keys of stored rollouts that the next pairs wait for: measured from their traces on request."""
+        self.unmeasured: Unmeasured = {}
+        """What the next pairs and cases wait for: measured from stored traces on request."""
+        self.conditions = {result_name(c): c for case in suite.cases for c in case.conditions}
         self._run_id, self._suite_digest = run.id, run.suite_digest
         self._cases: dict[str, CaseVerdict] = {}
         self._broke: Ended | None = None
@@ -68,13 +70,16 @@ class Evidence:
     def consume(self, session: Session) -> bool:
         """Take what follows in the registered order as far as it is driven and measured; whether there was anything."""
         before = self.consumed, len(self._cases)
+        self.unmeasured = {}
         while self.consumed < self.overall and not self.broken:
             pairs = _pairs(session, self._run_id, self.consumed, min(self.consumed + BLOCK, self.overall))
             ready, results = self._measured(session, pairs)
             self._take(ready, results)
             if len(ready) < BLOCK:
                 break
-        self._cases |= judge_cases(session, self._run_id, self.version, self._cases.keys())
+        judged, unmeasured = judge_cases(session, self._run_id, self.version, self._cases.keys())
+        self._cases |= judged
+        self.unmeasured |= unmeasured
         return before != (self.consumed, len(self._cases))
 
     def _take(self, pairs: Sequence[Pair], results: Results) -> None:

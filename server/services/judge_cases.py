@@ -1,14 +1,14 @@
 """Must-pass cases: each by its own rule over the candidate's repeats."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.db.models import Demand, OwnerKind, ResultRow, Role, RolloutRow
-from suites.identity import digest
+from suites.conditions import result_name
 from suites.judgement import CaseVerdict
 from suites.schema import CaseSpec, SuiteVersion
 from suites.words import Outcome
@@ -18,14 +18,21 @@ class _Repeat(NamedTuple):
     passed: bool | None
     """None: it can't be told."""
     reason: str
-    ended_s: float
+    instant_s: float | None
 
 
-def judge_cases(session: Session, run_id: str, version: SuiteVersion, judged: Collection[str]) -> dict[str, CaseVerdict]:
-    """Verdicts of the cases that are not `judged` yet and whose repeats are all driven, by name."""
+Unmeasured = dict[str, set[str]]
+"""Metric or condition (`condition:<digest>`) to drive_keys of stored rollouts that lack its result."""
+
+
+def judge_cases(
+    session: Session, run_id: str, version: SuiteVersion, judged: Collection[str]
+) -> tuple[dict[str, CaseVerdict], Unmeasured]:
+    """Verdicts, by name, of the cases that are not `judged` yet and whose repeats are all driven and measured; and what
+    remains to be measured."""
     open_cases = {spec.name: spec for spec in version.suite.cases if spec.name not in judged}
     if not open_cases:
-        return {}
+        return {}, {}
     case_at = {position: planned.case for position, planned in enumerate(version.planned) if planned.case in open_cases}
     rows = session.execute(
         select(Demand.position, RolloutRow.drive_key, RolloutRow.outcome, RolloutRow.reason, RolloutRow.ended_s)
@@ -36,17 +43,25 @@ def judge_cases(session: Session, run_id: str, version: SuiteVersion, judged: Co
         )
         .order_by(Demand.position)
     ).all()  # fmt: skip
-    conditions = _conditions(session, [row.drive_key for row in rows])
+    results = _conditions(session, [row.drive_key for row in rows])
+    unmeasured: Unmeasured = defaultdict(set)
     repeats: dict[str, list[_Repeat]] = defaultdict(list)
     for row in rows:
         spec = open_cases[str(case_at[row.position])]
-        passed, reason = _repeat(spec, row.outcome, row.reason, conditions[row.drive_key])
-        repeats[spec.name].append(_Repeat(passed, reason, row.ended_s))
-    return {name: _case(open_cases[name], ended) for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
+        names = [result_name(condition) for condition in spec.conditions]
+        found = results[row.drive_key]
+        for name in names:
+            if name not in found:
+                unmeasured[name].add(row.drive_key)
+        if all(name in found for name in names):
+            ended = (row.outcome, row.reason, row.ended_s)
+            repeats[spec.name].append(_repeat(*ended, [found[name] for name in names]))
+    whole = {name for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
+    return {name: _case(open_cases[name], repeats[name]) for name in whole}, unmeasured
 
 
 def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, ResultRow]]:
-    """Results of conditions by drive_key and name: `condition:<digest>`, value 1 where it was met."""
+    """Results of conditions by drive_key and name; value 1 where it held."""
     found: dict[str, dict[str, ResultRow]] = defaultdict(dict)
     query = select(ResultRow).where(ResultRow.drive_key.in_(drive_keys), ResultRow.metric.startswith("condition:"))
     for row in session.scalars(query):
@@ -54,19 +69,20 @@ def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, 
     return found
 
 
-def _repeat(spec: CaseSpec, outcome: Outcome, reason: str, results: Mapping[str, ResultRow]) -> tuple[bool | None, str]:
+def _repeat(outcome: Outcome, reason: str, ended_s: float, conditions: Sequence[ResultRow]) -> _Repeat:
     if outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
-        return False, reason
-    if outcome is not Outcome.COMPLETED:
-        return None, reason
-    told = [results.get(f"condition:{digest(condition)}") for condition in spec.conditions]
-    for result in told:
-        if result is not None and result.valid and not result.value:
-            return False, result.reason
-    for result in told:
-        if result is None or not result.valid:
-            return None, "a condition was not measured" if result is None else result.reason
-    return True, ""
+        return _Repeat(False, reason, ended_s)
+    if outcome is Outcome.DATA_INVALID:
+        return _Repeat(None, reason, None)
+    broken = next((c for c in conditions if c.valid and not c.value), None)
+    if broken is not None:
+        return _Repeat(False, broken.reason, broken.instant_s)
+    untold = next((c for c in conditions if not c.valid), None)
+    if untold is not None:
+        return _Repeat(None, untold.reason, None)
+    # a condition's window may end before the simulator lost sight of the car; without one, the whole window is asked for
+    told = outcome is Outcome.COMPLETED or bool(conditions)
+    return _Repeat(True, "", None) if told else _Repeat(None, reason, None)
 
 
 def _case(spec: CaseSpec, repeats: list[_Repeat]) -> CaseVerdict:
@@ -78,4 +94,4 @@ def _case(spec: CaseSpec, repeats: list[_Repeat]) -> CaseVerdict:
     if passed + len(unknown) >= needed:
         return CaseVerdict(case=spec.name, passed=None, reason=unknown[0].reason)
     failed = next(repeat for repeat in repeats if repeat.passed is False)
-    return CaseVerdict(case=spec.name, passed=False, reason=failed.reason, instant_s=failed.ended_s)
+    return CaseVerdict(case=spec.name, passed=False, reason=failed.reason, instant_s=failed.instant_s)
