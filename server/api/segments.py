@@ -42,7 +42,7 @@ def segments(
     return list_segments(session, route=route, tag=tag, kind=kind, cursor=cursor, limit=limit)
 
 
-@router.post("/segments/index")
+@router.post("/segments/index", responses=declares())
 def index(session: Database, settings: Configured) -> IndexReport:
     """Scan the segments folder: what was imported since becomes selectable."""
     return index_segments(session, settings.segments)
