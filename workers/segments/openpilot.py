@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import Floats, SegmentMeta
+from workers.segments.depth_model import DepthModel
 from workers.segments.openpilot_camera import road_camera
 from workers.segments.openpilot_columns import columns, vehicle
 from workers.segments.openpilot_log import Channel, find_log, read_log
@@ -55,8 +56,11 @@ def segment_folders(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.name)])
 
 
-def import_openpilot(folder: Path, root: Path, route: str | None = None, width: int = WIDTH) -> SegmentMeta:
-    """Store the segment in `folder`. route: its name (`dongle|date`) where neither folder nor log tells it.
+def import_openpilot(
+    folder: Path, root: Path, route: str | None = None, width: int = WIDTH, depth_model: DepthModel | None = None
+) -> SegmentMeta:
+    """Store the segment in `folder`. route: its name (`dongle|date`) where neither folder nor log tells it. Depth is the
+    ground plane's without a depth model.
 
     Raises DataError whose finding names file, channel and place (byte or time) of a cut or damaged video or log, a missing
     channel, time that goes back, or a number that is not finite; nothing is stored then.
@@ -78,15 +82,21 @@ def import_openpilot(folder: Path, root: Path, route: str | None = None, width: 
     start = log["initData"]
     meta = SegmentMeta(
         segment_id=f"{name}/{number}", route=name, source=SOURCE, kind="camera", frame_count=len(found), rate_hz=RATE_HZ,
-        duration_s=len(found) / RATE_HZ, camera=camera, vehicle=car, depth_source="plane",
+        duration_s=len(found) / RATE_HZ, camera=camera, vehicle=car, depth_source="model" if depth_model else "plane",
         tags=automatic_tags(found, video.luma), missing=missing, notes=(*camera_notes, *car_notes, *notes),
         origin={
             "files": {p.name: file_digest(p) for p in (path, video.path)}, "device": str(start["device"][0]),
             "dongle": str(start["dongle"][0]), "version": str(start["version"][0]),
+            **({"depth_model": depth_model.origin} if depth_model else {}),
         },
     )  # fmt: skip
-    ground = ground_depth(camera, width // 2, height // 2)
-    return write_segment(root, meta, found, _scaled(video, width, height), (ground for _ in range(len(found))))
+    size = width // 2, height // 2
+    if depth_model:
+        depth = (depth_model.depth(frame, camera, *size) for frame in _scaled(video, width, height))
+    else:
+        ground = ground_depth(camera, *size)
+        depth = (ground for _ in range(len(found)))
+    return write_segment(root, meta, found, _scaled(video, width, height), depth)
 
 
 def _name(folder: Path, log: dict[str, Channel], route: str | None) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """The columns of an openpilot log at its frame times."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ MAX_SPEED_MPS, MAX_STEERING_RAD, MAX_YAW_RATE = 100.0, 20.0, 2.0
 """Beyond these a value is damage, not driving."""
 SETTLED_ROT_STD = 0.004
 """rad/s: odometry less sure of the yaw rate than this (a model that has just started) is left out."""
+BUMP_SAMPLES, BUMP_YAW_RATE = 7, 0.015
+"""A sample this far (rad/s) from the median of its neighbours is a bump of the road, not a turn: at 4 Hz it would bend the
+path for half a second."""
 SLOW_MPS = 3.0
 """Below this the curvature comes from the steering wheel: yaw rate over speed is noise."""
 TAKEOVER_S = 2.0
@@ -78,13 +81,13 @@ def columns(
     state_s = (state.time_ns - eof_ns[0]) / 1e9
     speed = _signal(state, "speed", usable, state_s, t, MAX_SPEED_MPS).at(t)
     steering = np.radians(_signal(state, "steering_deg", usable, state_s, t, np.degrees(MAX_STEERING_RAD)).at(t))
-    yaw_rate = _yaw_rate(log["cameraOdometry"], eof_ns, t)
+    roll = _roll(log, eof_ns, t)
+    by_wheel = _wheel_curvature(car, steering, speed, np.nan_to_num(roll))
+    yaw_rate, bumps = _yaw_rate(log["cameraOdometry"], eof_ns, t, by_wheel * speed)
     step = np.diff(t)
     yaw = _summed(0.5 * (yaw_rate[1:] + yaw_rate[:-1]) * step)
     ahead, heading = 0.5 * (speed[1:] + speed[:-1]) * step, 0.5 * (yaw[1:] + yaw[:-1])
     x, y = _summed(ahead * np.cos(heading)), _summed(ahead * np.sin(heading))
-    roll = _roll(log, eof_ns, t)
-    by_wheel = _wheel_curvature(car, steering, speed, np.nan_to_num(roll))
     fast = speed >= SLOW_MPS
     curvature = np.where(fast, yaw_rate / np.maximum(speed, SLOW_MPS), by_wheel)
     known = (t >= state_s[usable][0]) & (t <= state_s[usable][-1])
@@ -102,6 +105,8 @@ def columns(
             "Curvature is cameraOdometry's yaw rate over the speed (it has no offset to learn, unlike the steering wheel); "
             f"steering wheel and bicycle model differ by {apart:.1e} 1/m (rms)."
         )
+    if bumps:
+        notes.append(f"{bumps} samples of cameraOdometry's yaw rate stood out from their neighbours and were replaced.")
     lead = _lead(log, eof_ns, t)
     missing += [] if "radarState" in log else ["lead"]
     driver = _driver(log, eof_ns, t, known)
@@ -139,16 +144,20 @@ def _signal(channel: Channel, field: str, usable: NDArray[np.bool_], time_s: Flo
     return Signal(times, values)
 
 
-def _yaw_rate(odometry: Channel, eof_ns: NDArray[np.int64], t: Floats) -> Floats:
-    """rad/s, left positive, from cameraOdometry (forward-right-down, so its sign turns)."""
-    settled = odometry.valid & (odometry["rot_std"][:, 2] < SETTLED_ROT_STD)
+def _yaw_rate(odometry: Channel, eof_ns: NDArray[np.int64], t: Floats, by_wheel: Floats) -> tuple[Floats, int]:
+    """rad/s [N], left positive, from cameraOdometry (forward-right-down, so its sign turns), and how many of its samples
+    were bumps: next to what the wheel says (by_wheel [N] rad/s), they stand out from the samples around them."""
     time_s = (odometry["eof"].astype(np.int64) - eof_ns[0]) / 1e9
     if (back := np.diff(time_s) <= 0).any():
         raise odometry.wrong(int(np.argmax(back)) + 1, "its frame's time goes back")
-    turned = Channel(
-        odometry.name, odometry.path, odometry.time_ns, odometry.offset, odometry.valid, {"rot": -odometry["rot"][:, 2]}
-    )
-    return _signal(turned, "rot", settled, time_s, t, MAX_YAW_RATE).at(t)
+    settled = odometry.valid & (odometry["rot_std"][:, 2] < SETTLED_ROT_STD)
+    turned = replace(odometry, values={"rot": -odometry["rot"][:, 2]})
+    rate = _signal(turned, "rot", settled, time_s, t, MAX_YAW_RATE)
+    wheel = np.interp(rate.time_s, t, by_wheel)
+    beyond = np.pad(rate.value - wheel, BUMP_SAMPLES // 2, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(beyond, BUMP_SAMPLES), axis=1)
+    bump = np.abs(rate.value - wheel - usual) > BUMP_YAW_RATE
+    return Signal(rate.time_s, np.where(bump, wheel + usual, rate.value)).at(t), int(bump.sum())
 
 
 def _wheel_curvature(car: Vehicle, steering: Floats, speed: Floats, roll: Floats) -> Floats:
