@@ -6,7 +6,7 @@
     python3 run.py test [ARGUMENTS]    the tests; arguments go to pytest
     python3 run.py COMMAND ...         any other command of `redrive`; --help lists them
 
-Needs Python 3.11 to 3.13 and nothing else; everything is installed from requirements.lock, by hash.
+Needs Python 3.11 or 3.12 and nothing else; everything is installed from requirements.lock, by hash.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 12)
 MOST_TEST_PROCESSES = 4
 
 
@@ -122,7 +122,7 @@ def main() -> None:
     """Help without words, else the command that they name."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         found = "{}.{} ({})".format(*sys.version_info[:2], sys.executable)
-        sys.exit(f"error: Redrive needs Python 3.11, 3.12 or 3.13; this is {found}.")
+        sys.exit(f"error: Redrive needs Python 3.11 or 3.12; this is {found}.")
     if len(sys.argv) == 1:
         print((__doc__ or "").strip())
         return
