@@ -16,6 +16,7 @@ from suites.sentence import percent, share
 from suites.statistics.contrasts import evidence
 from suites.statistics.engines import OWN, Engines
 from suites.statistics.planning import betting_segments, segments_needed, visible_effect
+from suites.statistics.spikes import unseen
 from suites.words import Estimand
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
@@ -67,10 +68,11 @@ def plan(
             if not both.any() or rows.negative[0]:
                 raise SubmitterError(f"{name}: no pair of costs at or above zero to plan from")
             suite = Suite(name="plan", kind="overall", select=Selector(), gates=(gate,), flips=99)
-            engines = Engines(suite, segments, np.zeros((1, 2, 1, 1)))
+            engines = Engines(suite, segments, np.zeros((1, 2, 1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
             engines.consume(table.routes, (rows, rows))
             routes, error = len(engines.sums.index), float(engines.error()[0, OWN, 0])
-            needed: float | None = segments_needed(error, margin, segments, routes, alpha, power)
+            room = unseen(1, alpha) if estimand is Estimand.TYPICAL else 0.0
+            needed: float | None = segments_needed(error, margin, segments, routes, alpha, power, room)
             note = ""
             if estimand is Estimand.MEAN and cap is None:
                 note = "fixed N; a verdict on the mean needs --cap, and more"

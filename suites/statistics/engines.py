@@ -1,6 +1,6 @@
-"""The three ways in which a gate's change is tested, side by side over all contrasts of a run.
+"""The ways in which a gate's change is tested, side by side over all contrasts of a run.
 
-- the typical drive: sign flips (exact for exchangeable pairs; the values are bounded);
+- the typical drive: sign flips (exact for exchangeable pairs), and for "not worse" the bound that holds under spikes;
 - the mean of costs with a declared cap: betting (valid under rare spikes);
 - the mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean is worse where the
   typical drive is better; it never says that anything is not worse.
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from suites.schema import Suite
 from suites.statistics.betting import Betting
-from suites.statistics.contrasts import Evidence
+from suites.statistics.contrasts import WORST, Evidence
 from suites.statistics.sequences import asymptotic_half_width
 from suites.statistics.signflip import RouteSums, SignFlips
+from suites.statistics.spikes import SpikeProof
 from suites.words import Estimand
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,8 @@ def estimand_of(suite: Suite, slot: int, gate: int) -> Estimand:
 class Engines:
     """Contrasts [cases, 2 slots, G gates], each tested at U thetas [cases, 2, G, U]; one case, or best and worst."""
 
-    def __init__(self, suite: Suite, planned: int, thetas: Floats) -> None:
+    def __init__(self, suite: Suite, planned: int, thetas: Floats, smooth: Floats, rooms: Floats) -> None:
+        """`smooth` [G, S] and `rooms` [G, V] are the thetas of the typical drive's two parts (suites.statistics.spikes)."""
         self.thetas = thetas
         self.shape = cases, slots, count = thetas.shape[:3]
         capped = np.array([gate.winsor_cap is not None for gate in suite.gates], dtype=np.bool_)
@@ -53,6 +55,10 @@ class Engines:
             self._flat[flipped], alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed,
             planned=planned, families=families[flipped].tolist(), levels=(suite.alpha * shares).tolist(),
         )  # fmt: skip
+        self._typical = np.where(mean[OWN], OTHER, OWN) if count else np.zeros(0, dtype=np.int64)
+        self._spikes = SpikeProof(
+            smooth, rooms, alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed, planned=planned
+        )
         self._betting = Betting(
             self._flat[self._bets], caps[self._bets], alpha=self._alpha, joint_alpha=self._joint_alpha
         )  # fmt: skip
@@ -64,6 +70,8 @@ class Engines:
         q = np.stack([e.q[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
         self.sums.consume(routes, p, q)
         self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
+        typical = np.stack([rows[slot].p[WORST, :, g] for g, slot in enumerate(self._typical)], axis=1) if p.size else p
+        self._spikes.consume(routes, typical, rows[0].valid)
         if self._bets.any():
             valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
             bets = self._bets
@@ -72,7 +80,12 @@ class Engines:
     def look(self, complete: bool) -> None:
         """Tests everything on what was consumed; `complete` when that is the whole bank."""
         self._flips.look()
+        self._spikes.look()
         self._betting.look(complete)
+
+    def typical_upper(self) -> Floats:
+        """[G] upper bound of the typical drive's change, in the worst case."""
+        return self._spikes.upper()
 
     def shown(self) -> tuple[Shown, Shown]:
         """(alone, joint) [cases, 2, G, U]: +1 the change is above theta, -1 below, 0 open; by itself, and over all gates."""

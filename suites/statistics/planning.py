@@ -20,13 +20,15 @@ def _quantiles(routes: int, alpha: float, power: float) -> float:
 
 
 def segments_needed(
-    error: float, distance: float, segments: int, routes: int, alpha: float, power: float = 0.8
+    error: float, distance: float, segments: int, routes: int, alpha: float, power: float = 0.8, unseen: float = 0.0
 ) -> float:  # fmt: skip
-    """Segments at which an effect `distance` away from a bound is told with `power`, where `segments` over `routes` gave
-    the route-clustered standard error `error`: n = segments k ((t + z) error / distance)^2. inf at distance 0."""
+    """Segments n at which an effect `distance` away from a bound is told with `power`, where `segments` over `routes` gave
+    the route-clustered standard error `error`: distance = a / sqrt(n) + unseen / n, a = (t + z) error sqrt(k segments).
+    `unseen` is the room that one segment without a spike leaves (suites.statistics.spikes). inf at distance 0."""
     if distance <= 0:
         return inf
-    return segments * SEQUENTIAL * (_quantiles(routes, alpha, power) * error / distance) ** 2
+    a = _quantiles(routes, alpha, power) * error * float(np.sqrt(SEQUENTIAL * segments))
+    return float((a + np.sqrt(a * a + 4 * distance * unseen)) / (2 * distance)) ** 2
 
 
 def visible_effect(error: float, segments: int, routes: int, budget: int, alpha: float, power: float = 0.8) -> float:
