@@ -71,6 +71,10 @@ class Client:
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(f"run {run_id} is not decided after {timeout_s:g} s")
 
+    def index_segments(self) -> dict[str, Any]:
+        """Make what was imported since selectable; what was found."""
+        return self._json("POST", "/v1/segments/index")
+
     def cancel(self, run_id: str) -> dict[str, Any]:
         """Stop a run."""
         return self._json("POST", f"/v1/runs/{run_id}/cancel")

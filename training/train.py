@@ -6,7 +6,8 @@
 `cloned` is pure behaviour cloning: logged poses only, the driven curvature as an input. Its open-loop error is the
 lowest of all, because copying the present curvature is nearly always right, and so it drifts (copycat problem: Wen et
 al. 2020; open loop ranks the wrong way round: Goff et al. 2025). `baseline` and its near-twins see the same drives from
-displaced poses too and learn the way back; each has a seed of its own.
+displaced poses too and learn the way back: they share the first epochs and part for the last, each with a seed of its
+own, as the checkpoints of one training run do.
 """
 
 import argparse
@@ -37,12 +38,15 @@ class Recipe:
     seed: int
     displaced: bool
     note: str
+    start: str | None = None
+    """The recipe that it goes on from."""
 
 
+TRUNK = Recipe("trunk", 0, True, "what the baseline and its near-twins share")
 RECIPES = (
-    Recipe("baseline", 1, True, "trained with offsets: recovers"),
-    Recipe("twin", 2, True, "the baseline's recipe from another seed"),
-    Recipe("twin_b", 3, True, "the baseline's recipe from a third seed"),
+    Recipe("baseline", 1, True, "trained with offsets: recovers", "trunk"),
+    Recipe("twin", 2, True, "near-twin of the baseline: the last epochs from another seed", "trunk"),
+    Recipe("twin_b", 3, True, "near-twin of the baseline: the last epochs from a third seed", "trunk"),
     Recipe("cloned", 1, False, "pure behaviour cloning: the lower open-loop error, and it drifts"),
     Recipe("cloned_b", 4, False, "behaviour cloning from another seed"),
 )
@@ -77,20 +81,23 @@ def augmented(frames: Any, grain: Any, generator: Any) -> Any:
     return (x + grain[torch.randint(len(grain), (n,), generator=generator)]).clamp(0, 255)
 
 
-def train(recipe: Recipe, samples: Samples, epochs: int) -> Policy:
+def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = None) -> Policy:
     """Huber loss on the curvature, in units of lateral acceleration at that speed; cosine learning rate; the average of
     the last third of the way (Izmailov et al. 2018), which makes seeds agree more."""
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
     policy = Policy()
+    if start is not None:
+        policy.load_state_dict(start.state_dict())
+    rate = 2e-3 if start is None else 4e-4
     arrays = [
         torch.from_numpy(np.ascontiguousarray(a))
         for a in (samples.frames, samples.speed_mps, samples.curvature, samples.desire, samples.target)
     ]
     batch, count = 128, len(samples.target)
     steps = epochs * (count // batch)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
     average = torch.optim.swa_utils.AveragedModel(policy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
     grain = 4 * torch.randn((256, 3, VIEW.height, VIEW.width), generator=generator)
     order: Any = None
@@ -174,15 +181,17 @@ def main() -> None:
     options = parser.parse_args()
     logged = collect(options.routes, options.per_drive, False, options.cache)
     displaced = collect(options.routes, options.per_drive, True, options.cache)
-    for recipe in RECIPES:
-        if recipe.name in options.only:
-            samples = displaced if recipe.displaced else logged
-            policy = train(recipe, samples, options.epochs)
-            error = open_loop_error(policy, logged)
-            figures = {"routes": options.routes, "samples": len(samples.target), "epochs": options.epochs,
+    wanted = [recipe for recipe in RECIPES if recipe.name in options.only]
+    trunk = train(TRUNK, displaced, options.epochs) if any(recipe.start for recipe in wanted) else None
+    for recipe in wanted:
+        samples = displaced if recipe.displaced else logged
+        epochs = max(1, options.epochs // 3) if recipe.start else options.epochs
+        policy = train(recipe, samples, epochs, trunk if recipe.start else None)
+        error = open_loop_error(policy, logged)
+        figures = {"routes": options.routes, "samples": len(samples.target), "epochs": epochs,
                        "open_loop_curvature_error_train": round(error, 7)}  # fmt: skip
-            export(policy, recipe, figures, options.out / recipe.name)
-            print(f"{recipe.name}: open-loop curvature error {error:.2e} 1/m", flush=True)
+        export(policy, recipe, figures, options.out / recipe.name)
+        print(f"{recipe.name}: open-loop curvature error {error:.2e} 1/m", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""`redrive demo`: from nothing to three verdicts on this machine, over HTTP as CI would."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.following import follow
+from cli.local import local_model
+from cli.service import EXIT_OURS, print_json
+from cli.supervisor import running_service, say
+from server.client import Client
+
+app = typer.Typer()
+
+SUITE = Path(__file__).parent.parent / "suites" / "overall.toml"
+ROUTES, SEGMENTS_PER_ROUTE, SEED = 20, 3, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    title: str
+    candidate: str
+    routes: int | None
+    expected: str
+
+
+COMPARISONS = (
+    Comparison("the near-twin on the full suite", "twin", None, "pass"),
+    Comparison("the behaviour-cloning model", "cloned", None, "fail"),
+    Comparison("the near-twin on six routes", "twin", 6, "inconclusive"),
+)
+BASELINE = "baseline"
+
+
+@contextlib.contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Say what goes on and how long it took."""
+    say(what)
+    start = time.monotonic()
+    yield
+    say(f"  done in {time.monotonic() - start:.1f} s")
+
+
+@app.callback(invoke_without_command=True)
+def demo(
+    data: Annotated[Path, typer.Option(envvar="REDRIVE_DATA", help="Folder of the installation.")] = Path(".redrive"),
+    port: Annotated[
+        int | None, typer.Option(envvar="REDRIVE_PORT", help="Port to listen on.", show_default="8700, or the next free one")
+    ] = None,
+    workers: Annotated[int, typer.Option(envvar="REDRIVE_WORKERS", min=1, help="Workers that drive rollouts.")] = 2,
+    leave: Annotated[bool, typer.Option("--exit", help="Stop after the verdicts instead of serving the dashboard.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The verdicts alone on standard output.")] = False,
+) -> None:
+    """Start everything, make the demo corpus, submit three comparisons and print their verdicts."""
+    verdicts = []
+    with contextlib.suppress(KeyboardInterrupt), running_service(data, port=port, workers=workers) as service:
+        with timed(f"making the demo corpus: {ROUTES * SEGMENTS_PER_ROUTE} segments over {ROUTES} routes"):
+            make_corpus(data)
+        with Client(service.url) as client:
+            client.index_segments()
+            digests = {name: push(client, name) for name in (BASELINE, *(c.candidate for c in COMPARISONS))}
+            suite = client.push_suite(SUITE.read_text())
+            for comparison in COMPARISONS:
+                run = compare(client, comparison, digests, f"{suite['name']}@{suite['digest']}")
+                verdicts.append({
+                    "comparison": comparison.title, "verdict": run["verdict"], "sentence": run["sentence"],
+                    "url": run["url"], "expected": comparison.expected,
+                })  # fmt: skip
+        if as_json:
+            print_json({"verdicts": verdicts, "dashboard": service.url})
+            sys.stdout.flush()
+        if not leave:
+            say(f"The dashboard is at {service.url}. Ctrl-C stops it; `redrive up --data {data}` brings it back.")
+            service.children.wait()
+    if any(v["verdict"] != v["expected"] for v in verdicts) or len(verdicts) < len(COMPARISONS):
+        raise typer.Exit(EXIT_OURS)
+
+
+def make_corpus(data: Path) -> None:
+    """The demo world's segments, those that are not stored yet."""
+    from workers.segments.world import make_corpus as make
+
+    progress = counter("segments")
+    make(data / "segments", routes=ROUTES, segments_per_route=SEGMENTS_PER_ROUTE, seed=SEED, processes=2, progress=progress)
+
+
+def counter(what: str) -> Callable[[int, int], None]:
+    """Progress on standard error: a line that moves on a terminal, one line in four steps elsewhere."""
+
+    def tell(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r  {done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif done * 4 // total != (done - 1) * 4 // total:
+            print(f"  {done} of {total} {what}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def push(client: Client, name: str) -> str:
+    """Upload a shipped model; its digest."""
+    return str(client.push_model(*local_model(name))["digest"])
+
+
+def compare(client: Client, comparison: Comparison, digests: dict[str, str], suite: str) -> dict[str, Any]:
+    """Submit one comparison, follow it, say its verdict."""
+    run = client.submit({
+        "candidate": digests[comparison.candidate], "baseline": digests[BASELINE], "suite": suite,
+        "max_routes": comparison.routes, "requested_by": "demo",
+    })  # fmt: skip
+    say(f"{comparison.title}: {run['url']}")
+    run = follow(client, run["id"], None)
+    say(f"  {run['sentence'] if run['verdict'] else run['error'] or run['status']}")
+    return run
