@@ -11,9 +11,9 @@ import typer
 
 from cli.costs import Costs, paired, read_costs
 from suites.errors import SubmitterError
-from suites.judgement import GateVerdict, Interval, Verdict
+from suites.judgement import GateVerdict, Verdict
 from suites.schema import Gate, Selector, Suite
-from suites.sentence import percent, share
+from suites.sentence import share, span
 from suites.verdict import decide
 from suites.words import Estimand, RunVerdict
 
@@ -86,12 +86,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _interval(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{percent(interval.estimate)} [{percent(interval.low)}, {percent(interval.high)}]"
-
-
 def _show(result: Verdict, read: Costs, missing: dict[str, int]) -> None:
     head = ("metric", "baseline", "candidate", "typical drive", "mean", "verdict", "decided at", "could see", "pairs", "invalid")
     rows = [head, *(_row(gate) for gate in result.gates)]
@@ -113,11 +107,12 @@ def _show(result: Verdict, read: Costs, missing: dict[str, int]) -> None:
 
 
 def _row(gate: GateVerdict) -> tuple[str, ...]:
-    own, other = _interval(gate.interval), _interval(gate.other_estimand)
+    own, other = gate.interval, gate.other_estimand
     typical, mean = (own, other) if gate.estimand is Estimand.TYPICAL else (other, own)
     seen = gate.smallest_visible_effect
     return (
-        gate.metric, f"{gate.baseline_mean:.5g}", f"{gate.candidate_mean:.5g}", typical, mean, gate.verdict.value,
+        gate.metric, f"{gate.baseline_mean:.5g}", f"{gate.candidate_mean:.5g}", span(typical, Estimand.TYPICAL),
+        span(mean, Estimand.MEAN), gate.verdict.value,
         f"{gate.decided_at:,}" if gate.decided_at else "-", share(round(seen, 5)) if seen is not None else "-",
         f"{gate.pairs:,}", f"{gate.invalid:,}",
     )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
-from suites.judgement import CaseVerdict, GateVerdict
+from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.planning import segments_needed
 from suites.statistics.spikes import unseen
 from suites.words import Estimand, MetricVerdict, RunVerdict
@@ -45,11 +45,17 @@ def open_gate(gate: GateVerdict) -> str:
     head = f"{gate.metric} ({SPREAD[gate.estimand]})"
     if gate.interval is None:
         return f"{head}: {gate.reason}"
-    interval = gate.interval
-    return (
-        f"{head}: {percent(interval.estimate)} [{percent(interval.low)}, {percent(interval.high)}] "
-        f"against a margin of {share(gate.margin)}"
-    )
+    return f"{head}: {span(gate.interval, gate.estimand)} against a margin of {share(gate.margin)}"
+
+
+def span(interval: Interval | None, estimand: Estimand) -> str:
+    """`+2.1 % [-0.4 %, +4.9 %]`; an end that nothing bounds is named so."""
+    if interval is None:
+        return "-"
+    typical = estimand is Estimand.TYPICAL
+    low = "no bound" if interval.low <= (-2 if typical else -1) else percent(interval.low)
+    high = "no bound" if typical and interval.high >= 2 else percent(interval.high)
+    return f"{percent(interval.estimate)} [{low}, {high}]"
 
 
 def margins(gates: Sequence[GateVerdict]) -> str:
@@ -77,8 +83,9 @@ class Circumstances:
 
 
 def least_routes(alpha: float) -> int:
-    """Routes below which no sign-flip test can reject: 2 of 2**n sign vectors give the largest |S|."""
-    return ceil(log2(2 / alpha))
+    """Routes below which nothing can be shown to be not worse: 2 of 2**n sign vectors give the largest |S|, and half of alpha
+    is kept for spikes that were not met (suites.statistics.spikes)."""
+    return ceil(log2(4 / alpha))
 
 
 def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> str:
@@ -154,7 +161,7 @@ def _undecided(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], se
     if any(g.interval for g in open_):
         if seen.routes < least_routes(seen.alpha):
             few, least = plural(seen.routes, "route"), least_routes(seen.alpha)
-            parts.append(f"{few} can show nothing at alpha = {seen.alpha:g}: at least {least} are needed")
+            parts.append(f"{few} cannot show it at alpha = {seen.alpha:g}: at least {least} are needed")
         elif seen.more is not None:
             parts.append(f"about {seen.more:,} more segments of other routes would tell")
         else:

@@ -65,37 +65,32 @@ def rows_of(table: PairTable, start: int, stop: int) -> PairTable:
 
 def evidence(table: PairTable, gates: Sequence[Gate], estimands: Sequence[Estimand]) -> Evidence:
     """Evidence of `table` for each gate by the estimand named beside it."""
-    n, count = len(table.case_ids), len(gates)
     columns = [table.metrics.index(gate.metric) for gate in gates]
+    sign = np.array([sign_of(gate.metric) for gate in gates])
+    mean = np.array([estimand is Estimand.MEAN for estimand in estimands], dtype=np.bool_)
+    caps = np.array([np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in gates])
+    caps = np.where(mean, caps, np.inf)
     outcomes = zip(table.candidate_outcome, table.baseline_outcome, strict=True)
-    dropped = np.array([bool(DROPPED & {c, b}) for c, b in outcomes], dtype=np.bool_)
-    p, q = np.zeros((2, n, count)), np.zeros((2, n, count))
-    valid, lopsided = np.zeros((n, count), dtype=np.bool_), np.zeros((n, count), dtype=np.bool_)
-    negative = np.zeros(count, dtype=np.bool_)
-    for g, (gate, estimand, column) in enumerate(zip(gates, estimands, columns, strict=True)):
-        sign, cap = sign_of(gate.metric), gate.winsor_cap if estimand is Estimand.MEAN else None
-        sides = (
-            (_finite(table.candidate_low[:, column]), _finite(table.baseline_high[:, column])),
-            (_finite(table.candidate_high[:, column]), _finite(table.baseline_low[:, column])),
-        )
-        lacks = [np.isnan(sides[0][i]) | np.isnan(sides[1][i]) for i in (0, 1)]
-        valid[:, g] = ~dropped & ~(lacks[0] & lacks[1])
-        lopsided[:, g] = valid[:, g] & (lacks[0] | lacks[1])
-        for case, (c, b) in zip((BEST, WORST), sides, strict=True):
-            negative[g] |= bool(((c < 0) | (b < 0))[valid[:, g]].any())
-            # the candidate's cost when it lacks the value: 0 at its best, the cap at its worst; the baseline's the reverse
-            low, high = 0.0, np.nan if cap is None else cap
-            favourable = (case == BEST) == (sign > 0)
-            c = np.where(lacks[0], low if favourable else high, c)
-            b = np.where(lacks[1], high if favourable else low, b)
-            if cap is not None:
-                c, b = np.minimum(c, cap), np.minimum(b, cap)
-            if estimand is Estimand.MEAN:
-                p[case, :, g], q[case, :, g] = sign * (c - b), b
-            else:
-                total = c + b
-                relative = sign * 2 * np.divide(c - b, total, out=np.zeros(n), where=total > 0)
-                p[case, :, g] = np.where(lopsided[:, g], -2.0 if case == BEST else 2.0, relative)
-                q[case, :, g] = 1.0
-    counts = valid[None] & np.isfinite(p) & np.isfinite(q)
-    return Evidence(p=np.where(counts, p, 0.0), q=np.where(counts, q, 0.0), valid=valid, lopsided=lopsided, negative=negative)
+    counted = ~np.array([bool(DROPPED & {c, b}) for c, b in outcomes], dtype=np.bool_)[:, None]
+    sides = (
+        (_finite(table.candidate_low[:, columns]), _finite(table.baseline_high[:, columns])),
+        (_finite(table.candidate_high[:, columns]), _finite(table.baseline_low[:, columns])),
+    )
+    lacks = [np.isnan(sides[0][i]) | np.isnan(sides[1][i]) for i in (0, 1)]
+    valid = counted & ~(lacks[0] & lacks[1])
+    lopsided = valid & (lacks[0] | lacks[1])
+    negative = np.zeros(len(gates), dtype=np.bool_)
+    p, q = np.zeros((2, *valid.shape)), np.zeros((2, *valid.shape))
+    for case, (c, b) in zip((BEST, WORST), sides, strict=True):
+        negative |= (valid & ((c < 0) | (b < 0))).any(axis=0)
+        # a cost that the candidate lacks: 0 at its best and the cap at its worst; one that the baseline lacks, the reverse
+        favourable = (case == BEST) == (sign > 0)
+        c = np.minimum(np.where(lacks[0], np.where(favourable, 0.0, caps), c), caps)
+        b = np.minimum(np.where(lacks[1], np.where(favourable, caps, 0.0), b), caps)
+        counts = valid & np.isfinite(c) & np.isfinite(b)
+        c, b = np.where(counts, c, 0.0), np.where(counts, b, 0.0)
+        relative = 2 * sign * np.divide(c - b, c + b, out=np.zeros_like(c), where=c + b > 0)
+        relative = np.where(lopsided, -2.0 if case == BEST else 2.0, relative)
+        p[case] = np.where(mean, sign * (c - b), np.where(valid, relative, 0.0))
+        q[case] = np.where(mean, b, valid)
+    return Evidence(p=p, q=q, valid=valid, lopsided=lopsided, negative=negative)

@@ -88,13 +88,17 @@ class Engines:
         return self._spikes.upper()
 
     def shown(self) -> tuple[Shown, Shown]:
-        """(alone, joint) [cases, 2, G, U]: +1 the change is above theta, -1 below, 0 open; by itself, and over all gates."""
+        """(alone, joint) [cases, 2, G, U]: +1 the change is above theta, -1 below, 0 open; by itself, and over all gates.
+
+        The typical drive has no `alone`: by itself it is bounded by `typical_upper`.
+        """
         result = []
-        alphas = self._alpha, self._joint_alpha
-        pairs = (self._flips.alone, self._betting.alone), (self._flips.joint, self._betting.joint)
-        for (flips, bets), alpha in zip(pairs, alphas, strict=True):
-            merged = np.zeros(self._flat.shape, dtype=np.int8)
-            merged[self._flipped], merged[self._bets] = flips, bets
+        joint = np.zeros(self._flat.shape, dtype=np.int8)
+        joint[self._flipped] = self._flips.shown
+        for merged, bets, alpha in (
+            (np.zeros_like(joint), self._betting.alone, self._alpha), (joint, self._betting.joint, self._joint_alpha),
+        ):  # fmt: skip
+            merged[self._bets] = bets
             low, high = (bound[self._bare][:, None] for bound in self._asymptotic(alpha))
             bare = self._flat[self._bare]
             merged[self._bare] = (low > bare).astype(np.int8) - (high < bare).astype(np.int8)

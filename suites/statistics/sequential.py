@@ -22,10 +22,7 @@ Floats = NDArray[np.float64]
 
 STEPS: Floats = np.concatenate([np.arange(0.0, 4.0, 0.25), [4, 4.5, 5, 6, 7, 8, 10, 13, 17, 25, 50, 200, 1000]])
 """Grid of an interval's bounds, in standard errors from the estimate; bounds are rounded outwards to it."""
-MULTIPLES: Floats = np.array([0.1, 0.25, 0.5, 0.75, 1.5, 2, 3, 5, 10])
-"""... and in margins from zero."""
-
-SMOOTH: Floats = np.array([-10, -5, -3, -2, -1.5, -1, -0.5, -0.25, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+SMOOTH: Floats = np.array([-10, -4, -2, -1, -0.5, -0.2, 0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9])
 ROOMS: Floats = np.array([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 11])
 """Where the smooth part and the excess of the typical drive are tested, in margins: their sum decides."""
 FINE: Floats = np.geomspace(1e-4, 1.5, 60)
@@ -156,9 +153,11 @@ class SequentialJudge:
         """
         cases = 1 if all(np.array_equal(e.p[BEST], e.p[WORST]) for _, both in self._blocks for e in both) else 2
         estimate, error = self._engines.estimate()[:cases], self._engines.error()[:cases]
-        grid = self._grid(np.nan_to_num(estimate), np.nan_to_num(error))
+        around, step = np.nan_to_num(estimate)[..., None], np.maximum(np.nan_to_num(error), 0.05 * self._margins)[..., None]
+        deciding = np.broadcast_to(self._engines.thetas[:1], (*estimate.shape, 3))
+        grid = np.concatenate([deciding, around - step * STEPS, around + step * STEPS], axis=-1)
         typical = np.array([OWN if gate.estimand is Estimand.TYPICAL else OTHER for gate in self.gates], dtype=np.int64)
-        smooth = grid[WORST, typical, np.arange(len(self.gates))]
+        smooth = grid[WORST, typical, np.arange(len(self.gates)), -len(STEPS) :]
         engines = Engines(self.suite, self.planned, grid, smooth, np.broadcast_to(FINE, (len(self.gates), len(FINE))))
         seen = 0
         for (routes, rows), due in zip(self._blocks, self._shown, strict=True):
@@ -182,21 +181,13 @@ class SequentialJudge:
                 low, high = max(float(lows[BEST, slot, g]), -1.0), float(highs[WORST, slot, g])
             elif estimand_of(self.suite, slot, g) is Estimand.TYPICAL:
                 top, margin = float(tops[g]), float(self._margins[g])
-                low, high = max(low, -2.0), min(max(high, min(top, margin) if within[g] else max(top, margin)), 2.0)
+                low, high = max(low, -2.0), min(min(top, margin) if within[g] else max(top, margin), 2.0)
             return Interval(estimate=middle, low=min(low, middle), high=max(high, middle)) if np.isfinite(high) else None
 
         spreads = [float(error[:, OWN, g].max()) for g in range(len(self.gates))]
         return [
             (bounds(OWN, g), bounds(OTHER, g), spread if np.isfinite(spread) else None) for g, spread in enumerate(spreads)
         ]  # fmt: skip
-
-    def _grid(self, estimate: Floats, error: Floats) -> Floats:
-        """[cases, 2, G, U] thetas: first the three that decide, then multiples of the margin and steps around the estimate."""
-        margins = np.array([gate.margin for gate in self.gates])
-        multiples = np.concatenate([[-1.0, 0.0, 1.0], -MULTIPLES, MULTIPLES])
-        near = np.broadcast_to(margins[:, None] * multiples, (*estimate.shape, len(multiples)))
-        around = np.concatenate([-STEPS, STEPS]) * error[..., None] + estimate[..., None]
-        return np.concatenate([near, around], axis=-1)
 
 
 def _lower(grid: Floats, shown: Shown) -> float:

@@ -80,19 +80,20 @@ class RouteSums:
 class SignFlips:
     """Incremental engine over G contrasts (metric and estimand), each tested at U values of theta.
 
-    `families` numbers for each contrast the group inside which the maximum is taken, `levels` is the alpha of each group.
+    `families` numbers for each contrast the group inside which the maximum is taken, `levels` is the alpha of each group;
+    with no levels each contrast is judged by itself at `alpha`.
     """
 
     def __init__(
         self, thetas: Floats, *, alpha: float, rho: float, flips: int, seed: int, planned: int,
-        families: Sequence[int] | None = None, levels: Sequence[float] | None = None,
+        families: Sequence[int] = (), levels: Sequence[float] = (),
     ) -> None:  # fmt: skip
         count, values = thetas.shape
         self.thetas = thetas
         self.alpha, self.rho, self.planned = alpha, rho, planned
-        self.families = np.zeros(count, dtype=np.int64) if families is None else np.asarray(families, dtype=np.int64)
-        groups = int(self.families.max(initial=0)) + 1 if levels is None else len(levels)
-        self.levels = np.full(groups, alpha) if levels is None else np.asarray(levels, dtype=np.float64)
+        self.families = np.asarray(families, dtype=np.int64)
+        self.levels = tuple(levels)
+        groups = len(self.levels)
         self.consumed = 0
         self._generator = np.random.default_rng(seed)
         self._flips = flips
@@ -100,12 +101,9 @@ class SignFlips:
         self._signs = np.empty((0, flips + 1), dtype=np.int8)
         self._sum_p = np.zeros((count, flips + 1))
         self._sum_q = np.zeros((count, flips + 1))
-        self._alive = np.ones((count, values, flips + 1), dtype=np.bool_)
-        self._joint_alive = np.ones((groups, values, flips + 1), dtype=np.bool_)
-        self.alone = np.zeros((count, values), dtype=np.int8)
-        """[G, U] +1: the change is above theta; -1: below; 0: open. Each contrast judged by itself at `alpha`."""
-        self.joint = np.zeros((count, values), dtype=np.int8)
-        """[G, U] the same, controlled over all contrasts of the family (maxT)."""
+        self._alive = np.ones((groups or count, values, flips + 1), dtype=np.bool_)
+        self.shown = np.zeros((count, values), dtype=np.int8)
+        """[G, U] +1: the change is above theta; -1: below; 0: open."""
 
     def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> None:
         """Adds pairs in the registered order: p, q are [k, G]; a pair invalid for a contrast is zero in both."""
@@ -127,8 +125,6 @@ class SignFlips:
 
     def look(self) -> None:
         """Tests every contrast at every theta with what is consumed so far, and spends."""
-        share = self.consumed / self.planned
-        total = self._flips + 1
         sums = self._sum_p[:, None, :] - self.thetas[:, :, None] * self._sum_q[:, None, :]
         direction = np.sign(sums[:, :, 0]).astype(np.int8)
         scale = self._routes.scale(self.thetas)
@@ -136,20 +132,23 @@ class SignFlips:
         statistic = np.abs(sums, out=sums)
         statistic /= scale[:, :, None]
 
-        allowed = np.int64(spent(self.alpha, share, self.rho) * total + TIE)
-        critical = _kill(statistic, self._alive, np.full(self.alone.shape, allowed))
-        first = (self.alone == 0) & (statistic[:, :, 0] > critical * (1 + TIE))
-        self.alone[first] = direction[first]
-
+        if not self.levels:
+            critical = self._spend(statistic, self._alive, self.alpha)
+            self._show(statistic, critical, direction, np.ones(len(sums), dtype=np.bool_))
         for family, level in enumerate(self.levels):
             members = self.families == family
-            if not members.any():
-                continue
-            allowed = np.int64(spent(float(level), share, self.rho) * total + TIE)
-            largest = statistic[members].max(axis=0)
-            critical = _kill(largest, self._joint_alive[family], np.full(self.alone.shape[1], allowed))
-            first = members[:, None] & (self.joint == 0) & (statistic[:, :, 0] > critical * (1 + TIE))
-            self.joint[first] = direction[first]
+            if members.any():
+                critical = self._spend(statistic[members].max(axis=0), self._alive[family], level)
+                self._show(statistic, critical, direction, members)
+
+    def _spend(self, statistic: Floats, alive: NDArray[np.bool_], level: float) -> Floats:
+        share = self.consumed / self.planned
+        allowed = np.int64(spent(level, share, self.rho) * (self._flips + 1) + TIE)
+        return _kill(statistic, alive, np.full(alive.shape[:-1], allowed))
+
+    def _show(self, statistic: Floats, critical: Floats, direction: NDArray[np.int8], members: NDArray[np.bool_]) -> None:
+        first = members[:, None] & (self.shown == 0) & (statistic[:, :, 0] > critical * (1 + TIE))
+        self.shown[first] = direction[first]
 
 
 def sign_flip_p(differences: Floats) -> float:

@@ -37,7 +37,7 @@ class SpikeProof:
     def __init__(
         self, thetas: Floats, rooms: Floats, *, alpha: float, rho: float, flips: int, seed: int, planned: int
     ) -> None:  # fmt: skip
-        self._smooth = SignFlips(thetas, alpha=alpha / 2, rho=rho, flips=flips, seed=seed, planned=planned, levels=())
+        self._smooth = SignFlips(thetas, alpha=alpha / 2, rho=rho, flips=flips, seed=seed, planned=planned)
         self._rooms = rooms
         self._bound = np.maximum(2 - SPIKE - rooms, 0.1)
         self._log = np.zeros((len(BETS), *rooms.shape))
@@ -65,6 +65,6 @@ class SpikeProof:
 
     def upper(self) -> Floats:
         """U_s + U_e, [G]; inf where nothing is bounded yet."""
-        smooth = np.where(self._smooth.alone < 0, self._smooth.thetas, np.inf).min(axis=1, initial=np.inf)
+        smooth = np.where(self._smooth.shown < 0, self._smooth.thetas, np.inf).min(axis=1, initial=np.inf)
         excess = np.where(self._held, self._rooms, np.inf).min(axis=1, initial=np.inf)
         return np.asarray(smooth + excess)
