@@ -1,0 +1,385 @@
+"""Operating characteristics of the verdict engine: how often it is wrong, and how soon it is right.
+
+    python -m benchmarks.statistics [--runs 2000] [--seconds 600] [--only NAME ...] [--out FILE]
+
+One process; what was run is kept in FILE (JSON, counts per scenario) and a later call goes on from there. Every scenario
+uses the same registered spending (alpha = .05, rho = 1) and looks (every 20 pairs). Simulated costs: lognormal difficulty,
+t4 noise, Pareto spikes; nulls swap the labels of two distinct models by route. Real costs: ../shared/data/paired_costs.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from scipy.stats import t as student
+
+from cli.costs import paired, read_costs
+from suites.judgement import PairTable
+from suites.schema import Gate, Selector, Suite
+from suites.statistics.contrasts import rows_of
+from suites.statistics.engines import OWN
+from suites.statistics.sequential import SequentialJudge
+from suites.statistics.signflip import SignFlips
+from suites.verdict import GOOD, RunJudge
+from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
+
+REAL = Path(__file__).parents[2] / "shared/data/paired_costs/controls_5000.csv.gz"
+RESULTS = Path(__file__).parent / "results/statistics.json"
+N = 2000
+CAP = 1000.0
+"""Declared cap of the simulated costs (mean about 60), and of the real ones (mean 52)."""
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Row = dict[str, float]
+"""What one simulated run showed: names to 0 or 1, or to a number of pairs."""
+Simulation = Callable[[np.random.Generator, int], Row]
+
+
+def table_of(candidate: Floats, baseline: Floats, routes: list[str]) -> PairTable:
+    done = (Outcome.COMPLETED,) * len(routes)
+    return PairTable(
+        case_ids=tuple(f"s{i}" for i in range(len(routes))), routes=tuple(routes),
+        metrics=tuple(f"m{i}" for i in range(candidate.shape[1])), candidate=candidate, baseline=baseline,
+        candidate_low=candidate, candidate_high=candidate, baseline_low=baseline, baseline_high=baseline,
+        candidate_outcome=done, baseline_outcome=done,
+    )  # fmt: skip
+
+
+def suite_of(
+    margins: list[float], seed: int, *, flips: int = 9_999, estimand: Estimand = Estimand.TYPICAL, cap: float | None = None
+) -> Suite:  # fmt: skip
+    gates = tuple(Gate(metric=f"m{i}", margin=m, estimand=estimand, winsor_cap=cap) for i, m in enumerate(margins))
+    return Suite(name="simulated", kind="overall", select=Selector(), gates=gates, flips=flips, order_seed=seed)
+
+
+def costs(rng: np.random.Generator, n: int, metrics: int = 1, shared: float = 0.0) -> tuple[Floats, Floats]:
+    """Two near-equal models on n segments: difficulty exp(N(0, .6)), own noise exp(.085 t4), spikes x (1 + 2 Pareto(1.5)) on
+    0.5 % of segments; `shared` is the correlation of the noise over metrics."""
+    difficulty = 50 * np.exp(rng.normal(0, 0.6, (n, 1)))
+
+    def one() -> Floats:
+        common, own = rng.standard_t(4, (n, 1)), rng.standard_t(4, (n, metrics))
+        spike = np.where(rng.random((n, metrics)) < 0.005, 1 + 2 * rng.pareto(1.5, (n, metrics)), 1.0)
+        return np.asarray(difficulty * np.exp(0.085 * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own)) * spike)
+
+    return one(), one()
+
+
+def swapped(rng: np.random.Generator, c: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Labels swapped by a coin for each segment (each its own route): an exact null between distinct models."""
+    swap = rng.random((len(c), 1)) < 0.5
+    return np.where(swap, b, c), np.where(swap, c, b)
+
+
+def planted(
+    rng: np.random.Generator, c: Floats, effect: float, how: str, estimand: Estimand, factor: float = 8.0
+) -> Floats:  # fmt: skip
+    """c with its mean (cut at CAP) or its typical drive made worse by exactly `effect`, evenly or on rare segments."""
+    if estimand is Estimand.TYPICAL:
+        if how == "evenly":
+            return c * (2 + effect) / (2 - effect)
+        share = effect / (2 * (factor - 1) / (factor + 1))
+        return np.where(rng.random(c.shape) < share, factor * c, c)
+    cut = np.minimum(c, CAP).mean()
+    if how == "evenly":
+        low, high = 1.0, 1.5
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if np.minimum(c * middle, CAP).mean() < cut * (1 + effect) else (low, middle)
+        return c * low
+    share = effect * cut / (np.minimum(c * factor, CAP).mean() - cut)
+    return np.where(rng.random(c.shape) < share, factor * c, c)
+
+
+def singles(n: int) -> list[str]:
+    return [f"r{i}" for i in range(n)]
+
+
+def claims(table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]) -> SequentialJudge:
+    """Consumes a table look by look until `stop`."""
+    n = len(table.case_ids)
+    judge = SequentialJudge(suite, n)
+    while judge.consumed < n:
+        judge.consume(rows_of(table, judge.consumed, judge.consumed + judge.room))
+        judge.look()
+        if stop(judge):
+            break
+    return judge
+
+
+def moved(judge: SequentialJudge) -> bool:
+    return any(own.above_zero or own.below_zero for own, _ in judge.claims())
+
+
+def peeking(c: Floats, b: Floats) -> bool:
+    """The naive control: a paired t-test of the relative difference after every segment from the 20th on."""
+    r = 2 * (c - b)[:, 0] / (c + b)[:, 0]
+    k = np.arange(1, len(r) + 1)
+    mean, square = np.cumsum(r) / k, np.cumsum(r * r)
+    error = np.sqrt(np.maximum(square / k - mean**2, 1e-300) / np.maximum(k - 1, 1))
+    return bool((np.abs(mean / error) > student.isf(0.025, np.maximum(k - 1, 1)))[19:].any())
+
+
+def null(rng: np.random.Generator, seed: int) -> Row:
+    c, b = swapped(rng, *costs(rng, N))
+    judge = claims(table_of(c, b, singles(N)), suite_of([0.02], seed), moved)
+    return {"alarm": moved(judge), "peeking": peeking(c, b)}
+
+
+def null_easy_first(rng: np.random.Generator, seed: int) -> Row:
+    """Easy segments favour one model, hard ones the other, the typical drive is equal; easy ones finish first. The judge
+    buffers what comes early and consumes in the registered order; the control consumes as they come."""
+    c, b = costs(rng, N)
+    order = np.argsort((c + b)[:, 0])
+    tilt = np.empty((N, 1))
+    tilt[order, 0] = np.linspace(-0.05, 0.05, N)
+    c = c * np.exp(tilt)
+    judge, arrived, buffer = SequentialJudge(suite_of([0.02], seed), N), np.zeros(N, dtype=bool), table_of(c, b, singles(N))
+    for done in np.array_split(order, 50):
+        arrived[done] = True
+        ready = N if arrived.all() else int(np.argmin(arrived))
+        while judge.consumed < ready and not moved(judge):
+            judge.consume(rows_of(buffer, judge.consumed, min(ready, judge.consumed + judge.room)))
+            if judge.room == 0:
+                judge.look()
+    naive = claims(table_of(c[order], b[order], singles(N)), suite_of([0.02], seed), moved)
+    return {"alarm": moved(judge), "as completed": moved(naive)}
+
+
+def regression(effect: float) -> Simulation:
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        c, b = costs(rng, N)
+        c = planted(rng, c, effect, "evenly", Estimand.TYPICAL)
+        r = 2 * (c - b)[:, 0] / (c + b)[:, 0]
+        judge = claims(table_of(c, b, singles(N)), suite_of([0.02], seed), moved)
+        found = judge.claims()[0][OWN].above_zero
+        fixed = abs(r.mean()) / (r.std(ddof=1) / np.sqrt(N)) > 1.96
+        return {"found": found, "segments": judge.consumed if found else N, "fixed N would": fixed}
+
+    return run
+
+
+def margin(how: str, estimand: Estimand, real: bool, effect: float = 0.02, factor: float = 8.0) -> Simulation:
+    """A candidate exactly as much worse as the margin allows: "not worse by it" must not be asserted."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        pairs = _real("ff_a", "ff_b") if real else costs(rng, N)
+        c, b = swapped(rng, *pairs)
+        c = planted(rng, c, effect, how, estimand, factor)
+        if real:
+            chosen = rng.permutation(len(c))[:N]
+            c, b = c[chosen], b[chosen]
+        cap = CAP if estimand is Estimand.MEAN else None
+        suite = suite_of([effect], seed, estimand=estimand, cap=cap)
+        judge = claims(table_of(c, b, singles(N)), suite, lambda j: j.claims()[0][OWN].below_margin)
+        row = {"asserted": float(judge.claims()[0][OWN].below_margin)}
+        if estimand is Estimand.MEAN:
+            row["by sign flips"] = _flips_on_the_mean(c[:, 0], b[:, 0], effect, seed)
+        return row
+
+    return run
+
+
+def _flips_on_the_mean(c: Floats, b: Floats, effect: float, seed: int) -> float:
+    """The control: sign flips of c - (1 + margin) b, which are not valid under spikes."""
+    engine = SignFlips(np.array([[effect]]), alpha=0.05, rho=1.0, flips=999, seed=seed, planned=len(c))
+    for start in range(0, len(c), 20):
+        part = slice(start, start + 20)
+        engine.consume([f"r{i}" for i in range(start, min(start + 20, len(c)))], (c - b)[part, None], b[part, None])
+        engine.look()
+    return float(engine.shown[0, 0] < 0)
+
+
+_CACHE: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+
+
+def _real(candidate: str, baseline: str) -> tuple[Floats, Floats]:
+    if (candidate, baseline) not in _CACHE:
+        table = paired(read_costs(REAL, ["total_cost"]), candidate, baseline, 0)
+        _CACHE[candidate, baseline] = table.candidate, table.baseline
+    return _CACHE[candidate, baseline]
+
+
+def equal_mean(effect: float, real: bool) -> Simulation:
+    """Power of the mean's gate: how often equal models are shown not worse by `effect` on the mean."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        c, b = swapped(rng, *(_real("ff_a", "ff_b") if real else costs(rng, N)))
+        n = len(c)
+        suite = suite_of([effect], seed, estimand=Estimand.MEAN, cap=CAP)
+        judge = claims(table_of(c, b, singles(n)), suite, lambda j: j.claims()[0][OWN].below_margin)
+        shown = judge.claims()[0][OWN].below_margin
+        return {"shown": shown, "segments": judge.consumed if shown else n}
+
+    return run
+
+
+def demo(routes: int, effect: float) -> Simulation:
+    """Five gates with margins of 10-25 %, nine pairs a route; relative noise .08 between routes and .15 within."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        n, index = 9 * routes, np.arange(9 * routes) % routes
+        b = np.exp(rng.normal(0, 0.4, (n, 1)) + rng.normal(0, 0.1, (n, 5)))
+        c = b * np.exp(effect + rng.normal(0, 0.08, (routes, 5))[index] + rng.normal(0, 0.15, (n, 5)))
+        judge = RunJudge(suite_of([0.1, 0.1, 0.15, 0.2, 0.25], seed, flips=999), n)
+        judge.extend(table_of(c, b, [f"r{i}" for i in index]))
+        return {"pass": judge.reached is RunVerdict.PASS, "fail": judge.reached is RunVerdict.FAIL}
+
+    return run
+
+
+def forty(effect: float) -> Simulation:
+    """40 metrics with noise correlated by .5; the first five are planted."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        c, b = swapped(rng, *costs(rng, N, 40, shared=0.5))
+        c[:, :5] *= (2 + effect) / (2 - effect)
+        judge = claims(table_of(c, b, singles(N)), suite_of([0.02] * 40, seed, flips=999), lambda _: False)
+        own = [o for o, _ in judge.claims()]
+        wrong = any(o.above_zero or o.below_zero for o in own[0 if effect == 0 else 5 :])
+        if effect == 0:
+            return {"family-wise alarm": wrong}
+        found = sum(o.above_zero for o in own[:5])
+        return {"family-wise alarm": wrong, "all five": found == 5, **{f"planted {i}": own[i].above_zero for i in range(5)}}
+
+    return run
+
+
+def spiking(rng: np.random.Generator, seed: int) -> Row:
+    """5 % smoother on every segment, but 1.5 % of segments cost twenty times as much."""
+    c, b = costs(rng, N)
+    c = 0.95 * np.where(rng.random(c.shape) < 0.015, 20 * c, c)
+    judge = RunJudge(suite_of([0.02], seed, cap=CAP), N)
+    judge.extend(table_of(c, b, singles(N)))
+    return _words(judge)
+
+
+def _words(judge: RunJudge) -> Row:
+    word = judge.words[0]
+    return {"mixed": word is MetricVerdict.MIXED, "good": word in GOOD, "pass": judge.reached is RunVerdict.PASS}
+
+
+def spiking_no_cap(rng: np.random.Generator, seed: int) -> Row:
+    c, b = costs(rng, N)
+    c = 0.95 * np.where(rng.random(c.shape) < 0.015, 20 * c, c)
+    judge = RunJudge(suite_of([0.02], seed), N)
+    judge.extend(table_of(c, b, singles(N)))
+    return _words(judge)
+
+
+def pid(rng: np.random.Generator, seed: int) -> Row:
+    c, b = _real("pid", "ff_a")
+    order = rng.permutation(len(c))
+    table = table_of(c[order], b[order], singles(len(c)))
+    judge = claims(table, suite_of([0.02], seed), lambda j: j.claims()[0][OWN].above_margin)
+    return {"worse": judge.claims()[0][OWN].above_margin, "segments": judge.consumed}
+
+
+def close_pair(rng: np.random.Generator, seed: int) -> Row:
+    """ff_b against ff_a in random orders: the mean's interval must not exclude what 5,000 segments cannot tell (t = 2.0)."""
+    c, b = _real("ff_b", "ff_a")
+    order = rng.permutation(len(c))
+    judge = claims(table_of(c[order], b[order], singles(len(c))), suite_of([0.02], seed, cap=CAP), lambda _: False)
+    own, other = judge.claims()[0]
+    return {"typical worse": own.above_zero, "mean worse": other.above_zero, "mean better": other.below_zero}
+
+
+def judging_cost(rng: np.random.Generator, seed: int) -> Row:
+    c, b = swapped(rng, *costs(rng, N, 40, shared=0.5))
+    table = table_of(c, b, singles(N))
+    start = time.process_time()
+    judge = RunJudge(suite_of([0.1] * 40, seed, flips=999), N)
+    judge.extend(table)
+    judge.verdict()
+    return {"CPU s": time.process_time() - start}
+
+
+SCENARIOS: dict[str, tuple[Simulation, float]] = {
+    "null": (null, 1.0),
+    "null, easy first": (null_easy_first, 0.25),
+    "regression 1 %": (regression(0.01), 0.25),
+    "regression 2 %": (regression(0.02), 1.0),
+    "regression 5 %": (regression(0.05), 0.5),
+    "regression 20 %": (regression(0.20), 0.5),
+    "at the margin, typical, evenly": (margin("evenly", Estimand.TYPICAL, real=False), 1.0),
+    "at the margin, typical, spikes": (margin("spikes", Estimand.TYPICAL, real=False), 1.0),
+    "at the margin, typical, evenly, real": (margin("evenly", Estimand.TYPICAL, real=True), 1.0),
+    "at the margin, typical, spikes, real": (margin("spikes", Estimand.TYPICAL, real=True), 1.0),
+    "at the margin, mean, evenly": (margin("evenly", Estimand.MEAN, real=False), 0.5),
+    "at the margin, mean, spikes": (margin("spikes", Estimand.MEAN, real=False), 0.5),
+    "at the margin, mean, evenly, real": (margin("evenly", Estimand.MEAN, real=True), 0.5),
+    "at the margin, mean, spikes, real": (margin("spikes", Estimand.MEAN, real=True), 0.5),
+    "at the margin, mean, 5 % by spikes x 20, real": (margin("spikes", Estimand.MEAN, True, 0.05, 20.0), 0.5),
+    "equal models, mean within 5 %": (equal_mean(0.05, real=False), 0.1),
+    "equal models, mean within 5 %, real": (equal_mean(0.05, real=True), 0.1),
+    "demo: equal, 20 routes": (demo(20, 0.0), 0.5),
+    "demo: 30 % worse, 20 routes": (demo(20, 0.3), 0.25),
+    "demo: equal, 6 routes": (demo(6, 0.0), 0.5),
+    "40 null metrics": (forty(0.0), 0.25),
+    "40 metrics, 5 worse by 2 %": (forty(0.02), 0.1),
+    "spiking but smoother": (spiking, 0.1),
+    "spiking but smoother, no cap": (spiking_no_cap, 0.1),
+    "pid against ff_a, real": (pid, 0.1),
+    "ff_b against ff_a, real": (close_pair, 0.1),
+    "judging 2,000 routes x 40 metrics": (judging_cost, 0.0025),
+}
+"""Name to (one simulated run, share of --runs)."""
+
+
+def load(path: Path) -> dict[str, dict[str, list[float]]]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def simulate(name: str, runs: int, until: float, done: dict[str, list[float]]) -> None:
+    """Runs from where `done` ends; run i has its own seed, so an interrupted benchmark goes on as if it had not been."""
+    function, _ = SCENARIOS[name]
+    start = len(next(iter(done.values()), []))
+    key = int.from_bytes(name.encode(), "big") % 2**32
+    for i in range(start, runs):
+        if time.monotonic() > until:
+            break
+        for what, value in function(np.random.default_rng([key, i]), i).items():
+            done.setdefault(what, []).append(round(float(value), 4))
+
+
+def report(results: dict[str, dict[str, list[float]]]) -> str:
+    """A table: shares with their 95 % Wilson intervals, and medians of segments."""
+    lines = ["| Scenario | Runs | Result |", "|---|---|---|"]
+    for name in SCENARIOS:
+        cells = []
+        for what, values in results.get(name, {}).items():
+            if set(values) <= {0.0, 1.0}:
+                interval = binomtest(int(sum(values)), len(values)).proportion_ci(method="wilson")
+                cells.append(f"{what} {100 * np.mean(values):.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]")
+            else:
+                low, high = np.percentile(values, [5, 95])
+                cells.append(f"{what}: median {np.median(values):g} (5–95 %: {low:g}–{high:g})")
+        if cells:
+            lines.append(f"| {name} | {len(next(iter(results[name].values()))):,} | {'; '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=2000, help="simulated runs of the main scenarios")
+    parser.add_argument("--seconds", type=float, default=600.0, help="stop after so long; a later call goes on")
+    parser.add_argument("--only", nargs="*", default=list(SCENARIOS), help="scenarios whose names begin so")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    results = load(chosen.out)
+    until = time.monotonic() + chosen.seconds
+    for name, (_, share) in SCENARIOS.items():
+        if any(name.startswith(prefix) for prefix in chosen.only) and ("real" not in name or REAL.exists()):
+            simulate(name, max(3, round(chosen.runs * share)), until, results.setdefault(name, {}))
+            chosen.out.parent.mkdir(exist_ok=True)
+            chosen.out.write_text(json.dumps(results))
+    print(report(results))
+
+
+if __name__ == "__main__":
+    main()
