@@ -58,13 +58,12 @@ def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[fl
     s, d, node = guess, 0.0, 0
     for _ in range(4):
         node = min(max(int(s + 0.5), 0), last)
-        row = table[node]
-        dx, dy = x - row[0], y - row[1]
-        along, across = dx * row[2] + dy * row[3], dy * row[2] - dx * row[3]
-        scale = 1.0 - row[4] * across
+        dx, dy, cos, sin, kappa = x - table[node, 0], y - table[node, 1], table[node, 2], table[node, 3], table[node, 4]
+        along, across = dx * cos + dy * sin, dy * cos - dx * sin
+        scale = 1.0 - kappa * across
         step = along / (scale if scale > 0.2 else 0.2)
         s = node + step
-        d = across - 0.5 * row[4] * along * step
+        d = across - 0.5 * kappa * along * step
         if abs(step) < 1.5 or (node == 0 and step < 0) or (node == last and step > 0):
             break
     return s, d, node
@@ -77,52 +76,61 @@ def smoothstep(low: float, high: float, value: float) -> float:
 
 
 @device
+def corners(grid: NDArray[np.float32], j: int, i: int, k: int, w00: float, w01: float, w10: float, w11: float) -> float:
+    """A layer of the grid between four corners of known weights."""
+    return w00 * grid[j, i, k] + w01 * grid[j, i + 1, k] + w10 * grid[j + 1, i, k] + w11 * grid[j + 1, i + 1, k]
+
+
+@device
+def level(table: Floats, s: float, node: int) -> float:
+    """Height of a road at s, from its nearest node: a parabola with the node's grade and its neighbours' difference."""
+    z = table[node, 5] + table[node, 6] * (s - node)
+    if 0 < node < table.shape[0] - 1:
+        z += 0.25 * (table[node + 1, 6] - table[node - 1, 6]) * (s - node) ** 2
+    return z
+
+
+@device
 def at_ground(g: Ground, x: float, y: float) -> tuple[float, float, float, float, float, float, float]:
     """(z, dz/dx, dz/dy, s, d, s on the ramp, d on the ramp); the slopes leave out how the blending weights change."""
+    main, ramp, grid = g.main, g.ramp, g.grid
     u, v = (x - g.grid_x) / CELL_M, (y - g.grid_y) / CELL_M
-    u = min(max(u, 0.0), g.grid.shape[1] - 1.001)
-    v = min(max(v, 0.0), g.grid.shape[0] - 1.001)
+    u = min(max(u, 0.0), grid.shape[1] - 1.001)
+    v = min(max(v, 0.0), grid.shape[0] - 1.001)
     i, j = int(u), int(v)
     u -= i
     v -= j
-    a, b, c, e = g.grid[j, i], g.grid[j, i + 1], g.grid[j + 1, i], g.grid[j + 1, i + 1]
     w00, w01, w10, w11 = (1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v
-    s = w00 * a[0] + w01 * b[0] + w10 * c[0] + w11 * e[0]
-    d = w00 * a[1] + w01 * b[1] + w10 * c[1] + w11 * e[1]
-    z = w00 * a[2] + w01 * b[2] + w10 * c[2] + w11 * e[2]
-    slope_x = ((b[2] - a[2]) * (1 - v) + (e[2] - c[2]) * v) / CELL_M
-    slope_y = ((c[2] - a[2]) * (1 - u) + (e[2] - b[2]) * u) / CELL_M
+    s = corners(grid, j, i, 0, w00, w01, w10, w11)
+    d = corners(grid, j, i, 1, w00, w01, w10, w11)
+    z00, z01, z10, z11 = grid[j, i, 2], grid[j, i + 1, 2], grid[j + 1, i, 2], grid[j + 1, i + 1, 2]
+    z = w00 * z00 + w01 * z01 + w10 * z10 + w11 * z11
+    slope_x = ((z01 - z00) * (1 - v) + (z11 - z10) * v) / CELL_M
+    slope_y = ((z10 - z00) * (1 - u) + (z11 - z01) * u) / CELL_M
     s2, d2 = 0.0, AWAY
     off = max(d - g.far_left, g.right_paved - d)
     off2 = AWAY
     if g.has_ramp:
-        d2 = w00 * a[4] + w01 * b[4] + w10 * c[4] + w11 * e[4]
+        d2 = corners(grid, j, i, 4, w00, w01, w10, w11)
         off2 = abs(d2) - 4.0
     if off > OUTER_M and off2 > OUTER_M:
         return z, slope_x, slope_y, s, d, s2, AWAY
     road_z, grade_x, grade_y = 0.0, 0.0, 0.0
-    if off <= OUTER_M + 20.0:
-        s, d, node = arc_coordinates(g.main, s, x, y)
-        row = g.main[node]
+    if off <= OUTER_M + CELL_M:
+        s, d, node = arc_coordinates(main, s, x, y)
         off = max(0.0, max(d - g.far_left, g.right_paved - d))
-        road_z = row[5] + row[6] * (s - node)
-        if 0 < node < g.main.shape[0] - 1:
-            road_z += 0.25 * (g.main[node + 1, 6] - g.main[node - 1, 6]) * (s - node) ** 2
-        grade_x, grade_y = row[6] * row[2], row[6] * row[3]
+        road_z = level(main, s, node)
+        grade_x, grade_y = main[node, 6] * main[node, 2], main[node, 6] * main[node, 3]
     if off2 <= OUTER_M:
-        s2, d2, node = arc_coordinates(g.ramp, w00 * a[3] + w01 * b[3] + w10 * c[3] + w11 * e[3], x, y)
-        last = g.ramp.shape[0] - 1
-        if -1.0 <= s2 <= last + 1.0:
-            row = g.ramp[node]
+        s2, d2, node = arc_coordinates(ramp, corners(grid, j, i, 3, w00, w01, w10, w11), x, y)
+        if -1.0 <= s2 <= ramp.shape[0]:
             off2 = max(0.0, abs(d2) - 4.0)
             if off > 0.0 and off2 < off + OUTER_M:
-                ramp_z = row[5] + row[6] * (s2 - node)
-                if 0 < node < last:
-                    ramp_z += 0.25 * (g.ramp[node + 1, 6] - g.ramp[node - 1, 6]) * (s2 - node) ** 2
-                near = off * off / (off * off + off2 * off2)
-                road_z += near * (ramp_z - road_z)
-                grade_x += near * (row[6] * row[2] - grade_x)
-                grade_y += near * (row[6] * row[3] - grade_y)
+                share = off2 * max(0.0, 1.0 - off / OUTER_M)
+                near = off * off / (off * off + share * share)
+                road_z += near * (level(ramp, s2, node) - road_z)
+                grade_x += near * (ramp[node, 6] * ramp[node, 2] - grade_x)
+                grade_y += near * (ramp[node, 6] * ramp[node, 3] - grade_y)
         else:
             d2, off2 = AWAY, AWAY
     else:

@@ -20,37 +20,36 @@ RETRO the share of its colour that headlights always return at night, REACH how 
 CYLINDER, ELLIPSOID, BOX, CAR = range(4)
 PLAIN, BANDED, LEAVES, SIGN = range(4)
 NEAR_M = 0.25
+SOFT_M = 0.3
 
 
 @device
-def bounds(thing: Floats, eye: Floats, rotation: Floats, lens: Floats, width: int, height: int) -> tuple[int, int, int, int]:
-    """First and last column and row [u0, u1, v0, v1] that the object's box may touch; u0 > u1 if none."""
+def bounds(
+    thing: Floats, grow: float, eye: Floats, rotation: Floats, lens: Floats, corners: Floats, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """First and last column and row [u0, u1, v0, v1] that the object's box, grown sideways, may touch; u0 > u1 if none.
+    `corners` [8, 3] is scratch."""
+    for bits in range(8):
+        along = (thing[HALF_LENGTH] + grow) * (1.0 if bits & 1 else -1.0)
+        aside = (thing[HALF_WIDTH] + grow) * (1.0 if bits & 2 else -1.0)
+        x = thing[X] + along * thing[COS] - aside * thing[SIN] - eye[0]
+        y = thing[Y] + along * thing[SIN] + aside * thing[COS] - eye[1]
+        z = thing[Z] + along * thing[GRADE] + (thing[HEIGHT] if bits & 4 else 0.0) - eye[2]
+        for k in range(3):
+            corners[bits, k] = x * rotation[0, k] + y * rotation[1, k] + z * rotation[2, k]
     u0, u1, v0, v1 = math.inf, -math.inf, math.inf, -math.inf
-    for corner in range(8):
+    for bits in range(8):
         for axis in range(3):
-            if corner >> axis & 1:
+            other = bits ^ (1 << axis)
+            # The end of each edge that is nearer than NEAR_M is cut off there.
+            depth, there = corners[bits, 2], corners[other, 2]
+            if depth < NEAR_M and there < NEAR_M:
                 continue
-            ends = np.empty((2, 3))
-            for end in range(2):
-                bits = corner | (end << axis)
-                along = thing[HALF_LENGTH] if bits & 1 else -thing[HALF_LENGTH]
-                aside = thing[HALF_WIDTH] if bits & 2 else -thing[HALF_WIDTH]
-                x = thing[X] + along * thing[COS] - aside * thing[SIN] - eye[0]
-                y = thing[Y] + along * thing[SIN] + aside * thing[COS] - eye[1]
-                z = thing[Z] + along * thing[GRADE] + (thing[HEIGHT] if bits & 4 else 0.0) - eye[2]
-                for k in range(3):
-                    ends[end, k] = x * rotation[0, k] + y * rotation[1, k] + z * rotation[2, k]
-            if ends[0, 2] < NEAR_M and ends[1, 2] < NEAR_M:
-                continue
-            for end in range(2):
-                cut = 0.0
-                if ends[end, 2] < NEAR_M:
-                    cut = (NEAR_M - ends[end, 2]) / (ends[1 - end, 2] - ends[end, 2])
-                x = ends[end, 0] + cut * (ends[1 - end, 0] - ends[end, 0])
-                y = ends[end, 1] + cut * (ends[1 - end, 1] - ends[end, 1])
-                depth = max(ends[end, 2] + cut * (ends[1 - end, 2] - ends[end, 2]), NEAR_M)
-                u, v = lens[0] * x / depth + lens[2], lens[1] * y / depth + lens[3]
-                u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
+            cut = (NEAR_M - depth) / (there - depth) if depth < NEAR_M else 0.0
+            depth = max(depth, NEAR_M)
+            u = lens[0] * (corners[bits, 0] + cut * (corners[other, 0] - corners[bits, 0])) / depth + lens[2]
+            v = lens[1] * (corners[bits, 1] + cut * (corners[other, 1] - corners[bits, 1])) / depth + lens[3]
+            u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
     if u0 > width or u1 < -1 or v0 > height or v1 < -1 or u0 > u1:
         return 1, 0, 1, 0
     return (
@@ -145,11 +144,11 @@ def face_light(thing: Floats, light: Light, face: int) -> float:
 
 @device
 def draw(
-    thing: Floats, light: Light, eye: Floats, rotation: Floats, lens: Floats,
+    thing: Floats, light: Light, eye: Floats, rotation: Floats, lens: Floats, corners: Floats,
     rgb: NDArray[np.uint8], depth: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Draw one object over what is there, nearest wins; `lens` is fx, fy, cx, cy."""
-    u0, u1, v0, v1 = bounds(thing, eye, rotation, lens, depth.shape[1], depth.shape[0])
+    """Draw one object over what is there, nearest wins; `lens` is fx, fy, cx, cy, `corners` scratch."""
+    u0, u1, v0, v1 = bounds(thing, 0.0, eye, rotation, lens, corners, depth.shape[1], depth.shape[0])
     kind = int(thing[KIND])
     a, b, c = thing[HALF_LENGTH], thing[HALF_WIDTH], thing[HEIGHT]
     cx, cy, cz = thing[X] - eye[0], thing[Y] - eye[1], thing[Z] - eye[2]
@@ -239,16 +238,16 @@ def draw(
 
 @device
 def shade_ground(
-    thing: Floats, eye: Floats, rotation: Floats, lens: Floats, strength: float, soft: float,
-    rgb: NDArray[np.uint8], depth: NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Darken the ground under an object's outline (its contact shadow)."""
-    flat = thing.copy()
-    flat[HALF_LENGTH] += soft
-    flat[HALF_WIDTH] += soft
-    flat[Z] -= 0.1
-    flat[HEIGHT] = 0.2
-    u0, u1, v0, v1 = bounds(flat, eye, rotation, lens, depth.shape[1], depth.shape[0])
+    thing: Floats,
+    eye: Floats,
+    rotation: Floats,
+    lens: Floats,
+    corners: Floats,
+    rgb: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+) -> None:
+    """Darken the ground under a car, with a soft edge of SOFT_M: its contact shadow."""
+    u0, u1, v0, v1 = bounds(thing, SOFT_M, eye, rotation, lens, corners, depth.shape[1], depth.shape[0])
     for v in range(v0, v1 + 1):
         down = (v - lens[3]) / lens[1]
         for u in range(u0, u1 + 1):
@@ -260,8 +259,8 @@ def shade_ground(
             along, aside = x * thing[COS] + y * thing[SIN], y * thing[COS] - x * thing[SIN]
             if abs(z - along * thing[GRADE]) > 0.3:
                 continue
-            inside = min(flat[HALF_LENGTH] - abs(along), flat[HALF_WIDTH] - abs(aside)) / (2 * soft)
+            inside = min(thing[HALF_LENGTH] - abs(along), thing[HALF_WIDTH] - abs(aside)) / (2 * SOFT_M) + 0.5
             if inside > 0:
-                keep = 1.0 - strength * min(inside, 1.0)
+                keep = 1.0 - 0.6 * min(inside, 1.0)
                 for k in range(3):
                     rgb[v, u, k] = np.uint8(rgb[v, u, k] * keep)

@@ -53,11 +53,12 @@ def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, 
 
 @device
 def render_ground(
-    g: Ground, light: Light, eye: Floats, rotation: Floats, lens: Floats, rgb: NDArray[np.uint8], depth: NDArray[np.float32]
-) -> None:
-    """Ground and sky of one frame, rows from the bottom: each pixel starts from the hit of the one below it."""
+    g: Ground, light: Light, eye: Floats, rotation: Floats, lens: Floats, last: Floats,
+    rgb: NDArray[np.uint8], depth: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Ground and sky of one frame, rows from the bottom: each pixel starts from the hit of the one below it, which
+    `last` [W, 9] (zeros at first) holds."""
     rows, columns = depth.shape
-    last = np.zeros((columns, 9))
     for v in range(rows - 1, -1, -1):
         down = (v - lens[3]) / lens[1]
         left_s, left_d, left_t = 0.0, 0.0, FAR_M
@@ -66,16 +67,15 @@ def render_ground(
             rx = rotation[0, 2] + right * rotation[0, 0] + down * rotation[0, 1]
             ry = rotation[1, 2] + right * rotation[1, 0] + down * rotation[1, 1]
             rz = rotation[2, 2] + right * rotation[2, 0] + down * rotation[2, 1]
-            before = last[u]
-            t0 = before[0]
+            t0 = last[u, 0]
             if t0 < FAR_M:
                 guess = t0
                 if t0 == 0.0:
                     guess = max(0.5, min(1.2 / max(-rz, 0.02), 30.0))
                 else:
-                    closing = rz - before[6] * rx - before[7] * ry
+                    closing = rz - last[u, 6] * rx - last[u, 7] * ry
                     x, y = eye[0] + t0 * rx, eye[1] + t0 * ry
-                    gap = eye[2] + t0 * rz - (before[5] + before[6] * (x - before[8]) + before[7] * (y - before[3]))
+                    gap = eye[2] + t0 * rz - (last[u, 5] + last[u, 6] * (x - last[u, 8]) + last[u, 7] * (y - last[u, 3]))
                     step = -gap / closing if closing < -1e-9 else max(3.0, 0.06 * t0)
                     guess = t0 + min(max(step, 0.0), 0.5 * t0 + 3.0)
                 t, s, d, s2, d2, z, slope_x, slope_y = cast(g, eye, rx, ry, rz, t0, guess)
@@ -83,14 +83,14 @@ def render_ground(
                 t = FAR_M
             depth[v, u] = t
             if t >= FAR_M:
-                before[0] = FAR_M
+                last[u, 0] = FAR_M
                 red, green, blue = sky(light, rx, ry, rz)
                 left_t = FAR_M
             else:
                 pixel = t / lens[0]
                 fs, fd = 2.0 * pixel * t, pixel
                 if t0 > 0.0:
-                    fs, fd = abs(s - before[1]), abs(d - before[2])
+                    fs, fd = abs(s - last[u, 1]), abs(d - last[u, 2])
                 if left_t < FAR_M:
                     fs += abs(s - left_s)
                     fd += abs(d - left_d)
@@ -100,25 +100,12 @@ def render_ground(
                 red, green, blue = ground_colour(g, light, x, y, s, d, s2, d2, fs, fd)
                 day = lit(light, t, t * right, -t * down)
                 red, green, blue = hazed(light, red * day, green * day, blue * day, t)
-                before[0], before[1], before[2], before[3], before[5] = t, s, d, y, z
-                before[6], before[7], before[8] = slope_x, slope_y, x
+                last[u, 0], last[u, 1], last[u, 2], last[u, 3], last[u, 5] = t, s, d, y, z
+                last[u, 6], last[u, 7], last[u, 8] = slope_x, slope_y, x
                 left_s, left_d, left_t = s, d, t
             rgb[v, u, 0] = np.uint8(min(max(red, 0.0), 254.0) + 0.5)
             rgb[v, u, 1] = np.uint8(min(max(green, 0.0), 254.0) + 0.5)
             rgb[v, u, 2] = np.uint8(min(max(blue, 0.0), 254.0) + 0.5)
-
-
-@device
-def render_objects(
-    light: Light, things: Floats, eye: Floats, rotation: Floats, lens: Floats, rgb: NDArray[np.uint8], depth: NDArray[np.float32]
-) -> None:
-    """Objects [n, 16] over a frame that has its ground, farthest first."""
-    order = np.argsort(-((things[:, X] - eye[0]) ** 2 + (things[:, Y] - eye[1]) ** 2), kind="mergesort")
-    for i in order:
-        if things[i, KIND] == CAR:
-            shade_ground(things[i], eye, rotation, lens, 0.6, 0.3, rgb, depth)
-    for i in order:
-        draw(things[i], light, eye, rotation, lens, rgb, depth)
 
 
 @device
@@ -134,7 +121,8 @@ def in_view(things: Floats, eye: Floats, rotation: Floats, lens: Floats, width: 
         aside = abs(x * rotation[0, 0] + y * rotation[1, 0])
         size = things[i, HALF_LENGTH] + 1.0
         if ahead > -size and aside < ahead * wide + 3 * size and x * x + y * y < reach * reach:
-            chosen[count] = things[i]
+            for k in range(things.shape[1]):
+                chosen[count, k] = things[i, k]
             count += 1
     return count
 
@@ -148,11 +136,17 @@ def render(
 
     `things` [n, 16] stand, `cars` [m, 16] move (objects.py); the camera is at `eye` [3] with the columns of `rotation`
     [3, 3] its right, down and forward; `lens` [4] is fx, fy, cx, cy in pixels."""
-    render_ground(g, light, eye, rotation, lens, rgb, depth)
+    render_ground(g, light, eye, rotation, lens, np.zeros((depth.shape[1], 9)), rgb, depth)
     seen = np.empty((len(things) + len(cars), 16))
     count = in_view(things, eye, rotation, lens, depth.shape[1], seen, 0)
     count = in_view(cars, eye, rotation, lens, depth.shape[1], seen, count)
-    render_objects(light, seen[:count], eye, rotation, lens, rgb, depth)
+    order = np.argsort(-((seen[:count, X] - eye[0]) ** 2 + (seen[:count, Y] - eye[1]) ** 2), kind="mergesort")
+    corners = np.empty((8, 3))
+    for i in order:
+        if seen[i, KIND] == CAR:
+            shade_ground(seen[i], eye, rotation, lens, corners, rgb, depth)
+    for i in order:
+        draw(seen[i], light, eye, rotation, lens, corners, rgb, depth)
 
 
 def rotation_of(roll: float, pitch: float, yaw: float) -> Floats:
