@@ -16,7 +16,7 @@ from suites.identity import file_digest
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec
 from suites.simulators import SIMULATORS, default_execution
 
-app = typer.Typer()
+app = typer.Typer(context_settings={"allow_interspersed_args": True})  # options may follow the segments
 PATH = "a CSV of the controls dataset"
 SHOWN = ("lateral_error_mean_m", "lateral_error_max_m", "lane_centre_error_mean_m", "lateral_jerk_ms", "weaving_m",
          "open_loop_curvature_error", "lataccel_cost", "jerk_cost", "total_cost")  # fmt: skip
@@ -100,10 +100,9 @@ def replay(
 
 
 def _metas(root: Path, csv: list[Path], names: list[str], tags: list[str]) -> list[tuple[Any, str]]:
+    from suites.identity import digest
     from workers.segments.controls_csv import import_controls_csv
     from workers.segments.ids import find_segment
-
-    from suites.identity import digest
     from workers.segments.store import list_segments
 
     if csv:
