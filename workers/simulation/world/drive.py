@@ -78,7 +78,7 @@ def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:
     start = 180.0 + 640.0 * (number % 3) + float(rng.uniform(0.0, 60.0))
     if highway and number % 3 == 1:
         if route.exit_m is not None:
-            manoeuvre, lane, start = "exit", route.lanes - 1, LEAD_M - float(rng.uniform(40.0, 80.0))
+            manoeuvre, lane, start = "exit", route.lanes - 1, LEAD_M - float(rng.uniform(0.0, 40.0))
         else:
             manoeuvre = "left" if lane > 0 else "right"
     elif highway and number % 3 == 2 and rng.random() < 0.6:

@@ -79,16 +79,16 @@ def _ramp(spec: RouteSpec, main: Alignment, exit_m: float, rng: np.random.Genera
         s1[i] = s1[i - 1] + STEP_M / (1 - float(main.curvature(s1[i - 1])) * d)
     inside = np.clip(s1, 0.0, main.length_m)
     road = main.curvature(inside) / (1 - main.curvature(inside) * d)
-    follow = np.clip(1 - (s2 - gore) / 60.0, 0.0, 1.0)
+    follow = smooth(np.clip(1 - (s2 - gore - 20.0) / 60.0, 0.0, 1.0), 24.0)
     away = 1 / rng.uniform(230, 320)
     later = rng.choice([-1.0, 1.0]) / rng.uniform(110, 200)
     own = np.interp(s2 - gore, [0, 40, 70, 110, 170, 320, 380], [0, -away, -away, 0, later, later, 0])
-    curvature = smooth(np.minimum(road, 0.002) * follow + own, 24.0)
+    curvature = road * follow + smooth(own, 24.0)
     apart = np.clip((s2 - gore - 70.0) / 150.0, 0.0, 1.0)
     rise = rng.choice([-1.0, 1.0]) * rng.uniform(2.0, 4.5)
     elevation = main.elevation(inside) + rise * apart**3 * (10 + apart * (6 * apart - 15))
     x, y, cos, sin, *_, yaw = main.table[int(start / STEP_M)]
-    return align(curvature, smooth(elevation, 20.0), x - d * sin, y + d * cos, yaw)
+    return align(curvature, elevation, x - d * sin, y + d * cos, yaw)
 
 
 @lru_cache(maxsize=4)

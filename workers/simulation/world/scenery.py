@@ -1,5 +1,7 @@
 """What stands beside a route's roads, and the light it is seen in."""
 
+import math
+
 import numpy as np
 
 from workers.simulation.world.ground import ground_at
@@ -16,17 +18,15 @@ Placed = list[tuple[float, ...]]
 def light_of(route: Route) -> Light:
     """Day with a drawn sun and season, or night with headlights."""
     rng = np.random.default_rng([route.spec.seed, 3])
-    azimuth, up = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 0.85)
-    dry = rng.uniform(0.0, 1.0)
-    haze, blue = rng.uniform(0.85, 1.0), rng.uniform(0.75, 1.0)
-    horizon, zenith = np.array([205.0, 214.0, 224.0]) * haze, np.array([92.0, 140.0, 205.0]) * blue
-    if route.spec.night:
-        horizon, zenith = np.array([15.0, 17.0, 25.0]), np.array([4.0, 5.0, 11.0])
-    tone = rng.uniform(82, 118)
+    azimuth, up, dry = (float(v) for v in rng.uniform((0.0, 0.35, 0.0), (2 * np.pi, 0.85, 1.0)))
+    haze, blue, tone = (float(v) for v in rng.uniform((0.85, 0.75, 82.0), (1.0, 1.0, 118.0)))
+    night = route.spec.night
     return Light(
-        tile=pyramid(), night=route.spec.night, ambient=0.09 if route.spec.night else 1.0, beam=0.95, horizon=horizon, zenith=zenith,
-        asphalt=np.array([tone, tone, tone * 1.02]), grass=np.array([88.0, 112.0, 52.0]) + dry * np.array([42.0, 18.0, 8.0]),
-        soil=np.array([140.0, 124.0, 88.0]), sun_cos=float(np.cos(azimuth)), sun_sin=float(np.sin(azimuth)), sun_up=float(up),
+        tile=pyramid(), night=night, ambient=0.09 if night else 1.0, beam=0.95,
+        horizon=(15.0, 17.0, 25.0) if night else (205.0 * haze, 214.0 * haze, 224.0 * haze),
+        zenith=(4.0, 5.0, 11.0) if night else (92.0 * blue, 140.0 * blue, 205.0 * blue),
+        asphalt=(tone, tone, 1.02 * tone), grass=(88.0 + 42.0 * dry, 112.0 + 18.0 * dry, 52.0 + 8.0 * dry),
+        soil=(140.0, 124.0, 88.0), sun_cos=math.cos(azimuth), sun_sin=math.sin(azimuth), sun_up=up,
     )  # fmt: skip
 
 

@@ -3,9 +3,6 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from workers.simulation.world.compiled import device
 from workers.simulation.world.ground import AWAY, Ground
 from workers.simulation.world.texture import Pyramid, covered, dashed, sample
@@ -25,11 +22,11 @@ class Light(NamedTuple):
     """Share of a colour that is seen without headlights."""
     beam: float
     """Share that full headlights add."""
-    horizon: NDArray[np.float64]
-    zenith: NDArray[np.float64]
-    asphalt: NDArray[np.float64]
-    grass: NDArray[np.float64]
-    soil: NDArray[np.float64]
+    horizon: Colour
+    zenith: Colour
+    asphalt: Colour
+    grass: Colour
+    soil: Colour
     sun_cos: float
     """Direction of the sun over the ground, and its elevation's sine."""
     sun_sin: float
@@ -72,7 +69,7 @@ def sky(light: Light, x: float, y: float, z: float) -> Colour:
     if not light.night and rise > 0.01:
         scale = 1.0 / (rise + 0.08)
         u, v = x / flat * scale, y / flat * scale
-        cloud = sample(light.tile, 2.1 * u + 31.0, 2.1 * v, 1.0) + 0.5 * sample(light.tile, 6.3 * u, 6.3 * v + 17.0, 1.0)
+        cloud = sample(light.tile, 2.1 * u + 31.0, 2.1 * v, 1.0) + 0.25 * sample(light.tile, 6.3 * u, 6.3 * v + 17.0, 1.0)
         cloud = min(max(cloud * 2.0 - 0.1, 0.0), 1.0) * min(rise * 12.0, 1.0) * 0.6
         red += cloud * (235.0 - red)
         green += cloud * (238.0 - green)
@@ -114,7 +111,7 @@ def ground_colour(
 ) -> Colour:
     """The ground's own colour at a point with the pixel's footprint there: fs along and fd across the road."""
     paved = covered(g.right_paved, g.left_paved, d, fd)
-    if g.median > 0:
+    if g.median > 0 and d > g.left_paved:
         paved += covered(g.left_paved + g.median, g.far_left, d, fd)
     paint = 0.0
     if paved > 0:
@@ -132,16 +129,18 @@ def ground_colour(
     footprint = math.sqrt(fs * fd)
     red, green, blue = 0.0, 0.0, 0.0
     if paved > 0:
-        fine = sample(light.tile, s * 22.0, d * 22.0, footprint * 22.0)
         coarse = sample(light.tile, s * 0.45 + 9.0, d * 1.9, footprint * 1.2)
-        track = abs((d / g.lane_width + 0.5 * g.lanes) % 1.0 - 0.5) * g.lane_width
-        worn = max(0.0, 1.0 - abs(track - 0.75) / 0.35)
-        tone = 1.0 + 0.28 * fine + 0.16 * coarse - 0.07 * worn
-        joint = dashed(s + 0.4 * coarse, fs, 37.0, 0.12) + covered(-0.02, 0.02, abs(track - 0.5 * g.lane_width), fd) * 0.5
-        tone *= 1.0 - 0.35 * min(joint, 1.0)
-        patch = math.floor(s / 19.0)
-        lane = math.floor(d / g.lane_width + 0.5 * g.lanes)
-        draw = int(patch * 7919 + lane * 104729) & 15
+        across = d / g.lane_width + 0.5 * g.lanes
+        lane = math.floor(across)
+        aside = abs(across - lane - 0.5) * g.lane_width
+        tone = 1.0 + 0.16 * coarse - 0.07 * max(0.0, 1.0 - abs(aside - 0.75) / 0.35)
+        if footprint < 0.4:
+            tone += 0.28 * sample(light.tile, s * 22.0, d * 22.0, footprint * 22.0)
+        if fs < 1.5:
+            joint = dashed(s + 0.4 * coarse, fs, 37.0, 0.12)
+            joint += 0.5 * covered(-0.02, 0.02, 0.5 * g.lane_width - aside, fd)
+            tone *= 1.0 - 0.35 * min(joint, 1.0)
+        draw = int(math.floor(s / 19.0) * 7919 + lane * 104729) & 15
         if draw < 2:
             inside = dashed(s, fs, 19.0, 8.0)
             tone *= 1.0 - inside * (0.14 if draw == 0 else -0.1)
@@ -152,13 +151,15 @@ def ground_colour(
             green += worn_off * (225.0 - green)
             blue += worn_off * (218.0 - blue)
     if paved < 1.0:
-        fine = sample(light.tile, x * 9.0, y * 9.0, footprint * 9.0)
         medium = sample(light.tile, x * 1.1 + 40.0, y * 1.1, footprint * 1.1)
         coarse = sample(light.tile, x * 0.07, y * 0.07 + 11.0, footprint * 0.07)
+        tone = 1.0 + 0.3 * medium
+        if footprint < 1.0:
+            tone += 0.45 * sample(light.tile, x * 9.0, y * 9.0, footprint * 9.0)
         dry = min(max(0.35 + 1.3 * coarse + 0.5 * medium, 0.0), 1.0)
-        tone = 1.0 + 0.45 * fine + 0.3 * medium
-        verge = min(max((g.right_paved - d) if d < 0 else (d - g.far_left), 0.0), 1.6)
-        dry = max(dry, 0.9 - 0.6 * verge) if d2 >= AWAY else dry
+        if d2 >= AWAY:
+            verge = (g.right_paved - d) if d < 0 else (d - g.far_left)
+            dry = max(dry, 0.9 - 0.6 * min(max(verge, 0.0), 1.6))
         r2 = (light.grass[0] + dry * (light.soil[0] - light.grass[0])) * tone
         g2 = (light.grass[1] + dry * (light.soil[1] - light.grass[1])) * tone
         b2 = (light.grass[2] + dry * (light.soil[2] - light.grass[2])) * tone
