@@ -28,7 +28,8 @@ def progress_line(run: Mapping[str, Any]) -> str:
         parts.append(f"{progress['infra_failed']} could not be driven")
     worst = progress["worst"]
     if worst:
-        parts.append(f"worst so far {worst['case_id']}: {worst['candidate']:.3g} against {worst['baseline']:.3g} {worst['unit']}")
+        unit = "" if worst["unit"] == "1" else f" {worst['unit']}"
+        parts.append(f"worst so far {worst['case_id']}: {worst['candidate']:.3g} against {worst['baseline']:.3g}{unit}")
     return " · ".join(parts)
 
 
