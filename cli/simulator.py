@@ -1,0 +1,55 @@
+"""`redrive simulator`: how far the simulator can be trusted, and what a car's steering is really like."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.service import AsJson, print_json, print_table
+
+app = typer.Typer(help="Reports on the simulator's own fidelity.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Option("--data", envvar="REDRIVE_DATA", help="Folder of the installation.")]
+HERE = Path(".redrive")
+
+
+@app.command()
+def learn(
+    segment: Annotated[str, typer.Argument(help="Segment, in any form: route/3, dongle|route--3, a connect address.")],
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate steer ratio, stiffness factor and angle offset from a log, and what they change."""
+    from workers.segments.ids import find_segment
+    from workers.segments.store import list_segments, read_segment
+    from workers.simulation.learner import NAMES, held_out_drift
+    from workers.simulation.learner import learn as learn_from
+
+    stored = read_segment(data / "segments", find_segment(segment, list_segments(data / "segments")).segment_id)
+    start = stored.meta.vehicle
+    found = learn_from(stored.columns, start)
+    before, after, window = held_out_drift(stored.columns, start)
+    if as_json:
+        drift = {"before_m_per_minute": before, "after_m_per_minute": after, "window_s": window}
+        print_json(
+            {
+                "segment": stored.meta.segment_id,
+                **asdict(found),
+                "interval": {n: found.interval(n) for n in NAMES},
+                "drift": drift,
+            }
+        )
+        return
+    rows = [
+        (name, f"{getattr(start, name):.6g}", f"{getattr(found.vehicle, name):.6g}", *(f"{v:.6g}" for v in found.interval(name)))
+        for name in NAMES
+    ]
+    print_table(("parameter", "stored", "learned", "from", "to (95 %)"), rows, "")
+    if found.stiffness_factor is not None:
+        print(f"Tyre stiffness is {found.stiffness_factor:.3f} of the stored vehicle's.")
+    print(f"Learned from {found.rows} rows, which weigh as {found.independent_rows:.0f} independent ones.")
+    print(
+        f"Open loop, the vehicle model drifts {before:.1f} m per minute from the logged path as stored and {after:.1f} m as "
+        f"learned from the other half of the log (windows of {window:.0f} s)."
+    )
