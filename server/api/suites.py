@@ -19,9 +19,8 @@ from server.services.register_suite import (
     promote,
     read_version,
     register_suite,
-    register_version,
 )
-from suites.schema import SuiteVersion
+from suites.schema import load_suite
 
 router = APIRouter(prefix="/v1", tags=["suites"])
 
@@ -32,6 +31,9 @@ class SuiteDocument(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     toml: Annotated[str, Field(description="The suite file's text.")]
+    parent: Annotated[
+        str | None, Field(pattern="^[0-9a-f]{64}$", description="The version that was edited: refused if it isn't the newest.")
+    ] = None
 
 
 class Promotion(BaseModel):
@@ -46,13 +48,13 @@ class Promotion(BaseModel):
     "/suites",
     responses={
         201: {"model": VersionView, "description": "A new version"},
-        **declares("not-json", "invalid-submission", "too-large"),
+        **declares("not-json", "invalid-submission", "parent-moved", "too-large"),
     },
 )
 def add_suite(body: SuiteDocument, response: Response, session: Database, settings: Configured) -> VersionView:
     """Resolve a suite against the stored segments and make it the newest version, if it changed."""
     index_segments(session, settings.segments)
-    version, new = register_suite(session, body.toml)
+    version, new = register_suite(session, load_suite(body.toml), parent=body.parent)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
     return version
@@ -74,22 +76,6 @@ def promote_model(name: str, body: Promotion, session: Database) -> SuiteView:
 def versions(name: str, session: Database, limit: Limit, cursor: Cursor = None) -> Page[VersionView]:
     """The versions of one suite, newest first."""
     return list_versions(session, name, cursor=cursor, limit=limit)
-
-
-@router.post(
-    "/suite-versions",
-    responses={
-        201: {"model": VersionView, "description": "Stored now"},
-        **declares("not-json", "invalid-submission", "parent-moved", "too-large"),
-    },
-)
-def add_version(body: SuiteVersion, response: Response, session: Database, settings: Configured) -> VersionView:
-    """Store a version that was resolved elsewhere; its parent must be the newest version here."""
-    index_segments(session, settings.segments)
-    version, new = register_version(session, body)
-    response.status_code = 201 if new else 200
-    response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
-    return version
 
 
 @router.get("/suite-versions/{reference}", responses=declares("not-found", "ambiguous"))

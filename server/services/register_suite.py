@@ -18,7 +18,7 @@ from server.services.paging import Page, read_page
 from server.services.register_model import find_model
 from server.services.register_segments import usable_metas
 from suites.errors import Finding, SubmitterError
-from suites.schema import SuiteVersion, load_suite, on_routes, resolve
+from suites.schema import Suite, SuiteVersion, on_routes, resolve
 from suites.simulators import simulator_spec
 
 _VERSION = TypeAdapter(SuiteVersion)
@@ -84,24 +84,25 @@ def _store(session: Session, version: SuiteVersion, number: int | None) -> Versi
     return session.get_one(VersionRow, digest)
 
 
-def _record(session: Session, row: VersionRow, actor: str) -> None:
-    detail = {"suite": row.suite, "number": row.number, "planned": row.planned}
-    record(session, "suite.registered", ("suite", row.digest), actor=actor, detail=detail)
-
-
-def register_suite(session: Session, toml: str, *, actor: str = "") -> tuple[VersionView, bool]:
+def register_suite(session: Session, suite: Suite, *, parent: str | None = None, actor: str = "") -> tuple[VersionView, bool]:
     """Resolve and store; returns the version and whether it is new. Registering what is newest already changes nothing.
-    Raises SubmitterError with line or field, and the remedy."""
-    suite = load_suite(toml)
+
+    With `parent`, the version that the edit was made on must still be the newest: Refused (409) otherwise, so that nobody's
+    change is lost. Raises SubmitterError naming the field, and the remedy."""
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
     metas = usable_metas(session)
     _lock(session, suite.name)
     newest = _newest(session, suite.name)
-    if newest is not None and resolve(suite, metas, newest.parent).digest == newest.digest:
+    head = newest.digest if newest is not None else None
+    if newest is not None and resolve(suite, metas, newest.parent).digest == head:
         return _as_view(newest), False
-    version = resolve(suite, metas, newest.digest if newest is not None else None)
+    if parent is not None and parent != head:
+        finding = Finding("parent", f"the newest version is {head}", "apply the edit to that version and send it again")
+        raise Refused("parent-moved", f"{suite.name} has moved on from {parent[:12]}", (finding,))
+    version = resolve(suite, metas, head)
     row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
-    _record(session, row, actor)
+    detail = {"suite": row.suite, "number": row.number, "planned": row.planned}
+    record(session, "suite.registered", ("suite", row.digest), actor=actor, detail=detail)
     return _as_view(row), True
 
 
@@ -120,25 +121,6 @@ def check_stored(session: Session, version: SuiteVersion) -> None:
     )
     if findings:
         raise SubmitterError(f"{len(findings)} segments of suite {version.suite.name} are not stored as it names them", findings)
-
-
-def register_version(session: Session, version: SuiteVersion, *, actor: str = "") -> tuple[VersionView, bool]:
-    """Store a version that was resolved elsewhere (another installation, a case registered from a failure). Raises Refused
-    (409) when the newest version isn't its parent, so that nobody's change is lost, and 422 when its segments aren't here."""
-    known = session.get(VersionRow, version.digest)
-    if known is not None:
-        return _as_view(known), False
-    simulator_spec(version.suite.simulator.name, version.suite.simulator.parameters)
-    check_stored(session, version)
-    _lock(session, version.suite.name)
-    newest = _newest(session, version.suite.name)
-    if version.parent != (newest.digest if newest is not None else None):
-        now = newest.digest if newest is not None else "none"
-        finding = Finding("parent", f"it is {version.parent}", "resolve again with the newest version as parent")
-        raise Refused("parent-moved", f"the newest version of {version.suite.name} is {now}", (finding,))
-    row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
-    _record(session, row, actor)
-    return _as_view(row), True
 
 
 def cut_version(session: Session, row: VersionRow, max_routes: int) -> VersionRow:
@@ -198,9 +180,8 @@ def list_versions(session: Session, name: str, *, cursor: str | None, limit: int
 def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[SuiteView]:
     """By name."""
     line = select(VersionRow).where(VersionRow.number.is_not(None))
-    newest = aliased(
-        VersionRow, line.ext(distinct_on(VersionRow.suite)).order_by(VersionRow.suite, VersionRow.number.desc()).subquery()
-    )
+    latest = line.ext(distinct_on(VersionRow.suite)).order_by(VersionRow.suite, VersionRow.number.desc())
+    newest = aliased(VersionRow, latest.subquery())
     query = (
         select(SuiteRow, Model.name, newest)
         .outerjoin(Model, Model.digest == SuiteRow.promoted)

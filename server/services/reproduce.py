@@ -13,10 +13,8 @@ def reproduce(key: dict[str, Any], model: str) -> str:
     words = ["redrive", "replay", scenario["segment_id"], "--model", model, "--simulator", simulator["name"]]
     for name, value in sorted(simulator["parameters"].items()):
         words += ["--parameter", f"{name}={json.dumps(value)}"]
-    models = "".join(
-        f' --simulator-model "${{REDRIVE_DATA:-.redrive}}/blobs/{sha256[:2]}/{sha256}"'
-        for sha256 in simulator["auxiliary"].values()
-    )
+    blobs = '"${REDRIVE_DATA:-.redrive}/blobs'
+    models = "".join(f' --simulator-model {blobs}/{sha256[:2]}/{sha256}"' for sha256 in simulator["auxiliary"].values())
     words += ["--start", repr(scenario["start_s"]), "--end", repr(scenario["end_s"])]
     if offset["lateral_m"]:
         words += ["--lateral", repr(offset["lateral_m"])]

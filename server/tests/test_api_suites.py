@@ -8,9 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.settings import Settings
-from suites.identity import canonical_json, digest
-from suites.schema import load_suite, resolve
-from suites.segment import SegmentMeta, Vehicle
+from suites.identity import digest
 
 pytestmark = pytest.mark.services
 
@@ -55,19 +53,19 @@ def test_cases_are_the_order_of_replay_page_by_page(client: TestClient, suite: s
     assert {case["route"] for case in seen[:3]} == {"r1", "r2", "r3"}
 
 
-def test_a_stored_version_is_accepted_elsewhere_only_on_its_parent(client: TestClient, suite: str, suite_toml: str) -> None:
-    metas = [
-        SegmentMeta(**{**item["meta"], "vehicle": Vehicle(**item["meta"]["vehicle"]), "tags": tuple(item["meta"]["tags"])})
-        for item in client.get("/v1/segments").json()["items"]
-    ]
-    changed = load_suite(suite_toml + "margin = 0.07\n")
-    headers = {"Content-Type": "application/json"}
-    orphan = client.post("/v1/suite-versions", content=canonical_json(resolve(changed, metas)), headers=headers)
-    assert (orphan.status_code, orphan.json()["type"].partition("#")[2]) == (409, "parent-moved")
-    child = resolve(changed, metas, suite)
-    for status in (201, 200):
-        answer = client.post("/v1/suite-versions", content=canonical_json(child), headers=headers)
-        assert (answer.status_code, answer.json()["digest"]) == (status, digest(child))
+def test_an_edit_of_a_version_that_is_no_longer_the_newest_is_refused(client: TestClient, suite: str, suite_toml: str) -> None:
+    one, other = (suite_toml + f"margin = {margin}\n" for margin in (0.03, 0.04))
+    assert client.post("/v1/suites", json={"toml": one, "parent": suite}).status_code == 201
+    late = client.post("/v1/suites", json={"toml": other, "parent": suite})
+    assert (late.status_code, late.json()["type"].partition("#")[2]) == (409, "parent-moved")
+    assert [v["number"] for v in client.get("/v1/suites/highway/versions").json()["items"]] == [2, 1]
+
+
+def test_a_suite_that_contradicts_itself_is_refused_with_every_finding(client: TestClient, suite_toml: str) -> None:
+    twice = suite_toml + suite_toml[suite_toml.index("[[gates]]") :].replace("lateral_error_mean_m", "charm") * 2
+    answer = client.post("/v1/suites", json={"toml": twice})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 3
 
 
 class TestSegments:

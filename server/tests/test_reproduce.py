@@ -19,7 +19,8 @@ def test_offsets_noise_parameters_and_the_draw() -> None:
     words = shlex.split(reproduce(asdict(asked), "my model"))
     assert words == [
         "redrive", "replay", "r 1/0", "--model", "my model", "--simulator", "reprojection", "--parameter", 'feedback="log"',
-        "--start", "1.0", "--end", "9.25", "--lateral", "-0.5", "--longitudinal", "2.0", "--noise", '{"pose_m": 0.1}', "--seed", "3",
+        "--start", "1.0", "--end", "9.25", "--lateral", "-0.5", "--longitudinal", "2.0",
+        "--noise", '{"pose_m": 0.1}', "--seed", "3",
     ]  # fmt: skip
 
 
