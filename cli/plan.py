@@ -68,7 +68,7 @@ def plan(
             if not both.any() or rows.negative[0]:
                 raise SubmitterError(f"{name}: no pair of costs at or above zero to plan from")
             suite = Suite(name="plan", kind="overall", select=Selector(), gates=(gate,), flips=99)
-            engines = Engines(suite, segments, np.zeros((1, 2, 1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
+            engines = Engines(suite, segments, np.zeros((1, 2, 1, 1)))
             engines.consume(table.routes, (rows, rows))
             routes, error = len(engines.sums.index), float(engines.error()[0, OWN, 0])
             room = unseen(1, alpha) if estimand is Estimand.TYPICAL else 0.0

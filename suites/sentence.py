@@ -83,9 +83,8 @@ class Circumstances:
 
 
 def least_routes(alpha: float) -> int:
-    """Routes below which nothing can be shown to be not worse: 2 of 2**n sign vectors give the largest |S|, and half of alpha
-    is kept for spikes that were not met (suites.statistics.spikes)."""
-    return ceil(log2(4 / alpha))
+    """Routes below which no sign-flip test can reject: 2 of 2**n sign vectors give the largest |S|."""
+    return ceil(log2(2 / alpha))
 
 
 def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> str:

@@ -1,6 +1,6 @@
 """The ways in which a gate's change is tested, side by side over all contrasts of a run.
 
-- the typical drive: sign flips (exact for exchangeable pairs), and for "not worse" the bound that holds under spikes;
+- the typical drive: sign flips, and for "not worse" also betting on pairs, which holds under rare spikes;
 - the mean of costs with a declared cap: betting (valid under rare spikes);
 - the mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean is worse where the
   typical drive is better; it never says that anything is not worse.
@@ -16,7 +16,7 @@ from suites.statistics.betting import Betting
 from suites.statistics.contrasts import WORST, Evidence
 from suites.statistics.sequences import asymptotic_half_width
 from suites.statistics.signflip import RouteSums, SignFlips
-from suites.statistics.spikes import SpikeProof
+from suites.statistics.spikes import PairBetting
 from suites.words import Estimand
 
 Floats = NDArray[np.float64]
@@ -34,8 +34,7 @@ def estimand_of(suite: Suite, slot: int, gate: int) -> Estimand:
 class Engines:
     """Contrasts [cases, 2 slots, G gates], each tested at U thetas [cases, 2, G, U]; one case, or best and worst."""
 
-    def __init__(self, suite: Suite, planned: int, thetas: Floats, smooth: Floats, rooms: Floats) -> None:
-        """`smooth` [G, S] and `rooms` [G, V] are the thetas of the typical drive's two parts (suites.statistics.spikes)."""
+    def __init__(self, suite: Suite, planned: int, thetas: Floats) -> None:
         self.thetas = thetas
         self.shape = cases, slots, count = thetas.shape[:3]
         capped = np.array([gate.winsor_cap is not None for gate in suite.gates], dtype=np.bool_)
@@ -50,15 +49,16 @@ class Engines:
         families = np.broadcast_to(np.arange(cases * slots).reshape(cases, slots, 1), self.shape).reshape(-1)
         flipped = self._flipped = ~(self._bets | self._bare)
         shares = flipped.reshape(cases * slots, count).mean(axis=1) if count else np.zeros(cases * slots)
+        worst = np.zeros(self.shape, dtype=np.bool_)
+        worst[WORST] = True
+        self._worst = flipped & worst.reshape(-1)
+        singly = np.nonzero(self._worst[flipped])[0].tolist()
+        self._pairs = PairBetting(np.minimum(self._flat[self._worst], 1.99), suite.alpha)
         caps = np.broadcast_to(np.array([gate.winsor_cap or 1.0 for gate in suite.gates]), self.shape).reshape(-1)
         self._flips = SignFlips(
             self._flat[flipped], alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed,
-            planned=planned, families=families[flipped].tolist(), levels=(suite.alpha * shares).tolist(),
+            planned=planned, families=families[flipped].tolist(), levels=(suite.alpha * shares).tolist(), singly=singly,
         )  # fmt: skip
-        self._typical = np.where(mean[OWN], OTHER, OWN) if count else np.zeros(0, dtype=np.int64)
-        self._spikes = SpikeProof(
-            smooth, rooms, alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed, planned=planned
-        )
         self._betting = Betting(
             self._flat[self._bets], caps[self._bets], alpha=self._alpha, joint_alpha=self._joint_alpha
         )  # fmt: skip
@@ -70,33 +70,29 @@ class Engines:
         q = np.stack([e.q[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
         self.sums.consume(routes, p, q)
         self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
-        typical = np.stack([rows[slot].p[WORST, :, g] for g, slot in enumerate(self._typical)], axis=1) if p.size else p
-        self._spikes.consume(routes, typical, rows[0].valid)
+        valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
+        self._pairs.consume(p[:, self._worst], valid[:, self._worst])
         if self._bets.any():
-            valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
             bets = self._bets
             self._betting.consume(routes, p[:, bets], q[:, bets], valid[:, bets])
 
     def look(self, complete: bool) -> None:
         """Tests everything on what was consumed; `complete` when that is the whole bank."""
         self._flips.look()
-        self._spikes.look()
+        self._pairs.look()
         self._betting.look(complete)
-
-    def typical_upper(self) -> Floats:
-        """[G] upper bound of the typical drive's change, in the worst case."""
-        return self._spikes.upper()
 
     def shown(self) -> tuple[Shown, Shown]:
         """(alone, joint) [cases, 2, G, U]: +1 the change is above theta, -1 below, 0 open; by itself, and over all gates.
 
-        The typical drive has no `alone`: by itself it is bounded by `typical_upper`.
+        `alone` of the typical drive is about the worst case and says "below" only where betting on pairs agrees.
         """
+        alone, joint = np.zeros(self._flat.shape, dtype=np.int8), np.zeros(self._flat.shape, dtype=np.int8)
+        alone[self._flipped], joint[self._flipped] = self._flips.alone, self._flips.joint
+        alone[self._worst] = np.where((alone[self._worst] < 0) & ~self._pairs.below, 0, alone[self._worst])
         result = []
-        joint = np.zeros(self._flat.shape, dtype=np.int8)
-        joint[self._flipped] = self._flips.shown
         for merged, bets, alpha in (
-            (np.zeros_like(joint), self._betting.alone, self._alpha), (joint, self._betting.joint, self._joint_alpha),
+            (alone, self._betting.alone, self._alpha), (joint, self._betting.joint, self._joint_alpha),
         ):  # fmt: skip
             merged[self._bets] = bets
             low, high = (bound[self._bare][:, None] for bound in self._asymptotic(alpha))

@@ -22,11 +22,9 @@ Floats = NDArray[np.float64]
 
 STEPS: Floats = np.concatenate([np.arange(0.0, 4.0, 0.25), [4, 4.5, 5, 6, 7, 8, 10, 13, 17, 25, 50, 200, 1000]])
 """Grid of an interval's bounds, in standard errors from the estimate; bounds are rounded outwards to it."""
-SMOOTH: Floats = np.array([-10, -4, -2, -1, -0.5, -0.2, 0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9])
-ROOMS: Floats = np.array([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 11])
-"""Where the smooth part and the excess of the typical drive are tested, in margins: their sum decides."""
-FINE: Floats = np.geomspace(1e-4, 1.5, 60)
-"""... and the excess for the interval that is shown."""
+
+MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0])
+"""... and in margins, for the upper bounds that spikes not met yet leave."""
 
 
 def shown_look(number: int) -> bool:
@@ -73,7 +71,7 @@ class SequentialJudge:
         deciding = margins[:, None] * np.array([-1.0, 0.0, 1.0])
         thetas = np.broadcast_to(deciding, (2, 2, count, 3)).copy()
         self._margins = margins
-        self._engines = Engines(suite, planned, thetas, margins[:, None] * SMOOTH, margins[:, None] * ROOMS)
+        self._engines = Engines(suite, planned, thetas)
         self._blocks: list[tuple[tuple[str, ...], tuple[Evidence, Evidence]]] = []
         self._shown: list[bool] = []
         self.totals = Totals(
@@ -111,17 +109,13 @@ class SequentialJudge:
     def claims(self) -> list[tuple[Claims, Claims]]:
         """For each gate what is shown by its own estimand and by the other one, after the last look."""
         alone, joint = self._engines.shown()
-        upper = self._engines.typical_upper()
-        return [
-            (self._claim(alone, joint, upper, OWN, g), self._claim(alone, joint, upper, OTHER, g)) for g in range(len(self.gates))
-        ]
+        return [(self._claim(alone, joint, OWN, g), self._claim(alone, joint, OTHER, g)) for g in range(len(self.gates))]
 
-    def _claim(self, alone: Shown, joint: Shown, upper: Floats, slot: int, g: int) -> Claims:
+    def _claim(self, alone: Shown, joint: Shown, slot: int, g: int) -> Claims:
         above, below = joint[BEST, slot, g] > 0, joint[WORST, slot, g] < 0
         improvable = self.improvable(slot, g)
         worsened = improvable or (slot == OTHER and self.readable(slot, g))
-        typical = estimand_of(self.suite, slot, g) is Estimand.TYPICAL
-        within = upper[g] <= self._margins[g] * (1 + 1e-9) if typical else alone[WORST, slot, g, 2] < 0
+        within = alone[WORST, slot, g, 2] < 0
         return Claims(
             above_zero=bool(above[1]) and worsened,
             above_margin=bool(above[2]) and worsened,
@@ -149,16 +143,15 @@ class SequentialJudge:
 
         By inversion: the thetas that no look rejected (of those that `shown_look` names; of all at the three deciding
         thetas). The lower bound is the family-wise one, from the best case; the upper bound is the gate's own, from the
-        worst case, for the typical drive the one that holds under spikes: those that decide.
+        worst case: those that decide.
         """
         cases = 1 if all(np.array_equal(e.p[BEST], e.p[WORST]) for _, both in self._blocks for e in both) else 2
         estimate, error = self._engines.estimate()[:cases], self._engines.error()[:cases]
         around, step = np.nan_to_num(estimate)[..., None], np.maximum(np.nan_to_num(error), 0.05 * self._margins)[..., None]
         deciding = np.broadcast_to(self._engines.thetas[:1], (*estimate.shape, 3))
-        grid = np.concatenate([deciding, around - step * STEPS, around + step * STEPS], axis=-1)
-        typical = np.array([OWN if gate.estimand is Estimand.TYPICAL else OTHER for gate in self.gates], dtype=np.int64)
-        smooth = grid[WORST, typical, np.arange(len(self.gates)), -len(STEPS) :]
-        engines = Engines(self.suite, self.planned, grid, smooth, np.broadcast_to(FINE, (len(self.gates), len(FINE))))
+        near = np.broadcast_to(self._margins[:, None] * MULTIPLES, (*estimate.shape, len(MULTIPLES)))
+        grid = np.concatenate([deciding, around - step * STEPS, around + step * STEPS, near], axis=-1)
+        engines = Engines(self.suite, self.planned, grid)
         seen = 0
         for (routes, rows), due in zip(self._blocks, self._shown, strict=True):
             engines.consume(routes, rows)
@@ -167,9 +160,8 @@ class SequentialJudge:
                 engines.look(seen == self.planned)
         alone, joint = engines.shown()
         decided_alone, decided_joint = self._engines.shown()
-        alone[..., :3], joint[..., :3] = decided_alone[:cases], decided_joint[:cases]
+        alone[WORST, ..., :3], joint[BEST, ..., :3] = decided_alone[WORST], decided_joint[BEST]
         lows, highs = self._engines.asymptotic()
-        tops, within = engines.typical_upper(), self._engines.typical_upper() <= self._margins * (1 + 1e-9)
 
         def bounds(slot: int, g: int) -> Interval | None:
             middle = float(estimate[:, slot, g].mean())
@@ -178,10 +170,9 @@ class SequentialJudge:
             low = _lower(grid[BEST, slot, g], joint[BEST, slot, g])
             high = _upper(grid[WORST, slot, g], alone[WORST, slot, g])
             if self._spiky(slot, g):
-                low, high = max(float(lows[BEST, slot, g]), -1.0), float(highs[WORST, slot, g])
-            elif estimand_of(self.suite, slot, g) is Estimand.TYPICAL:
-                top, margin = float(tops[g]), float(self._margins[g])
-                low, high = max(low, -2.0), min(min(top, margin) if within[g] else max(top, margin), 2.0)
+                low, high = float(lows[BEST, slot, g]), float(highs[WORST, slot, g])
+            bounded = estimand_of(self.suite, slot, g) is Estimand.TYPICAL
+            low, high = (max(low, -2.0), min(high, 2.0)) if bounded else (max(low, -1.0), high)
             return Interval(estimate=middle, low=min(low, middle), high=max(high, middle)) if np.isfinite(high) else None
 
         spreads = [float(error[:, OWN, g].max()) for g in range(len(self.gates))]

@@ -9,7 +9,8 @@ correlation (Westfall & Young 1993, maxT; Winkler et al. 2014 for sign flips).
 Sequential: cumulative spend alpha(t) = alpha * t**rho (Lan & DeMets 1983; Kim & DeMets 1987), with the boundary found
 from the flips themselves: at a look, m = floor(alpha(t) (B+1)) - used; the critical value is the (m+1)-th largest T
 among the flips not yet killed; a T strictly greater rejects; flips strictly greater are killed and counted as used.
-The data as observed are one of the B+1 vectors, which is what makes the test exact: P(reject) <= alpha at any B.
+The data as observed are one of the B+1 vectors, which is what makes the test exact: P(reject) <= alpha at any B
+(Hemerik & Goeman 2018, "Exact testing with random permutations", TEST 27).
 """
 
 from collections.abc import Sequence
@@ -81,19 +82,19 @@ class SignFlips:
     """Incremental engine over G contrasts (metric and estimand), each tested at U values of theta.
 
     `families` numbers for each contrast the group inside which the maximum is taken, `levels` is the alpha of each group;
-    with no levels each contrast is judged by itself at `alpha`.
+    `singly` lists the contrasts that are judged by themselves as well, all if not given.
     """
 
     def __init__(
         self, thetas: Floats, *, alpha: float, rho: float, flips: int, seed: int, planned: int,
-        families: Sequence[int] = (), levels: Sequence[float] = (),
+        families: Sequence[int] = (), levels: Sequence[float] = (), singly: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         count, values = thetas.shape
         self.thetas = thetas
         self.alpha, self.rho, self.planned = alpha, rho, planned
         self.families = np.asarray(families, dtype=np.int64)
         self.levels = tuple(levels)
-        groups = len(self.levels)
+        self._singly = np.arange(count) if singly is None else np.asarray(singly, dtype=np.int64)
         self.consumed = 0
         self._generator = np.random.default_rng(seed)
         self._flips = flips
@@ -101,9 +102,12 @@ class SignFlips:
         self._signs = np.empty((0, flips + 1), dtype=np.int8)
         self._sum_p = np.zeros((count, flips + 1))
         self._sum_q = np.zeros((count, flips + 1))
-        self._alive = np.ones((groups or count, values, flips + 1), dtype=np.bool_)
-        self.shown = np.zeros((count, values), dtype=np.int8)
-        """[G, U] +1: the change is above theta; -1: below; 0: open."""
+        self._alive = np.ones((len(self._singly), values, flips + 1), dtype=np.bool_)
+        self._joint_alive = np.ones((len(self.levels), values, flips + 1), dtype=np.bool_)
+        self.alone = np.zeros((count, values), dtype=np.int8)
+        """[G, U] +1: the change is above theta; -1: below; 0: open. Each contrast by itself at `alpha`."""
+        self.joint = np.zeros((count, values), dtype=np.int8)
+        """[G, U] the same, controlled over all contrasts of the family (maxT)."""
 
     def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> None:
         """Adds pairs in the registered order: p, q are [k, G]; a pair invalid for a contrast is zero in both."""
@@ -115,12 +119,21 @@ class SignFlips:
         self.consumed += len(rows)
 
     def _draw(self, routes: int) -> None:
-        """Signs of the first `routes` routes (at least) from the registered seed: one draw a route, the first vector all +1."""
+        """Signs of the first `routes` routes (at least) from the registered seed; the first vector is all +1.
+
+        The first few routes, as many as have each of their sign patterns at least eight times among the vectors, get every
+        pattern equally often (stratified draws) so that what a handful of routes can show does not hang on the seed.
+        """
+        strata = int(np.log2((self._flips + 1) / 8))
+        vectors = np.arange(self._flips + 1)
         while len(self._signs) < routes:
-            fresh = np.empty((max(64, len(self._signs)), self._flips + 1), dtype=np.int8)
+            start = len(self._signs)
+            fresh = np.empty((max(64, start), self._flips + 1), dtype=np.int8)
             fresh[:, 0] = 1
-            for row in fresh:
+            for index, row in enumerate(fresh, start):
                 row[1:] = 2 * self._generator.integers(0, 2, self._flips, dtype=np.int8) - 1
+                if index < strata:
+                    row[:] = 1 - 2 * (vectors >> index & 1)
             self._signs = np.concatenate([self._signs, fresh])
 
     def look(self) -> None:
@@ -132,23 +145,25 @@ class SignFlips:
         statistic = np.abs(sums, out=sums)
         statistic /= scale[:, :, None]
 
-        if not self.levels:
-            critical = self._spend(statistic, self._alive, self.alpha)
-            self._show(statistic, critical, direction, np.ones(len(sums), dtype=np.bool_))
+        critical = np.full(self.alone.shape, np.inf)
+        critical[self._singly] = self._spend(statistic[self._singly], self._alive, self.alpha)
+        _show(self.alone, statistic[:, :, 0] > critical * (1 + TIE), direction)
         for family, level in enumerate(self.levels):
             members = self.families == family
             if members.any():
-                critical = self._spend(statistic[members].max(axis=0), self._alive[family], level)
-                self._show(statistic, critical, direction, members)
+                largest = self._spend(statistic[members].max(axis=0), self._joint_alive[family], level)
+                _show(self.joint, members[:, None] & (statistic[:, :, 0] > largest * (1 + TIE)), direction)
 
     def _spend(self, statistic: Floats, alive: NDArray[np.bool_], level: float) -> Floats:
         share = self.consumed / self.planned
         allowed = np.int64(spent(level, share, self.rho) * (self._flips + 1) + TIE)
         return _kill(statistic, alive, np.full(alive.shape[:-1], allowed))
 
-    def _show(self, statistic: Floats, critical: Floats, direction: NDArray[np.int8], members: NDArray[np.bool_]) -> None:
-        first = members[:, None] & (self.shown == 0) & (statistic[:, :, 0] > critical * (1 + TIE))
-        self.shown[first] = direction[first]
+
+def _show(shown: Signs, rejected: NDArray[np.bool_], direction: Signs) -> None:
+    """Records rejections that are new; the first one stays."""
+    fresh = rejected & (shown == 0)
+    shown[fresh] = direction[fresh]
 
 
 def sign_flip_p(differences: Floats) -> float:
