@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.engine import make_engine, make_sessions
-from server.queue import celery_app, queue_name
+from server.queue import BROKER_ERRORS, celery_app, queue_name, waiting
 from server.settings import Settings
 from server.storage import BlobStore
 from workers.results import WorkerName, depart, heartbeat
@@ -28,7 +28,7 @@ from workers.results import WorkerName, depart, heartbeat
 log = logging.getLogger(__name__)
 
 IDLE_BEATS = 6
-"""A worker that is idle for so many heartbeats while shards wait has lost its broker without knowing."""
+"""A worker that is idle for so many heartbeats while shards and messages wait has lost its broker without knowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ def this_process() -> Process:
 class Heartbeat(threading.Thread):
     """Says every third of a lease, from the worker's parent process, which of its children live."""
 
-    def __init__(self, worker: WorkerName, settings: Settings) -> None:
+    def __init__(self, worker: WorkerName, settings: Settings, celery: Celery) -> None:
         super().__init__(name="heartbeat", daemon=True)
+        self._celery = celery
         self._worker = worker
         self._lease_s = settings.lease_s
         # no pool: a connection of its own for each beat survives every cut, and is never inherited by a fork
@@ -69,11 +70,11 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         idle = 0
         while idle < IDLE_BEATS:
-            idle = idle + 1 if self.beat() else 0
+            idle = idle + 1 if self.beat() and self._messages_wait() else 0
             if self._stopped.wait(self._lease_s / 3):
                 return
         # seen after broker outages: a consumer that no longer consumes. A fresh worker does.
-        log.error("shards wait and no message comes: this worker ends, to be started again")
+        log.error("messages wait and none comes: this worker ends, to be started again")
         os.kill(os.getpid(), signal.SIGTERM)
 
     def beat(self) -> bool:
@@ -83,6 +84,12 @@ class Heartbeat(threading.Thread):
                 return heartbeat(session, self._worker, self._lease_s, _living_children)
         except SQLAlchemyError as error:
             log.warning("heartbeat failed: %s", error)
+            return False
+
+    def _messages_wait(self) -> bool:
+        try:
+            return waiting(self._celery, self._worker.device) > 0
+        except BROKER_ERRORS:
             return False
 
     def stop(self) -> None:
@@ -105,10 +112,12 @@ def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) 
     import workers.simulation.reprojection  # noqa: F401  (numba: loaded once here, shared by every fork)
     from workers.tasks import register
 
+    if settings.log_level != "debug":
+        logging.getLogger("celery").setLevel(logging.WARNING)  # two lines for every message say nothing
     worker = WorkerName(name=name, host=socket.gethostname(), device=device, concurrency=concurrency)
     app: Celery = celery_app(settings)
     register(app)
-    beat = Heartbeat(worker, settings)
+    beat = Heartbeat(worker, settings, app)
 
     def start_process(**_: Any) -> None:
         _Here.process = Process(
@@ -121,6 +130,7 @@ def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) 
 
     def start_beat(**_: Any) -> None:
         if not beat.is_alive():  # the consumer is ready again after every broken connection
+            log.info("worker %s drives on %s in %d processes", name, device, concurrency)
             beat.start()
 
     signals.worker_process_init.connect(start_process, weak=False)

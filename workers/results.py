@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.models import Alarm, DriveKeyRow, ResultRow, RolloutRow, Segment, Shard, Worker
+from server.db.models import Alarm, Artifact, DriveKeyRow, ResultRow, RolloutRow, Segment, Shard, Worker
 from server.queue import notify
 from server.storage import BlobStore
 from suites.conditions import Judgement
@@ -27,6 +28,9 @@ from suites.words import Outcome, ShardStatus
 
 UNJUDGED_COLUMNS = frozenset({"policy_time_s"})
 """Wall times: they differ between equal rollouts."""
+
+FORGET = timedelta(days=1)
+"""Workers that were not heard of for so long are no longer listed."""
 
 CONDITIONS_VERSION = 1
 """Of the language of conditions: a condition's own digest says the rest."""
@@ -93,11 +97,12 @@ def claim(session: Session, worker: str, device: str, lease_s: float) -> Claim |
         .outerjoin(RolloutRow, RolloutRow.drive_key == DriveKeyRow.digest)
         .where(DriveKeyRow.digest.in_(shard.drive_keys), RolloutRow.drive_key.is_(None))
     )
-    keys = {row.digest: _read(row.digest, row.key) for row in rows}
+    keys = {row.digest: read_key(row.digest, row.key) for row in rows}
     return Claim(shard.id, shard.fence, worker, tuple(keys[d] for d in shard.drive_keys if d in keys))
 
 
-def _read(digest: str, document: object) -> DriveKey:
+def read_key(digest: str, document: object) -> DriveKey:
+    """A stored drive_key. Raises MachineError where it is not the one that its digest says."""
     key = _KEY.validate_python(document)
     if key.digest != digest:
         raise MachineError(f"drive_key {digest[:12]} reads back as {key.digest[:12]}: this code can't know what it means")
@@ -154,6 +159,14 @@ def store_results(session: Session, drive_key: str, measured: Mapping[str, Metri
     notify(session)
 
 
+def store_artifact(
+    session: Session, drive_key: str, kind: str, sha256: str | None = None, detail: dict[str, Any] | None = None, error: str = ""
+) -> None:
+    """A picture that was asked for, or why there can be none."""
+    values = {"sha256": sha256, "detail": detail or {}, "error": error}
+    session.execute(update(Artifact).where(Artifact.drive_key == drive_key, Artifact.kind == kind).values(values))
+
+
 def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judgement]) -> None:
     """Conditions of one stored rollout, by result name; value 1 where it held, none where it can't be told."""
     rows = [
@@ -197,6 +210,7 @@ def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Call
         .values(name=worker.name, host=worker.host, device=worker.device, concurrency=worker.concurrency)
         .on_conflict_do_update(index_elements=[Worker.name], set_={"seen": func.now()})
     )
+    session.execute(delete(Worker).where(Worker.seen < func.now() - FORGET))
     held = session.execute(select(Shard.id, Shard.fence, Shard.worker).where(worker.holds())).all()
     alive = {worker.child(pid) for pid in living()}
     lease = timedelta(seconds=lease_s)

@@ -11,7 +11,6 @@ from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pytest
 import redis
 from fastapi.testclient import TestClient
@@ -23,13 +22,15 @@ from cli.processes import Child, Program, launch, stop, tail, wait_ready
 from server.app import create_app
 from server.coordinator import LOCK
 from server.db.engine import make_sessions
-from server.db.models import Alarm, Demand, OwnerKind, RolloutRow, Run, Segment, Shard
+from server.db.models import Alarm, Demand, OwnerKind, RolloutRow, Run, Segment, Shard, Worker
+from server.queue import celery_app, waiting
 from server.settings import Settings
 from suites.identity import canonical_json
-from suites.segment import DRIVER_CODES, Camera, SegmentColumns, SegmentMeta, Vehicle
+from suites.segment import Camera, SegmentMeta, Vehicle
 from suites.words import Outcome, RunVerdict, ShardStatus, Status
 from workers.policy.log import log_manifest
 from workers.segments.store import write_segment
+from workers.simulation.tests.columns import straight_columns
 
 pytestmark = pytest.mark.services
 DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 30.0, 1.2, 20.0, 80
@@ -55,20 +56,12 @@ def eventually(what: str, look: Callable[[], T], log: Callable[[], str] = lambda
 
 def segment(root: Path, segment_id: str) -> None:
     """A human drives 4 s straight on; no frames, for the log needs none."""
-    t = np.arange(ROWS) / RATE_HZ
-    zero, false = np.zeros(ROWS), np.zeros(ROWS, dtype=bool)
-    columns = SegmentColumns(
-        t_s=t, x_m=20 * t, y_m=zero, z_m=zero, roll_rad=zero, pitch_rad=zero, yaw_rad=zero, speed_mps=zero + 20,
-        acceleration_mps2=zero, curvature=zero, steering_angle_rad=zero, left_blinker=false, right_blinker=false,
-        driver=np.full(ROWS, DRIVER_CODES["human"], dtype=np.int64), lane_left_m=zero + 1.8, lane_right_m=zero - 1.8,
-        road_left_m=zero + 5.4, road_right_m=zero - 1.8, lead_distance_m=zero + np.nan,
-    )  # fmt: skip
     camera = Camera(width=64, height=32, fx=50, fy=50, cx=32, cy=16, forward_m=1.4, left_m=0, up_m=1.3)
     meta = SegmentMeta(
         segment_id=segment_id, route=segment_id.split("/")[0], source="test/1", kind="camera", frame_count=ROWS, rate_hz=RATE_HZ,
-        duration_s=float(t[-1]), camera=camera, vehicle=Vehicle(), depth_source=None,
+        duration_s=(ROWS - 1) / RATE_HZ, camera=camera, vehicle=Vehicle(), depth_source=None,
     )  # fmt: skip
-    write_segment(root, meta, columns, None, None)
+    write_segment(root, meta, straight_columns(ROWS, RATE_HZ), None, None)
 
 
 class Service:
@@ -97,21 +90,31 @@ class Service:
             if "coordinator" in name
             else [str(Path(__file__).with_name("held_worker.py")), str(self.folder)]
         )
-        environment = {
+        program = program or Program(name, (sys.executable, *words), environment=self.environment())
+        self.children[name] = launch(program, self.folder)
+        wait_ready(self.children[name], DEADLINE_S)
+
+    def environment(self) -> dict[str, str]:
+        return {
             "DATABASE_URL": self.settings.database_url, "BROKER_URL": self.settings.broker_url,
             "REDRIVE_DATA": str(self.settings.data), "REDRIVE_LEASE_S": str(LEASE_S), "REDRIVE_SHARD_ROLLOUTS": "2",
             "REDRIVE_SHARD_ATTEMPTS": "2", "REDRIVE_LOG_FORMAT": "text", "REMAP_SIGTERM": "SIGQUIT",
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }  # fmt: skip
-        program = program or Program(name, (sys.executable, *words), environment=environment)
-        self.children[name] = launch(program, self.folder)
-        wait_ready(self.children[name], DEADLINE_S)
+
+    def workers(self) -> set[str]:
+        """Names of the workers that are up, less what makes them unique."""
+        with self.sessions() as session:
+            return {name.rpartition("-")[0] for name in session.scalars(select(Worker.name))}
 
     def stop(self, name: str) -> None:
         stop([self.children.pop(name)])
 
     def logs(self) -> str:
-        return "\n".join(f"--- {name}\n{tail(child.log, 25)}" for name, child in self.children.items())
+        with self.sessions() as session:
+            shards = session.execute(select(Shard.id, Shard.status, Shard.attempt, Shard.worker, Shard.error)).all()
+        state = f"{waiting(celery_app(self.settings), 'cpu')} wake-ups wait; shards: {[tuple(row) for row in shards[-12:]]}"
+        return "\n".join([state, *(f"--- {name}\n{tail(child.log, 25)}" for name, child in self.children.items())])
 
     def submit(self) -> str:
         """A run of two models that were never driven: 12 pairs, 24 rollouts."""
@@ -172,7 +175,7 @@ class Service:
             mine = select(Demand.drive_key).where(Demand.owner_kind == OwnerKind.RUN, Demand.owner_id == run_id)
             assert (run.status, run.verdict, run.error) == (Status.FINISHED, RunVerdict.PASS, "")
             stored = session.scalars(select(RolloutRow.drive_key).where(RolloutRow.drive_key.in_(mine))).all()
-            assert len(stored) == len(set(stored)) == 24
+            assert len(stored) == 24
             assert session.scalar(select(func.count()).select_from(Alarm)) == 0
 
 
@@ -282,10 +285,14 @@ def test_a_rollout_that_kills_whoever_drives_it_ends_its_run_and_nothing_else(se
 
 def test_damaged_data_is_said_and_the_segment_is_quarantined(service: Service) -> None:
     columns = next((service.settings.segments / "r3" / "1").glob("columns*"))
+    whole = columns.read_bytes()
+    service.hold()  # until the suite is resolved against whole segments
     run = service.submit()
-    columns.write_bytes(columns.read_bytes()[:-100])
+    columns.write_bytes(whole[:-100])
+    service.let_go()
     eventually("the end of the run", lambda: service.status(run) is Status.FINISHED, service.logs)
-    with service.sessions() as session:
+    columns.write_bytes(whole)
+    with service.sessions.begin() as session:
         outcomes = dict(
             session.execute(
                 select(RolloutRow.outcome, func.count())
@@ -294,6 +301,19 @@ def test_damaged_data_is_said_and_the_segment_is_quarantined(service: Service) -
                 .group_by(RolloutRow.outcome)
             ).all()
         )
-        quarantined = session.scalars(select(Segment.segment_id).where(Segment.quarantined.is_not(None))).all()
-    assert outcomes == {Outcome.COMPLETED: 20, Outcome.DATA_INVALID: 4}
-    assert quarantined == ["r3/1"]
+        quarantined = session.scalars(select(Segment).where(Segment.quarantined.is_not(None))).all()
+        assert outcomes == {Outcome.COMPLETED: 20, Outcome.DATA_INVALID: 4}
+        assert [segment.segment_id for segment in quarantined] == ["r3/1"]
+        quarantined[0].quarantined = None
+
+
+def test_the_command_runs_quietly_and_ends_at_once_when_told_to(service: Service) -> None:
+    command = (sys.executable, "-P", "-m", "cli.main", "worker", "--name", "quiet", "--concurrency", "1")
+    service.start("quiet", Program("quiet", command, environment=service.environment()))
+    log = service.children["quiet"].log
+    eventually("the first heartbeat", lambda: "quiet" in service.workers(), service.logs)
+    service.stop("quiet")
+    assert "quiet" not in service.workers(), "it said that it goes"
+    said = log.read_text().lower()
+    assert [word for word in ("warning", "error", "deprecat", "superuser", "traceback") if word in said] == []
+    assert len(said.splitlines()) < 10
