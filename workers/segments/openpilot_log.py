@@ -20,6 +20,8 @@ NAMES = ("rlog.zst", "rlog.bz2", "rlog", "qlog.zst", "qlog.bz2", "qlog")
 MAX_SEGMENTS = 64
 """Cap'n Proto segments of one message; openpilot writes one or a few."""
 
+MAX_TIME_NS = 2**62
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -120,7 +122,7 @@ def read_log(path: Path) -> dict[str, Channel]:
                 if channel in FIELDS:
                     values = FIELDS[channel](getattr(event, channel))
                     rows.setdefault(channel, []).append((event.logMonoTime, offset, event.valid, values))
-        except (capnp.KjException, ValueError, UnicodeDecodeError) as error:
+        except (capnp.KjException, RuntimeError, ValueError) as error:
             raise _damaged(path, f"{channel} at byte {offset}", str(error).splitlines()[0]) from error
         offset = end
     if not rows:
@@ -132,12 +134,15 @@ def _which(event: Any) -> str:
     """The event's name; empty for one that is newer than the schema."""
     try:
         return str(event.which())
-    except capnp.KjException:
+    except (capnp.KjException, RuntimeError):
         return ""
 
 
 def _channel(path: Path, name: str, rows: list[tuple[int, int, bool, dict[str, Any]]]) -> Channel:
     time, offset, valid, values = zip(*rows, strict=True)
+    for row, moments in enumerate(zip(time, (value.get("eof", 0) for value in values), strict=True)):
+        if max(moments) > MAX_TIME_NS:
+            raise _damaged(path, f"{name} at byte {offset[row]}", f"a time of {max(moments)} ns: no device runs that long")
     empty = Channel(name, path, np.array(time, np.int64), np.array(offset, np.int64), np.array(valid), {})
     back = np.diff(empty.time_ns) < 0
     if back.any() and name != "initData":
