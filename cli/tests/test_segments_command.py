@@ -1,0 +1,86 @@
+"""`redrive segments` from import to verify."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cli.segments import app
+from suites.errors import DataError
+from workers.segments.tests.openpilot_route import DONGLE, make_route
+
+ID = f"{DONGLE}_2023-07-27--13-01-19/3"
+CSV = "t,vEgo,aEgo,roll,targetLateralAcceleration,steerCommand\n" + "".join(f"{i / 10},30,0,0,0.1,0.2\n" for i in range(20))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one openpilot segment and one of the controls dataset."""
+    root = tmp_path_factory.mktemp("segments")
+    folder = make_route(30).write(root / "in" / f"{DONGLE}|2023-07-27--13-01-19--3")
+    (root / "00007.csv").write_text(CSV)
+    said = run("import", "openpilot", str(folder.parent), "--width", "64", "--data", str(root))
+    assert f"1 of 1: {ID}, 30 frames" in said.stderr
+    assert run("import", "controls-csv", str(root / "00007.csv"), "--data", str(root)).stdout == ""
+    return root
+
+
+def run(*words: str):  # type: ignore[no-untyped-def]
+    result = CliRunner().invoke(app, list(words))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list_shows_and_filters(data: Path) -> None:
+    table = run("list", "--data", str(data)).stdout
+    assert ID in table
+    assert "controls/00007" in table
+    documents = json.loads(run("list", "--data", str(data), "--json").stdout)
+    assert [document["segment_id"] for document in documents] == [ID, "controls/00007"]
+    assert len(documents[0]["digest"]) == 64
+    assert json.loads(run("list", "--data", str(data), "--json", "--route", "controls/00007").stdout) == documents[1:]
+    assert json.loads(run("list", "--data", str(data), "--json", "--tag", "night").stdout) == []
+
+
+def test_an_empty_list_says_how_to_fill_it(tmp_path: Path) -> None:
+    assert "redrive segments import" in run("list", "--data", str(tmp_path)).stderr
+
+
+def test_show_finds_a_pasted_name_and_says_what_is_missing(data: Path) -> None:
+    pasted = f"https://connect.comma.ai/{DONGLE}/2023-07-27--13-01-19/180/240"
+    sheet = data / "sheet.png"
+    said = run("show", pasted, "--data", str(data), "--sheet", str(sheet))
+    assert f"segment    {ID}" in said.stdout
+    assert "missing    z, pitch" in said.stdout
+    assert "Intrinsics by device: tici" in said.stdout
+    with Image.open(sheet) as picture:
+        assert picture.size[0] > 1000
+    assert json.loads(run("show", ID, "--data", str(data), "--json").stdout)["frame_count"] == 30
+    with pytest.raises(DataError) as caught:
+        run("show", f"{DONGLE}|2023-07-27--13-01-18--3", "--data", str(data))
+    assert ID in caught.value.findings[0].problem
+
+
+def test_a_damaged_segment_is_left_out_and_the_others_imported(tmp_path: Path) -> None:
+    make_route(10).write(tmp_path / "in" / "a--1")
+    bad = make_route(10).write(tmp_path / "in" / "a--2")
+    (bad / "qcamera.ts").write_bytes(b"")
+    make_route(10).write(tmp_path / "in" / "a--3")
+    with pytest.raises(DataError, match="1 of 3 segments") as caught:
+        run("import", "openpilot", str(tmp_path / "in"), "--width", "64", "--data", str(tmp_path))
+    assert "a--2/qcamera.ts" in caught.value.findings[0].where
+    stored = json.loads(run("list", "--data", str(tmp_path), "--json").stdout)
+    assert [document["segment_id"] for document in stored] == [f"{DONGLE}_a--1/7", f"{DONGLE}_a--3/7"]
+
+
+def test_verify_names_the_damaged_file(data: Path, tmp_path: Path) -> None:
+    assert f"{ID} is whole" in run("verify", "--data", str(data)).stderr
+    (tmp_path / "00007.csv").write_text(CSV)
+    run("import", "controls-csv", str(tmp_path / "00007.csv"), "--data", str(tmp_path))
+    (tmp_path / "segments" / "controls" / "00007" / "table.npz").write_bytes(b"x")
+    with pytest.raises(DataError, match="1 stored segments are damaged") as caught:
+        run("verify", "--data", str(tmp_path))
+    assert caught.value.findings[0].where.endswith("table.npz")

@@ -1,0 +1,55 @@
+"""Any way of writing a segment finds it; a failure says what is near."""
+
+import pytest
+
+from suites.errors import DataError
+from workers.segments.ids import find_segment
+from workers.segments.tests.segment_parts import camera_meta
+
+ROUTE = "a2a0ccea32023010_2023-07-27--13-01-19"
+STORED = [camera_meta(name) for name in (f"{ROUTE}/1", f"{ROUTE}/11", "controls/00017", "demo-003/2", "demo-003/4")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{ROUTE}/1",
+        f"{ROUTE}--1",
+        "a2a0ccea32023010|2023-07-27--13-01-19--1",
+        "a2a0ccea32023010|2023-07-27--13-01-19/1",
+        "a2a0ccea32023010/2023-07-27--13-01-19/1",
+        "A2A0CCEA32023010/2023-07-27--13-01-19--1",
+        "https://connect.comma.ai/a2a0ccea32023010/2023-07-27--13-01-19/60/120",
+        "connect.comma.ai/a2a0ccea32023010/2023-07-27--13-01-19/1",
+        "2023-07-27--13-01-19--1",
+    ],
+)
+def test_all_ways_mean_the_same_segment(name: str) -> None:
+    assert find_segment(name, STORED).segment_id == f"{ROUTE}/1"
+
+
+def test_a_word_that_only_one_has_is_enough() -> None:
+    assert find_segment("00017", STORED).segment_id == "controls/00017"
+    with pytest.raises(DataError):
+        find_segment("0001", STORED)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a2a0ccea32023010|2023-07-27--13-01-18--1", f"near: {ROUTE}/1"),
+        ("demo-003", "2 segments match: demo-003/2, demo-003/4"),
+        ("demo-03/4", "near: demo-003/4"),
+    ],
+)
+def test_a_failure_lists_what_is_near_and_the_next_step(name: str, found: str) -> None:
+    with pytest.raises(DataError, match="no single segment") as caught:
+        find_segment(name, STORED)
+    assert found in caught.value.findings[0].problem
+    assert caught.value.findings[0].remedy
+
+
+def test_an_empty_store_says_how_to_fill_it() -> None:
+    with pytest.raises(DataError) as caught:
+        find_segment("x", [])
+    assert "redrive segments import" in caught.value.findings[0].remedy
