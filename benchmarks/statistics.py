@@ -192,7 +192,7 @@ def _flips_on_the_mean(c: Floats, b: Floats, effect: float, seed: int) -> float:
         part = slice(start, start + 20)
         engine.consume([f"r{i}" for i in range(start, min(start + 20, len(c)))], (c - b)[part, None], b[part, None])
         engine.look()
-    return float(engine.shown[0, 0] < 0)
+    return float(engine.alone[0, 0] < 0)
 
 
 _CACHE: dict[tuple[str, str], tuple[Floats, Floats]] = {}

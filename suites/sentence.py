@@ -111,6 +111,11 @@ def _passed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen:
         parts.append(f"exactly the same results on every pair {where}: zero effect")
     elif critical:
         parts.append(f"not worse by {margins(critical)} on {len(critical)} of {plural(len(critical), 'gate')} {where}")
+    others = [(g, g.other_estimand) for g in critical if g.other_estimand]
+    leaning = [(g, other) for g, other in others if other.estimate > g.margin]
+    if leaning and not seen.identical:
+        which = ", ".join(f"{SPREAD[_other(g.estimand)]} of {g.metric} {percent(other.estimate)}" for g, other in leaning[:3])
+        parts.append(f"yet undecided but leaning the other way: {which}")
     if cases:
         waived = sum(bool(c.waived and not c.passed) for c in cases)
         parts.append(f"{plural(len(cases) - waived, 'must-pass case')} passed" + (f", {waived} waived" if waived else ""))
@@ -168,10 +173,13 @@ def _undecided(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], se
     return parts
 
 
+def _other(estimand: Estimand) -> Estimand:
+    return Estimand.MEAN if estimand is Estimand.TYPICAL else Estimand.TYPICAL
+
+
 def _both(gate: GateVerdict) -> str:
     parts = []
-    other = Estimand.MEAN if gate.estimand is Estimand.TYPICAL else Estimand.TYPICAL
-    for estimand, interval in ((gate.estimand, gate.interval), (other, gate.other_estimand)):
+    for estimand, interval in ((gate.estimand, gate.interval), (_other(gate.estimand), gate.other_estimand)):
         if interval:
             parts.append(f"{SPREAD[estimand]} {percent(interval.estimate)}")
     return ", ".join(parts)

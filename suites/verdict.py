@@ -38,14 +38,17 @@ def decide(
 
 
 def gate_word(gate: Gate, own: Claims, other: Claims, last: bool) -> MetricVerdict:
-    """The table "From interval to verdict". `last`: the bank has ended, so that worse of open size is worse."""
+    """The table "From interval to verdict". `last`: the bank has ended, so that worse of open size is worse.
+
+    Nothing is called better while its other estimand leans the other way, decided or not.
+    """
     if own.above_margin or (own.above_zero and not own.below_margin and (last or gate.fail_fast)):
         return MetricVerdict.MIXED if other.below_zero else MetricVerdict.WORSE
-    if own.below_zero:
-        return MetricVerdict.MIXED if other.above_zero else MetricVerdict.BETTER
     if own.below_margin:
-        if other.above_margin:
+        if other.above_margin or (own.below_zero and other.above_zero):
             return MetricVerdict.MIXED
+        if own.below_zero and not other.leaning:
+            return MetricVerdict.BETTER
         if own.above_zero:
             return MetricVerdict.SLIGHTLY_WORSE
         return MetricVerdict.EQUIVALENT if own.above_minus_margin else MetricVerdict.NOT_WORSE
@@ -65,8 +68,6 @@ class RunJudge:
         self._outcomes = {"candidate": Counter[str](), "baseline": Counter[str]()}
         self._failed: tuple[set[str], set[str]] = (set(), set())
         self._failures = 0
-        self._sums = np.zeros((2, len(suite.gates)))
-        self._both = np.zeros(len(suite.gates), dtype=np.int64)
         self._identical = True
         self._words = [MetricVerdict.CANNOT_TELL] * len(suite.gates)
         self._decided_at: list[int | None] = [None] * len(suite.gates)
@@ -123,10 +124,6 @@ class RunJudge:
             failed.update(r for r, o in zip(block.routes, outcomes, strict=True) if o in FAILURES)
         self._failures += sum(o in FAILURES for o in block.candidate_outcome)
         columns = [block.metrics.index(gate.metric) for gate in self.suite.gates]
-        c, b = block.candidate[:, columns], block.baseline[:, columns]
-        both = np.isfinite(c) & np.isfinite(b)
-        self._sums += np.stack([np.where(both, v, 0.0).sum(axis=0) for v in (c, b)])
-        self._both += both.sum(axis=0)
         self._identical &= sides[0] == sides[1] and all(
             np.array_equal(one[:, columns], two[:, columns], equal_nan=True)
             for one, two in (
@@ -242,7 +239,7 @@ class RunJudge:
             word = self._words[g]
             if identical:
                 word, interval, other = MetricVerdict.EQUIVALENT, *[Interval(estimate=0.0, low=0.0, high=0.0)] * 2
-            means = self._sums[:, g] / self._both[g] if self._both[g] else np.full(2, np.nan)
+            means = judge.totals.means(g)
             gates.append(
                 GateVerdict(
                     metric=gate.metric, estimand=gate.estimand, margin=gate.margin, critical=gate.critical, verdict=word,
@@ -251,7 +248,7 @@ class RunJudge:
                     pairs=int(judge.totals.valid[g]), routes=len(judge.totals.routes[g]),
                     invalid=judge.consumed - int(judge.totals.valid[g]) + int(judge.totals.lopsided[g]),
                     smallest_visible_effect=_visible(interval, error, gate.estimand),
-                    candidate_mean=float(means[0]), baseline_mean=float(means[1]),
+                    candidate_mean=means[0], baseline_mean=means[1],
                     reason=self._reason(g, word, interval),
                 )
             )  # fmt: skip
@@ -265,15 +262,18 @@ class RunJudge:
             return "some costs are negative: a relative change of them has no meaning"
         if not self._judge.readable(OWN, g):
             return "values of one model are missing and the gate declares no winsor_cap to count them at"
+        lopsided = int(totals.lopsided[g])
+        missing = f"{plural(lopsided, 'pair')} where one model has no value, counted at best and worst" if lopsided else ""
         if word is MetricVerdict.CANNOT_TELL:
             if not self._judge.improvable(OWN, g):
                 return "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
             routes = plural(len(totals.routes[g]), "route")
-            return f"the interval is too wide on {routes}" if interval else f"{routes} bound nothing"
-        if totals.lopsided[g]:
-            return f"{plural(int(totals.lopsided[g]), 'pair')} where one model has no value, counted at best and worst"
+            wide = f"the interval is too wide on {routes}" if interval else f"{routes} bound nothing"
+            return "; ".join(filter(None, [wide, missing]))
+        if missing:
+            return missing
         if interval and interval.high < 0 and word is not MetricVerdict.BETTER and word in GOOD:
-            return f"better by itself, but not after correcting for {len(self.suite.gates)} gates"
+            return "better by itself, but not beside the other gates, or the other estimand leans the other way"
         return ""
 
 

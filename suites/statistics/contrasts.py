@@ -10,6 +10,7 @@ invalid data, drops the pair): missing is never zero, and leaving early never he
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,24 @@ def rows_of(table: PairTable, start: int, stop: int) -> PairTable:
         candidate_low=table.candidate_low[cut], candidate_high=table.candidate_high[cut],
         baseline_low=table.baseline_low[cut], baseline_high=table.baseline_high[cut],
         candidate_outcome=table.candidate_outcome[cut], baseline_outcome=table.baseline_outcome[cut],
+    )  # fmt: skip
+
+
+def joined(tables: Sequence[PairTable]) -> PairTable:
+    """The rows of several tables over the same metrics, one after the other."""
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    return PairTable(
+        metrics=first.metrics,
+        case_ids=tuple(chain(*(t.case_ids for t in tables))), routes=tuple(chain(*(t.routes for t in tables))),
+        candidate=np.concatenate([t.candidate for t in tables]), baseline=np.concatenate([t.baseline for t in tables]),
+        candidate_low=np.concatenate([t.candidate_low for t in tables]),
+        candidate_high=np.concatenate([t.candidate_high for t in tables]),
+        baseline_low=np.concatenate([t.baseline_low for t in tables]),
+        baseline_high=np.concatenate([t.baseline_high for t in tables]),
+        candidate_outcome=tuple(chain(*(t.candidate_outcome for t in tables))),
+        baseline_outcome=tuple(chain(*(t.baseline_outcome for t in tables))),
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Engines:
         self._bets = np.broadcast_to(mean & capped, self.shape).reshape(-1)
         self._bare = np.broadcast_to(mean & ~capped, self.shape).reshape(-1)
         self.sums = RouteSums(cases * slots * count)
-        self._flat = thetas.reshape(cases * slots * count, -1)
+        self._flat = thetas.reshape(cases * slots * count, thetas.shape[3])
         self._alpha, self._joint_alpha = suite.alpha, suite.alpha / max(count, 1)
         families = np.broadcast_to(np.arange(cases * slots).reshape(cases, slots, 1), self.shape).reshape(-1)
         flipped = self._flipped = ~(self._bets | self._bare)

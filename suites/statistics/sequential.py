@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from suites.judgement import Interval, PairTable
 from suites.schema import Suite
-from suites.statistics.contrasts import BEST, WORST, Evidence, evidence
+from suites.statistics.contrasts import BEST, WORST, Evidence, evidence, joined
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
 from suites.words import Estimand
 
@@ -41,6 +41,8 @@ class Claims:
     below_zero: bool
     below_margin: bool
     above_minus_margin: bool
+    leaning: bool
+    """The estimate is worse by more than the margin, and nothing shows that the change is not."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,15 @@ class Totals:
     """Some cost was below zero."""
     routes: list[set[str]]
     """Routes with a pair that counts."""
+    both: NDArray[np.int64]
+    """Pairs where both models have a value ..."""
+    sums: Floats
+    """... and the sums of their values, [2, G]: candidate, baseline."""
+
+    def means(self, g: int) -> tuple[float, float]:
+        """Mean values of candidate and baseline over the pairs where both have one; NaN without any."""
+        count = self.both[g]
+        return (float(self.sums[0, g] / count), float(self.sums[1, g] / count)) if count else (float("nan"), float("nan"))
 
 
 class SequentialJudge:
@@ -74,9 +85,11 @@ class SequentialJudge:
         self._engines = Engines(suite, planned, thetas)
         self._blocks: list[tuple[tuple[str, ...], tuple[Evidence, Evidence]]] = []
         self._shown: list[bool] = []
+        self._pending: list[PairTable] = []
         self.totals = Totals(
             valid=np.zeros(count, dtype=np.int64), lopsided=np.zeros(count, dtype=np.int64),
             negative=np.zeros(count, dtype=np.bool_), routes=[set() for _ in range(count)],
+            both=np.zeros(count, dtype=np.int64), sums=np.zeros((2, count)),
         )  # fmt: skip
 
     @property
@@ -85,33 +98,45 @@ class SequentialJudge:
         return min((self.looked // self.suite.look_every + 1) * self.suite.look_every, self.planned) - self.consumed
 
     def consume(self, table: PairTable) -> None:
-        """Takes the next rows of the registered order, at most `room` of them."""
+        """Takes the next rows of the registered order, at most `room` of them; they are read at the next look."""
+        self._pending.append(table)
+        self.consumed += len(table.routes)
+
+    def look(self) -> None:
+        """Tests every gate on what was consumed so far, and spends. However the rows came, the sums are the same to the bit."""
+        self._read(joined(self._pending))
+        self._pending = []
+        self._engines.look(self.consumed == self.planned)
+        regular = self.consumed % self.suite.look_every == 0 and self.consumed < self.planned
+        self._shown.append(not regular or shown_look(self.consumed // self.suite.look_every))
+        self.looked = self.consumed
+
+    def _read(self, table: PairTable) -> None:
         own, other = ([estimand_of(self.suite, slot, g) for g in range(len(self.gates))] for slot in (OWN, OTHER))
         rows = evidence(table, self.gates, own), evidence(table, self.gates, other)
         self._engines.consume(table.routes, rows)
         self._blocks.append((table.routes, rows))
-        self._shown.append(False)
-        self.consumed += len(table.routes)
         totals = self.totals
         totals.valid += rows[OWN].valid.sum(axis=0)
         totals.lopsided += rows[OWN].lopsided.sum(axis=0)
         totals.negative |= rows[OWN].negative
+        columns = [table.metrics.index(gate.metric) for gate in self.gates]
+        values = np.stack([table.candidate[:, columns], table.baseline[:, columns]])
+        both = np.isfinite(values).all(axis=0) & rows[OWN].valid
+        totals.both += both.sum(axis=0)
+        totals.sums += np.where(both, values, 0.0).sum(axis=1)
         for g, known in enumerate(totals.routes):
             known.update(route for route, ok in zip(table.routes, rows[OWN].valid[:, g], strict=True) if ok)
-
-    def look(self) -> None:
-        """Tests every gate on what was consumed so far, and spends."""
-        self._engines.look(self.consumed == self.planned)
-        regular = self.consumed % self.suite.look_every == 0 and self.consumed < self.planned
-        self._shown[-1] = not regular or shown_look(self.consumed // self.suite.look_every)
-        self.looked = self.consumed
 
     def claims(self) -> list[tuple[Claims, Claims]]:
         """For each gate what is shown by its own estimand and by the other one, after the last look."""
         alone, joint = self._engines.shown()
-        return [(self._claim(alone, joint, OWN, g), self._claim(alone, joint, OTHER, g)) for g in range(len(self.gates))]
+        over = (self._engines.estimate() > self._margins)[WORST]
+        return [
+            (self._claim(alone, joint, over, OWN, g), self._claim(alone, joint, over, OTHER, g)) for g in range(len(self.gates))
+        ]  # fmt: skip
 
-    def _claim(self, alone: Shown, joint: Shown, slot: int, g: int) -> Claims:
+    def _claim(self, alone: Shown, joint: Shown, over: NDArray[np.bool_], slot: int, g: int) -> Claims:
         above, below = joint[BEST, slot, g] > 0, joint[WORST, slot, g] < 0
         improvable = self.improvable(slot, g)
         worsened = improvable or (slot == OTHER and self.readable(slot, g))
@@ -122,6 +147,7 @@ class SequentialJudge:
             below_zero=bool(below[1] and within) and improvable,
             below_margin=bool(within) and improvable,
             above_minus_margin=bool(above[0]) and improvable,
+            leaning=bool(over[slot, g] and not (within and improvable)) and self.readable(slot, g),
         )
 
     def _spiky(self, slot: int, g: int) -> bool:

@@ -56,7 +56,7 @@ def test_betting_tells_both_directions() -> None:
     test = betting([-0.5, 0.0, 0.5], 10.0)
     consume(test, routes(800), b * 1.02, b)
     test.look(complete=True)
-    assert test.alone.tolist() == [[1, 0, -1]]
+    np.testing.assert_array_equal(test.alone, [[1, 0, -1]])
 
 
 def test_betting_holds_when_the_whole_change_is_rare_spikes() -> None:
