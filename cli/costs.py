@@ -44,7 +44,8 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
     columns = list(reader.fieldnames or ())
     model = next((name for name in MODEL_COLUMNS if name in columns), None)
     reserved = {"segment", "suite", "route", model, route_column}
-    chosen = tuple(metrics) or tuple(name for name in columns if name not in reserved)
+    rows = list(reader)
+    chosen = tuple(metrics) or tuple(name for name in columns if name not in reserved and _numeric(rows, name))
     lacks = [name for name in ("segment", *chosen, *((route_column,) if route_column else ())) if name not in columns]
     if model is None or lacks or not chosen:
         missing = ", ".join([*([] if model else ["controller (or model)"]), *lacks]) or "any metric"
@@ -55,7 +56,7 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
     costs = Costs(path, chosen, {}, {})
     findings: list[Finding] = []
     suites = set()
-    for line, row in enumerate(reader, start=2):
+    for line, row in enumerate(rows, start=2):
         segment, suite = row["segment"], row.get("suite")
         suites.add(suite)
         route = (row[routes_from] if routes_from else segment) or segment
@@ -72,6 +73,12 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
     if findings:
         raise SubmitterError(f"{path} cannot be judged ({len(findings)} problems)", tuple(findings[:10]))
     return costs
+
+
+def _numeric(rows: list[dict[str, str]], name: str) -> bool:
+    """Whether a column that nobody named is a metric: its first value that is there is a number."""
+    first = next((row[name] for row in rows if row[name]), "0")
+    return first.replace(".", "").lstrip("+-")[:1].isdigit() or first.lower().lstrip("+-") in {"nan", "inf", "infinity"}
 
 
 def _number(text: str | None, where: str, findings: list[Finding]) -> float:

@@ -1,0 +1,159 @@
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cli.plan import app as plan_app
+from cli.verdict import app
+from suites.errors import SubmitterError
+
+REAL = Path(__file__).parents[3] / "shared/data/paired_costs/controls_5000.csv.gz"
+real = pytest.mark.skipif(not REAL.exists(), reason="needs ../shared/data/paired_costs")
+BOTH = ["--baseline", "old", "--candidate", "new"]
+
+
+def write(path: Path, effect: float = 0.0, n: int = 400, routes: int = 80, model: str = "model", hole: str | None = None) -> Path:
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["segment", model, "drive", "cost", "jerk"])
+        for i in range(n):
+            cost = rng.lognormal()
+            for name, factor in (("old", 1.0), ("new", 1 + effect)):
+                value = hole if hole is not None and name == "old" and i % 2 else f"{cost * factor * rng.lognormal(0, 0.05):.6f}"
+                writer.writerow([f"s{i}", name, f"r{i % routes}", value, f"{rng.lognormal(0, 0.05):.6f}"])
+    return path
+
+
+def judge(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    if isinstance(result.exception, SubmitterError):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+def test_pass_fail_and_cannot_tell_have_their_exit_codes(tmp_path: Path) -> None:
+    same, worse = write(tmp_path / "a.csv"), write(tmp_path / "b.csv", 0.2)
+    code, text = judge(str(same), *BOTH, "--margin", "0.1", "--route-column", "drive")
+    assert code == 0
+    assert "PASS: not worse by 10 % on 2 of 2 gates over 400 segments of 80 routes." in text
+    code, text = judge(str(worse), *BOTH, "--margin", "0.1", "--metric", "cost", "--route-column", "drive")
+    assert code == 1
+    assert "FAIL: cost is worse in the typical drive by" in text
+    assert "Decided after" in text
+    code, text = judge(str(same), *BOTH, "--margin", "0.0001", "--metric", "cost", "--route-column", "drive")
+    assert code == 3
+    assert "INCONCLUSIVE" in text
+
+
+def test_json_stands_alone_and_is_reproducible(tmp_path: Path) -> None:
+    plain = write(tmp_path / "a.csv", model="controller")
+    packed = tmp_path / "a.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    arguments = [*BOTH, "--metric", "cost", "--order-seed", "7", "--json", "--cap", "cost=50"]
+    code, text = judge(str(plain), *arguments)
+    assert json.loads(text)["gates"][0]["metric"] == "cost"
+    assert judge(str(packed), *arguments) == (code, text)
+    assert json.loads(text)["method"]["flips"] == 9_999
+    assert json.loads(text)["gates"][0]["other_estimand"] is not None
+    other = json.loads(judge(str(plain), *BOTH, "--metric", "cost", "--order-seed", "8", "--json")[1])
+    assert other["method"] != json.loads(text)["method"]
+
+
+def test_without_routes_it_says_that_segments_are_taken_as_independent(tmp_path: Path) -> None:
+    assert "each segment counts as a route of its own" in judge(str(write(tmp_path / "a.csv")), *BOTH, "--metric", "cost")[1]
+
+
+@pytest.mark.parametrize("hole", ["", "nan", "inf"])
+def test_holes_in_one_model_never_pass(tmp_path: Path, hole: str) -> None:
+    code, text = judge(str(write(tmp_path / "a.csv", hole=hole)), *BOTH, "--metric", "cost", "--margin", "0.1")
+    assert code == 3
+    assert "old: 0 segments missing, 200 values empty or not finite" in text
+
+
+def test_missing_segments_are_counted_and_never_pass(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for i, line in enumerate(lines) if not (i % 4 == 1 and ",old," in line)))
+    code, text = judge(str(path), *BOTH, "--metric", "cost", "--margin", "0.1")
+    assert code == 3
+    assert "old: 200 segments missing" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "lacks"),
+        ("segment,cost\na,1\n", "controller (or model)"),
+        ("segment,model\na,old\n", "any metric"),
+        ("segment,model,cost\na,old,1\na,old,2\na,new,1\n", "cannot be judged"),
+        ("segment,model,cost\na,old,one\na,new,1\n", "cannot be judged"),
+        ("segment,model,cost,suite\na,old,1,3f2a\na,new,1,77b0\n", "cannot be judged"),
+        ("segment,model,cost\na,old,1\n", "no model 'new'"),
+    ],
+)
+def test_files_that_cannot_be_judged_are_refused_by_name(tmp_path: Path, content: str, complaint: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(SubmitterError, match=complaint.replace("(", r"\(").replace(")", r"\)")):
+        judge(str(path), *BOTH)
+
+
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("segment,model,cost\na,old,1\na,new,x\na,old,2\n")
+    with pytest.raises(SubmitterError) as caught:
+        judge(str(path), *BOTH)
+    assert [f.where for f in caught.value.findings] == ["line 3, cost", "line 4"]
+    with pytest.raises(SubmitterError, match="not a file"):
+        judge(str(tmp_path / "absent.csv"), *BOTH)
+    with pytest.raises(SubmitterError, match="write METRIC=COST"):
+        judge(str(write(tmp_path / "a.csv")), *BOTH, "--cap", "cost")
+
+
+def test_negative_costs_and_one_route_give_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("segment,model,cost\n" + "".join(f"s{i},{m},{-1 + i}\n" for i in range(40) for m in ("old", "new")))
+    assert judge(str(path), *BOTH)[0] == 0  # the same on every pair: zero effect, whatever its sign
+    path.write_text(path.read_text().replace("s0,new,-1", "s0,new,-2"))
+    code, text = judge(str(path), *BOTH)
+    assert code == 3
+    assert "negative" in text
+    code, text = judge(str(write(tmp_path / "b.csv", routes=1)), *BOTH, "--metric", "cost", "--route-column", "drive")
+    assert code == 3
+    assert "1 route cannot show it" in text
+
+
+def test_plan_says_how_many_segments(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv")
+    options = [str(path), *BOTH, "--metric", "cost", "--route-column", "drive", "--segment-seconds", "36", "--json"]
+    mean, typical = json.loads(CliRunner().invoke(plan_app, [*options, "--margin", "0.02"]).stdout)
+    assert (mean["estimand"], typical["estimand"]) == ("mean", "typical")
+    assert typical["segments_needed"] == 100 * typical["hours_needed"]
+    wide = json.loads(CliRunner().invoke(plan_app, [*options, "--margin", "0.1"]).stdout)[1]
+    assert wide["segments_needed"] < typical["segments_needed"]
+    rich = json.loads(CliRunner().invoke(plan_app, [*options, "--budget", "1600"]).stdout)[1]
+    assert rich["visible_effect"] == pytest.approx(typical["visible_effect"] / 2)
+    text = CliRunner().invoke(plan_app, [*options[:-1], "--cap", "0.0001"]).stdout
+    assert "From 400 segments of 80 routes" in text
+
+
+@real
+def test_real_costs_of_distinct_controllers_are_told_apart_within_sixty_segments() -> None:
+    code, text = judge(str(REAL), "--baseline", "ff_a", "--candidate", "pid", "--metric", "total_cost", "--json")
+    verdict = json.loads(text)
+    assert code == 1
+    assert verdict["pairs_consumed"] <= 60
+    assert verdict["gates"][0]["decided_at"] <= 60
+
+
+@real
+def test_real_costs_of_close_controllers_are_not_overclaimed() -> None:
+    _, text = judge(str(REAL), "--baseline", "ff_a", "--candidate", "ff_b", "--metric", "total_cost", "--json")
+    gate = json.loads(text)["gates"][0]
+    assert gate["interval"]["low"] > 0.01  # the typical drive is worse by about 1.9 %
+    assert gate["other_estimand"]["low"] < 0 < gate["other_estimand"]["high"]  # t = 2.0 on the mean: cannot tell
