@@ -1,0 +1,135 @@
+"""drive_keys on stored segments: every key has its rollout, whatever its company suffers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from suites.errors import MachineError
+from suites.model import Manifest
+from suites.rollout import DriveKey, ExecutionClass, Rollout, Scenario
+from suites.segment import Camera, SegmentMeta, Vehicle
+from suites.simulators import simulator_spec
+from suites.words import Outcome
+from workers import drive as driving
+from workers.drive import ALONE_FAILURES, drive_keys
+from workers.policy.log import LogPolicy, log_manifest
+from workers.policy.protocol import Action, Observation, PolicyError
+from workers.results import trace_bits
+from workers.segments.store import read_segment, write_segment
+from workers.simulation.tests.columns import straight_columns
+
+ROWS, RATE_HZ = 80, 20.0
+CAMERA = Camera(width=64, height=32, fx=50, fy=50, cx=32, cy=16, forward_m=1.4, left_m=0, up_m=1.3)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Segments that differ in speed: s10, s15, s20 m/s."""
+    for speed in (10, 15, 20):
+        meta = SegmentMeta(
+            segment_id=f"s{speed}", route=f"s{speed}", source="test/1", kind="camera", frame_count=ROWS, rate_hz=RATE_HZ,
+            duration_s=ROWS / RATE_HZ, camera=CAMERA, vehicle=Vehicle(), depth_source=None,
+        )  # fmt: skip
+        write_segment(tmp_path, meta, straight_columns(ROWS, RATE_HZ, speed), None, None)
+    return tmp_path
+
+
+def keys(root: Path, *speeds: int, model: str = "m", repeats: int = 1) -> list[DriveKey]:
+    return [
+        DriveKey(
+            model=model, repeat=repeat, simulator=simulator_spec("reprojection", {}), execution=LogPolicy().execution,
+            scenario=Scenario(segment_id=f"s{v}", segment_digest=read_segment(root, f"s{v}").digest, start_s=1.0, end_s=3.0),
+        )
+        for v in speeds for repeat in range(repeats)
+    ]  # fmt: skip
+
+
+def driven(keys: Sequence[DriveKey], root: Path) -> dict[str, Rollout]:
+    """By segment; asserts that each key has one rollout."""
+    rollouts = list(drive_keys(keys, segments_root=root, find_model=lambda digest: (log_manifest(), {}), auxiliary={}))
+    assert sorted(r.key.digest for r in rollouts) == sorted(k.digest for k in keys)
+    return {r.key.scenario.segment_id: r for r in rollouts}
+
+
+@dataclass
+class Fragile:
+    """The log's plan, but the whole model dies when a row is as fast as `deadly`."""
+
+    deadly: Sequence[float]
+    manifest: Manifest = field(default_factory=log_manifest)
+    execution: ExecutionClass = field(default_factory=lambda: LogPolicy().execution)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    opened: list[int] = field(default_factory=list)
+
+    def open(self, *_: object, **__: object) -> "Fragile":
+        return self
+
+    def start(self, batch: int) -> None:
+        self.opened.append(batch)
+
+    def act(self, observation: Observation) -> Action:
+        if np.isin(np.round(observation.scalars["speed"]), self.deadly).any():
+            raise PolicyError("the model crashed")
+        return Action(plan=observation.scalars["log_plan"])
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """It has no state."""
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def test_models_and_segments_are_driven_in_groups(root: Path) -> None:
+    rollouts = driven(keys(root, 10, 15) + keys(root, 20, model="other"), root)
+    assert {r.outcome for r in rollouts.values()} == {Outcome.COMPLETED}
+
+
+def test_a_row_that_kills_the_model_does_not_take_its_company_down(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = driven(keys(root, 10), root)["s10"]
+    monkeypatch.setattr(driving, "open_policy", Fragile(deadly=(20,)).open)
+    rollouts = driven(keys(root, 10, 15, 20), root)
+    assert {name: r.outcome for name, r in rollouts.items()} == {
+        "s10": Outcome.COMPLETED, "s15": Outcome.COMPLETED, "s20": Outcome.POLICY_FAILED,
+    }  # fmt: skip
+    assert rollouts["s10"].trace is not None
+    assert alone.trace is not None
+    assert trace_bits(rollouts["s10"].trace) == trace_bits(alone.trace)
+
+
+def test_a_model_that_always_dies_is_believed_after_a_few_rows(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fragile = Fragile(deadly=(10,))
+    monkeypatch.setattr(driving, "open_policy", fragile.open)
+    rollouts = driven(keys(root, 10, repeats=8), root)
+    assert rollouts["s10"].outcome is Outcome.POLICY_FAILED
+    assert fragile.opened == [8] + [1] * ALONE_FAILURES
+
+
+def test_a_model_that_cannot_be_opened_fails_every_row(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PolicyError("it needs 64 GiB")
+
+    monkeypatch.setattr(driving, "open_policy", refuse)
+    rollouts = driven(keys(root, 10, 15), root)
+    assert {(r.outcome, r.reason, r.trace) for r in rollouts.values()} == {(Outcome.POLICY_FAILED, "it needs 64 GiB", None)}
+
+
+def test_a_damaged_segment_is_data_invalid_and_the_others_are_driven(root: Path) -> None:
+    wanted = keys(root, 10, 15, 20)
+    columns = next((root / "s15").glob("columns*"))
+    columns.write_bytes(columns.read_bytes()[:-64])
+    rollouts = driven(wanted, root)
+    assert {name: r.outcome for name, r in rollouts.items()} == {
+        "s10": Outcome.COMPLETED, "s15": Outcome.DATA_INVALID, "s20": Outcome.COMPLETED,
+    }  # fmt: skip
+    assert columns.name in rollouts["s15"].reason
+
+
+def test_another_machine_has_to_do_what_this_one_cannot(root: Path) -> None:
+    wanted = [replace(k, simulator=replace(k.simulator, version="0")) for k in keys(root, 10)]
+    with pytest.raises(MachineError):
+        driven(wanted, root)
