@@ -3,7 +3,7 @@
     python -m benchmarks.statistics [--runs 2000] [--seconds 600] [--only NAME ...] [--out FILE]
 
 One process; what was run is kept in FILE (JSON, counts per scenario) and a later call goes on from there. Every scenario
-uses the same registered spending (alpha = .05, rho = 1) and looks (every 20 pairs). Simulated costs: lognormal difficulty,
+uses the same registered spending (alpha = .05, rho = 1) and looks (every 20 pairs), B = 999 (9,999 for regressions). Simulated costs: lognormal difficulty,
 t4 noise, Pareto spikes; nulls swap the labels of two distinct models by route. Real costs: ../shared/data/paired_costs.
 """
 
@@ -51,7 +51,7 @@ def table_of(candidate: Floats, baseline: Floats, routes: list[str]) -> PairTabl
 
 
 def suite_of(
-    margins: list[float], seed: int, *, flips: int = 9_999, estimand: Estimand = Estimand.TYPICAL, cap: float | None = None
+    margins: list[float], seed: int, *, flips: int = 999, estimand: Estimand = Estimand.TYPICAL, cap: float | None = None
 ) -> Suite:  # fmt: skip
     gates = tuple(Gate(metric=f"m{i}", margin=m, estimand=estimand, winsor_cap=cap) for i, m in enumerate(margins))
     return Suite(name="simulated", kind="overall", select=Selector(), gates=gates, flips=flips, order_seed=seed)
@@ -156,7 +156,7 @@ def regression(effect: float) -> Simulation:
         c, b = costs(rng, N)
         c = planted(rng, c, effect, "evenly", Estimand.TYPICAL)
         r = 2 * (c - b)[:, 0] / (c + b)[:, 0]
-        judge = claims(table_of(c, b, singles(N)), suite_of([0.02], seed), moved)
+        judge = claims(table_of(c, b, singles(N)), suite_of([0.02], seed, flips=9_999), moved)
         found = judge.claims()[0][OWN].above_zero
         fixed = abs(r.mean()) / (r.std(ddof=1) / np.sqrt(N)) > 1.96
         return {"found": found, "segments": judge.consumed if found else N, "fixed N would": fixed}
@@ -226,7 +226,7 @@ def demo(routes: int, effect: float) -> Simulation:
         n, index = 9 * routes, np.arange(9 * routes) % routes
         b = np.exp(rng.normal(0, 0.4, (n, 1)) + rng.normal(0, 0.1, (n, 5)))
         c = b * np.exp(effect + rng.normal(0, 0.08, (routes, 5))[index] + rng.normal(0, 0.15, (n, 5)))
-        judge = RunJudge(suite_of([0.1, 0.1, 0.15, 0.2, 0.25], seed, flips=999), n)
+        judge = RunJudge(suite_of([0.1, 0.1, 0.15, 0.2, 0.25], seed), n)
         judge.extend(table_of(c, b, [f"r{i}" for i in index]))
         return {"pass": judge.reached is RunVerdict.PASS, "fail": judge.reached is RunVerdict.FAIL}
 
@@ -239,7 +239,7 @@ def forty(effect: float) -> Simulation:
     def run(rng: np.random.Generator, seed: int) -> Row:
         c, b = swapped(rng, *costs(rng, N, 40, shared=0.5))
         c[:, :5] *= (2 + effect) / (2 - effect)
-        judge = claims(table_of(c, b, singles(N)), suite_of([0.02] * 40, seed, flips=999), lambda _: False)
+        judge = claims(table_of(c, b, singles(N)), suite_of([0.02] * 40, seed), lambda _: False)
         own = [o for o, _ in judge.claims()]
         wrong = any(o.above_zero or o.below_zero for o in own[0 if effect == 0 else 5 :])
         if effect == 0:
@@ -276,7 +276,7 @@ def pid(rng: np.random.Generator, seed: int) -> Row:
     c, b = _real("pid", "ff_a")
     order = rng.permutation(len(c))
     table = table_of(c[order], b[order], singles(len(c)))
-    judge = claims(table, suite_of([0.02], seed), lambda j: j.claims()[0][OWN].above_margin)
+    judge = claims(table, suite_of([0.02], seed, flips=9_999), lambda j: j.claims()[0][OWN].above_margin)
     return {"worse": judge.claims()[0][OWN].above_margin, "segments": judge.consumed}
 
 
@@ -293,7 +293,7 @@ def judging_cost(rng: np.random.Generator, seed: int) -> Row:
     c, b = swapped(rng, *costs(rng, N, 40, shared=0.5))
     table = table_of(c, b, singles(N))
     start = time.process_time()
-    judge = RunJudge(suite_of([0.1] * 40, seed, flips=999), N)
+    judge = RunJudge(suite_of([0.1] * 40, seed), N)
     judge.extend(table)
     judge.verdict()
     return {"CPU s": time.process_time() - start}

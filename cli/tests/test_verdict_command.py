@@ -91,7 +91,7 @@ def test_missing_segments_are_counted_and_never_pass(tmp_path: Path) -> None:
         ("segment,cost\na,1\n", "controller (or model)"),
         ("segment,model\na,old\n", "any metric"),
         ("segment,model,cost\na,old,1\na,old,2\na,new,1\n", "cannot be judged"),
-        ("segment,model,cost\na,old,one\na,new,1\n", "cannot be judged"),
+        ("segment,model,cost\na,old,1\na,new,one\n", "cannot be judged"),
         ("segment,model,cost,suite\na,old,1,3f2a\na,new,1,77b0\n", "cannot be judged"),
         ("segment,model,cost\na,old,1\n", "no model 'new'"),
     ],
