@@ -8,15 +8,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from server.api import audit, comparisons, health, models, problems, rollouts, runs, segments, suites
+from server.api import artifacts, audit, comparisons, health, models, problems, rollouts, runs, segments, suites
 from server.db.engine import make_engine, make_sessions
 from server.errors import PROBLEMS, Problem, install_problems
 from server.logs import configure_logs
 from server.middleware import Edge
+from server.pages import install_pages
+from server.queue import celery_app
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 
-ROUTERS = (models, suites, segments, runs, rollouts, comparisons, audit)
+ROUTERS = (models, suites, segments, runs, rollouts, artifacts, comparisons, audit)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -36,12 +38,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.engine = engine
     app.state.sessions = make_sessions(engine)
     app.state.blobs = BlobStore(settings.blobs)
+    app.state.celery = celery_app(settings)
     for module in ROUTERS:
         app.include_router(module.router)
     app.include_router(health.router)
     app.include_router(problems.router)
     install_problems(app, settings.public_url)
     app.add_middleware(Edge, public_url=settings.public_url, max_document_bytes=settings.max_document_bytes)
+    install_pages(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

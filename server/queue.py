@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from server.settings import Settings
 
-DRIVE, REMEASURE = "workers.drive", "workers.remeasure"
-"""Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics, conditions)` reads stored traces."""
+DRIVE, REMEASURE, RENDER = "workers.drive", "workers.remeasure", "workers.render"
+"""Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics, conditions)` reads stored traces.
+`render(key, kind)` makes pictures of one stored rollout."""
 
 HIGH, LOW = 0, 6
 """Priorities of messages on Redis, where 0 is served first: driving before measuring again."""
@@ -86,6 +87,11 @@ def remeasure(
     """Ask for metrics and conditions of stored rollouts, from their traces. Raises one of BROKER_ERRORS."""
     args = [list(drive_keys), list(metrics), list(conditions)]
     app.send_task(REMEASURE, args=args, queue=queue_name(device), priority=LOW)
+
+
+def render(app: Celery, drive_key: str, kind: str) -> None:
+    """Ask for pictures of a stored rollout: somebody is waiting for them. Raises one of BROKER_ERRORS."""
+    app.send_task(RENDER, args=[drive_key, kind], queue=queue_name("cpu"), priority=HIGH)
 
 
 def notify(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,18 +14,30 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from server.db.models import Model, RolloutRow
-from server.queue import DRIVE, REMEASURE
+from server.db.models import DriveKeyRow, Model, RolloutRow
+from server.queue import DRIVE, REMEASURE, RENDER
 from suites.conditions import Judgement, judge, load_condition, result_name
-from suites.errors import DataError, MachineError, SubmitterError
+from suites.errors import DataError, MachineError, RedriveError, SubmitterError
 from suites.identity import canonical_json
 from suites.metrics import measure
 from suites.metrics.steps import invalid
 from suites.model import Manifest, load_manifest
-from suites.rollout import Trace
+from suites.rollout import Rollout, Trace
 from workers.app import Process, this_process
+from workers.artifacts import make_sheet, write_comparison
 from workers.drive import drive_keys
-from workers.results import Claim, LeaseLostError, claim, finish, release, store, store_conditions, store_results
+from workers.results import (
+    Claim,
+    LeaseLostError,
+    claim,
+    finish,
+    read_key,
+    release,
+    store,
+    store_artifact,
+    store_conditions,
+    store_results,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +51,7 @@ def register(app: Celery) -> None:
     """Make the tasks known to the app of a worker."""
     app.task(name=DRIVE)(drive)
     app.task(name=REMEASURE)(remeasure)
+    app.task(name=RENDER)(render)
 
 
 def drive(device: str) -> None:
@@ -108,6 +122,41 @@ def remeasure(drive_keys: Sequence[str], metrics: Sequence[str], conditions: Seq
             judged = {name: Judgement(condition=str(c), held=None, reason=lost) for name, c in wanted.items()}
         _transaction(here, partial(store_results, drive_key=row.drive_key, measured=measured))
         _transaction(here, partial(store_conditions, drive_key=row.drive_key, judged=judged))
+
+
+def render(drive_key: str, kind: str) -> None:
+    """Make pictures of a stored rollout (`log`, `view`: sheets of frames; `video`), or say why there can be none."""
+    here = this_process()
+    try:
+        sha256, detail = _render(here, _stored_rollout(here, drive_key), kind)
+        made = partial(store_artifact, sha256=sha256, detail=detail)
+    except RedriveError as error:
+        log.warning("no %s of rollout %s: %s", kind, drive_key[:12], error)
+        made = partial(store_artifact, error=str(error))
+    _transaction(here, partial(made, drive_key=drive_key, kind=kind))
+
+
+def _stored_rollout(here: Process, drive_key: str) -> Rollout:
+    with here.sessions() as session:
+        row, document = session.get_one(RolloutRow, drive_key), session.get_one(DriveKeyRow, drive_key).key
+    trace = Trace.from_bytes(here.blobs.get(row.trace_sha256)) if row.trace_sha256 is not None else None
+    return Rollout(
+        key=read_key(drive_key, document), outcome=row.outcome, reason=row.reason, ended_s=row.ended_s, trace=trace,
+        trusted_share=row.trusted_share, provenance=row.provenance,
+    )  # fmt: skip
+
+
+def _render(here: Process, rollout: Rollout, kind: str) -> tuple[str, dict[str, Any]]:
+    """(sha256 of the stored picture, what it says about itself)."""
+    camera, segments = _find_model(here, rollout.key.model)[0].camera, here.settings.segments
+    if kind == "video":
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "comparison.mp4"
+            write_comparison(path, rollout, segments, camera)
+            return here.blobs.put(path), {}
+    sheet = make_sheet(rollout, segments, camera, "log" if kind == "log" else "view")
+    detail = {name: getattr(sheet, name) for name in ("rate_hz", "count", "columns", "tile_width", "tile_height")}
+    return here.blobs.put(sheet.jpeg), detail
 
 
 def _find_model(here: Process, digest: str) -> tuple[Manifest, dict[str, Path]]:

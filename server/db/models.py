@@ -352,6 +352,24 @@ class ResultRow(Base):
     __table_args__ = (CheckConstraint("valid = (value IS NOT NULL)", name="missing_is_null"),)
 
 
+class Artifact(Base):
+    """Pictures of a stored rollout, made on demand by a worker; they can be made again at any time."""
+
+    __tablename__ = "artifacts"
+
+    drive_key: Mapped[str] = mapped_column(ForeignKey("rollouts.drive_key"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """`log`, `view` (sheets of frames) or `video`."""
+    sha256: Mapped[str | None] = mapped_column(Digest)
+    """Its blob; NULL while it is not made."""
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    """Of a sheet: rate_hz, count, columns, tile_width, tile_height."""
+    error: Mapped[str] = mapped_column(server_default="")
+    """Why it can't be made."""
+    requested: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When a worker was last asked for it."""
+
+
 class Alarm(Base):
     """Something that must never happen did: a person has to look."""
 

@@ -138,11 +138,21 @@ def find_run(session: Session, run_id: str) -> Run:
     return run
 
 
-def read_run(session: Session, run_id: str, public_url: str) -> RunView:
-    """One run with its progress. Raises Refused (404)."""
+def _find_row(session: Session, run_id: str) -> Row[*tuple[Any, ...]]:
     row = session.execute(_query().where(Run.id == run_id)).first()
     if row is None:
         raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
+    return row
+
+
+def read_summary(session: Session, run_id: str) -> RunSummary:
+    """One run as a list shows it. Raises Refused (404)."""
+    return RunSummary(**_fields(_find_row(session, run_id)))
+
+
+def read_run(session: Session, run_id: str, public_url: str) -> RunView:
+    """One run with its progress. Raises Refused (404)."""
+    row = _find_row(session, run_id)
     run = row[0]
     return RunView(
         **_fields(row), url=f"{public_url.rstrip('/')}/runs/{run.id}", progress=read_progress(session, run),

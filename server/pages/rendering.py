@@ -1,0 +1,54 @@
+"""From a view to a page: the templates, what they may call, and the JSON twin of every page."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel
+
+import web
+from server.errors import request_id
+from server.pages import text
+from server.pages.assets import address_of
+from server.pages.intervals import draw_axis, draw_interval, scale_of
+
+SAFE = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
+}  # fmt: skip
+"""Names and reasons on these pages come from strangers: nothing that they say is ever run."""
+
+
+@cache
+def templates() -> Environment:
+    """The environment of the pages: escaping everything, and an error for whatever is not there."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(web.__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals.update(
+        asset=address_of, request_id=request_id, draw_interval=draw_interval, draw_axis=draw_axis, scale_of=scale_of
+    )
+    environment.filters.update(text.FILTERS)
+    return environment
+
+
+def render(template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page."""
+    html = templates().get_template(template).render(**context)
+    return HTMLResponse(html, status_code=status, headers=SAFE)
+
+
+def page(router: APIRouter, path: str, template: str, view: Callable[..., BaseModel]) -> None:
+    """Serve what the dependency `view` returns as HTML at `path` and as JSON at `path`.json."""
+
+    def html(request: Request, built: BaseModel = Depends(view, scope="function")) -> HTMLResponse:
+        return render(template, view=built, twin=f"{request.url.path}.json", query=request.url.query)
+
+    router.add_api_route(f"{path}.json", view, methods=["GET"])
+    router.add_api_route(path, html, methods=["GET"], response_class=HTMLResponse)

@@ -1,0 +1,105 @@
+"""A run taken apart by the offset that its rollouts started from, and how its models were run."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Text, and_, cast, func, select
+from sqlalchemy.orm import Session, aliased
+
+from server.db.models import Demand, DriveKeyRow, OwnerKind, ResultRow, Role, RolloutRow, SuiteVersion
+from server.services.runs import find_run
+from suites.metrics.registry import METRICS
+from suites.rollout import Offset
+from suites.schema import offset_name
+from suites.words import Outcome
+
+_FAILED = (Outcome.FAILED, Outcome.POLICY_FAILED)
+
+
+class OffsetRow(BaseModel):
+    """The pairs that started from one offset."""
+
+    offset: str
+    """`+0.50m+0.0m+0.0deg`: lateral, longitudinal, heading."""
+    pairs: int
+    """Driven by both models."""
+    candidate_failed: int
+    baseline_failed: int
+    measured: int
+    """Pairs in which the metric is valid for both; the means are theirs."""
+    candidate_mean: float | None
+    baseline_mean: float | None
+
+
+class Breakdown(BaseModel):
+    """By the first gate's metric."""
+
+    metric: str
+    unit: str
+    rows: list[OffsetRow]
+
+
+def by_offset(session: Session, run_id: str) -> Breakdown:
+    """Counts and means, which are no verdict: one statement, whatever the run's size. Raises Refused (404)."""
+    run = find_run(session, run_id)
+    document: dict[str, Any] = session.get_one(SuiteVersion, run.suite_digest).document
+    gates = document["suite"]["gates"]
+    metric = METRICS[gates[0]["metric"]] if gates else next(iter(METRICS.values()))
+    version = document["metric_versions"].get(metric.name, metric.version)
+    mine, theirs = aliased(Demand), aliased(Demand)
+    ended, ended_theirs = aliased(RolloutRow), aliased(RolloutRow)
+    value, against = aliased(ResultRow), aliased(ResultRow)
+    offset = cast(DriveKeyRow.key["scenario"]["offset"], Text)
+    both = and_(value.valid, against.valid)
+    query = (
+        select(
+            offset, func.count(), func.count().filter(ended.outcome.in_(_FAILED)),
+            func.count().filter(ended_theirs.outcome.in_(_FAILED)), func.count().filter(both),
+            func.avg(value.value).filter(both), func.avg(against.value).filter(both),
+        )
+        .select_from(mine)
+        .join(theirs, and_(theirs.owner_kind == mine.owner_kind, theirs.owner_id == mine.owner_id,
+                           theirs.position == mine.position, theirs.role == Role.BASELINE))
+        .join(DriveKeyRow, DriveKeyRow.digest == mine.drive_key)
+        .join(ended, ended.drive_key == mine.drive_key)
+        .join(ended_theirs, ended_theirs.drive_key == theirs.drive_key)
+        .where(mine.owner_kind == OwnerKind.RUN, mine.owner_id == run_id, mine.role == Role.CANDIDATE, mine.mandatory.is_(False))
+        .group_by(offset)
+    )  # fmt: skip
+    for result, demand in ((value, mine), (against, theirs)):
+        of_metric = (result.metric == metric.name, result.version == version)
+        query = query.outerjoin(result, and_(result.drive_key == demand.drive_key, *of_metric))
+    rows = [(Offset(**json.loads(text)), numbers) for text, *numbers in session.execute(query)]
+    rows.sort(key=lambda row: (row[0].lateral_m, row[0].heading_rad, row[0].longitudinal_m))
+    names = [name for name in OffsetRow.model_fields if name != "offset"]
+    return Breakdown(
+        metric=metric.name, unit=metric.unit,
+        rows=[OffsetRow(offset=offset_name(at), **dict(zip(names, numbers, strict=True))) for at, numbers in rows],
+    )  # fmt: skip
+
+
+def sandbox_levels(session: Session, run_id: str) -> dict[str, list[str]]:
+    """{"candidate": [...], "baseline": [...]}: every kind of sandbox that this run's models ran in, as its measures."""
+    measures = RolloutRow.provenance["sandbox"]
+    rows = session.execute(
+        select(Demand.role, measures)
+        .join(RolloutRow, RolloutRow.drive_key == Demand.drive_key)
+        .where(Demand.owner_kind == OwnerKind.RUN, Demand.owner_id == run_id, measures.is_not(None))
+        .distinct()
+        .order_by(Demand.role, measures)
+    )
+    found: dict[str, list[str]] = {Role.CANDIDATE.value: [], Role.BASELINE.value: []}
+    for role, names in rows:
+        found[role.value].append(", ".join(names) or "none")
+    return found
+
+
+def case_positions(session: Session, run_id: str) -> dict[str, int]:
+    """Must-pass cases of a run by name, with the position of their first repeat."""
+    rows = session.execute(
+        select(Demand.case_id, Demand.position)
+        .where(Demand.owner_kind == OwnerKind.RUN, Demand.owner_id == run_id, Demand.role == Role.CANDIDATE, Demand.mandatory)
+        .order_by(Demand.position.desc())
+    )
+    return {case_id.rpartition("#")[0]: position for case_id, position in rows}

@@ -1,0 +1,51 @@
+"""What the list of runs shows beside each run: how far it is, and how much of it can't be counted."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.db.models import Demand, OwnerKind, Role, RolloutRow, Run
+from server.services.runs import RunSummary
+from suites.words import Outcome, Status
+
+NOT_COUNTED = (Outcome.DATA_INVALID.value, Outcome.INFRA_FAILED.value)
+
+
+class RunCounts(BaseModel):
+    """Counts of one run."""
+
+    done: int | None = None
+    """Rollouts stored, two to a pair; null where the run is over."""
+    total: int | None = None
+    invalid: int | None = None
+    """Pairs left out because a rollout's data are invalid, at most; null where nothing was judged."""
+    failed: int | None = None
+    """The candidate's rollouts that failed."""
+
+
+class RunLine(BaseModel):
+    """One row of the page."""
+
+    run: RunSummary
+    counts: RunCounts
+
+
+def add_counts(session: Session, runs: Sequence[RunSummary]) -> list[RunLine]:
+    """The runs with their counts: two statements, however many runs."""
+    open_ids = [run.id for run in runs if run.status in (Status.QUEUED, Status.RUNNING)]
+    counts = {run.id: RunCounts() for run in runs}
+    outcomes = Run.verdict_document["outcomes"]
+    for run_id, sides in session.execute(select(Run.id, outcomes).where(Run.id.in_(counts), outcomes.is_not(None))):
+        counts[run_id].invalid = max(sum(side.get(word, 0) for word in NOT_COUNTED) for side in sides.values())
+        counts[run_id].failed = sum(sides[Role.CANDIDATE.value].get(word, 0) for word in ("failed", "policy_failed"))
+    driven = session.execute(
+        select(Demand.owner_id, func.count(), func.count(RolloutRow.drive_key))
+        .outerjoin(RolloutRow, RolloutRow.drive_key == Demand.drive_key)
+        .where(Demand.owner_kind == OwnerKind.RUN, Demand.owner_id.in_(open_ids))
+        .group_by(Demand.owner_id)
+    )
+    for run_id, total, done in driven:
+        counts[run_id].done, counts[run_id].total = done, total
+    return [RunLine(run=run, counts=counts[run.id]) for run in runs]
