@@ -1,19 +1,38 @@
 """How the world's kernels are compiled: reproducible bits (no fastmath), cached, without the GIL."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+config: Any = numba.config
+njit: Any = numba.njit
+
+
+def _cache_folder() -> str:
+    """numba looks only at the file that a kernel is in, so that a change of a function that it calls would leave the old
+    machine code in use. These kernels are cached under the digest of all their sources instead."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+    return str(Path(config.CACHE_DIR or here / "__pycache__") / f"world-{digest[:16]}")
+
+
+CACHE = _cache_folder()
 
 
 def kernel(function: Kernel) -> Kernel:
     """Compile with numba; division by zero gives inf as in numpy, never an exception."""
-    return cast(Kernel, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    usual, config.CACHE_DIR = config.CACHE_DIR, CACHE
+    try:
+        return cast(Kernel, njit(cache=True, nogil=True, error_model="numpy")(function))
+    finally:
+        config.CACHE_DIR = usual
 
 
 def device(function: Kernel) -> Kernel:
     """As `kernel`, for functions that other kernels call: inlined there, with no cache file of their own. They cannot
     allocate arrays, and so need not count references to them: that alone is four fifths of a look-up's time."""
-    return cast(Kernel, numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function))
+    return cast(Kernel, njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function))

@@ -113,7 +113,7 @@ def make_drive(route_spec: RouteSpec, spec: DriveSpec) -> Drive:
     cruise = route_spec.cruise_mps * rng.uniform(0.93, 1.05)
     stop = min(spec.start_m + cruise * 1.04 * (spec.duration_s + 0.5), road.length_m)
     path = drive_path(road, spec.start_m, stop, d, moves, wander, cruise, (0.025, rng.uniform(0, 2 * np.pi)))
-    ticks = np.arange(int(spec.duration_s / TICK_S) + 3) * TICK_S
+    ticks = np.arange(int(spec.duration_s / TICK_S) + 3, dtype=np.float64) * TICK_S
     edges, lanes = lane_edges(route.ground, *(path.at(name, ticks) for name in ("x_m", "y_m", "yaw_rad")))
     used = {int(lane) for lane in lanes}
     traffic = make_traffic(route, rng, edges[:, 4], used, spec.lane, spec.near_vehicle)
@@ -154,7 +154,8 @@ def _log(
         left |= on & (move.to_d > move.from_d)
         right |= on & (move.to_d < move.from_d)
     return frame, SegmentColumns(
-        t_s=t, x_m=c * dx + sine * dy, y_m=c * dy - sine * dx, z_m=tilt[:, 0] - frame[2], roll_rad=tilt[:, 1], pitch_rad=tilt[:, 2],
+        t_s=t, x_m=c * dx + sine * dy, y_m=c * dy - sine * dx, z_m=tilt[:, 0] - frame[2],
+        roll_rad=tilt[:, 1], pitch_rad=tilt[:, 2],
         yaw_rad=yaw - frame[3], speed_mps=speed, acceleration_mps2=path.at("acceleration_mps2", t), curvature=curvature,
         steering_angle_rad=VEHICLE.steer_ratio * np.arctan(curvature * VEHICLE.wheelbase_m * (1 - VEHICLE.slip_factor * speed**2))
         + VEHICLE.angle_offset_rad,
@@ -186,7 +187,8 @@ def stance_at(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> Floats:
 
 def render_view(
     drive: Drive, t_s: float, x: float, y: float, yaw: float, camera: Camera = STORED_CAMERA, *,
-    tilt: tuple[float, float, float] | None = None, rgb: NDArray[np.uint8] | None = None, depth: NDArray[np.float32] | None = None,
+    tilt: tuple[float, float, float] | None = None,
+    rgb: NDArray[np.uint8] | None = None, depth: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:  # fmt: skip
     """What a camera on the ego sees at a time: RGB [H, W, 3] and depth [H, W] in metres along the camera's axis (1000 m:
     sky). The ego's pose is in the segment's frame; z, roll and pitch follow the ground unless `tilt` gives them."""

@@ -80,13 +80,13 @@ def drive_path(
 ) -> Path:  # fmt: skip
     """The path over s in [start, stop] of a road. Curvature is that of the curve c(s) + d(s) n(s); heading and position
     are its integrals, so the columns agree to the integration's step (1e-6)."""
-    s = start_m + np.arange(int((stop_m - start_m) / FINE_M) + 1) * FINE_M
+    s = start_m + np.arange(int((stop_m - start_m) / FINE_M) + 1, dtype=np.float64) * FINE_M
     kappa, kappa_rate = road.curvature(s), road.curvature(s, 1)
     at, rate, bend = lateral(s, d, moves, wander)
     shrink = 1 - kappa * at
     stretch = np.sqrt(shrink**2 + rate**2)
     curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / stretch**3
-    node = road.table[min(int(round(start_m)), len(road.table) - 1)]
+    node = road.table[min(round(start_m), len(road.table) - 1)]
     rest = start_m - round(start_m)
     yaw0 = node[7] + node[4] * rest
     yaw = yaw0 + np.arctan2(rate[0], shrink[0]) + cumulative(curvature * stretch, FINE_M)

@@ -70,21 +70,15 @@ def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[fl
 
 
 @device
-def smoothstep(low: float, high: float, value: float) -> float:
-    t = min(max((value - low) / (high - low), 0.0), 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
-@device
 def corners(grid: NDArray[np.float32], j: int, i: int, k: int, w00: float, w01: float, w10: float, w11: float) -> float:
     """A layer of the grid between four corners of known weights."""
-    return w00 * grid[j, i, k] + w01 * grid[j, i + 1, k] + w10 * grid[j + 1, i, k] + w11 * grid[j + 1, i + 1, k]
+    return float(w00 * grid[j, i, k] + w01 * grid[j, i + 1, k] + w10 * grid[j + 1, i, k] + w11 * grid[j + 1, i + 1, k])
 
 
 @device
 def level(table: Floats, s: float, node: int) -> float:
     """Height of a road at s, from its nearest node: a parabola with the node's grade and its neighbours' difference."""
-    z = table[node, 5] + table[node, 6] * (s - node)
+    z: float = table[node, 5] + table[node, 6] * (s - node)
     if 0 < node < table.shape[0] - 1:
         z += 0.25 * (table[node + 1, 6] - table[node - 1, 6]) * (s - node) ** 2
     return z
@@ -92,7 +86,7 @@ def level(table: Floats, s: float, node: int) -> float:
 
 @device
 def at_ground(g: Ground, x: float, y: float) -> tuple[float, float, float, float, float, float, float]:
-    """(z, dz/dx, dz/dy, s, d, s on the ramp, d on the ramp); the slopes leave out how the blending weights change."""
+    """(z, dz/dx, dz/dy, s, d, s on the ramp, d on the ramp)."""
     main, ramp, grid = g.main, g.ramp, g.grid
     u, v = (x - g.grid_x) / CELL_M, (y - g.grid_y) / CELL_M
     u = min(max(u, 0.0), grid.shape[1] - 1.001)
@@ -115,16 +109,19 @@ def at_ground(g: Ground, x: float, y: float) -> tuple[float, float, float, float
         off2 = abs(d2) - 4.0
     if off > OUTER_M and off2 > OUTER_M:
         return z, slope_x, slope_y, s, d, s2, AWAY
-    road_z, grade_x, grade_y = 0.0, 0.0, 0.0
+    road_z, grade_x, grade_y, normal_x, normal_y = 0.0, 0.0, 0.0, 0.0, 0.0
     if off <= OUTER_M + CELL_M:
         s, d, node = arc_coordinates(main, s, x, y)
         off = max(0.0, max(d - g.far_left, g.right_paved - d))
         road_z = level(main, s, node)
         grade_x, grade_y = main[node, 6] * main[node, 2], main[node, 6] * main[node, 3]
+        normal_x, normal_y = main[node, 3], main[node, 2]
     if off2 <= OUTER_M:
         s2, d2, node = arc_coordinates(ramp, corners(grid, j, i, 3, w00, w01, w10, w11), x, y)
         if -1.0 <= s2 <= ramp.shape[0]:
             off2 = max(0.0, abs(d2) - 4.0)
+            if off2 < off:
+                normal_x, normal_y = ramp[node, 3], ramp[node, 2]
             if off > 0.0 and off2 < off + OUTER_M:
                 share = off2 * max(0.0, 1.0 - off / OUTER_M)
                 near = off * off / (off * off + share * share)
@@ -135,10 +132,18 @@ def at_ground(g: Ground, x: float, y: float) -> tuple[float, float, float, float
             d2, off2 = AWAY, AWAY
     else:
         d2 = AWAY
-    wild = smoothstep(INNER_M, OUTER_M, min(off, off2))
+    away = min(off, off2)
+    part = min(max((away - INNER_M) / (OUTER_M - INNER_M), 0.0), 1.0)
+    wild = part * part * (3.0 - 2.0 * part)
+    # The verge rises towards the terrain: across the road that is, the weight's own slope.
+    bank = 6.0 * part * (1.0 - part) / (OUTER_M - INNER_M) * (z - road_z)
+    if away == off:
+        bank *= 1.0 if d > 0.0 else -1.0
+    else:
+        bank *= 1.0 if d2 > 0.0 else -1.0
+    slope_x = grade_x + wild * (slope_x - grade_x) - bank * normal_x
+    slope_y = grade_y + wild * (slope_y - grade_y) + bank * normal_y
     z = road_z + wild * (z - road_z)
-    slope_x = grade_x + wild * (slope_x - grade_x)
-    slope_y = grade_y + wild * (slope_y - grade_y)
     return z, slope_x, slope_y, s, d, s2, d2
 
 

@@ -37,7 +37,7 @@ def lane_edges(g: Ground, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, ND
     half = 0.5 * g.lanes * g.lane_width
     for i in range(len(x)):
         _, _, _, s, d, s2, d2 = at_ground(g, x[i], y[i])
-        lane = min(max(int(math.floor((half - d) / g.lane_width)), 0), g.lanes - 1)
+        lane = min(max(math.floor((half - d) / g.lane_width), 0), g.lanes - 1)
         left, right = half - lane * g.lane_width, half - (lane + 1) * g.lane_width
         road_left = sideways(g.main, s, d, x[i], y[i], yaw[i], g.left_paved)
         road_right = sideways(g.main, s, d, x[i], y[i], yaw[i], g.right_paved)

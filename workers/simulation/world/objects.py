@@ -139,7 +139,8 @@ def face_light(thing: Floats, light: Light, face: int) -> float:
         return 0.65 + 0.5 * light.sun_up
     sign = 1.0 if face & 1 else -1.0
     x, y = (thing[COS], thing[SIN]) if face < 2 else (-thing[SIN], thing[COS])
-    return 0.62 + 0.42 * max(0.0, sign * (x * light.sun_cos + y * light.sun_sin))
+    facing = float(sign * (x * light.sun_cos + y * light.sun_sin))
+    return 0.62 + 0.42 * max(0.0, facing)
 
 
 @device
@@ -220,7 +221,7 @@ def draw(
                 elif thing[PATTERN] == SIGN and face == 0:
                     border = min(b - abs(y), min(z, c - z)) < 0.12
                     words = abs(z / c - 0.3) < 0.09 or abs(z / c - 0.68) < 0.1
-                    if border or (words and abs(y) < 0.6 * b and int(math.floor(y * 4.0)) % 3 != 0):
+                    if border or (words and abs(y) < 0.6 * b and math.floor(y * 4.0) % 3 != 0):
                         red, green, blue = 235.0, 235.0, 235.0
                 day = face_light(thing, light, face)
             if share <= 0.0 or t > depth[v, u] * 1.0005:

@@ -36,12 +36,12 @@ def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, 
             above = max(above, t)
         else:
             below = min(below, t)
-        step = -gap / closing if closing < -1e-9 else max(3.0, 0.06 * t)
+        step = -gap / closing if closing < -1e-9 else 1.5 + 0.04 * t
         if abs(step) < 1e-3 * t and (gap <= 0 or closing < -1e-9):
             return t + step, s, d, s2, d2, z, slope_x, slope_y
         if below - above < 1e-5 * t:
             return t, s, d, s2, d2, z, slope_x, slope_y
-        limit = t + 0.5 * t + 3.0 if below == math.inf else below
+        limit = t + 1.5 + 0.04 * t if below == math.inf else below
         ahead = min(t + step, limit) if gap > 0 or closing < -1e-9 else above
         if below < math.inf and not above < ahead < below:
             ahead = 0.5 * (above + below)
@@ -76,8 +76,8 @@ def render_ground(
                     closing = rz - last[u, 6] * rx - last[u, 7] * ry
                     x, y = eye[0] + t0 * rx, eye[1] + t0 * ry
                     gap = eye[2] + t0 * rz - (last[u, 5] + last[u, 6] * (x - last[u, 8]) + last[u, 7] * (y - last[u, 3]))
-                    step = -gap / closing if closing < -1e-9 else max(3.0, 0.06 * t0)
-                    guess = t0 + min(max(step, 0.0), 0.5 * t0 + 3.0)
+                    step = -gap / closing if closing < -1e-9 else 1.5 + 0.04 * t0
+                    guess = t0 + min(max(step, 0.0), 1.5 + 0.04 * t0)
                 t, s, d, s2, d2, z, slope_x, slope_y = cast(g, eye, rx, ry, rz, t0, guess)
             else:
                 t = FAR_M

@@ -81,11 +81,11 @@ def _ramp(spec: RouteSpec, main: Alignment, exit_m: float, rng: np.random.Genera
     road = main.curvature(inside) / (1 - main.curvature(inside) * d)
     follow = smooth(np.clip(1 - (s2 - gore - 20.0) / 60.0, 0.0, 1.0), 24.0)
     away = 1 / rng.uniform(230, 320)
-    later = rng.choice([-1.0, 1.0]) / rng.uniform(110, 200)
+    later = -1 / rng.uniform(110, 200)
     own = np.interp(s2 - gore, [0, 40, 70, 110, 170, 320, 380], [0, -away, -away, 0, later, later, 0])
     curvature = road * follow + smooth(own, 24.0)
     apart = np.clip((s2 - gore - 70.0) / 150.0, 0.0, 1.0)
-    rise = rng.choice([-1.0, 1.0]) * rng.uniform(2.0, 4.5)
+    rise = float(rng.choice([-1.0, 1.0])) * rng.uniform(2.0, 4.5)
     elevation = main.elevation(inside) + rise * apart**3 * (10 + apart * (6 * apart - 15))
     x, y, cos, sin, *_, yaw = main.table[int(start / STEP_M)]
     return align(curvature, elevation, x - d * sin, y + d * cos, yaw)
@@ -117,4 +117,5 @@ def build_route(spec: RouteSpec) -> Route:
 def _straighten(curvature: Floats, start_m: float, stop_m: float) -> Floats:
     """Gentler by 80 % on a stretch: exits lie where the road is nearly straight."""
     s = np.arange(len(curvature)) * STEP_M
-    return curvature * (1 - 0.8 * np.interp(s, [start_m - 80, start_m, stop_m, stop_m + 80], [0.0, 1.0, 1.0, 0.0]))
+    eased: Floats = np.interp(s, [start_m - 80, start_m, stop_m, stop_m + 80], [0.0, 0.8, 0.8, 0.0])
+    return curvature * (1 - eased)

@@ -48,7 +48,7 @@ def sample(tile: Pyramid, u: float, v: float, footprint: float) -> float:
     j0, j1 = start + (j & mask) * size, start + ((j + 1) & mask) * size
     low = tile[j0 + i0] + u * (tile[j0 + i1] - tile[j0 + i0])
     high = tile[j1 + i0] + u * (tile[j1 + i1] - tile[j1 + i0])
-    return low + v * (high - low)
+    return float(low + v * (high - low))
 
 
 @device
