@@ -3,8 +3,9 @@
     python -m benchmarks.statistics [--runs 2000] [--seconds 600] [--only NAME ...] [--out FILE]
 
 One process; what was run is kept in FILE (JSON, counts per scenario) and a later call goes on from there. Every scenario
-uses the same registered spending (alpha = .05, rho = 1) and looks (every 20 pairs), B = 999 (9,999 for regressions). Simulated costs: lognormal difficulty,
-t4 noise, Pareto spikes; nulls swap the labels of two distinct models by route. Real costs: ../shared/data/paired_costs.
+uses the same registered spending (alpha = .05, rho = 1) and looks (every 20 pairs), B = 999 (9,999 for regressions).
+Simulated costs: lognormal difficulty, t4 noise, Pareto spikes; nulls swap the labels of two distinct models by route. Real
+costs: ../shared/data/paired_costs.
 """
 
 import argparse

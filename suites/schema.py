@@ -177,6 +177,9 @@ def _contradictions(suite: Suite) -> Iterable[Finding]:
     for i, gate in enumerate(suite.gates):
         if gate.metric not in METRICS:
             yield Finding(f"gates.{i}.metric", f"no metric is named {gate.metric!r}", f"one of {', '.join(METRICS)}")
+        if gate.estimand is Estimand.MEAN and gate.winsor_cap is None:
+            problem = "the mean can never be shown to be not worse without a cap: rare spikes could outweigh anything seen"
+            yield Finding(f"gates.{i}.winsor_cap", problem, "declare the largest cost that counts, or judge the typical drive")
     pairs = [(gate.metric, gate.estimand) for gate in suite.gates]
     for pair in sorted({p for p in pairs if pairs.count(p) > 1}):
         yield Finding("gates", f"two gates judge {pair[0]} by the {pair[1]}", "keep one margin for each")
