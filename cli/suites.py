@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from cli.service import DEFAULT_URL, AsJson, Url, connect, model_reference, print_json, print_table
-from suites.schema import load_suite, resolve
+from suites.errors import SubmitterError
+from suites.lines import with_lines
+from suites.schema import Suite, load_suite, resolve
 from suites.simulators import simulator_spec
 
 app = typer.Typer(help="Check, register and list suites.", no_args_is_help=True)
@@ -24,7 +26,16 @@ def check(
     ] = Path(".redrive"),
 ) -> None:
     """Check a suite here, without a service: errors with line or field and remedy, and what it would drive."""
-    suite = load_suite(file)
+    text = file.read_text(encoding="utf-8")
+    try:
+        suite = load_suite(text)
+        summary = _summary(suite, data)
+    except SubmitterError as error:
+        raise with_lines(error, text) from None
+    print(summary, file=sys.stderr)
+
+
+def _summary(suite: Suite, data: Path) -> str:
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
     summary = f"{suite.name} is fine: {len(suite.gates)} gates, {len(suite.offsets)} offsets, {len(suite.cases)} cases"
     if (data / "segments").is_dir():
@@ -33,7 +44,7 @@ def check(
         version = resolve(suite, list_segments(data / "segments"))
         routes = len({planned.route for planned in version.planned})
         summary += f"; {len(version.planned)} rollouts of each model over {routes} routes"
-    print(summary, file=sys.stderr)
+    return summary
 
 
 @app.command()

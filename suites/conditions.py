@@ -11,6 +11,9 @@
         { not = { signal = "line_crossing_s", below = 0.5, for_s = 0.2 } },
     ] }
 
+`share = 0.95` beside `always` asks for that share of the judged steps instead of all of them: for what one hiccup of the
+machine must not decide, as the wall time of a step.
+
 Logic is Kleene's: a step whose signal is unknown is unknown, and a condition whose answer hangs on it is too.
 """
 
@@ -34,6 +37,9 @@ from suites.words import Outcome
 Floats = NDArray[np.float64]
 Expression = dict[str, Any]
 MAX_DEPTH = 12
+WALL_TIMES = frozenset({"policy_time_s"})
+"""Signals that differ between equal rollouts: a condition on them must forgive a step (`share`), and its answer is that of
+the one rollout that was stored."""
 
 
 def line_crossing_s(trace: Trace) -> Floats:
@@ -74,6 +80,8 @@ class Condition:
     when: Expression | None = None
     always: Expression | None = None
     eventually: Expression | None = None
+    share: Annotated[float, Field(ge=0.5, le=1)] = 1.0
+    """Of the judged steps, that `always` must hold on."""
 
     def __str__(self) -> str:
         return self.name or f"{self.judge} {'always' if self.always is not None else 'eventually'}"
@@ -111,13 +119,26 @@ def load_condition(document: dict[str, Any], where: str = "condition") -> Condit
         findings.append(
             Finding(f"{where}.to_s", f"the window {condition.from_s:g} to {condition.to_s:g} s is empty", "make to_s larger")
         )
+    if condition.share < 1 and condition.always is None:
+        findings.append(Finding(f"{where}.share", "is a share of the steps of `always`", "say always, or leave it out"))
     for name in ("when", "always", "eventually"):
         expression = getattr(condition, name)
         if expression is not None:
             findings += _problems(expression, f"{where}.{name}", 0)
+            if condition.share == 1 and WALL_TIMES & signals(expression):
+                remedy = "judge it with always and a share below 1, such as share = 0.95"
+                findings.append(Finding(f"{where}.{name}", "a wall time is never the same twice", remedy))
     if findings:
         raise SubmitterError(f"{where} cannot be judged", tuple(findings))
     return condition
+
+
+def signals(expression: Any) -> set[str]:
+    """Names of the signals that an expression reads."""
+    if isinstance(expression, dict):
+        named = {str(expression["signal"])} if "signal" in expression else set()
+        return named.union(*(signals(part) for part in expression.values()))
+    return set().union(*(signals(part) for part in expression)) if isinstance(expression, list) else set()
 
 
 def _problems(expression: Any, where: str, depth: int) -> list[Finding]:
@@ -266,6 +287,9 @@ def judge(condition: Condition, trace: Trace | None, outcome: Outcome) -> Judgem
     always = condition.always is not None
     decisive = 0.0 if always else 1.0
     deciding = np.flatnonzero((applies == 1) & (truth == decisive))
+    if condition.share < 1:  # so many steps are forgiven, of those that the window has if it is driven to its end
+        judged = int((applies == 1).sum()) if whole else round((end - condition.from_s) * trace.rate_hz)
+        deciding = deciding[int((1 - condition.share) * judged) :]
     if len(deciding):
         happened = not always
         instant = float(times[deciding[0]])

@@ -103,7 +103,7 @@ class DriveKey:
 TRACE_COLUMNS: dict[str, str] = {
     # every simulator
     "t_s": "time from the window's start, s",
-    "policy_time_s": "wall time of the model's answer for the whole batch divided by its rows, s (never judged)",
+    "policy_time_s": "wall time of the model's answer for the whole batch divided by its rows, s (no metric, not in its bits)",
     # driving simulators (reprojection, rendered): the ego
     "x_m": "rear axle, local frame of the segment, m",
     "y_m": "rear axle, local frame of the segment, m",

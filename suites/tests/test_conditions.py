@@ -106,3 +106,25 @@ def test_what_cannot_be_judged_is_refused_by_name(document: dict[str, Any], wher
     with pytest.raises(SubmitterError) as caught:
         load_condition(document)
     assert any(where in finding.where for finding in caught.value.findings), caught.value.findings
+
+
+def test_a_share_forgives_so_many_steps_and_points_at_the_one_too_many() -> None:
+    slow = {"always": {"signal": "policy_time_s", "below": 0.05}, "share": 0.95}
+    times = np.full(400, 0.01)
+    times[100:120] = 0.2
+    assert held(slow, drive(policy_time_s=times)) == (True, None), "20 of 400 steps are 5 %"
+    times[130] = 0.2
+    assert held(slow, drive(policy_time_s=times)) == (False, 6.5)
+    assert held(slow | {"from_s": 10.0}, drive(policy_time_s=times)) == (True, None)
+
+
+def test_a_wall_time_may_not_decide_by_one_step() -> None:
+    for rule in (
+        {"always": {"not": {"signal": "policy_time_s", "above": 0.1}}},
+        {"eventually": {"signal": "policy_time_s", "above": 1}},
+    ):
+        with pytest.raises(SubmitterError) as refused:
+            load_condition(rule)
+        assert "share" in refused.value.findings[0].remedy
+    with pytest.raises(SubmitterError):
+        load_condition({"eventually": AWAY, "share": 0.9})

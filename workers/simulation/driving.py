@@ -192,7 +192,7 @@ class DrivingSimulator:
             frames = _with_image_noise(frames, state)
         scalars = {
             "speed": motion.speed_mps, "acceleration": motion.acceleration_mps2, "curvature": motion.curvature,
-            "desire": _desire(state), "traffic": np.tile([1.0, 0.0], (len(slot), 1)),
+            "desire": _desire(state, self.parameters.indicator == "log"), "traffic": np.tile([1.0, 0.0], (len(slot), 1)),
         }  # fmt: skip
         if state.manifest.builtin == "log":
             scalars["log_plan"] = _log_plan(state)
@@ -384,10 +384,10 @@ def _write(
         state.record[:, state.step, k] = line[name]
 
 
-def _desire(state: DrivingState) -> Floats:
-    """[B, 3] one-hot none, left, right: the log's indicator, where the model's desire is the blinker."""
+def _desire(state: DrivingState, indicated: bool) -> Floats:
+    """[B, 3] one-hot none, left, right: the log's indicator, where the model's desire is the blinker and it is shown."""
     out = np.zeros((len(state.slot), 3))
-    if state.manifest.desire == "blinker":
+    if indicated and state.manifest.desire == "blinker":
         out[:, 1] = state.logs.mark("left_blinker", state.slot, state.index) > 0
         out[:, 2] = (state.logs.mark("right_blinker", state.slot, state.index) > 0) & (out[:, 1] == 0)
     out[:, 0] = 1.0 - out[:, 1] - out[:, 2]

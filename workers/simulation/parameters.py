@@ -43,6 +43,8 @@ class Parameters:
 
     feedback: Literal["closed", "log"] = "closed"
     """`log`: the ego is kept on the logged poses (at the scenario's offset) whatever the model answers."""
+    indicator: Literal["log", "none"] = "log"
+    """What a model whose desire is the blinker is told: the log's, or (`none`) that nobody wants to turn."""
     lateral_bound_m: Positive = 2.0
     """Farther from the logged path is *failed*; never nearer than 0.5 m beyond the offset that the scenario starts at."""
     warm_up_s: Annotated[float, Field(ge=0, le=20)] = 1.0

@@ -201,6 +201,8 @@ def test_the_blinker_is_the_desire_where_the_model_asks_for_it() -> None:
         run(blinking, Model(look, replace(manifest(camera=None), desire=desire)), end_s=2.0)
     assert seen[:20] == [[1.0, 0.0, 0.0]] * 20
     assert seen[20:] == [[1.0, 0.0, 0.0]] * 10 + [[0.0, 1.0, 0.0]] * 10
+    run(blinking, Model(look, replace(manifest(camera=None), desire="blinker")), {"indicator": "none"}, end_s=2.0)
+    assert seen[40:] == [[1.0, 0.0, 0.0]] * 20, "a suite may drive as if nobody wanted to turn"
 
 
 @pytest.mark.parametrize("window", [{"start_s": 5.0, "end_s": 5.0}, {"end_s": 99.0}])
