@@ -154,9 +154,7 @@ def store_results(session: Session, drive_key: str, measured: Mapping[str, Metri
         }
         for name, result in measured.items()
     ]  # fmt: skip
-    if rows:
-        session.execute(insert(ResultRow).values(rows).on_conflict_do_nothing())
-    notify(session)
+    _insert_results(session, rows)
 
 
 def store_artifact(
@@ -177,8 +175,12 @@ def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judg
         }
         for name, judgement in judged.items()
     ]  # fmt: skip
-    if rows:
-        session.execute(insert(ResultRow).values(rows).on_conflict_do_nothing())
+    _insert_results(session, rows)
+
+
+def _insert_results(session: Session, rows: list[dict[str, Any]]) -> None:
+    if rows:  # RETURNING makes it one statement instead of one for each row
+        session.execute(insert(ResultRow).on_conflict_do_nothing().returning(ResultRow.metric), rows)
     notify(session)
 
 
