@@ -102,7 +102,7 @@ def replay(
 def _metas(root: Path, csv: list[Path], names: list[str], tags: list[str]) -> list[tuple[Any, str]]:
     from suites.identity import digest
     from workers.segments.controls_csv import import_controls_csv
-    from workers.segments.ids import find_segment
+    from suites.places import find_segment
     from workers.segments.store import list_segments
 
     if csv:

@@ -21,7 +21,7 @@ def learn(
     as_json: AsJson = False,
 ) -> None:
     """Estimate steer ratio, stiffness factor and angle offset from a log, and what they change."""
-    from workers.segments.ids import find_segment
+    from suites.places import find_segment
     from workers.segments.store import list_segments, read_segment
     from workers.simulation.learner import NAMES, held_out_drift
     from workers.simulation.learner import learn as learn_from

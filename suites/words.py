@@ -89,3 +89,41 @@ class Estimand(StrEnum):
     """The raw mean, relative to the baseline's: spikes count; what the fleet feels."""
     TYPICAL = "typical"
     """The mean of the bounded relative difference 2(c-b)/(c+b): the typical drive."""
+
+
+class CaseStatus(StrEnum):
+    """Where a surprise stands on its way to a test: of a field report, and of the draft that it becomes."""
+
+    REPORTED = "reported"
+    AWAITING_DATA = "awaiting data"
+    """Its route is not stored yet."""
+    LOCATED = "located"
+    """A stored segment and a time in it."""
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    DRAFTED = "drafted"
+    """There is a case for it; the proof that it is a good one may still run."""
+    QUARANTINED = "quarantined"
+    """Drafted, kept and shown, but its proof failed: it gates nothing."""
+    REVIEWED = "reviewed"
+    """Proven, and a person has accepted it."""
+    ENFORCED = "enforced"
+    """Part of a suite version: every later candidate meets it."""
+    REJECTED = "rejected"
+    WAIVED = "waived"
+    """Enforced, with a waiver in force."""
+
+
+CASE_TRANSITIONS: dict[CaseStatus, frozenset[CaseStatus]] = {
+    CaseStatus.REPORTED: frozenset({CaseStatus.AWAITING_DATA, CaseStatus.LOCATED, CaseStatus.REJECTED}),
+    CaseStatus.AWAITING_DATA: frozenset({CaseStatus.LOCATED, CaseStatus.REJECTED}),
+    CaseStatus.LOCATED: frozenset({CaseStatus.REPRODUCED, CaseStatus.NOT_REPRODUCED, CaseStatus.REJECTED}),
+    CaseStatus.REPRODUCED: frozenset({CaseStatus.DRAFTED, CaseStatus.REJECTED}),
+    CaseStatus.NOT_REPRODUCED: frozenset({CaseStatus.LOCATED, CaseStatus.REJECTED}),
+    CaseStatus.DRAFTED: frozenset({CaseStatus.REVIEWED, CaseStatus.QUARANTINED, CaseStatus.REJECTED}),
+    CaseStatus.QUARANTINED: frozenset({CaseStatus.LOCATED, CaseStatus.REJECTED}),
+    CaseStatus.REVIEWED: frozenset({CaseStatus.ENFORCED, CaseStatus.REJECTED}),
+    CaseStatus.ENFORCED: frozenset({CaseStatus.WAIVED}),
+    CaseStatus.WAIVED: frozenset({CaseStatus.ENFORCED}),
+    CaseStatus.REJECTED: frozenset(),
+}

@@ -1,9 +1,11 @@
 """Any way of writing a segment finds it; a failure says what is near."""
 
+from dataclasses import replace
+
 import pytest
 
-from suites.errors import DataError
-from workers.segments.ids import find_segment
+from suites.errors import DataError, SubmitterError
+from suites.places import find_segment, locate
 from workers.segments.tests.segment_parts import camera_meta
 
 ROUTE = "a2a0ccea32023010_2023-07-27--13-01-19"
@@ -53,3 +55,24 @@ def test_an_empty_store_says_how_to_fill_it() -> None:
     with pytest.raises(DataError) as caught:
         find_segment("x", [])
     assert "redrive segments import" in caught.value.findings[0].remedy
+
+
+class TestTimes:
+    @staticmethod
+    def found(name: str, time_s: float) -> tuple[str, float] | None:
+        stored = [replace(meta, duration_s=60.0, source="openpilot/1") for meta in STORED[:2]]
+        stored += [replace(meta, duration_s=12.0, source="world/1") for meta in STORED[3:]]
+        place = locate(name, time_s, stored)
+        return None if place is None else (place[0].segment_id, place[1])
+
+    def test_a_time_counts_from_the_start_of_what_is_named(self) -> None:
+        assert self.found(ROUTE, 75.0) == (f"{ROUTE}/1", 15.0), "minute 0 is not stored, minute 1 is"
+        assert self.found(f"{ROUTE}--1", 15.0) == (f"{ROUTE}/1", 15.0)
+        assert self.found("demo-003", 15.0) == ("demo-003/4", 3.0)
+
+    def test_what_is_not_stored_is_awaited_and_what_cannot_be_is_refused(self) -> None:
+        assert self.found("b2a0ccea32023010_2023-07-27--13-01-19", 5.0) is None
+        assert self.found(ROUTE, 10.0) is None
+        with pytest.raises(SubmitterError, match="outside demo-003") as refused:
+            self.found("demo-003", 30.0)
+        assert refused.value.findings[0].remedy
