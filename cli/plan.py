@@ -16,7 +16,7 @@ from suites.sentence import percent, share
 from suites.statistics.contrasts import evidence
 from suites.statistics.engines import OWN, Engines
 from suites.statistics.planning import betting_segments, segments_needed, visible_effect
-from suites.statistics.spikes import unseen
+from suites.statistics.spikes import quiet_routes, unseen
 from suites.words import Estimand
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
@@ -73,6 +73,8 @@ def plan(
             routes, error = len(engines.sums.index), float(engines.error()[0, OWN, 0])
             room = unseen(1, alpha) if estimand is Estimand.TYPICAL else 0.0
             needed: float | None = segments_needed(error, margin, segments, routes, alpha, power, room)
+            if needed is not None and estimand is Estimand.TYPICAL:
+                needed = max(needed, quiet_routes(margin, margin, alpha) * segments / routes)
             note = ""
             if estimand is Estimand.MEAN and cap is None:
                 note = "fixed N; a verdict on the mean needs --cap, and more"

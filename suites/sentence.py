@@ -6,7 +6,7 @@ from math import ceil, log2
 
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.planning import segments_needed
-from suites.statistics.spikes import unseen
+from suites.statistics.spikes import quiet_routes, unseen
 from suites.words import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
@@ -34,10 +34,14 @@ def more_segments(gate: GateVerdict, error: float | None, segments: int, alpha: 
     """About how many more segments would settle an open gate; None where no number helps or none can be told."""
     if gate.interval is None or error is None or not gate.pairs:
         return None
-    room = unseen(gate.pairs / segments, alpha) if gate.estimand is Estimand.TYPICAL else 0.0
-    needed = segments_needed(error, abs(gate.margin - gate.interval.estimate), segments, gate.routes, alpha, unseen=room)
-    more = max(ceil(needed) - segments, ceil(segments / 2))
-    return more if more <= BEYOND_REACH else None
+    distance, typical = abs(gate.margin - gate.interval.estimate), gate.estimand is Estimand.TYPICAL
+    room = unseen(gate.pairs / segments, alpha) if typical else 0.0
+    needed = segments_needed(error, distance, segments, gate.routes, alpha, unseen=room)
+    if typical:
+        needed = max(needed, quiet_routes(gate.margin, distance, alpha) * segments / gate.routes)
+    if needed > BEYOND_REACH:
+        return None
+    return max(ceil(needed) - segments, ceil(segments / 2))
 
 
 def open_gate(gate: GateVerdict) -> str:

@@ -1,6 +1,6 @@
 """The ways in which a gate's change is tested, side by side over all contrasts of a run.
 
-- the typical drive: sign flips, and for "not worse" also betting on pairs, which holds under rare spikes;
+- the typical drive: sign flips, and for "not worse" also betting on pairs and on routes, which holds under rare spikes;
 - the mean of costs with a declared cap: betting (valid under rare spikes);
 - the mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean is worse where the
   typical drive is better; it never says that anything is not worse.
@@ -16,7 +16,7 @@ from suites.statistics.betting import Betting
 from suites.statistics.contrasts import WORST, Evidence
 from suites.statistics.sequences import asymptotic_half_width
 from suites.statistics.signflip import RouteSums, SignFlips
-from suites.statistics.spikes import PairBetting
+from suites.statistics.spikes import PairBetting, RouteBetting
 from suites.words import Estimand
 
 Floats = NDArray[np.float64]
@@ -53,7 +53,8 @@ class Engines:
         worst[WORST] = True
         self._worst = flipped & worst.reshape(-1)
         singly = np.nonzero(self._worst[flipped])[0].tolist()
-        self._pairs = PairBetting(np.minimum(self._flat[self._worst], 1.99), suite.alpha)
+        bounded = np.minimum(self._flat[self._worst], 1.99)
+        self._pairs, self._routes = PairBetting(bounded, suite.alpha), RouteBetting(bounded, suite.alpha)
         caps = np.broadcast_to(np.array([gate.winsor_cap or 1.0 for gate in suite.gates]), self.shape).reshape(-1)
         self._flips = SignFlips(
             self._flat[flipped], alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed,
@@ -72,6 +73,7 @@ class Engines:
         self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
         valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
         self._pairs.consume(p[:, self._worst], valid[:, self._worst])
+        self._routes.consume(routes, p[:, self._worst], valid[:, self._worst])
         if self._bets.any():
             bets = self._bets
             self._betting.consume(routes, p[:, bets], q[:, bets], valid[:, bets])
@@ -80,16 +82,18 @@ class Engines:
         """Tests everything on what was consumed; `complete` when that is the whole bank."""
         self._flips.look()
         self._pairs.look()
+        self._routes.look(complete)
         self._betting.look(complete)
 
     def shown(self) -> tuple[Shown, Shown]:
         """(alone, joint) [cases, 2, G, U]: +1 the change is above theta, -1 below, 0 open; by itself, and over all gates.
 
-        `alone` of the typical drive is about the worst case and says "below" only where betting on pairs agrees.
+        `alone` of the typical drive is about the worst case and says "below" only where both bets agree.
         """
         alone, joint = np.zeros(self._flat.shape, dtype=np.int8), np.zeros(self._flat.shape, dtype=np.int8)
         alone[self._flipped], joint[self._flipped] = self._flips.alone, self._flips.joint
-        alone[self._worst] = np.where((alone[self._worst] < 0) & ~self._pairs.below, 0, alone[self._worst])
+        unsure = ~(self._pairs.below & self._routes.below)
+        alone[self._worst] = np.where((alone[self._worst] < 0) & unsure, 0, alone[self._worst])
         result = []
         for merged, bets, alpha in (
             (alone, self._betting.alone, self._alpha), (joint, self._betting.joint, self._joint_alpha),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from suites.statistics.betting import Betting
-from suites.statistics.spikes import PairBetting, unseen
+from suites.statistics.spikes import PairBetting, RouteBetting, quiet_routes, unseen
 
 
 def below(r: np.ndarray, thetas: list[float], every: int = 20) -> list[bool]:
@@ -40,6 +40,38 @@ def test_margin_made_of_rare_spikes_is_not_asserted(factor: float) -> None:
     assert wrong <= 0.025 * 200 + 4
     quiet = rng.normal(0, 0.02, (20, n))
     assert all(below(row, [margin])[0] for row in quiet)
+
+
+def on_routes(r: np.ndarray, count: int, theta: float, complete: bool = True) -> bool:
+    test = RouteBetting(np.array([[theta]]), alpha=0.05)
+    for start in range(0, len(r), 20):
+        part = r[start : start + 20, None]
+        names = [f"r{i % count}" for i in range(start, start + len(part))]
+        test.consume(names, part, np.ones(part.shape, dtype=np.bool_))
+        test.look(complete and start + len(part) == len(r))
+    return bool(test.below[0, 0])
+
+
+def test_few_routes_exclude_nothing_however_many_pairs() -> None:
+    assert not on_routes(np.zeros(600), 6, 0.25)
+    assert on_routes(np.zeros(600), 8, 0.25)
+    assert quiet_routes(0.25, 0.25, 0.05) == pytest.approx(6.4, abs=0.1)
+    assert quiet_routes(0.25, 0.0, 0.05) == float("inf")
+
+
+def test_margin_made_of_bad_routes_is_not_asserted() -> None:
+    rng, wrong = np.random.default_rng(1), 0
+    for _ in range(200):
+        bad = np.where(rng.random(20) < 0.5, 0.5, 0.0)  # half of the routes are worse by 50 %: 25 % over all
+        wrong += on_routes(np.tile(bad, 9) + rng.normal(0, 0.02, 180), 20, 0.25)
+    assert wrong <= 0.025 * 200 + 4
+
+
+def test_the_end_of_the_bank_reads_whole_routes() -> None:
+    r = np.random.default_rng(2).normal(0.0, 0.3, (9, 12)).ravel()
+    r[:12] = 0.2  # the first pairs alone show nothing
+    assert on_routes(r, 12, 0.25)
+    assert not on_routes(r, 12, 0.25, complete=False)
 
 
 def betting(thetas: list[float], cap: float) -> Betting:
