@@ -47,9 +47,9 @@ def test_cases_lie_inside_the_drives_that_they_name() -> None:
                 assert driven.manoeuvre == "exit"
 
 
-def held(suite: str, condition: str, **trace: object) -> bool | None:
+def held(suite: str, condition: str, **trace: float) -> bool | None:
     documents = {c["name"]: c for c in SUITES[suite].cases[0].conditions}
-    return judge(load_condition(documents[condition]), drive(**trace), Outcome.COMPLETED).held
+    return judge(load_condition(documents[condition]), drive(400, 400, **trace), Outcome.COMPLETED).held
 
 
 def test_the_exit_is_judged_by_place_and_direction() -> None:
