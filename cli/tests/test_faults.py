@@ -33,7 +33,7 @@ from workers.segments.store import write_segment
 from workers.simulation.tests.columns import straight_columns
 
 pytestmark = pytest.mark.services
-DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 30.0, 1.2, 20.0, 80
+DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 75.0, 3.0, 20.0, 80
 SUITE = """
 name = "SUITE_NAME"
 kind = "overall"
@@ -279,7 +279,7 @@ def test_a_rollout_that_kills_whoever_drives_it_ends_its_run_and_nothing_else(se
         error = session.get_one(Run, run).error
     assert "r2/" in error
     assert "infra_failed" in error
-    assert "its process died" in error
+    assert "its process died" in error or "its worker was lost" in error  # whoever noticed first
     service.finishes(service.submit())
 
 
