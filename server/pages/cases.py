@@ -1,15 +1,22 @@
-"""One case of a run: the plots, the frames, the numbers."""
+"""The cases of a run, and one of them: the plots, the frames, the numbers."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from server.api.common import Blobs, Database
-from server.db.models import Role
-from server.pages.rendering import page
+from server.api.common import Blobs, Cursor, Database
+from server.db.models import Role, SuiteVersion
+from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.case import RunCase, demanded, load_trace, read_case
 from server.services.figures import Panel, TableRow, panels, table
+from server.services.results import Change, PairView, Sort, list_results
+from server.services.runs import RunSummary, read_summary
+from suites.metrics.registry import METRICS
 
 router = APIRouter(include_in_schema=False)
+
+LINES = 100
 
 
 class Figures(BaseModel):
@@ -32,6 +39,39 @@ class CasePage(BaseModel):
     tables: list[PanelTable]
 
 
+class CasesPage(BaseModel):
+    """The cases of a run."""
+
+    run: RunSummary
+    pairs: list[PairView]
+    next: str | None
+    change: Change | None
+    metric: str
+    sort: Sort
+    words: list[Change]
+    metrics: list[str]
+    """What the form offers."""
+
+
+def cases_page(
+    run_id: str,
+    session: Database,
+    cursor: Cursor = None,
+    change: Annotated[Change | None, BLANK_IS_ANY] = None,
+    metric: Annotated[str | None, Query(max_length=100), BLANK_IS_ANY] = None,
+    sort: Sort = "-delta",
+) -> CasesPage:
+    """The cases of a run by one metric (the first gate's when not named), the worst first."""
+    run = read_summary(session, run_id)
+    gates = [gate["metric"] for gate in session.get_one(SuiteVersion, run.suite.digest).document["suite"]["gates"]]
+    named = metric or next(iter(gates), next(iter(METRICS)))
+    found = list_results(session, run_id, metric=named, change=change, sort=sort, cursor=cursor, limit=LINES)
+    return CasesPage(
+        run=run, pairs=found.items, next=found.next, change=change, metric=named, sort=sort, words=list(Change),
+        metrics=list(dict.fromkeys([*gates, *METRICS])),
+    )  # fmt: skip
+
+
 def figures(run_id: str, position: int, session: Database, blobs: Blobs) -> Figures:
     """The plots of a case as data."""
     demands = demanded(session, run_id, position)
@@ -48,4 +88,5 @@ def case_page(run_id: str, position: int, session: Database, blobs: Blobs) -> Ca
 
 
 router.add_api_route("/runs/{run_id}/cases/{position}/figures.json", figures, methods=["GET"])
+page(router, "/runs/{run_id}/cases", "cases.html", cases_page)
 page(router, "/runs/{run_id}/cases/{position}", "case.html", case_page)

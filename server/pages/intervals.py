@@ -77,7 +77,10 @@ def draw_axis(scale: Scale) -> Markup:
     for tick in sorted(scale.ticks, key=abs):  # zero first: it is never the one left out
         if all(abs(scale(tick) - x) > LABEL for x, _ in shown):
             shown.append((scale(tick), tick))
-    labels = "".join(f'<text x="{x:.1f}" y="15" text-anchor="middle">{_label(tick)}</text>' for x, tick in shown)
+    labels = "".join(
+        f'<text x="{min(max(x, LABEL / 2), WIDTH - LABEL / 2):.1f}" y="15" text-anchor="middle">{_label(tick)}</text>'
+        for x, tick in shown
+    )
     return Markup(f'<svg class="axis" viewBox="0 0 {WIDTH:g} {AXIS:g}" aria-hidden="true">{labels}</svg>')
 
 

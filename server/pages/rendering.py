@@ -8,10 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 import web
-from server.errors import request_id
 from server.pages import text
 from server.pages.assets import address_of
 from server.pages.intervals import draw_axis, draw_interval, scale_of
@@ -23,6 +22,9 @@ SAFE = {
 }  # fmt: skip
 """Names and reasons on these pages come from strangers: nothing that they say is ever run."""
 
+BLANK_IS_ANY = BeforeValidator(lambda value: value or None)
+"""An empty field of a form filters nothing."""
+
 
 @cache
 def templates() -> Environment:
@@ -32,7 +34,7 @@ def templates() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals.update(
-        asset=address_of, request_id=request_id, draw_interval=draw_interval, draw_axis=draw_axis, scale_of=scale_of
+        asset=address_of, offset=text.offset, draw_interval=draw_interval, draw_axis=draw_axis, scale_of=scale_of
     )
     environment.filters.update(text.FILTERS)
     return environment

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from server.api.common import Configured, Cursor, Database
 from server.db.models import SuiteVersion
-from server.pages.rendering import page
+from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.breakdown import Breakdown, by_offset, case_positions, sandbox_levels
 from server.services.comment import headline
 from server.services.overview import RunLine, add_counts
@@ -18,8 +18,6 @@ from suites.words import RunVerdict, Status
 
 router = APIRouter(include_in_schema=False)
 
-BLANK_IS_ANY = BeforeValidator(lambda value: value or None)
-"""An empty field of the form filters nothing."""
 LINES = 50
 WORST = 10
 

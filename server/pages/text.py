@@ -15,10 +15,15 @@ OUTCOMES = {
 }  # fmt: skip
 
 
+UNIT_ENDINGS = {"m": "_m", "rad": "_rad", "s": "_s", "m/s²": "_mps2", "m/s³": "_mps3"}
+"""How the names of metrics say their unit."""
+
+
 def number(value: float | None, unit: str = "") -> str:
     """`0.312 m`: three significant digits, a dash where there is none."""
     if value is None or not math.isfinite(value):
         return DASH
+    value += 0.0  # no negative zero
     shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return shown + (f" {unit}" if unit not in ("", "1") else "")
 
@@ -59,11 +64,33 @@ def ago(when: datetime) -> str:
     return "just now"
 
 
+def offset(lateral_m: float, longitudinal_m: float = 0.0, heading_rad: float = 0.0) -> str:
+    """`0.50 m left, 1.0° right`: where a rollout starts beside the log."""
+    parts = [
+        f"{abs(size):.{digits}f}{unit} {more if size > 0 else less}"
+        for size, digits, unit, more, less in (
+            (lateral_m, 2, " m", "left", "right"),
+            (longitudinal_m, 1, " m", "ahead", "behind"),
+            (math.degrees(heading_rad), 1, "°", "left", "right"),
+        )
+        if size
+    ]
+    return ", ".join(parts) or "on the log"
+
+
+def reason(sentence: str) -> str:
+    """A verdict's sentence without its first word, for where that word stands large above it."""
+    word, _, rest = sentence.partition(" ")
+    if word.rstrip(":") not in ("PASS", "FAIL", "INCONCLUSIVE"):
+        return sentence
+    return rest if "_" in rest.partition(" ")[0] else rest[:1].upper() + rest[1:]  # names of metrics stay as they are
+
+
 def metric_name(name: str) -> str:
     """`lateral error mean`: a metric's name without its unit."""
-    unit = {"m": "_m", "rad": "_rad", "s": "_s", "m/s²": "_mps2", "m/s³": "_mps3"}
-    ending = unit.get(METRICS[name].unit, "") if name in METRICS else ""
-    return name.removesuffix(ending).replace("_", " ")
+    ending = UNIT_ENDINGS.get(METRICS[name].unit, "") if name in METRICS else ""
+    bare = name.removesuffix(ending)
+    return (bare.removesuffix("_ms") + ", mean square" if bare.endswith("_ms") else bare).replace("_", " ")
 
 
 def metric_unit(name: str) -> str:
@@ -95,5 +122,6 @@ def plain(value: Any) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "number": number, "change": change, "relative": relative, "share": share, "span": span, "moment": moment, "ago": ago,
-    "metric_name": metric_name, "metric_unit": metric_unit, "metric_text": metric_text, "outcome": outcome, "plain": plain,
+    "reason": reason, "metric_name": metric_name, "metric_unit": metric_unit, "metric_text": metric_text,
+    "outcome": outcome, "plain": plain,
 }  # fmt: skip

@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session, aliased
 from server.db.models import Demand, DriveKeyRow, OwnerKind, ResultRow, Role, RolloutRow, SuiteVersion
 from server.services.runs import find_run
 from suites.metrics.registry import METRICS
-from suites.rollout import Offset
-from suites.schema import offset_name
 from suites.words import Outcome
 
 _FAILED = (Outcome.FAILED, Outcome.POLICY_FAILED)
@@ -20,8 +18,9 @@ _FAILED = (Outcome.FAILED, Outcome.POLICY_FAILED)
 class OffsetRow(BaseModel):
     """The pairs that started from one offset."""
 
-    offset: str
-    """`+0.50m+0.0m+0.0deg`: lateral, longitudinal, heading."""
+    lateral_m: float
+    longitudinal_m: float
+    heading_rad: float
     pairs: int
     """Driven by both models."""
     candidate_failed: int
@@ -70,13 +69,12 @@ def by_offset(session: Session, run_id: str) -> Breakdown:
     for result, demand in ((value, mine), (against, theirs)):
         of_metric = (result.metric == metric.name, result.version == version)
         query = query.outerjoin(result, and_(result.drive_key == demand.drive_key, *of_metric))
-    rows = [(Offset(**json.loads(text)), numbers) for text, *numbers in session.execute(query)]
-    rows.sort(key=lambda row: (row[0].lateral_m, row[0].heading_rad, row[0].longitudinal_m))
-    names = [name for name in OffsetRow.model_fields if name != "offset"]
-    return Breakdown(
-        metric=metric.name, unit=metric.unit,
-        rows=[OffsetRow(offset=offset_name(at), **dict(zip(names, numbers, strict=True))) for at, numbers in rows],
-    )  # fmt: skip
+    counted = ("pairs", "candidate_failed", "baseline_failed", "measured", "candidate_mean", "baseline_mean")
+    rows = [
+        OffsetRow(**json.loads(text), **dict(zip(counted, numbers, strict=True))) for text, *numbers in session.execute(query)
+    ]
+    rows.sort(key=lambda row: (row.lateral_m, row.heading_rad, row.longitudinal_m))
+    return Breakdown(metric=metric.name, unit=metric.unit, rows=rows)
 
 
 def sandbox_levels(session: Session, run_id: str) -> dict[str, list[str]]:

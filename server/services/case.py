@@ -173,8 +173,10 @@ def _instant(mine: _Driven, theirs: _Driven, verdict: CaseVerdictView | None) ->
     if verdict is not None and verdict.passed is False and verdict.instant_s is not None:
         return verdict.instant_s
     side, trace = mine
-    if side.outcome is not Outcome.COMPLETED or trace is None:
-        return side.ended_s or 0.0
+    if trace is None:
+        return 0.0
+    if side.outcome is not Outcome.COMPLETED:
+        return float(trace["t_s"][-1])
     column = "lateral_offset_m" if "lateral_offset_m" in trace.columns else "lataccel_mps2"
     if column not in trace.columns:
         return 0.0

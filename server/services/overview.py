@@ -6,11 +6,11 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from server.db.models import Demand, OwnerKind, Role, RolloutRow, Run
+from server.db.models import Demand, OwnerKind, RolloutRow, Run
 from server.services.runs import RunSummary
 from suites.words import Outcome, Status
 
-NOT_COUNTED = (Outcome.DATA_INVALID.value, Outcome.INFRA_FAILED.value)
+FAILED = (Outcome.FAILED.value, Outcome.POLICY_FAILED.value)
 
 
 class RunCounts(BaseModel):
@@ -20,7 +20,7 @@ class RunCounts(BaseModel):
     """Rollouts stored, two to a pair; null where the run is over."""
     total: int | None = None
     invalid: int | None = None
-    """Pairs left out because a rollout's data are invalid, at most; null where nothing was judged."""
+    """Pairs that could not be counted by some gate; null where nothing was judged."""
     failed: int | None = None
     """The candidate's rollouts that failed."""
 
@@ -36,10 +36,11 @@ def add_counts(session: Session, runs: Sequence[RunSummary]) -> list[RunLine]:
     """The runs with their counts: two statements, however many runs."""
     open_ids = [run.id for run in runs if run.status in (Status.QUEUED, Status.RUNNING)]
     counts = {run.id: RunCounts() for run in runs}
-    outcomes = Run.verdict_document["outcomes"]
-    for run_id, sides in session.execute(select(Run.id, outcomes).where(Run.id.in_(counts), outcomes.is_not(None))):
-        counts[run_id].invalid = max(sum(side.get(word, 0) for word in NOT_COUNTED) for side in sides.values())
-        counts[run_id].failed = sum(sides[Role.CANDIDATE.value].get(word, 0) for word in ("failed", "policy_failed"))
+    document = Run.verdict_document
+    judged = select(Run.id, document["gates"], document["outcomes"]["candidate"]).where(Run.id.in_(counts), document.is_not(None))
+    for run_id, gates, outcomes in session.execute(judged):
+        counts[run_id].invalid = max((gate["invalid"] for gate in gates or ()), default=None)
+        counts[run_id].failed = sum((outcomes or {}).get(word, 0) for word in FAILED)
     driven = session.execute(
         select(Demand.owner_id, func.count(), func.count(RolloutRow.drive_key))
         .outerjoin(RolloutRow, RolloutRow.drive_key == Demand.drive_key)
