@@ -26,6 +26,8 @@ Inverse = NDArray[np.float32]
 
 EMPTY = np.float32(-1.0)
 NEAREST_M = 0.5
+FRINGE = 3
+"""Pixels behind an edge that may show some of what stands before it."""
 SAME = np.float32(0.06)
 """Two inverse depths that differ by this share, or by SLACK, lie on one surface."""
 
@@ -245,7 +247,7 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
     last_i, last_j = near.shape[1] - 1, near.shape[0] - 1
     from_u, from_v, from_q, scaled = row[0], row[1], row[2], row[3]
     at, blend = np.empty(columns, np.int32), np.empty((2, columns), np.uint32)
-    tap, hidden = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_)
+    tap, hidden, fringe = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
     low, high = np.uint32(0x00FF00FF), np.uint32(0x0000FF00)
     low_round, high_round = np.uint32(0x00800080), np.uint32(0x00008000)
     flat = picture.reshape(-1)
@@ -278,6 +280,8 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
                     found = (q11 if a >= half else q10) if b >= half else (q01 if a >= half else q00)
                 off = found - from_q[u]
                 hidden[u] = hide and off > tolerance
+                # A picture's pixel behind an edge has some of the colour of what stands before it.
+                fringe[u] = hide and max(max(q00, q01), max(q10, q11)) - from_q[u] > tolerance
                 if abs(off) <= tolerance:
                     line[u] = found * scaled[u]
         for u in range(columns):
@@ -300,7 +304,7 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
             g_bottom = (((tap[2, u] & high) >> np.uint32(8)) * c + ((tap[3, u] & high) >> np.uint32(8)) * a) * b
             tap[0, u] = both | ((g_top + g_bottom + high_round) >> np.uint32(8)) & high
         if hide:
-            _in_paint(tap[0], line, hidden)
+            _in_paint(tap[0], line, hidden, fringe)
         for u in range(columns):
             colour = tap[0, u]
             out[v, u, 0] = colour & np.uint32(255)
@@ -309,8 +313,8 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
 
 
 @njit(cache=True, nogil=True)
-def _in_paint(colours, line, hidden):  # type: ignore[no-untyped-def]
-    """Runs of hidden pixels repeat the visible pixel on their farther side."""
+def _in_paint(colours, line, hidden, fringe):  # type: ignore[no-untyped-def]
+    """Runs of hidden pixels, and the fringe that they end in, repeat the first clean pixel on their farther side."""
     width = len(colours)
     u = 0
     while u < width:
@@ -322,7 +326,18 @@ def _in_paint(colours, line, hidden):  # type: ignore[no-untyped-def]
             u += 1
         if start == 0 and u == width:
             return
-        left = start > 0 and (u == width or line[start - 1] <= line[u])
-        colour = colours[start - 1] if left else colours[u]
-        for k in range(start, u):
+        stop = u
+        if start > 0 and (u == width or line[start - 1] <= line[u]):
+            low = start - 1
+            while low > 0 and start - low < FRINGE and fringe[low] and not hidden[low - 1]:
+                low -= 1
+            colour = colours[low]
+            start = low
+        else:
+            high = stop
+            while high < width - 1 and high - stop < FRINGE and fringe[high] and not hidden[high + 1]:
+                high += 1
+            colour = colours[high]
+            stop = high
+        for k in range(start, stop):
             colours[k] = colour

@@ -95,6 +95,21 @@ def test_a_smaller_view_is_averaged_and_not_aliased() -> None:
     assert set(np.unique(out)) == {100}
 
 
+def test_what_a_near_edge_uncovers_is_filled_with_clean_background() -> None:
+    """A white board before a black wall; the pixel at the edge shows some of both and must not be smeared over the hole."""
+    frame = np.zeros((160, 320, 3), np.uint8)
+    frame[:, :160], frame[:, 160] = 255, 128
+    near = np.full((80, 160), 0.02, np.float32)
+    near[:, :80] = 0.2
+    out = np.zeros((128, 256, 3), np.uint8)
+    motion = between(STILL, mount(CAMERA), pose(left=-0.5), levelled(CAMERA))
+    Warp(SOURCE, FULL, near.shape, SLACK).forward(packed(frame[None], 1)[0], near, motion, out)
+    row = out[64, :, 0]
+    edge = int(np.argmin(row > 200))
+    assert 100 < edge < 115  # the board moved left by 0.5 m * 200 px / 5 m
+    assert row[edge + 2 : edge + 20].max() < 16
+
+
 def test_depth_with_holes_zeros_and_infinities_is_mended() -> None:
     inf, nan = np.inf, np.nan
     depth = np.array(
