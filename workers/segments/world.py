@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from suites.errors import DataError, Finding, SubmitterError
 from suites.segment import SegmentColumns, SegmentMeta
 from workers.segments.store import read_segment, write_segment
-from workers.simulation.world.drive import STORED_CAMERA, VEHICLE, Drive, drive_spec, make_drive, render_view
+from workers.simulation.world.drive import STORED_CAMERA, VEHICLE, Drive, drive_spec, make_drive, origin_of, render_view
 from workers.simulation.world.reduce import halved
 from workers.simulation.world.route import route_spec
 
@@ -74,16 +75,29 @@ def meta_of(drive: Drive, seed: int, route: int, number: int) -> SegmentMeta:
 
 def make_segment(root: Path, seed: int, route: int, number: int) -> SegmentMeta:
     """Drive, render and store one segment; one that is there whole, of the same origin, is kept."""
+    if (stored := stored_segment(root, seed, route, number)) is not None:
+        return stored
     spec = route_spec(seed, route)
     drive = make_drive(spec, drive_spec(spec, seed, number))
-    meta = meta_of(drive, seed, route, number)
-    if (stored := _stored(root, meta)) is not None:
-        return stored
-    pictures = _pictures(drive)
+    return store_drive(root, meta_of(drive, seed, route, number), drive)
+
+
+def stored_segment(root: Path, seed: int, route: int, number: int) -> SegmentMeta | None:
+    """The segment if it is there, undamaged, and of the origin that it would be made from now."""
+    spec = route_spec(seed, route)
+    try:
+        meta = read_segment(root, f"{route_name(seed, route)}/{number}", verify=True).meta
+    except DataError:
+        return None
+    return meta if meta.origin == origin_of(spec, drive_spec(spec, seed, number)) and meta.source == SOURCE else None
+
+
+def store_drive(root: Path, meta: SegmentMeta, drive: Drive) -> SegmentMeta:
+    """Render every logged view and write the segment."""
     depths: list[Depth] = []
 
     def frames() -> Iterator[Frame]:
-        for picture, depth in pictures:
+        for picture, depth in _pictures(drive):
             depths.append(depth)
             yield picture
 
@@ -100,14 +114,6 @@ def _pictures(drive: Drive) -> Iterator[tuple[Frame, Depth]]:
         pose = float(log.x_m[i]), float(log.y_m[i]), float(log.yaw_rad[i])
         render_view(drive, float(log.t_s[i]), *pose, STORED_CAMERA, tilt=tilt, rgb=rgb, depth=depth)
         yield rgb, halved(depth)
-
-
-def _stored(root: Path, meta: SegmentMeta) -> SegmentMeta | None:
-    try:
-        there = read_segment(root, meta.segment_id, verify=True).meta
-    except DataError:
-        return None
-    return there if there.origin == meta.origin and there.source == meta.source else None
 
 
 def make_route(root: Path, seed: int, route: int, numbers: range) -> list[SegmentMeta]:
@@ -135,25 +141,38 @@ def make_corpus(
         raise SubmitterError(
             "a corpus needs at least one of each", tuple(Finding(k, f"at least 1 expected, found {v}") for k, v in wrong.items())
         )
+    numbers = range(segments_per_route)
     done: dict[int, list[SegmentMeta]] = {}
-    count, total = 0, routes * segments_per_route
-    # Not forked: the caller may have threads. Routes go out one by one, so that the processes finish together.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_die_with_parent) as pool:
-        jobs = {pool.submit(make_route, root, seed, route, range(segments_per_route)): route for route in range(routes)}
-        try:
-            for job in as_completed(jobs):
-                done[jobs[job]] = job.result()
-                count += segments_per_route
-                if progress is not None:
-                    progress(count, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for route in range(routes):
+        there = [meta for number in numbers if (meta := stored_segment(root, seed, route, number)) is not None]
+        if len(there) == segments_per_route:
+            done[route] = there
+    missing = [route for route in range(routes) if route not in done]
+    for route, metas in _made(root, seed, missing, numbers, processes):
+        done[route] = metas
+        if progress is not None:
+            progress(len(done) * segments_per_route, routes * segments_per_route)
     return [meta for route in range(routes) for meta in done[route]]
 
 
-def _die_with_parent() -> None:
-    """A worker of a killed process would wait for work for ever."""
+def _made(root: Path, seed: int, routes: list[int], numbers: range, processes: int) -> Iterator[tuple[int, list[SegmentMeta]]]:
+    """Routes with their segments, as they get done."""
+    if not routes:
+        return
+    # Not forked: the caller may have threads.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent) as pool:
+        jobs = {pool.submit(make_route, root, seed, route, numbers): route for route in routes}
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _end_with_parent() -> None:
+    """Ctrl-C ends a process without a word, and one whose parent was killed does not wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

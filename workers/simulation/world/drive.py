@@ -28,6 +28,7 @@ from workers.simulation.world.shading import Light
 from workers.simulation.world.traffic import TICK_S, Traffic, cars_at, lead_gap, make_traffic
 
 FORMAT = "redrive.world/1"
+"""To be raised with every change of what a drive or a view is: stored segments of another version cannot be rebuilt."""
 TRACK_M = 1.6
 VEHICLE = Vehicle()
 STORED_CAMERA = Camera(width=320, height=160, fx=200.0, fy=200.0, cx=159.5, cy=75.5, forward_m=1.4, left_m=0.0, up_m=1.3)
@@ -64,8 +65,12 @@ class Drive:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What `drive_from_origin` rebuilds it from, as JSON."""
-        return {"world": FORMAT, "route": asdict(self.route.spec), "drive": asdict(self.spec)}
+        return origin_of(self.route.spec, self.spec)
+
+
+def origin_of(route: RouteSpec, drive: DriveSpec) -> dict[str, Any]:
+    """What `drive_from_origin` rebuilds a drive from, as JSON."""
+    return {"world": FORMAT, "route": asdict(route), "drive": asdict(drive)}
 
 
 def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:

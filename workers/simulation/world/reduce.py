@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from workers.simulation.world.compiled import kernel
 
-SAME_SURFACE = 0.9
-"""Inverse depths within this share of a block's nearest one are on its surface."""
+SLACK_1PM = 0.006
+"""Inverse depths of one block that differ by less are on one surface: half as much again as the road's own slope from row
+to row, 1 / (fy * camera height)."""
 
 
 @kernel
@@ -18,16 +19,16 @@ def halved(depth: NDArray[np.float32]) -> NDArray[np.float32]:
     out = np.empty((rows, columns), dtype=np.float32)
     for v in range(rows):
         for u in range(columns):
-            nearest = min(
-                min(depth[2 * v, 2 * u], depth[2 * v, 2 * u + 1]), min(depth[2 * v + 1, 2 * u], depth[2 * v + 1, 2 * u + 1])
-            )
-            near, near_count, rest = 0.0, 0, 0.0
+            nearest = 0.0
             for k in range(4):
-                z = depth[2 * v + (k >> 1), 2 * u + (k & 1)]
-                if nearest >= SAME_SURFACE * z:
-                    near += 1.0 / z
-                    near_count += 1
+                nearest = max(nearest, 1.0 / depth[2 * v + (k >> 1), 2 * u + (k & 1)])
+            near, count, rest = 0.0, 0, 0.0
+            for k in range(4):
+                q = 1.0 / depth[2 * v + (k >> 1), 2 * u + (k & 1)]
+                if nearest - q < SLACK_1PM:
+                    near += q
+                    count += 1
                 else:
-                    rest += 1.0 / z
-            out[v, u] = near_count / near if near_count > 1 else 3.0 / rest
+                    rest += q
+            out[v, u] = count / near if count > 1 else 3.0 / rest
     return out
