@@ -1,0 +1,364 @@
+"""The dashboard's pages on rollouts written as workers write them: readable without script, each with its JSON twin."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.db.models import Demand, ResultRow, Role, RolloutRow, Run
+from server.storage import BlobStore
+from suites.metrics import measure
+from suites.metrics.registry import METRICS
+from suites.rollout import Trace
+from suites.words import Outcome, RunVerdict, Status
+
+pytestmark = pytest.mark.services
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+INLINE = {"a", "b", "code", "i", "span", "strong", "time"}
+VOID = {"meta", "link", "br", "input", "img", "hr"}
+GATE: dict[str, Any] = {
+    "metric": "lateral_error_mean_m", "estimand": "typical", "margin": 0.02, "critical": True, "verdict": "worse",
+    "interval": {"estimate": 0.5, "low": 0.25, "high": 0.75}, "other_estimand": {"estimate": 0.4, "low": 0.1, "high": 0.7},
+    "decided_at": 12, "pairs": 12, "routes": 3, "invalid": 1, "smallest_visible_effect": 0.031, "candidate_mean": 0.2,
+    "baseline_mean": 0.1, "reason": "",
+}  # fmt: skip
+
+
+class Outline(HTMLParser):
+    """What a page is made of; fails on tags that don't close."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.text += "" if tag in INLINE else " "
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another one"
+        self.text += "" if tag in INLINE else " "
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def trace(drift: float, steps: int = 60) -> Trace:
+    """A drive that leaves the log's path to the left by `drift` metres in 3 s."""
+    t = np.arange(steps) / 20
+    off = drift * t / 3
+    whole = np.zeros(steps)
+    columns = {
+        "t_s": t, "lateral_offset_m": off, "curvature": whole + 0.001, "curvature_command": whole,
+        "speed_mps": whole + 20,
+        "acceleration_mps2": whole, "log_curvature": whole + 0.001, "log_speed_mps": whole + 20, "log_acceleration_mps2": whole,
+        "log_driver": whole + 1, "lane_left_m": 1.8 - off, "lane_right_m": -1.8 - off, "road_left_m": 3.0 - off,
+        "road_right_m": -3.0 - off, "x_m": 20 * t, "y_m": off, "yaw_rad": whole, "log_index": 20 * t,
+    }  # fmt: skip
+    return Trace(simulator="reprojection", rate_hz=20.0, columns=columns, planned_steps=60)
+
+
+@pytest.fixture
+def driven(submit: Callable[..., Any], sessions: sessionmaker[Session], app: FastAPI) -> str:
+    """Id of a run driven but for its last position: at 4 the candidate failed, at 7 it drifted, at 2 the data are invalid."""
+    run_id = str(submit().json()["id"])
+    with sessions.begin() as session:
+        for demand in session.scalars(select(Demand).where(Demand.owner_id == run_id, Demand.position < 11)):
+            candidate = demand.role is Role.CANDIDATE
+            drift = {4: 2.5, 7: 1.2}.get(demand.position, 0.11) if candidate else 0.1
+            outcome = Outcome.FAILED if drift > 2 else Outcome.DATA_INVALID if demand.position == 2 else Outcome.COMPLETED
+            write(session, app.state.blobs, demand.drive_key, outcome, trace(drift, 50 if drift > 2 else 60))
+    return run_id
+
+
+def write(session: Session, blobs: BlobStore, drive_key: str, outcome: Outcome, driven: Trace) -> None:
+    lost = outcome is Outcome.DATA_INVALID
+    reason = {Outcome.FAILED: "left the road by 0.02 m on the left at 2.45 s", Outcome.DATA_INVALID: "frames.mp4 is damaged"}
+    session.add(
+        RolloutRow(
+            drive_key=drive_key, outcome=outcome, reason=reason.get(outcome, ""), ended_s=0.0 if lost else len(driven) / 20,
+            trusted_share=1.0, provenance={"sandbox": ["namespaces", "seccomp"]}, worker="w", fence=1,
+            trace_sha256=None if lost else blobs.put(driven.to_bytes()), trace_bits="0" * 64,
+        )
+    )  # fmt: skip
+    session.flush()
+    for name, result in ({} if lost else measure(driven, outcome)).items():
+        numbers = {field: getattr(result, field) if result.valid else None for field in ("value", "low", "high")}
+        session.add(ResultRow(drive_key=drive_key, metric=name, version=METRICS[name].version, valid=result.valid, **numbers))
+
+
+@pytest.fixture
+def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
+    """decide(run_id, verdict, sentence, gates=..., cases=...): what the coordinator writes at the end."""
+
+    def decided(run_id: str, verdict: RunVerdict | None, sentence: str, gates: Any = (GATE,), cases: Any = ()) -> None:
+        with sessions.begin() as session:
+            run = session.get_one(Run, run_id)
+            run.status, run.verdict = (Status.FINISHED if verdict else Status.RUNNING), verdict
+            run.sentence, run.pairs_consumed, run.started = sentence, 12, datetime.now(UTC)
+            run.decided = run.finished = datetime.now(UTC) if verdict else None
+            counts = {"candidate": {"completed": 9, "failed": 1}, "baseline": {"completed": 10}}
+            method = {"alpha": 0.05, "engine": "redrive.sign-flip/1"}
+            run.verdict_document = {"gates": list(gates), "cases": list(cases), "outcomes": counts, "method": method}
+
+    return decided
+
+
+@contextmanager
+def counted(app: FastAPI) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(app.state.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(app.state.engine, "before_cursor_execute", note)
+
+
+def look(client: TestClient, path: str) -> Outline:
+    answer = client.get(path, headers=BROWSER)
+    assert answer.status_code == 200, answer.text
+    return Outline(answer.text)
+
+
+PAGES = ("/runs", "/runs/{run}", "/runs/{run}/cases", "/runs/{run}/cases/4", "/runs/{run}/cases/2", "/runs/{run}/cases/11",
+         "/models", "/models/candidate", "/segments", "/segments/r1/0")  # fmt: skip
+
+
+class TestEveryPage:
+    def test_has_landmarks_headed_tables_and_a_json_twin(self, driven: str, client: TestClient) -> None:
+        for path in PAGES:
+            self.check(look(client, path.replace("{run}", driven)), client)
+
+    def check(self, page: Outline, client: TestClient) -> None:
+        assert [len(page.all(tag)) for tag in ("main", "h1", "nav", "title")] == [1, 1, 1, 1]
+        assert page.all("html")[0]["lang"] == "en"
+        assert len(page.all("thead")) == len(page.all("table"))
+        assert all("scope" in attrs for attrs in page.all("th")), "every head says what it heads"
+        ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+        assert len(ids) == len(set(ids))
+        named = [attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs]
+        assert set(named) <= set(ids)
+        assert all("aria-label" in attrs or "aria-hidden" in attrs for attrs in page.all("svg"))
+        assert all("src" in attrs for attrs in page.all("script")), "no script in the page itself"
+        twin = next(str(attrs["href"]) for attrs in page.all("a") if str(attrs["href"]).endswith(".json"))
+        assert client.get(twin).headers["content-type"] == "application/json"
+
+    def test_nothing_that_strangers_say_is_run(self, driven: str, client: TestClient, decide: Callable[..., None]) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: <script>alert(1)</script> & more")
+        answer = client.get(f"/runs/{driven}")
+        assert "<script>alert" not in answer.text
+        assert "&lt;script&gt;alert" in answer.text
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+class TestEmptyInstallation:
+    @pytest.mark.parametrize(
+        "path, command",
+        [("/runs", "redrive submit"), ("/models", "redrive models push"), ("/segments", "redrive segments import")],
+    )
+    def test_says_the_command_that_fills_it(self, path: str, command: str, client: TestClient) -> None:
+        assert command in look(client, path).words
+
+    def test_the_dashboard_starts_with_the_runs(self, client: TestClient) -> None:
+        assert client.get("/", follow_redirects=False).headers["location"] == "/runs"
+
+
+class TestRunsList:
+    def test_a_row_names_both_models_the_suite_the_counts_and_the_verdict(
+        self, driven: str, client: TestClient, decide: Callable[..., None], suite: str
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        page = look(client, "/runs")
+        assert f"Fail candidate against baseline highway@{suite[:6]} 12 of 12 1 1 just now" in page.words
+        assert "data-live" not in str(page.tags), "nothing on it changes: it is not fetched again"
+
+    def test_an_open_run_shows_how_far_it_is(self, driven: str, client: TestClient) -> None:
+        page = look(client, "/runs")
+        assert "22 / 24 rollouts" in page.words
+        assert any("data-live" in attrs for _, attrs in page.tags)
+
+    def test_filters_come_from_the_query_and_blank_ones_filter_nothing(self, driven: str, client: TestClient) -> None:
+        assert "candidate against baseline" in look(client, "/runs?verdict=&suite=&model=candidate").words
+        assert "No run matches" in look(client, "/runs?verdict=pass").words
+
+    def test_statements_do_not_grow_with_the_list(
+        self, app: FastAPI, driven: str, client: TestClient, submit: Callable[..., Any], push: Callable[..., str]
+    ) -> None:
+        for i in range(3):
+            push(f"model-{i}")
+            submit(candidate=f"model-{i}")
+        with counted(app) as statements:
+            assert len(client.get("/runs.json").json()["lines"]) == 4
+        assert len(statements) <= 3, statements
+
+
+class TestRunPage:
+    @pytest.mark.parametrize("verdict", list(RunVerdict))
+    def test_a_verdict_is_a_word_an_icon_and_a_sentence(
+        self, verdict: RunVerdict, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        decide(driven, verdict, f"{verdict.upper()}: because of this; about 40 more segments of other routes would tell.")
+        page = look(client, f"/runs/{driven}")
+        word = next(i for i, (_, attrs) in enumerate(page.tags) if attrs.get("id") == "verdict")
+        assert page.tags[word + 1][0] == "svg"
+        assert f"{verdict.capitalize()} Because of this" in page.words
+        assert "Not a verdict yet" not in page.words
+        assert ("What would resolve it. About 40 more segments" in page.words) == (verdict is RunVerdict.INCONCLUSIVE)
+
+    def test_a_gate_is_drawn_and_told_in_numbers(self, driven: str, client: TestClient, decide: Callable[..., None]) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        page = look(client, f"/runs/{driven}")
+        drawing = [attrs for attrs in page.all("svg") if str(attrs.get("class", "")).startswith("interval")]
+        assert [attrs["class"] for attrs in drawing] == ["interval worse"]
+        assert {"zero", "margin", "own", "other"} <= {str(attrs.get("class")) for _, attrs in page.tags}
+        for text in ("lateral error mean", "worse", "+50.0 %", "+25.0 % … +75.0 %", "mean +40.0 %", "pair 12", "0.2 m 0.1 m"):
+            assert text in page.words, text
+
+    def test_what_cannot_be_counted_stands_beside_the_verdict(self, driven: str, client: TestClient) -> None:
+        words = look(client, f"/runs/{driven}").words
+        tally = words[words.index("pairs judged, of 12 planned") : words.index("Worst cases")]
+        assert "regressed 2 improved 0 unchanged 8" in tally
+        assert "invalid 1 not driven 1 errored (ours) 0" in tally
+
+    def test_while_it_runs_its_numbers_are_labelled_so(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        decide(driven, None, "Not decided yet: 0 of 1 gate after 11 of 12 pairs.")
+        page = look(client, f"/runs/{driven}")
+        assert "Not a verdict yet." in page.words
+        assert "22 of 24 rollouts" in page.words
+        assert any(attrs.get("data-live") for _, attrs in page.tags)
+
+    def test_the_worst_cases_link_to_their_pages(self, driven: str, client: TestClient) -> None:
+        links = [str(attrs["href"]) for attrs in look(client, f"/runs/{driven}").all("a") if "/cases/" in str(attrs["href"])]
+        assert links[:2] == [f"/runs/{driven}/cases/4", f"/runs/{driven}/cases/7"]
+
+    def test_must_pass_cases_say_why_and_when(self, driven: str, client: TestClient, decide: Callable[..., None]) -> None:
+        case = {"case": "exit_7", "passed": False, "reason": "took the exit", "instant_s": 3.0, "waived": ""}
+        decide(driven, RunVerdict.FAIL, "FAIL: exit_7.", cases=[case])
+        assert "exit_7 failed took the exit at 3.00 s" in look(client, f"/runs/{driven}").words
+
+    def test_offsets_and_sandbox_are_taken_apart(self, driven: str, client: TestClient) -> None:
+        view = client.get(f"/runs/{driven}.json").json()
+        assert [(row["lateral_m"], row["pairs"]) for row in view["offsets"]["rows"]] == [(0.0, 6), (0.5, 5)]
+        assert sum(row["candidate_failed"] for row in view["offsets"]["rows"]) == 1
+        assert view["sandbox"] == {"candidate": ["namespaces, seccomp"], "baseline": ["namespaces, seccomp"]}
+        assert any("redrive submit" in command for command in view["reproduce"].values())
+
+
+class TestCasePage:
+    def test_it_says_why_it_failed_and_marks_the_moment(self, driven: str, client: TestClient) -> None:
+        page = look(client, f"/runs/{driven}/cases/4")
+        assert "Left the road by 0.02 m on the left at 2.45 s. Look at 2.45 s" in page.words
+        marks = next(attrs for attrs in page.all("div") if attrs.get("id") == "case")
+        assert (marks["data-instant"], marks["data-failed"]) == ("2.450", "1")
+        assert "lane_departure" in str(marks["data-incidents"])
+
+    def test_j_and_k_lead_to_the_failing_cases_beside_it(self, driven: str, client: TestClient) -> None:
+        ways = {at: client.get(f"/runs/{driven}/cases/{at}.json").json()["case"] for at in (0, 4, 5, 7)}
+        assert [(ways[at]["previous"], ways[at]["next"]) for at in (0, 4, 5, 7)] == [(None, 4), (None, 7), (4, 7), (4, None)]
+
+    def test_plots_have_candidate_baseline_and_log(self, driven: str, client: TestClient) -> None:
+        panels = {p["id"]: p for p in client.get(f"/runs/{driven}/cases/4/figures.json").json()["panels"]}
+        assert list(panels) == ["lateral", "curvature", "speed", "lateral-acceleration", "lateral-jerk", "lane"]
+        lengths = {series["who"]: len(series["values"]) for series in panels["lateral"]["series"]}
+        assert lengths == {"candidate": 50, "baseline": 60, "log": 60}
+        assert panels["lateral"]["series"][0]["values"][-1] == pytest.approx(2.5 * 49 / 60, rel=1e-3)
+        assert panels["lateral-acceleration"]["series"][0]["values"][0] == pytest.approx(0.4)
+
+    def test_each_plot_has_its_numbers_in_a_table(self, driven: str, client: TestClient) -> None:
+        tables = client.get(f"/runs/{driven}/cases/4.json").json()["tables"]
+        rows = tables[0]["rows"]
+        assert [row["t_s"] for row in rows] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+        assert rows[-1]["values"][0] is None, "the candidate had ended"
+
+    def test_metrics_of_both_with_gates_first(self, driven: str, client: TestClient, decide: Callable[..., None]) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        metrics = client.get(f"/runs/{driven}/cases/7.json").json()["case"]["metrics"]
+        assert (metrics[0]["metric"], metrics[0]["gate"]) == ("lateral_error_mean_m", True)
+        assert metrics[0]["delta"] == pytest.approx(0.541, abs=1e-3)
+
+    def test_a_case_without_a_trace_says_so(self, driven: str, client: TestClient) -> None:
+        assert "There is no trace to plot: frames.mp4 is damaged." in look(client, f"/runs/{driven}/cases/2").words
+        assert "The candidate has not driven this case yet." in look(client, f"/runs/{driven}/cases/11").words
+
+    def test_it_has_the_commands_that_drive_it_again(self, driven: str, client: TestClient) -> None:
+        assert "redrive replay r" in look(client, f"/runs/{driven}/cases/4").words
+
+    def test_no_such_place_is_404(self, driven: str, client: TestClient) -> None:
+        assert client.get(f"/runs/{driven}/cases/99").status_code == 404
+
+
+class TestProblems:
+    def test_a_browser_gets_a_page_with_the_request_id_and_whose_it_is(self, client: TestClient) -> None:
+        answer = client.get("/runs/nothing", headers=BROWSER | {"X-Request-ID": "seen-42"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        words = Outline(answer.text).words
+        assert "There is no such thing here" in words
+        assert "Who must act whoever sent the request Request seen-42" in words
+
+    def test_an_unknown_address_and_a_failure_of_ours_are_pages_too(
+        self, client: TestClient, driven: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "no such thing" in Outline(client.get("/nowhere", headers=BROWSER).text).words
+
+        def broken(*_: Any, **__: Any) -> None:
+            raise RuntimeError("secret")
+
+        monkeypatch.setattr("server.pages.runs.worst_pairs", broken)
+        answer = client.get(f"/runs/{driven}", headers=BROWSER)
+        assert answer.status_code == 500
+        assert "secret" not in answer.text
+        assert "We failed" in Outline(answer.text).words
+
+    def test_programs_get_problem_documents(self, client: TestClient) -> None:
+        assert client.get("/runs/nothing").headers["content-type"] == "application/problem+json"
+        assert client.get("/v1/runs/nothing", headers=BROWSER).headers["content-type"] == "application/problem+json"
+
+
+class TestAssets:
+    def test_files_are_kept_for_ever_under_their_digest(self, client: TestClient) -> None:
+        page = client.get("/runs").text
+        path = page.split('rel="stylesheet" href="')[1].split('"')[0]
+        kept = client.get(path)
+        assert "immutable" in kept.headers["cache-control"]
+        assert kept.headers["content-type"].startswith("text/css")
+        other = client.get("/static/0000/app.css")
+        assert (other.status_code, other.headers["cache-control"], other.text) == (200, "no-cache", kept.text)
+
+    def test_plotly_comes_from_its_wheel_compressed(self, client: TestClient) -> None:
+        answer = client.get("/static/x/plotly.min.js", headers={"Accept-Encoding": "gzip"})
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "plotly.js v" in answer.text[:200]
+
+    @pytest.mark.parametrize("name", ["..%2f..%2fpyproject.toml", "base.html", "__init__.py"])
+    def test_nothing_else_is_served(self, name: str, client: TestClient) -> None:
+        assert client.get(f"/static/x/{name}").status_code == 404
