@@ -67,7 +67,7 @@ def demo(
             digests = {name: push(client, name) for name in (BASELINE, *(c.candidate for c in COMPARISONS))}
             suite = client.push_suite(SUITE.read_text())
             for comparison in COMPARISONS:
-                run = compare(client, comparison, digests, suite['digest'])
+                run = compare(client, comparison, digests, suite["digest"])
                 verdicts.append({
                     "comparison": comparison.title, "verdict": run["verdict"], "sentence": run["sentence"],
                     "url": run["url"], "expected": comparison.expected,
