@@ -101,8 +101,8 @@ def replay(
 
 def _metas(root: Path, csv: list[Path], names: list[str], tags: list[str]) -> list[tuple[Any, str]]:
     from suites.identity import digest
-    from workers.segments.controls_csv import import_controls_csv
     from suites.places import find_segment
+    from workers.segments.controls_csv import import_controls_csv
     from workers.segments.store import list_segments
 
     if csv:

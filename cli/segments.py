@@ -11,8 +11,8 @@ import typer
 from cli.service import AsJson, print_json, print_table
 from suites.errors import DataError, Finding
 from suites.identity import digest
-from suites.segment import DRIVER_CODES, SegmentMeta
 from suites.places import find_segment
+from suites.segment import DRIVER_CODES, SegmentMeta
 from workers.segments.store import StoredSegment, list_segments, read_segment
 
 app = typer.Typer(help="Import, list and show logged segments.", no_args_is_help=True)
