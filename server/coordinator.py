@@ -24,8 +24,10 @@ from server.queue import BROKER_ERRORS, CHANNEL, celery_app, remeasure, waiting,
 from server.services.audit import record
 from server.services.demand import Owner, count_missing, given_up, waiting_owners, withdraw
 from server.services.judge import Evidence, UndecidableError, document
+from server.services.prove import advance_drafts
 from server.services.shards import claimable, drop_unwanted, form_shards, open_shards, places, take_back
 from server.settings import Settings, get_settings
+from server.storage import BlobStore
 from suites.words import STATUS_TRANSITIONS, RunVerdict, Status
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Coordinator:
         self.session = Session(connection)
         self.settings = settings
         self._celery = celery_app(settings)
+        self._blobs = BlobStore(settings.blobs)
         self._evidence: dict[str, Evidence] = {}
         self._asked: dict[tuple[str, str], float] = {}
         self._broker_was_away = False
@@ -80,11 +83,12 @@ class Coordinator:
             self._advance(run_id, max(slots, 1))
         self._forget(open_runs)
         with session.begin():
+            drafts = advance_drafts(session, self._blobs)
             self._serve_others()
             queued, slots_of = claimable(session), places(session, self.settings.lease_s)
             busy = open_shards(session) > 0
         self._wake_workers(queued, slots_of)
-        return busy or bool(open_runs)
+        return busy or bool(open_runs) or drafts > 0
 
     def _advance(self, run_id: str, slots: int) -> None:
         """One run: consume, decide, stop or go on. What goes wrong with one run never holds the others up."""

@@ -65,6 +65,13 @@ PROBLEMS: dict[str, ProblemType] = {
     "parent-moved": ProblemType(
         409, "The suite has a newer version than the one you built on", "submitter", "Rebuild on the newest version."
     ),
+    "draft-moved": ProblemType(
+        409, "Somebody changed this since you read it", "submitter", "Read it again: it may be decided already."
+    ),
+    "not-now": ProblemType(409, "It is not in a state in which that can be done", "submitter", "`detail` says what comes first."),
+    "ratchet": ProblemType(
+        409, "A case that is enforced may not be dropped or changed", "submitter", "Keep it as it is, or waive it for a time."
+    ),
     "different-suites": ProblemType(
         409, "These runs were made on different suites", "submitter", "Submit both on one digest; `errors` lists what differs."
     ),

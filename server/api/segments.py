@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.common import Configured, Cursor, Database, Limit
 from server.errors import declares
+from server.services.field_reports import locate_awaited
 from server.services.paging import Page
 from server.services.register_segments import (
     IndexReport,
@@ -44,8 +45,10 @@ def segments(
 
 @router.post("/segments/index", responses=declares())
 def index(session: Database, settings: Configured) -> IndexReport:
-    """Scan the segments folder: what was imported since becomes selectable."""
-    return index_segments(session, settings.segments)
+    """Scan the segments folder: what was imported since becomes selectable, and field reports that waited for it are located."""
+    report = index_segments(session, settings.segments)
+    locate_awaited(session)
+    return report
 
 
 @router.put("/quarantine/{segment_id:path}", responses=declares("not-found", "not-json"))

@@ -48,7 +48,7 @@ class Promotion(BaseModel):
     "/suites",
     responses={
         201: {"model": VersionView, "description": "A new version"},
-        **declares("not-json", "invalid-submission", "parent-moved", "too-large"),
+        **declares("not-json", "invalid-submission", "parent-moved", "ratchet", "too-large"),
     },
 )
 def add_suite(body: SuiteDocument, response: Response, session: Database, settings: Configured) -> VersionView:

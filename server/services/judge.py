@@ -16,6 +16,7 @@ from server.db.models import Demand, OwnerKind, ResultRow, Role, RolloutRow, Run
 from server.db.models import SuiteVersion as VersionRow
 from server.services.judge_cases import Unmeasured, judge_cases
 from server.services.register_suite import stored_version
+from server.services.waivers import in_force, waive
 from suites.conditions import result_name
 from suites.judgement import CaseVerdict, PairTable, Verdict
 from suites.metrics.registry import METRICS
@@ -64,6 +65,7 @@ class Evidence:
         """What the next pairs and cases wait for: measured from stored traces on request."""
         self.conditions = {result_name(c): c for case in suite.cases for c in case.conditions}
         self._run_id, self._suite_digest = run.id, run.suite_digest
+        self._waivers = in_force(session, suite.name, run.created)
         self._cases: dict[str, CaseVerdict] = {}
         self._broke: Ended | None = None
 
@@ -105,7 +107,7 @@ class Evidence:
 
     def verdict(self) -> Verdict:
         """As of now; its `verdict` is None while it may still change."""
-        cases = [self._cases[spec.name] for spec in self.version.suite.cases if spec.name in self._cases]
+        cases = [waive(self._cases[spec.name], self._waivers) for spec in self.version.suite.cases if spec.name in self._cases]
         closed = self.gates_decided and len(cases) == len(self.version.suite.cases)
         verdict = self.judge.verdict(cases, final=closed and self.consumed == self.overall)
         if verdict.verdict is None and closed:  # stopped early by the gates, yet a case can't be told

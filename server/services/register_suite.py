@@ -15,6 +15,7 @@ from server.db.models import SuiteVersion as VersionRow
 from server.errors import Refused, not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
+from server.services.ratchet import check_ratchet, hold_what_passed
 from server.services.register_model import find_model
 from server.services.register_segments import usable_metas
 from suites.errors import Finding, SubmitterError
@@ -99,6 +100,8 @@ def register_suite(session: Session, suite: Suite, *, parent: str | None = None,
     if parent is not None and parent != head:
         finding = Finding("parent", f"the newest version is {head}", "apply the edit to that version and send it again")
         raise Refused("parent-moved", f"{suite.name} has moved on from {parent[:12]}", (finding,))
+    if newest is not None:
+        check_ratchet(session, stored_version(newest).suite, suite)
     version = resolve(suite, metas, head)
     row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
     detail = {"suite": row.suite, "number": row.number, "planned": row.planned}
@@ -203,6 +206,7 @@ def promote(session: Session, name: str, model: str, *, actor: str = "") -> Suit
     found = find_model(session, model)
     record(session, "suite.promoted", ("suite", name), actor=actor, detail={"model": found.digest, "before": suite.promoted})
     suite.promoted = found.digest
+    hold_what_passed(session, name, found.digest)
     newest = _newest(session, name)
     return SuiteView(
         name=name, promoted=found.digest, promoted_name=found.name, newest=_as_view(newest) if newest is not None else None

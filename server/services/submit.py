@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,7 @@ from server.queue import notify
 from server.services.audit import record
 from server.services.register_model import find_model
 from server.services.register_suite import check_stored, cut_version, find_version, stored_version
+from server.services.waivers import in_force
 from suites.errors import Finding, SubmitterError
 from suites.identity import canonical_json, digest
 from suites.model import Manifest, load_manifest
@@ -88,8 +90,9 @@ def _find_or_create(session: Session, submission: Submission) -> tuple[Run, bool
         Role.CANDIDATE: default_execution(manifests[candidate.digest]),
         Role.BASELINE: default_execution(manifests[baseline.digest]),
     }
+    waivers = sorted(waiver.id for waiver in in_force(session, row.suite, datetime.now(UTC)).values())
     identity = digest(
-        [candidate.digest, baseline.digest, row.digest, *(digest(part) for part in (simulator, *executions.values()))]
+        [candidate.digest, baseline.digest, row.digest, *(digest(part) for part in (simulator, *executions.values())), *waivers]
     )
     session.execute(select(func.pg_advisory_xact_lock(_lock_number("run", identity))))
     live = (Status.QUEUED, Status.RUNNING, Status.FINISHED)

@@ -1,0 +1,60 @@
+"""Accepting a proven draft: the next version of its suite, which every later candidate meets."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.db.models import SuiteVersion as VersionRow
+from server.db.surprises import Ratchet
+from server.errors import Refused
+from server.services.case_status import follow, move
+from server.services.drafts import SPEC, DraftDetail, locked, read_draft
+from server.services.register_suite import register_suite, stored_version
+from suites.errors import Finding
+from suites.rollout import SimulatorSpec
+from suites.schema import SimulatorChoice, Suite
+from suites.words import CaseStatus
+
+
+def accept_draft(session: Session, draft_id: str, version: int, *, actor: str) -> DraftDetail:
+    """A person has reviewed it: it becomes part of a new suite version. Of two who accept the same draft, the second is
+    refused. Raises Refused (404, 409), SubmitterError when the suite can't take it."""
+    draft = locked(session, draft_id, version)
+    if draft.status is not CaseStatus.DRAFTED or draft.spec is None or draft.proof is None:
+        finding = Finding("status", f"it is {draft.status}: {draft.reason}", "only a drafted case whose proof holds is accepted")
+        raise Refused("not-now", f"draft {draft_id} is not proven", (finding,))
+    spec = SPEC.validate_python(draft.spec)
+    newest = _newest(session, draft.suite)
+    suite = stored_version(newest).suite if newest is not None else _new_suite(draft.suite, draft.simulator)
+    simulator = SimulatorSpec(**draft.simulator)
+    if (suite.simulator.name, suite.simulator.parameters) != (simulator.name, simulator.parameters):
+        finding = Finding("suite", f"it drives {suite.simulator.name}", "draft it for a suite of the simulator of the proof")
+        raise Refused("not-now", "the case was proven in another simulator", (finding,))
+    if any(case.name == spec.name for case in suite.cases):
+        finding = Finding("name", f"{draft.suite} has a case {spec.name}", "draft it again under another name")
+        raise Refused("not-now", "the suite has a case of that name", (finding,))
+    move(session, draft, CaseStatus.REVIEWED, actor=actor)
+    follow(session, draft, actor=actor)
+    grown = replace(suite, cases=(*suite.cases, spec))
+    registered, _ = register_suite(session, grown, parent=newest.digest if newest is not None else None, actor=actor)
+    session.execute(insert(Ratchet).values(suite=draft.suite, case=spec.name).on_conflict_do_nothing())
+    draft.suite_digest = registered.digest
+    move(session, draft, CaseStatus.ENFORCED, actor=actor)
+    follow(session, draft, actor=actor)
+    return read_draft(session, draft_id)
+
+
+def _newest(session: Session, name: str) -> VersionRow | None:
+    number = select(func.max(VersionRow.number)).where(VersionRow.suite == name).scalar_subquery()
+    return session.scalars(select(VersionRow).where(VersionRow.suite == name, VersionRow.number == number)).first()
+
+
+def _new_suite(name: str, simulator: dict[str, Any]) -> Suite:
+    return Suite(
+        name=name, kind="specific", description="Surprises that became tests.",
+        means_to_pass="None of these has happened again.",
+        simulator=SimulatorChoice(name=simulator["name"], parameters=simulator["parameters"]),
+    )  # fmt: skip

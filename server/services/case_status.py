@@ -1,0 +1,33 @@
+"""The one way in which a field report or a draft changes its status: by the table, with an entry on both trails."""
+
+from sqlalchemy.orm import Session
+
+from server.db.surprises import CaseDraft, FieldReport
+from server.errors import Refused
+from server.services.audit import record
+from suites.errors import Finding
+from suites.words import CASE_TRANSITIONS, CaseStatus
+
+
+def move(session: Session, row: FieldReport | CaseDraft, to: CaseStatus, *, reason: str = "", actor: str = "") -> None:
+    """Raises Refused (409) where the table has no such step."""
+    kind = "report" if isinstance(row, FieldReport) else "draft"
+    before = row.status
+    if to not in CASE_TRANSITIONS[before]:
+        allowed = ", ".join(sorted(CASE_TRANSITIONS[before])) or "nothing: that is final"
+        finding = Finding("status", f"the {kind} is {before}, it can't become {to}", f"it can become {allowed}")
+        raise Refused("not-now", f"{kind} {row.id} is {before}", (finding,))
+    row.status, row.reason, row.version = to, reason, row.version + 1
+    link = row.report_id if isinstance(row, CaseDraft) else None
+    detail = {"before": before, "after": to, "reason": reason}
+    record(
+        session, f"{kind}.{to.replace(' ', '_')}", (kind, row.id), actor=actor, detail=detail | ({"report": link} if link else {})
+    )
+
+
+def follow(session: Session, draft: CaseDraft, *, actor: str = "") -> None:
+    """The report that a draft was made for goes where the draft went, as far as the table lets it."""
+    report = session.get(FieldReport, draft.report_id, with_for_update=True) if draft.report_id else None
+    if report is not None and report.status is not draft.status and draft.status in CASE_TRANSITIONS[report.status]:
+        move(session, report, draft.status, reason=draft.reason, actor=actor)
+        record(session, "report.linked", ("report", report.id), actor=actor, detail={"draft": draft.id, "status": draft.status})

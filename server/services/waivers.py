@@ -1,0 +1,146 @@
+"""Waivers: somebody answers for a failing case, for a time, with a reason; every verdict that one touched says so."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from server.db.surprises import CaseDraft, Waiver
+from server.errors import Refused, not_found
+from server.services.audit import record
+from server.services.case_status import follow, move
+from server.services.paging import Page, read_page
+from server.services.register_suite import find_version, stored_version
+from suites.errors import Finding, SubmitterError
+from suites.judgement import CaseVerdict
+from suites.words import CaseStatus
+
+LONGEST = timedelta(days=90)
+"""A waiver that never ends is a case that was dropped."""
+
+
+class WaiverRequest(BaseModel):
+    """Who answers for what, why, and until when."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    suite: Annotated[str, Field(min_length=1, max_length=200)]
+    case: Annotated[str, Field(min_length=1, max_length=120)]
+    owner: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=10, max_length=2000)]
+    expires: AwareDatetime
+    because_of: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    """Another waived case of the suite that fails for the same cause."""
+
+
+class WaiverView(BaseModel):
+    """A waiver."""
+
+    id: str
+    suite: str
+    case: str
+    owner: str
+    reason: str
+    because_of: str | None
+    expires: datetime
+    created: datetime
+    revoked: datetime | None
+
+
+def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
+    """In force for runs that are submitted from now on. Raises SubmitterError, Refused (404, 409)."""
+    now = datetime.now(UTC)
+    version = stored_version(find_version(session, asked.suite))
+    name = version.suite.name
+    if asked.case not in {case.name for case in version.suite.cases}:
+        raise not_found("case", asked.case, f"see the cases of {name}: GET /v1/cases?suite={name}")
+    if not now < asked.expires <= now + LONGEST:
+        finding = Finding("expires", f"{asked.expires:%Y-%m-%d}", f"a day from now until {now + LONGEST:%Y-%m-%d}")
+        raise SubmitterError("a waiver ends in the future, and within 90 days", (finding,))
+    standing = in_force(session, name, now)
+    if asked.case in standing:
+        finding = Finding("case", f"{standing[asked.case].owner} answers for it already", "revoke that waiver first")
+        raise Refused("not-now", f"case {asked.case} of {name} is waived", (finding,))
+    _check_cause(asked, standing)
+    for over in session.scalars(select(Waiver).where(Waiver.suite == name, Waiver.case == asked.case, Waiver.revoked.is_(None))):
+        over.revoked = over.expires  # it has ended: make room for the new one
+    session.flush()
+    waiver = Waiver(id=secrets.token_hex(6), **asked.model_dump() | {"suite": name})
+    session.add(waiver)
+    session.flush()
+    session.refresh(waiver)
+    detail = {"owner": waiver.owner, "reason": waiver.reason, "expires": waiver.expires.isoformat(), "waiver": waiver.id}
+    record(session, "case.waived", ("case", f"{name}/{waiver.case}"), actor=waiver.owner, detail=detail)
+    _tell_draft(session, waiver, CaseStatus.WAIVED)
+    return _view(waiver)
+
+
+def _check_cause(asked: WaiverRequest, standing: dict[str, Waiver]) -> None:
+    """A chain of causes ends in a waiver with a reason of its own that lasts at least as long."""
+    chain, cause = [asked.case], asked.because_of
+    while cause is not None:
+        if cause in chain:
+            finding = Finding("because_of", " because of ".join([*chain, cause]), "one of them needs a cause of its own")
+            raise SubmitterError("these waivers excuse each other in a circle", (finding,))
+        if cause not in standing:
+            finding = Finding("because_of", f"no waiver is in force for {cause}", "waive that one first, or leave this out")
+            raise SubmitterError("a waiver can only lean on one that is in force", (finding,))
+        if standing[cause].expires < asked.expires:
+            finding = Finding("expires", f"the one for {cause} ends on {standing[cause].expires:%Y-%m-%d}", "end no later")
+            raise SubmitterError("a waiver can't outlast the one that it leans on", (finding,))
+        chain.append(cause)
+        cause = standing[cause].because_of
+
+
+def revoke_waiver(session: Session, waiver_id: str, *, actor: str) -> WaiverView:
+    """The case counts again for runs that are submitted from now on. Raises Refused (404, 409)."""
+    waiver = session.get(Waiver, waiver_id, with_for_update=True)
+    if waiver is None:
+        raise not_found("waiver", waiver_id, "see GET /v1/waivers")
+    if waiver.revoked is not None:
+        raise Refused("not-now", f"waiver {waiver_id} has ended", (Finding("waiver", "revoked or expired", "nothing to do"),))
+    waiver.revoked = datetime.now(UTC)
+    record(session, "case.waiver_revoked", ("case", f"{waiver.suite}/{waiver.case}"), actor=actor, detail={"waiver": waiver.id})
+    _tell_draft(session, waiver, CaseStatus.ENFORCED)
+    return _view(waiver)
+
+
+def list_waivers(session: Session, *, suite: str | None, cursor: str | None, limit: int) -> Page[WaiverView]:
+    """Newest first, those that have ended too."""
+    query = select(Waiver) if suite is None else select(Waiver).where(Waiver.suite == suite)
+    return read_page(
+        session, query, (Waiver.created, Waiver.id), cursor=cursor, limit=limit, descending=True, view=lambda row: _view(row[0])
+    )
+
+
+def in_force(session: Session, suite: str, at: datetime) -> dict[str, Waiver]:
+    """Waivers by case, as of a time: what was given or revoked later changes no verdict."""
+    query = select(Waiver).where(
+        Waiver.suite == suite, Waiver.created <= at, Waiver.expires > at, or_(Waiver.revoked.is_(None), Waiver.revoked > at)
+    )
+    return {waiver.case: waiver for waiver in session.scalars(query)}
+
+
+def waive(verdict: CaseVerdict, waivers: dict[str, Waiver]) -> CaseVerdict:
+    """A case's verdict with the waiver that touches it: only what did not pass needs one."""
+    waiver = waivers.get(verdict.case)
+    if waiver is None or verdict.passed:
+        return verdict
+    words = f"waived by {waiver.owner} until {waiver.expires:%Y-%m-%d}: {waiver.reason}"
+    return CaseVerdict(case=verdict.case, passed=verdict.passed, reason=verdict.reason, instant_s=verdict.instant_s, waived=words)
+
+
+def _tell_draft(session: Session, waiver: Waiver, status: CaseStatus) -> None:
+    query = select(CaseDraft).where(CaseDraft.suite == waiver.suite, CaseDraft.name == waiver.case)
+    allowed = (CaseStatus.ENFORCED, CaseStatus.WAIVED)
+    for draft in session.scalars(query.where(CaseDraft.status.in_(allowed)).with_for_update()):
+        if draft.status is not status:
+            move(session, draft, status, reason=waiver.reason if status is CaseStatus.WAIVED else "", actor=waiver.owner)
+            follow(session, draft, actor=waiver.owner)
+
+
+def _view(waiver: Waiver) -> WaiverView:
+    return WaiverView.model_validate(waiver, from_attributes=True)
