@@ -77,7 +77,7 @@ def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:
     """Stretch `number` of a route: exits and lane changes alternate where the route has them, the rest is drawn."""
     rng = np.random.default_rng([seed, route.seed, number, 5])
     highway = route.kind == "highway"
-    duration = round(float(rng.uniform(12.0, 16.0)), 1)
+    duration = round(float(rng.uniform(12.0, 15.0)), 1)
     manoeuvre: Manoeuvre = "keep"
     lane = int(rng.integers(route.lanes)) if highway else 1
     start = 180.0 + 640.0 * (number % 3) + float(rng.uniform(0.0, 60.0))

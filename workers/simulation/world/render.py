@@ -18,15 +18,18 @@ from workers.simulation.world.shading import Light, ground_colour, hazed, lit, s
 FAR_M = 1000.0
 """Depth of the sky, and of everything farther than VIEW_M."""
 VIEW_M = 600.0
+ROAD_STRIDE, VERGE_STRIDE = 0.2, 0.08
+"""Crests of a road are kilometres round; beside it there are banks."""
 Hit = tuple[float, float, float, float, float, float, float, float]
 
 
 @device
-def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, guess: float) -> Hit:
+def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, guess: float, stride: float) -> Hit:
     """First meeting of a ray with the ground: (t, s, d, s2, d2, z, dz/dx, dz/dy); t is FAR_M where there is none.
 
     The ray is taken to be above the ground at `start`. Newton's method with the ground's slope, kept inside the bracket
-    of the last point above and the first one below; steps are bounded so that no crest is jumped over."""
+    of the last point above and the first one below; steps are at most `stride` of the distance (and 1.5 m), so that no
+    crest is jumped over."""
     above, below, t = start, math.inf, guess
     for _ in range(80):
         z, slope_x, slope_y, s, d, s2, d2 = at_ground(g, eye[0] + t * rx, eye[1] + t * ry)
@@ -36,12 +39,12 @@ def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, 
             above = max(above, t)
         else:
             below = min(below, t)
-        step = -gap / closing if closing < -1e-9 else 1.5 + 0.04 * t
+        step = -gap / closing if closing < -1e-9 else 1.5 + stride * t
         if abs(step) < 1e-3 * t and (gap <= 0 or closing < -1e-9):
             return t + step, s, d, s2, d2, z, slope_x, slope_y
         if below - above < 1e-5 * t:
             return t, s, d, s2, d2, z, slope_x, slope_y
-        limit = t + 1.5 + 0.04 * t if below == math.inf else below
+        limit = t + 1.5 + stride * t if below == math.inf else below
         ahead = min(t + step, limit) if gap > 0 or closing < -1e-9 else above
         if below < math.inf and not above < ahead < below:
             ahead = 0.5 * (above + below)
@@ -69,16 +72,18 @@ def render_ground(
             rz = rotation[2, 2] + right * rotation[2, 0] + down * rotation[2, 1]
             t0 = last[u, 0]
             if t0 < FAR_M:
-                guess = t0
+                guess, stride = t0, VERGE_STRIDE
+                if t0 > 0.0 and g.right_paved < last[u, 2] < g.far_left:
+                    stride = ROAD_STRIDE
                 if t0 == 0.0:
                     guess = max(0.5, min(1.2 / max(-rz, 0.02), 30.0))
                 else:
                     closing = rz - last[u, 6] * rx - last[u, 7] * ry
                     x, y = eye[0] + t0 * rx, eye[1] + t0 * ry
                     gap = eye[2] + t0 * rz - (last[u, 5] + last[u, 6] * (x - last[u, 8]) + last[u, 7] * (y - last[u, 3]))
-                    step = -gap / closing if closing < -1e-9 else 1.5 + 0.04 * t0
-                    guess = t0 + min(max(step, 0.0), 1.5 + 0.04 * t0)
-                t, s, d, s2, d2, z, slope_x, slope_y = cast(g, eye, rx, ry, rz, t0, guess)
+                    step = -gap / closing if closing < -1e-9 else 1.5 + stride * t0
+                    guess = t0 + min(max(step, 0.0), 1.5 + stride * t0)
+                t, s, d, s2, d2, z, slope_x, slope_y = cast(g, eye, rx, ry, rz, t0, guess, stride)
             else:
                 t = FAR_M
             depth[v, u] = t

@@ -69,7 +69,7 @@ def sky(light: Light, x: float, y: float, z: float) -> Colour:
     if not light.night and rise > 0.01:
         scale = 1.0 / (rise + 0.08)
         u, v = x / flat * scale, y / flat * scale
-        cloud = sample(light.tile, 2.1 * u + 31.0, 2.1 * v, 1.0) + 0.25 * sample(light.tile, 6.3 * u, 6.3 * v + 17.0, 1.0)
+        cloud = sample(light.tile, 2.1 * u + 31.0, 2.1 * v, 1.0)
         cloud = min(max(cloud * 2.0 - 0.1, 0.0), 1.0) * min(rise * 12.0, 1.0) * 0.6
         red += cloud * (235.0 - red)
         green += cloud * (238.0 - green)
