@@ -377,13 +377,52 @@ class Alarm(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str] = mapped_column(String(40))
-    """`unequal_bits`: one drive_key gave two traces."""
+    """`unequal_bits`: one drive_key gave two traces. `bad_worker`: its rollouts lie differently. `self_check`: the judge errs
+    more often than it may."""
     drive_key: Mapped[str | None] = mapped_column(Digest)
     detail: Mapped[dict[str, Any]]
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     acknowledged: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_alarms_open", "created", postgresql_where=text("acknowledged IS NULL")),)
+
+
+class SelfCheckRow(Base):
+    """What a self-check of the judge showed on the stored results of a run."""
+
+    __tablename__ = "self_checks"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    suite_digest: Mapped[str] = mapped_column(ForeignKey("suite_versions.digest"))
+    report: Mapped[dict[str, Any]]
+    """suites.selfcheck.SelfCheck."""
+    faults: Mapped[list[str]]
+    """What errs more often than alpha; empty: nothing does, as far as was seen."""
+    created: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index(None, "run_id"), Index(None, "suite_digest"))
+
+
+class Probe(Base):
+    """A stored rollout that is driven again to compare the bits."""
+
+    __tablename__ = "probes"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    drive_key: Mapped[str] = mapped_column(ForeignKey("rollouts.drive_key"))
+    asked: Mapped[datetime] = mapped_column(server_default=func.now())
+    driven: Mapped[datetime | None]
+    worker: Mapped[str | None]
+    """Who drove it again."""
+    equal: Mapped[bool | None]
+    """NULL while nobody has driven it, or where nobody could: `error` says why."""
+    error: Mapped[str] = mapped_column(server_default="")
+
+    __table_args__ = (
+        Index(None, "drive_key"),
+        CheckConstraint("equal IS NULL OR driven IS NOT NULL", name="equal_is_driven"),
+    )
 
 
 class Event(Base):
