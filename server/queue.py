@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from server.settings import Settings
 
-DRIVE, REMEASURE, RENDER = "workers.drive", "workers.remeasure", "workers.render"
+DRIVE, REMEASURE, RENDER, PROBE = "workers.drive", "workers.remeasure", "workers.render", "workers.probe"
 """Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics, conditions)` reads stored traces.
-`render(key, kind)` makes pictures of one stored rollout."""
+`render(key, kind)` makes pictures of one stored rollout. `probe(numbers)` drives stored rollouts again to compare the bits."""
 
 HIGH, LOW = 0, 6
 """Priorities of messages on Redis, where 0 is served first: driving before measuring again."""
@@ -92,6 +92,11 @@ def remeasure(
 def render(app: Celery, drive_key: str, kind: str) -> None:
     """Ask for pictures of a stored rollout: somebody is waiting for them. Raises one of BROKER_ERRORS."""
     app.send_task(RENDER, args=[drive_key, kind], queue=queue_name("cpu"), priority=HIGH)
+
+
+def probe(app: Celery, device: str, numbers: Sequence[int]) -> None:
+    """Ask for stored rollouts to be driven again. Raises one of BROKER_ERRORS."""
+    app.send_task(PROBE, args=[list(numbers)], queue=queue_name(device), priority=LOW)
 
 
 def notify(session: Session) -> None:

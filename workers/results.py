@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.models import Alarm, Artifact, DriveKeyRow, ResultRow, RolloutRow, Segment, Shard, Worker
+from server.db.models import Alarm, Artifact, DriveKeyRow, Probe, ResultRow, RolloutRow, Segment, Shard, Worker
 from server.queue import notify
 from server.storage import BlobStore
 from suites.conditions import Judgement
@@ -128,7 +128,7 @@ def store(session: Session, held: Claim, rollout: Rollout, measured: Mapping[str
         .returning(RolloutRow.drive_key)
     ).one_or_none()  # fmt: skip
     if new is None:
-        _compare(session, held, rollout, bits)
+        same_bits(session, rollout, bits, held.worker)
         return False
     store_results(session, digest, measured)
     if rollout.outcome is Outcome.DATA_INVALID:
@@ -240,6 +240,17 @@ def depart(session: Session, worker: WorkerName) -> None:
     notify(session)
 
 
+def probed(session: Session, number: int, worker: str, rollout: Rollout | None, error: str = "") -> None:
+    """What became of a probe: a stored rollout was driven again, or could not be (`error`). Nothing but that is stored."""
+    probe = session.get_one(Probe, number)
+    if probe.driven is not None:
+        return
+    probe.driven, probe.worker, probe.error = datetime.now(UTC), worker, error
+    if rollout is not None:
+        bits = trace_bits(rollout.trace) if rollout.trace is not None else None
+        probe.equal = same_bits(session, rollout, bits, worker)
+
+
 def trace_bits(trace: Trace) -> str:
     """sha256 of everything in a trace that is judged: equal keys must give equal digests."""
     hasher = hashlib.sha256(f"{trace.simulator} {trace.rate_hz!r} {trace.feedback} {trace.planned_steps}".encode())
@@ -248,6 +259,23 @@ def trace_bits(trace: Trace) -> str:
         hasher.update(f"{name} {column.dtype.str} {column.shape}".encode())
         hasher.update(column.tobytes())
     return hasher.hexdigest()
+
+
+def same_bits(session: Session, rollout: Rollout, bits: str | None, worker: str) -> bool:
+    """Whether a rollout that was stored before is the same one; where it isn't, an alarm says so."""
+    stored = session.get_one(RolloutRow, rollout.key.digest)
+    if (stored.outcome, stored.trace_bits) == (rollout.outcome, bits):
+        return True
+    session.add(
+        Alarm(
+            kind="unequal_bits", drive_key=stored.drive_key,
+            detail={
+                "stored": {"outcome": stored.outcome, "trace_bits": stored.trace_bits, "worker": stored.worker},
+                "now": {"outcome": rollout.outcome, "trace_bits": bits, "worker": worker},
+            },
+        )
+    )  # fmt: skip
+    return False
 
 
 def _claimable(device: str) -> ColumnElement[bool]:
@@ -272,22 +300,6 @@ def _expire(session: Session, which: ColumnElement[bool], error: str, owner: str
     ).all()
     if expired:
         notify(session)
-
-
-def _compare(session: Session, held: Claim, rollout: Rollout, bits: str | None) -> None:
-    """A rollout that was stored before must be the same one."""
-    stored = session.get_one(RolloutRow, rollout.key.digest)
-    if (stored.outcome, stored.trace_bits) == (rollout.outcome, bits):
-        return
-    session.add(
-        Alarm(
-            kind="unequal_bits", drive_key=stored.drive_key,
-            detail={
-                "stored": {"outcome": stored.outcome, "trace_bits": stored.trace_bits, "worker": stored.worker},
-                "now": {"outcome": rollout.outcome, "trace_bits": bits, "worker": held.worker},
-            },
-        )
-    )  # fmt: skip
 
 
 def _number(value: float) -> float | None:

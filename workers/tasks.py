@@ -4,7 +4,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,15 +14,15 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from server.db.models import DriveKeyRow, Model, RolloutRow
-from server.queue import DRIVE, REMEASURE, RENDER
+from server.db.models import DriveKeyRow, Model, Probe, RolloutRow
+from server.queue import DRIVE, PROBE, REMEASURE, RENDER
 from suites.conditions import Judgement, judge, load_condition, result_name
 from suites.errors import DataError, MachineError, RedriveError, SubmitterError
 from suites.identity import canonical_json
 from suites.metrics import measure
 from suites.metrics.steps import invalid
 from suites.model import Manifest, load_manifest
-from suites.rollout import Rollout, Trace
+from suites.rollout import DriveKey, Rollout, Trace
 from workers.app import Process, this_process
 from workers.artifacts import make_sheet, write_comparison
 from workers.drive import drive_keys
@@ -31,6 +31,7 @@ from workers.results import (
     LeaseLostError,
     claim,
     finish,
+    probed,
     read_key,
     release,
     store,
@@ -52,6 +53,7 @@ def register(app: Celery) -> None:
     app.task(name=DRIVE)(drive)
     app.task(name=REMEASURE)(remeasure)
     app.task(name=RENDER)(render)
+    app.task(name=PROBE)(probe)
 
 
 def drive(device: str) -> None:
@@ -70,18 +72,19 @@ def drive(device: str) -> None:
 
 
 def _drive(here: Process, held: Claim) -> None:
-    if held.keys:
-        auxiliary = {role: here.blobs.path(sha256) for role, sha256 in held.keys[0].simulator.auxiliary.items()}
-        rollouts = drive_keys(
-            held.keys,
-            segments_root=here.settings.segments,
-            find_model=partial(_find_model, here),
-            auxiliary=auxiliary,
-        )
-        for rollout in rollouts:
-            measured = measure(rollout.trace, rollout.outcome)
-            _transaction(here, partial(store, held=held, rollout=rollout, measured=measured, blobs=here.blobs))
+    for rollout in _rollouts(here, held.keys):
+        measured = measure(rollout.trace, rollout.outcome)
+        _transaction(here, partial(store, held=held, rollout=rollout, measured=measured, blobs=here.blobs))
     _transaction(here, partial(finish, held=held))
+
+
+def _rollouts(here: Process, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
+    """Drive keys of one group."""
+    if keys:
+        auxiliary = {role: here.blobs.path(sha256) for role, sha256 in keys[0].simulator.auxiliary.items()}
+        yield from drive_keys(
+            keys, segments_root=here.settings.segments, find_model=partial(_find_model, here), auxiliary=auxiliary
+        )  # fmt: skip
 
 
 def _give_back(here: Process, held: Claim, error: Exception) -> None:
@@ -122,6 +125,29 @@ def remeasure(drive_keys: Sequence[str], metrics: Sequence[str], conditions: Seq
             judged = {name: Judgement(condition=str(c), held=None, reason=lost) for name, c in wanted.items()}
         _transaction(here, partial(store_results, drive_key=row.drive_key, measured=measured))
         _transaction(here, partial(store_conditions, drive_key=row.drive_key, judged=judged))
+
+
+def probe(numbers: Sequence[int]) -> None:
+    """Drive stored rollouts again, each alone so that no company is the same, and compare the bits; nothing is stored."""
+    here = this_process()
+    with here.sessions() as session:
+        keys = {
+            row.id: read_key(row.digest, row.key)
+            for row in session.execute(
+                select(Probe.id, DriveKeyRow.digest, DriveKeyRow.key)
+                .join(DriveKeyRow, DriveKeyRow.digest == Probe.drive_key)
+                .where(Probe.id.in_(numbers), Probe.driven.is_(None))
+                .order_by(Probe.id)
+            )
+        }
+    for number, key in keys.items():
+        try:
+            (rollout,) = _rollouts(here, [key])
+            seen = partial(probed, rollout=rollout)
+        except RedriveError as error:
+            log.warning("probe %d can't be driven: %s", number, error)
+            seen = partial(probed, rollout=None, error=str(error))
+        _transaction(here, partial(seen, number=number, worker=here.worker))
 
 
 def render(drive_key: str, kind: str) -> None:
