@@ -30,7 +30,7 @@ from suites.verdict import GOOD, RunJudge
 from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
 
 REAL = Path(__file__).parents[2] / "shared/data/paired_costs/controls_5000.csv.gz"
-RESULTS = Path(__file__).parent / "results/statistics.json"
+RESULTS = Path(__file__).parents[1] / "build/statistics.json"
 N = 2000
 CAP = 1000.0
 """Declared cap of the simulated costs (mean about 60), and of the real ones (mean 52)."""
@@ -262,7 +262,8 @@ def spiking(rng: np.random.Generator, seed: int) -> Row:
 
 def _words(judge: RunJudge) -> Row:
     word = judge.words[0]
-    return {"mixed": word is MetricVerdict.MIXED, "good": word in GOOD, "pass": judge.reached is RunVerdict.PASS}
+    better, other = word is MetricVerdict.BETTER, word in GOOD and word is not MetricVerdict.BETTER
+    return {"mixed": word is MetricVerdict.MIXED, "better": better, "not worse, with the lean of the mean said": other}
 
 
 def spiking_no_cap(rng: np.random.Generator, seed: int) -> Row:
