@@ -11,8 +11,8 @@ from suites.statistics.betting import BETS, log_capital
 Floats = NDArray[np.float64]
 
 SEQUENTIAL = 1.15
-"""A test that may stop early with linear spending needs so many times the pairs of one at fixed N for equal power
-(Jennison & Turnbull 2000, table 7.6, many looks); checked by simulation in benchmarks/statistics.py."""
+"""Assumed allowance: a test that may stop early with linear spending needs about so many times the pairs of one at fixed N
+for equal power (the order of the inflation factors in Jennison & Turnbull 2000, chapter 7). Not measured here."""
 
 
 def _quantiles(routes: int, alpha: float, power: float) -> float:

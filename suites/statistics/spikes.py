@@ -29,7 +29,8 @@ WEIGHTS: Floats = np.array([0.5, *[0.5 / 8] * 8])
 
 
 ROUTE_BOUND = 0.5
-"""Largest change of one route's typical drive that the bet on routes counts."""
+"""Largest change of one route's typical drive that the bet on routes counts. A choice, not a theorem: with it some 20 routes
+can show a margin of 15-25 %, and six cannot; a larger bound asks for more routes, a smaller one excludes less."""
 
 
 def _mixed(log: Floats) -> Floats:
