@@ -1,5 +1,7 @@
 """`redrive simulator`: how far the simulator can be trusted, and what a car's steering is really like."""
 
+import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -53,3 +55,44 @@ def learn(
         f"Open loop, the vehicle model drifts {before:.1f} m per minute from the logged path as stored and {after:.1f} m as "
         f"learned from the other half of the log (windows of {window:.0f} s)."
     )
+
+
+@app.command()
+def report(
+    out: Annotated[
+        Path, typer.Option(envvar="REDRIVE_OUT", help="Where the page goes; a .json of the same figures beside it.")
+    ] = Path("simulator.html"),
+    model: Annotated[
+        list[str] | None, typer.Option(help="A shipped camera model or a folder with one; every shipped one if not given.")
+    ] = None,
+    stereo: Annotated[
+        Path | None, typer.Option(envvar="REDRIVE_STEREO", help="Rectified stereo pairs, laid out as KITTI odometry.")
+    ] = None,
+    routes: Annotated[
+        int, typer.Option(envvar="REDRIVE_ROUTES", min=2, help="Worlds that the loop drives, three segments each.")
+    ] = 9,
+    data: Data = HERE,
+) -> None:
+    """Measure the fidelity of re-projection: views, a model's answers, the loop, artifacts, real stereo pairs."""
+    from contextlib import ExitStack, closing
+
+    from cli.local import SHIPPED, local_model
+    from suites.errors import Finding, SubmitterError
+    from workers.policy.load import open_policy
+    from workers.simulation.fidelity.page import render
+    from workers.simulation.fidelity.report import measure
+
+    shipped = [path.parent.name for path in sorted(SHIPPED.glob("*/manifest.json"))] if model is None else []
+    bundles = [local_model(name) for name in model or shipped]
+    cameras = [bundle for bundle in bundles if bundle[0].kind == "camera" and bundle[0].graphs]
+    if model and len(cameras) < len(model):
+        raise SubmitterError(
+            "only camera models with a graph can look at views", (Finding("--model", "a camera model expected"),)
+        )
+    with ExitStack() as stack:
+        policies = {m.name: stack.enter_context(closing(open_policy(m, graphs))) for m, graphs in cameras}
+        found = measure(data / "segments", policies, stereo, routes, say=lambda what: print(what, file=sys.stderr))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(render(found))
+    out.with_suffix(".json").write_text(json.dumps(found.document(), indent=1))
+    print(f"{out} and {out.with_suffix('.json')}")

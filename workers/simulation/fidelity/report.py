@@ -1,0 +1,108 @@
+"""`redrive simulator report`: measures everything, and keeps it as one document."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workers.policy.protocol import Policy
+from workers.segments.world import make_segment
+from workers.simulation.fidelity import loop, trust, views
+from workers.simulation.fidelity.probe import Probe, probe
+from workers.simulation.fidelity.shots import FULL, SEED, Displacement, Frame, Shot, take
+from workers.simulation.fidelity.sources import SOURCES
+from workers.simulation.fidelity.stereo import Grey, PairFidelity, compare
+
+ROUTES, PER_ROUTE = 9, 3
+"""Of the demo world: what the loop drives."""
+PICTURED = (Displacement(lateral_m=1.0), Displacement(lateral_m=-2.0))
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All figures; pictures are kept apart, by title."""
+
+    scenes: int
+    models: tuple[str, ...]
+    likeness: list[views.Likeness]
+    responses: list[views.Response]
+    slips: list[views.Slip]
+    trust: dict[str, dict[str, float]]
+    probes: list[Probe]
+    loop_segments: int
+    agreements: list[loop.Agreement]
+    stereo: list[PairFidelity]
+    pictures: dict[str, Frame | Grey] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON; without the pictures."""
+        out = asdict(self)
+        del out["pictures"]
+        for a, agreement in zip(out["agreements"], self.agreements, strict=True):
+            a["verdicts_agree"] = agreement.verdicts_agree
+        for p, found in zip(out["probes"], self.probes, strict=True):
+            p["excess"] = found.excess
+        return out
+
+
+def measure(
+    root: Path,
+    models: Mapping[str, Policy],
+    stereo: Path | None = None,
+    routes: int = ROUTES,
+    say: Say = lambda _: None,
+) -> Report:
+    """Everything, in a quarter of an hour on one core. root: the segment store; world segments that are missing are made.
+    models: open camera policies; without any, what needs one is left out."""
+    say("views against rendered truth")
+    shots, grid = take(root), views.displacements()
+    alike = views.likeness(shots, grid)
+    say("what the models answer to them")
+    answers, late = views.responses(shots, grid, models), views.slips(shots, models)
+    say("the artifact probe")
+    probes = probe()
+    agreements, count = [], 0
+    if models:
+        segments = [make_segment(root, SEED, route, number) for route in range(routes) for number in range(PER_ROUTE)]
+        count, tables = len(segments), {}
+        for name, simulator in loop.simulators(root).items():
+            say(f"the loop: {len(segments)} segments, {len(models)} models, {name}")
+            tables[name] = loop.drive_all(simulator, models, segments)
+        agreements = [loop.agreement(name, tables["rendered"], found) for name, found in tables.items() if name != "rendered"]
+    pairs: list[PairFidelity] = []
+    pictures: dict[str, Frame | Grey] = _pictures(shots)
+    if stereo is not None:
+        say("stereo pairs")
+        pairs, moved = compare(stereo)
+        pictures |= {
+            f"Frame {pair.frame}: the left picture moved {pair.offset_m:+.2f} m, the real right one, their difference": picture
+            for pair, picture in zip(pairs, moved, strict=True)
+        }
+    return Report(
+        scenes=len(shots), models=tuple(models), likeness=alike, responses=answers, slips=late, probes=probes,
+        trust=trust.table(answers, late, [s.name for s in SOURCES]) if models else {},
+        loop_segments=count, agreements=agreements, stereo=pairs, pictures=pictures,
+    )  # fmt: skip
+
+
+def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
+    """A day and a night scene, some displacements: truth, and every source beside its error (three times as bright)."""
+    chosen = [
+        next((s for s in shots if ("night" in s.tags) == night and "near_vehicle" in s.tags), shots[0]) for night in (False, True)
+    ]
+    shown = [s for s in SOURCES if s.name in ("exact", "rough", "plane", "backward")]
+    out: dict[str, Frame | Grey] = {}
+    for shot in chosen:
+        for by in PICTURED:
+            truth = shot.truth(by, FULL)
+            columns = [np.concatenate([truth, np.zeros_like(truth)])]
+            for source in shown:
+                view = source.view(shot, by, FULL)
+                error = np.clip(3 * np.abs(view.astype(np.int16) - truth), 0, 255).astype(np.uint8)
+                columns.append(np.concatenate([view, error]))
+            light = "night" if "night" in shot.tags else "day"
+            out[f"{light}, {by.name}: truth, then {', '.join(s.name for s in shown)}"] = np.concatenate(columns, axis=1)
+    return out

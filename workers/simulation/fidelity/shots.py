@@ -1,0 +1,120 @@
+"""Pictures of the procedural world with all that is known about them, and the views that the truth gives at an offset."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites.errors import DataError, Finding
+from suites.model import VirtualCamera
+from suites.segment import Camera
+from workers.segments.store import read_segment
+from workers.segments.world import make_segment, tags_of
+from workers.simulation.fidelity.likeness import psnr
+from workers.simulation.geometry import Floats, levelled, mount
+from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_from_origin, render_view
+from workers.simulation.world.reduce import halved
+
+Frame = NDArray[np.uint8]
+Depth = NDArray[np.float32]
+
+SEED = 0
+SCENES: tuple[tuple[int, int], ...] = ((0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2), (8, 1))
+"""(route, number) of the drives that are looked at: highway and country, day and night, with and without near vehicles."""
+ROWS = (40, 120, 200)
+"""Frames of each."""
+CODEC_DB = 28.0
+"""What the store's codec leaves of a frame, at least."""
+FULL = VirtualCamera(width=256, height=128, fx=200.0, fy=200.0, cx=127.5, cy=59.5)
+"""The stored camera's own resolution, as large a view as leaves a margin for heading."""
+
+LOGGED_MOUNT, LEVELLED_MOUNT = mount(STORED_CAMERA), levelled(STORED_CAMERA)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Displacement:
+    """Of the ego from the logged pose."""
+
+    lateral_m: float = 0.0
+    longitudinal_m: float = 0.0
+    heading_rad: float = 0.0
+
+    @property
+    def name(self) -> str:
+        parts = [f"{v:+g} m {what}" for v, what in ((self.lateral_m, "left"), (self.longitudinal_m, "ahead")) if v]
+        parts += [f"{math.degrees(self.heading_rad):+.2g}°"] if self.heading_rad else []
+        return ", ".join(parts) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One logged frame of the world."""
+
+    drive: Drive
+    row: int
+    tags: tuple[str, ...]
+    picture: Frame
+    """[160, 320, 3] as rendered."""
+    depth: Depth
+    """[80, 160] m, exact."""
+    stored_picture: Frame
+    """After the store's video codec."""
+    stored_depth: Depth
+    """After the store's depth codec."""
+
+    @property
+    def time_s(self) -> float:
+        return float(self.drive.columns.t_s[self.row])
+
+    @property
+    def pose(self) -> Floats:
+        """[6] of the log, as re-projection reads it."""
+        c, i = self.drive.columns, self.row
+        return np.array([c.x_m[i], c.y_m[i], c.z_m[i], c.roll_rad[i], c.pitch_rad[i], c.yaw_rad[i]])
+
+    def displaced(self, by: Displacement) -> Floats:
+        """[6] where the simulator takes a displaced ego to be: it knows the road only where the log was."""
+        pose = self.pose
+        cos, sin = math.cos(pose[5]), math.sin(pose[5])
+        pose[0] += by.longitudinal_m * cos - by.lateral_m * sin
+        pose[1] += by.longitudinal_m * sin + by.lateral_m * cos
+        pose[2] += by.lateral_m * pose[3] - by.longitudinal_m * pose[4]
+        pose[5] += by.heading_rad
+        return pose
+
+    def truth(self, by: Displacement, camera: VirtualCamera) -> Frame:
+        """What a camera sees there: the car stands on the road as it is there, and not as the log's pose tells."""
+        pose = self.displaced(by)
+        rgb, _ = render_view(self.drive, self.time_s, float(pose[0]), float(pose[1]), float(pose[5]), virtual(camera))
+        return rgb
+
+
+def virtual(camera: VirtualCamera) -> Camera:
+    """A model's camera where the stored one is mounted."""
+    return Camera(
+        width=camera.width, height=camera.height, fx=camera.fx, fy=camera.fy, cx=camera.cx, cy=camera.cy,
+        forward_m=STORED_CAMERA.forward_m, left_m=STORED_CAMERA.left_m, up_m=STORED_CAMERA.up_m,
+    )  # fmt: skip
+
+
+def take(root: Path, scenes: Sequence[tuple[int, int]] = SCENES, rows: Sequence[int] = ROWS) -> list[Shot]:
+    """The committed scenes; their segments are made in `root` where they are not stored yet."""
+    shots = []
+    for route, number in scenes:
+        meta = make_segment(root, SEED, route, number)
+        segment, drive = read_segment(root, meta.segment_id), drive_from_origin(meta.origin)
+        c = drive.columns
+        for row in rows:
+            tilt = float(c.z_m[row]), float(c.roll_rad[row]), float(c.pitch_rad[row])
+            where = float(c.x_m[row]), float(c.y_m[row]), float(c.yaw_rad[row])
+            picture, depth = render_view(drive, float(c.t_s[row]), *where, STORED_CAMERA, tilt=tilt)
+            kept, kept_depth = segment.frames(row, row + 1)[0], segment.depth(row, row + 1)[0]
+            if psnr(kept, picture) < CODEC_DB:
+                problem = f"frame {row} is not what this version renders: it was made by another one"
+                finding = Finding(meta.segment_id, problem, "remove the folder; it is made again")
+                raise DataError(f"segment {meta.segment_id} cannot be compared with the world", (finding,))
+            shots.append(Shot(drive, row, tags_of(drive), picture, halved(depth), kept, kept_depth))
+    return shots

@@ -1,0 +1,247 @@
+"""Against real cameras: the left picture of a rectified stereo pair moved to where the right camera stands.
+
+Depth never comes from the pair that judges it. It comes from the neighbouring pairs: their own stereo depth (census
+matching, Zabih and Woodfill 1994), carried over by the logged poses and splatted into the judged left picture; what no
+neighbour has seen takes the ground plane. Nothing moves with the poses but what stands still, as everywhere here.
+
+The folder is laid out as KITTI odometry: left/ and right/ with grey PNGs by frame number, calib.txt with the two
+projection matrices 3x4 (left, right), poses.txt with one camera-to-world matrix 3x4 a frame number.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from PIL import Image
+
+from suites.errors import DataError, Finding
+from workers.simulation.fidelity.likeness import psnr, ssim
+from workers.simulation.geometry import Lens
+from workers.simulation.warp import EMPTY, Inverse, Warp, packed, plane_inverse_depth
+
+Floats = NDArray[np.float64]
+Grey = NDArray[np.uint8]
+
+HALVED = 2
+"""The pictures are halved: 620 x 188 pixels."""
+MAX_DISPARITY = 64
+RADIUS = 4
+"""Of the window that matching sums over."""
+CAMERA_UP_M = 1.65
+"""Height of KITTI's cameras (Geiger et al. 2013)."""
+WAYS = ("neighbours", "plane", "unmoved")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFidelity:
+    frame: int
+    offset_m: float
+    known: float
+    """Share of the picture whose depth a neighbour gave."""
+    psnr_db: dict[str, float]
+    """By WAYS; `unmoved` is the left picture itself."""
+    ssim: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    lens: Lens
+    baseline_m: float
+    poses: Floats
+    """[n, 4, 4] camera to world."""
+
+
+def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
+    """Every pair that has a neighbour; and for each a picture of moved left, real right, and their difference.
+
+    Raises DataError naming a missing or malformed file.
+    """
+    rig = _rig(folder)
+    frames = sorted(int(path.stem) for path in (folder / "left").glob("*.png"))
+    if len(frames) < 2:
+        raise _bad(folder / "left", "at least two numbered PNGs expected")
+    pairs = {f: (_grey(folder / "left" / f"{f:06d}.png"), _grey(folder / "right" / f"{f:06d}.png")) for f in frames}
+    own = {f: inverse_of_pair(*pair, rig) for f, pair in pairs.items()}
+    out, pictures = [], []
+    for place, frame in enumerate(frames):
+        near = np.full_like(own[frame], EMPTY)
+        for other in frames[max(place - 1, 0) : place + 2]:
+            if other != frame:
+                _carry(own[other], _motion(rig.poses[other], rig.poses[frame]), rig.lens, near)
+        known = float(np.mean(near != EMPTY))
+        left, right = pairs[frame]
+        ground = plane_inverse_depth(rig.lens, np.array([0.0, 1.0, 0.0]), CAMERA_UP_M, rig.lens.height, rig.lens.width)
+        views = {
+            "neighbours": _moved(left, np.where(near == EMPTY, ground, near), rig),
+            "plane": _moved(left, ground, rig),
+            "unmoved": left,
+        }
+        cut = slice(None), slice(MAX_DISPARITY, -MAX_DISPARITY)  # both cameras see it
+        out.append(
+            PairFidelity(
+                frame=frame, offset_m=-rig.baseline_m, known=known,
+                psnr_db={name: psnr(view[cut], right[cut]) for name, view in views.items()},
+                ssim={name: ssim(view[cut], right[cut]) for name, view in views.items()},
+            )
+        )  # fmt: skip
+        best = views["neighbours"]
+        pictures.append(np.concatenate([best, right, np.abs(best.astype(np.int16) - right).astype(np.uint8)]))
+    return out, pictures
+
+
+def inverse_of_pair(left: Grey, right: Grey, rig: Rig) -> Inverse:
+    """[H, W] inverse depth of the left picture, EMPTY where matching left to right and back disagree."""
+    disparity = _match(_census(left), _census(right), MAX_DISPARITY, RADIUS)
+    return np.where(disparity < 0, EMPTY, disparity / np.float32(rig.lens.fx * rig.baseline_m)).astype(np.float32)
+
+
+def _moved(left: Grey, near: Inverse, rig: Rig) -> Grey:
+    picture = packed(np.repeat(left[None, :, :, None], 3, axis=3), 1)[0]
+    slack = 1.5 / (rig.lens.fy * CAMERA_UP_M)
+    out = np.empty((*left.shape, 3), np.uint8)
+    motion = np.concatenate([np.eye(3), [[-rig.baseline_m], [0.0], [0.0]]], axis=1)
+    Warp(rig.lens, rig.lens, near.shape, slack).forward(picture, near, motion, out)
+    return np.ascontiguousarray(out[..., 0])
+
+
+def _motion(source: Floats, target: Floats) -> Floats:
+    return np.asarray((np.linalg.inv(target) @ source)[:3])
+
+
+def _rig(folder: Path) -> Rig:
+    try:
+        left, right = np.loadtxt(folder / "calib.txt").reshape(2, 3, 4)
+        rows = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)
+        shape = _grey(folder / "left" / sorted(p.name for p in (folder / "left").glob("*.png"))[0]).shape
+    except (OSError, ValueError, IndexError) as error:
+        raise _bad(folder, f"calib.txt, poses.txt and left/*.png expected ({error})") from error
+    f = float(HALVED)
+    lens = Lens(shape[1], shape[0], left[0, 0] / f, left[1, 1] / f, (left[0, 2] + 0.5) / f - 0.5, (left[1, 2] + 0.5) / f - 0.5)
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, :3] = rows
+    return Rig(lens, float(-right[0, 3] / right[0, 0]), poses)
+
+
+def _grey(path: Path) -> Grey:
+    try:
+        full = np.asarray(Image.open(path).convert("L"), np.float64)
+    except OSError as error:
+        raise _bad(path, f"cannot be read ({error})") from error
+    h, w = full.shape[0] // HALVED, full.shape[1] // HALVED
+    blocks = full[: h * HALVED, : w * HALVED].reshape(h, HALVED, w, HALVED)
+    return np.asarray(np.rint(blocks.mean(axis=(1, 3))), np.uint8)
+
+
+def _bad(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"no stereo pairs in {path.name}: {problem}",
+        (Finding(str(path), problem, "see `workers/simulation/fidelity/stereo.py`"),),
+    )
+
+
+@njit(cache=True)
+def _census(image):  # type: ignore[no-untyped-def]
+    """[H, W] 48 bits: which of the 7 x 7 neighbours are darker."""
+    h, w = image.shape
+    out = np.zeros((h, w), np.uint64)
+    for v in range(3, h - 3):
+        for u in range(3, w - 3):
+            word = np.uint64(0)
+            for dv in range(-3, 4):
+                for du in range(-3, 4):
+                    if dv != 0 or du != 0:
+                        word = (word << np.uint64(1)) | np.uint64(image[v + dv, u + du] < image[v, u])
+            out[v, u] = word
+    return out
+
+
+@njit(cache=True)
+def _bits(word):  # type: ignore[no-untyped-def]
+    count = 0
+    while word:
+        word &= word - np.uint64(1)
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def _match(left, right, most, radius):  # type: ignore[no-untyped-def]
+    """[H, W] disparity in pixels, finer than a pixel by a parabola, -1 where left and right do not choose each other."""
+    h, w = left.shape
+    cost = np.empty((most, h, w), np.float32)
+    for d in range(most):
+        for v in range(h):
+            for u in range(w):
+                cost[d, v, u] = _bits(left[v, u] ^ right[v, u - d]) if u >= d else 48.0
+        # Sums over the window: along rows, then along columns.
+        for v in range(h):
+            row = np.cumsum(cost[d, v].astype(np.float64))
+            for u in range(w):
+                low, high = u - radius - 1, min(u + radius, w - 1)
+                cost[d, v, u] = row[high] - (row[low] if low >= 0 else 0.0)
+        for u in range(w):
+            column = np.cumsum(cost[d, :, u].astype(np.float64))
+            for v in range(h):
+                low, high = v - radius - 1, min(v + radius, h - 1)
+                cost[d, v, u] = column[high] - (column[low] if low >= 0 else 0.0)
+    out = np.full((h, w), np.float32(-1.0))
+    for v in range(h):
+        for u in range(most, w):
+            best = 0
+            for d in range(most):
+                if cost[d, v, u] < cost[best, v, u]:
+                    best = d
+            back, x = 0, u - best
+            for d in range(min(most, w - x)):
+                if cost[d, v, x + d] < cost[back, v, x + back]:
+                    back = d
+            if abs(back - best) > 1 or best == 0 or best == most - 1:
+                continue
+            a, b, c = cost[best - 1, v, u], cost[best, v, u], cost[best + 1, v, u]
+            bend = a - 2.0 * b + c
+            out[v, u] = best + (0.5 * (a - c) / bend if bend > 0.0 else 0.0)
+    return out
+
+
+def _carry(near: Inverse, motion: Floats, lens: Lens, into: Inverse) -> None:
+    """Splat a neighbour's inverse depth [H, W] into another picture's; the nearest surface wins, cracks of one pixel close."""
+    _splat(near, motion, lens.numbers(), into)
+    _close(into)
+
+
+@njit(cache=True)
+def _splat(near, motion, lens, into):  # type: ignore[no-untyped-def]
+    h, w = near.shape
+    for v in range(h):
+        for u in range(w):
+            q = near[v, u]
+            if q <= 0:
+                continue
+            x, y = (u - lens[2]) / lens[0], (v - lens[3]) / lens[1]
+            z = motion[2, 0] * x + motion[2, 1] * y + motion[2, 2] + motion[2, 3] * q
+            if z < 0.05:
+                continue
+            a = lens[0] * (motion[0, 0] * x + motion[0, 1] * y + motion[0, 2] + motion[0, 3] * q) / z + lens[2]
+            b = lens[1] * (motion[1, 0] * x + motion[1, 1] * y + motion[1, 2] + motion[1, 3] * q) / z + lens[3]
+            i, j = int(np.floor(a + 0.5)), int(np.floor(b + 0.5))
+            if 0 <= i < w and 0 <= j < h:
+                into[j, i] = max(into[j, i], q / z)
+
+
+@njit(cache=True)
+def _close(near):  # type: ignore[no-untyped-def]
+    h, w = near.shape
+    before = near.copy()
+    for v in range(1, h - 1):
+        for u in range(1, w - 1):
+            if before[v, u] < 0:
+                total, count = 0.0, 0
+                for dv in range(-1, 2):
+                    for du in range(-1, 2):
+                        if before[v + dv, u + du] >= 0:
+                            total += before[v + dv, u + du]
+                            count += 1
+                if count >= 3:
+                    near[v, u] = total / count
