@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,9 +14,10 @@ from cli.following import follow
 from cli.local import local_model
 from cli.service import EXIT_OURS, print_json
 from cli.supervisor import running_service, say
+from cli.surprise import surprise
 from server.client import Client
 
-app = typer.Typer()
+app = typer.Typer(context_settings={"allow_interspersed_args": True})  # options may follow the argument
 
 SUITE = Path(__file__).parent.parent / "suites" / "overall.toml"
 ROUTES, SEGMENTS_PER_ROUTE, SEED = 20, 3, 0
@@ -49,6 +50,9 @@ def timed(what: str) -> Iterator[None]:
 
 @app.callback(invoke_without_command=True)
 def demo(
+    what: Annotated[
+        Literal["verdicts", "surprise"], typer.Argument(help="Three verdicts, or how a surprise becomes a test.")
+    ] = "verdicts",
     data: Annotated[Path, typer.Option(envvar="REDRIVE_DATA", help="Folder of the installation.")] = Path(".redrive"),
     port: Annotated[
         int | None, typer.Option(envvar="REDRIVE_PORT", help="Port to listen on.", show_default="8700, or the next free one")
@@ -58,28 +62,35 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="The verdicts alone on standard output.")] = False,
 ) -> None:
     """Start everything, make the demo corpus, submit three comparisons and print their verdicts."""
-    verdicts = []
+    verdicts: list[dict[str, Any]] = []
     with contextlib.suppress(KeyboardInterrupt), running_service(data, port=port, workers=workers) as service:
         with timed(f"making the demo corpus: {ROUTES * SEGMENTS_PER_ROUTE} segments over {ROUTES} routes"):
             make_corpus(data)
         with Client(service.url) as client:
             client.index_segments()
-            digests = {name: push(client, name) for name in (BASELINE, *(c.candidate for c in COMPARISONS))}
-            suite = client.push_suite(SUITE.read_text())
-            for comparison in COMPARISONS:
-                run = compare(client, comparison, digests, suite["digest"])
-                verdicts.append({
-                    "comparison": comparison.title, "verdict": run["verdict"], "sentence": run["sentence"],
-                    "url": run["url"], "expected": comparison.expected,
-                })  # fmt: skip
+            verdicts = surprise(client, data) if what == "surprise" else compare_all(client)
         if as_json:
             print_json({"verdicts": verdicts, "dashboard": service.url})
             sys.stdout.flush()
         if not leave:
             say(f"The dashboard is at {service.url}. Ctrl-C stops it; `redrive up --data {data}` brings it back.")
             service.children.wait()
-    if any(v["verdict"] != v["expected"] for v in verdicts) or len(verdicts) < len(COMPARISONS):
+    if not verdicts or any(v["verdict"] != v["expected"] for v in verdicts):
         raise typer.Exit(EXIT_OURS)
+
+
+def compare_all(client: Client) -> list[dict[str, Any]]:
+    """The three comparisons with their verdicts, and what each should be."""
+    digests = {name: push(client, name) for name in (BASELINE, *(c.candidate for c in COMPARISONS))}
+    suite = client.push_suite(SUITE.read_text())
+    verdicts = []
+    for comparison in COMPARISONS:
+        run = compare(client, comparison, digests, suite["digest"])
+        verdicts.append({
+            "comparison": comparison.title, "verdict": run["verdict"], "sentence": run["sentence"], "url": run["url"],
+            "expected": comparison.expected,
+        })  # fmt: skip
+    return verdicts
 
 
 def make_corpus(data: Path) -> None:

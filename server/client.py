@@ -91,6 +91,10 @@ class Client:
         """Replace one thing."""
         return self._json("PUT", path, json=dict(body))
 
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Add one thing, or decide on one."""
+        return self._json("POST", path, json=dict(body))
+
     def items(self, path: str, *, most: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """All items of a list, page by page, at most `most`."""
         cursor: str | None = None

@@ -103,7 +103,7 @@ def reproduce(trial: Trial, name: str, at_s: float, drive: Drive) -> tuple[CaseS
         elif (condition := propose(offender.trace, control.trace)) is not None:
             proposed = replace(spec, conditions=(condition,))
             found = judged(proposed, offender)
-            return proposed, f"{where}{condition['name']}: {found.reason}"
+            return proposed, f"{where}{found.reason}"
         elif offender.outcome is Outcome.LEFT_TRUST_REGION:
             reasons.append(f"{where}the replay left the simulator's trust region before the situation was reached")
         else:

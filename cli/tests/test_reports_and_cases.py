@@ -1,0 +1,113 @@
+"""reports and cases: a backlog from CSV, refusals with what to do, and the proof without a service."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
+
+from cli.main import build
+from cli.reports import seconds
+from server.app import create_app
+from server.client import Client
+from server.settings import Settings
+from suites.errors import SubmitterError
+from suites.identity import canonical_json
+from suites.metrics.tests.test_metrics import moved
+from suites.rollout import DriveKey, Rollout
+from suites.schema import load_suite
+from suites.segment import SegmentMeta, Vehicle
+from suites.words import Outcome
+
+Redrive = Callable[..., Result]
+BACKLOG = """route,time,text,reporter,severity
+r0--0,0:05,"hugging the line, again",ada,high
+r0/0,6,it hugs the lane line,bo,
+r7--0,5,swerved,ada,low
+r0--0,99,too late,ada,low
+r0--0,soon,no time,ada,low
+"""
+
+
+@pytest.fixture
+def redrive(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Redrive]:
+    settings = Settings(database_url=database_url, data=tmp_path / "data", public_url="http://redrive.test")
+    meta = SegmentMeta(
+        segment_id="r0/0", route="r0", source="test/1", kind="camera", frame_count=240, rate_hz=20.0, duration_s=12.0,
+        camera=None, vehicle=Vehicle(), depth_source=None,
+    )  # fmt: skip
+    (settings.segments / "r0" / "0").mkdir(parents=True)
+    (settings.segments / "r0" / "0" / "meta.json").write_bytes(canonical_json(meta))
+    with TestClient(create_app(settings), base_url="http://redrive.test") as http, capture_logs():
+        http.post("/v1/segments/index")
+        monkeypatch.setattr(http, "close", lambda: None)
+        for module in ("reports", "cases"):
+            build(module)
+            monkeypatch.setattr(f"cli.{module}.connect", lambda _: Client("http://redrive.test", http=http, attempts=1))
+        yield lambda *words: CliRunner().invoke(build(words[0]), list(words))
+
+
+@pytest.mark.services
+def test_a_backlog_is_imported_line_by_line(redrive: Redrive, tmp_path: Path) -> None:
+    backlog = tmp_path / "backlog.csv"
+    backlog.write_text(BACKLOG)
+    for _ in range(2):
+        imported = redrive("reports", "import", str(backlog), "--json")
+        assert imported.exit_code == 1
+        answer = json.loads(imported.stdout)
+        assert answer["counts"] == {"located": 2, "awaiting data": 1, "refused": 2}
+    assert answer["lines"][0]["cluster"] == answer["lines"][1]["cluster"] == answer["lines"][0]["id"]
+    assert "12 s" in answer["lines"][3]["error"]
+    assert "minutes:seconds" in answer["lines"][4]["error"]
+    listed = redrive("reports", "list", "--json")
+    assert len(json.loads(listed.stdout)) == 3, "sending the file again adds nothing"
+    backlog.write_text("route,when\n")
+    lacking = redrive("reports", "import", str(backlog))
+    assert isinstance(lacking.exception, SubmitterError)
+    assert "time, text, reporter" in str(lacking.exception)
+
+
+@pytest.mark.services
+def test_an_unknown_suite_or_draft_says_where_to_look(redrive: Redrive) -> None:
+    waived = redrive("cases", "waive", "nothing", "at_all", "--owner", "ada", "--reason", "a good reason")
+    assert "redrive suites" in str(getattr(waived.exception, "findings", ""))
+    shown = redrive("cases", "show", "x")
+    assert "redrive cases list" in str(getattr(shown.exception, "findings", ""))
+    assert "redrive cases draft" in redrive("cases", "list").stderr
+
+
+@pytest.mark.parametrize(("text", "expected"), [("83", 83.0), ("83.5", 83.5), ("1:23", 83.0), ("1:02:03", 3723.0)])
+def test_times_as_people_write_them(text: str, expected: float) -> None:
+    assert seconds(text, "TIME") == expected
+
+
+def test_the_proof_runs_here_without_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "segments" / "r0" / "0"
+    folder.mkdir(parents=True)
+    meta = SegmentMeta(
+        segment_id="r0/0", route="r0", source="test/1", kind="camera", frame_count=240, rate_hz=20.0, duration_s=12.0,
+        camera=None, vehicle=Vehicle(), depth_source=None,
+    )  # fmt: skip
+    (folder / "meta.json").write_bytes(canonical_json(meta))
+
+    def drive(keys: Sequence[DriveKey], **_: object) -> Iterator[Rollout]:
+        for key in keys:
+            steps = round((key.scenario.end_s - key.scenario.start_s) * 20)
+            t = key.scenario.start_s + np.arange(steps) / 20
+            drifts = key.execution.runtime != "builtin"
+            yield Rollout(
+                key=key, outcome=Outcome.COMPLETED, ended_s=steps / 20, trace=moved(drifts * np.clip(t - 5, 0, 2), steps)
+            )
+
+    monkeypatch.setattr("workers.drive.drive_keys", drive)
+    words = ["cases", "prove", "r0--0", "--at", "6", "--offender", "twin", "--data", str(tmp_path)]
+    proven = CliRunner().invoke(build("cases"), words)
+    assert proven.exit_code == 0, proven.output
+    assert "fails 3 of 3 draws" in proven.stderr
+    assert load_suite('name = "s"\nkind = "specific"\n' + proven.stdout).cases[0].repeats == 3
+    own = CliRunner().invoke(build("cases"), [*words, "--control", "twin"])
+    assert isinstance(own.exception, SubmitterError)
