@@ -8,7 +8,20 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from server.api import artifacts, audit, comparisons, health, models, problems, rollouts, runs, segments, suites, surprises
+from server.api import (
+    artifacts,
+    audit,
+    checks,
+    comparisons,
+    health,
+    models,
+    problems,
+    rollouts,
+    runs,
+    segments,
+    suites,
+    surprises,
+)
 from server.db.engine import make_engine, make_sessions
 from server.errors import PROBLEMS, Problem, install_problems
 from server.logs import configure_logs
@@ -18,7 +31,7 @@ from server.queue import celery_app
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 
-ROUTERS = (models, suites, segments, runs, rollouts, artifacts, comparisons, surprises, audit)
+ROUTERS = (models, suites, segments, runs, rollouts, artifacts, comparisons, surprises, checks, audit)
 
 
 def create_app(settings: Settings) -> FastAPI:

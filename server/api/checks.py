@@ -1,0 +1,81 @@
+"""Standing checks: is the judge sound, are the workers alike, do rollouts repeat to the bit?"""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, BackgroundTasks, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.api.common import Configured, Database
+from server.errors import declares
+from server.queue import BROKER_ERRORS, probe
+from server.services.checks import (
+    ChecksView,
+    ProbeView,
+    SelfCheckView,
+    WorkerView,
+    ask_probes,
+    check_workers,
+    read_checks,
+    read_probes,
+    store_self_check,
+)
+from suites.selfcheck import SelfCheck
+
+router = APIRouter(prefix="/v1", tags=["checks"])
+
+MOST_PROBES = 1000
+
+
+class ProbeRequest(BaseModel):
+    """How many stored rollouts are to be driven again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: Annotated[int, Field(ge=1, le=MOST_PROBES, description="They are chosen at random.")]
+
+
+@router.get("/checks")
+def checks(session: Database) -> ChecksView:
+    """The newest self-checks, how probes ended, and the alarms that are open."""
+    return read_checks(session)
+
+
+@router.post("/checks/workers")
+def workers(session: Database) -> list[WorkerView]:
+    """Compare the workers over the runs of the last two weeks, worst first; a bad one raises an alarm."""
+    return check_workers(session)
+
+
+@router.post("/runs/{run_id}/self-checks", status_code=201, responses=declares("not-found", "not-json", "too-large"))
+def add_self_check(run_id: str, body: SelfCheck, session: Database) -> SelfCheckView:
+    """Keep what `redrive selfcheck --nightly` found on the results of a run."""
+    return store_self_check(session, run_id, body)
+
+
+def _ask(request: Request, by_device: dict[str, list[int]], size: int) -> None:
+    """After the commit. A message that is lost leaves its probes waiting, which is seen."""
+    try:
+        for device, numbers in by_device.items():
+            for first in range(0, len(numbers), size):
+                probe(request.app.state.celery, device, numbers[first : first + size])
+    except BROKER_ERRORS as error:
+        structlog.get_logger(__name__).warning("probes_not_asked_for", error=str(error))
+
+
+@router.post("/probes", status_code=202, responses=declares("not-json", "not-now"))
+def add_probes(
+    body: ProbeRequest, request: Request, tasks: BackgroundTasks, session: Database, settings: Configured
+) -> list[ProbeView]:
+    """Have a random sample of stored rollouts driven again; other bits than the first time raise an alarm."""
+    views, by_device = ask_probes(session, body.count)
+    tasks.add_task(_ask, request, by_device, settings.shard_rollouts)
+    return views
+
+
+@router.get("/probes")
+def probes(
+    session: Database, number: Annotated[list[int], Query(min_length=1, max_length=MOST_PROBES, description="Once for each.")]
+) -> list[ProbeView]:
+    """What became of probes."""
+    return read_probes(session, number)
