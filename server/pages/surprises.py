@@ -1,0 +1,129 @@
+"""Field reports and drafts of cases: the lists, one of each, and the forms that decide on them."""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from server.api.common import Cursor, Database
+from server.errors import Refused
+from server.pages.rendering import BLANK_IS_ANY, page
+from server.services.accept import accept_draft
+from server.services.audit import EventView, list_events
+from server.services.drafts import DraftDetail, DraftRequest, DraftView, add_draft, list_drafts, read_draft, reject_draft
+from server.services.field_reports import ReportDetail, ReportView, list_reports, read_report, reject_report
+from suites.errors import Finding, SubmitterError
+from suites.model import validation_findings
+from suites.words import CaseStatus
+
+router = APIRouter(include_in_schema=False)
+
+LINES = 50
+TRAIL = 30
+_DRAFT = TypeAdapter(DraftRequest)
+
+
+class ReportsPage(BaseModel):
+    """Field reports, newest first, and the drafts that wait for somebody."""
+
+    reports: list[ReportView]
+    next: str | None
+    status: CaseStatus | None
+    statuses: list[CaseStatus]
+    drafts: list[DraftView]
+
+
+class ReportPage(BaseModel):
+    """One field report."""
+
+    report: ReportDetail
+    trail: list[EventView]
+
+
+class DraftPage(BaseModel):
+    """One draft."""
+
+    draft: DraftDetail
+    trail: list[EventView]
+
+
+def reports_page(
+    session: Database, cursor: Cursor = None, status: Annotated[CaseStatus | None, BLANK_IS_ANY] = None
+) -> ReportsPage:
+    """What the fleet complained of, and what became of it."""
+    found = list_reports(session, status=status, search=None, cursor=cursor, limit=LINES)
+    drafts = list_drafts(session, status=None, cursor=None, limit=LINES).items
+    return ReportsPage(reports=found.items, next=found.next, status=status, statuses=list(CaseStatus), drafts=drafts)
+
+
+def report_page(report_id: str, session: Database) -> ReportPage:
+    """One report with its duplicates, its drafts and its trail."""
+    return ReportPage(report=read_report(session, report_id), trail=_trail(session, "report", report_id))
+
+
+def draft_page(draft_id: str, session: Database) -> DraftPage:
+    """One draft with its proof, the patch for the suite's file and its trail."""
+    return DraftPage(draft=read_draft(session, draft_id), trail=_trail(session, "draft", draft_id))
+
+
+def _trail(session: Database, kind: str, subject: str) -> list[EventView]:
+    return list_events(session, subject_kind=kind, subject_id=subject, cursor=None, limit=TRAIL).items
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form of ours that are not blank. Raises Refused when another site sent it."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        finding = Finding("header.Origin", f"{origin} is not this site", "send the form from its own page")
+        raise Refused("bad-request", "the form comes from another site", (finding,))
+    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
+    return {name: values[0].strip() for name, values in fields.items() if values[0].strip()}
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+
+
+def _see(path: str) -> RedirectResponse:
+    return RedirectResponse(path, status_code=303)
+
+
+def register(form: Form, session: Database) -> RedirectResponse:
+    """Register a failure as a test."""
+    try:
+        asked = _DRAFT.validate_python(form)
+    except ValidationError as error:
+        raise SubmitterError("the form is not complete", validation_findings(error)) from None
+    return _see(f"/case-drafts/{add_draft(session, asked).id}")
+
+
+def decide(draft_id: str, form: Form, session: Database) -> RedirectResponse:
+    """Accept a draft, or reject it with a reason."""
+    version = int(_needed(form, "version")) if _needed(form, "version").isdigit() else 0
+    actor = _needed(form, "actor")
+    if form.get("decision") == "accept":
+        accept_draft(session, draft_id, version, actor=actor)
+    else:
+        reject_draft(session, draft_id, version, _needed(form, "reason"), actor=actor)
+    return _see(f"/case-drafts/{draft_id}")
+
+
+def close(report_id: str, form: Form, session: Database) -> RedirectResponse:
+    """Reject a report with a reason."""
+    reject_report(session, report_id, _needed(form, "reason"), actor=_needed(form, "actor"))
+    return _see(f"/reports/{report_id}")
+
+
+def _needed(form: dict[str, Any], name: str) -> str:
+    if name not in form:
+        raise SubmitterError("the form is not complete", (Finding(name, "missing", "fill it in"),))
+    return str(form[name])
+
+
+page(router, "/reports", "reports.html", reports_page)
+page(router, "/reports/{report_id}", "field_report.html", report_page)
+page(router, "/case-drafts/{draft_id}", "draft.html", draft_page)
+router.add_api_route("/case-drafts", register, methods=["POST"])
+router.add_api_route("/case-drafts/{draft_id}/decide", decide, methods=["POST"])
+router.add_api_route("/reports/{report_id}/reject", close, methods=["POST"])
