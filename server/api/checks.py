@@ -35,16 +35,28 @@ class ProbeRequest(BaseModel):
     count: Annotated[int, Field(ge=1, le=MOST_PROBES, description="They are chosen at random.")]
 
 
-@router.get("/checks")
+class Workers(BaseModel):
+    """Every worker that drove enough to be compared, worst first; one row for each pair of models, metric and role."""
+
+    workers: list[WorkerView]
+
+
+class Probes(BaseModel):
+    """Stored rollouts that are driven again."""
+
+    probes: list[ProbeView]
+
+
+@router.get("/checks", responses=declares())
 def checks(session: Database) -> ChecksView:
     """The newest self-checks, how probes ended, and the alarms that are open."""
     return read_checks(session)
 
 
-@router.post("/checks/workers")
-def workers(session: Database) -> list[WorkerView]:
+@router.post("/checks/workers", responses=declares())
+def workers(session: Database) -> Workers:
     """Compare the workers over the runs of the last two weeks, worst first; a bad one raises an alarm."""
-    return check_workers(session)
+    return Workers(workers=check_workers(session))
 
 
 @router.post("/runs/{run_id}/self-checks", status_code=201, responses=declares("not-found", "not-json", "too-large"))
@@ -64,18 +76,16 @@ def _ask(request: Request, by_device: dict[str, list[int]], size: int) -> None:
 
 
 @router.post("/probes", status_code=202, responses=declares("not-json", "not-now"))
-def add_probes(
-    body: ProbeRequest, request: Request, tasks: BackgroundTasks, session: Database, settings: Configured
-) -> list[ProbeView]:
+def add_probes(body: ProbeRequest, request: Request, tasks: BackgroundTasks, session: Database, settings: Configured) -> Probes:
     """Have a random sample of stored rollouts driven again; other bits than the first time raise an alarm."""
     views, by_device = ask_probes(session, body.count)
     tasks.add_task(_ask, request, by_device, settings.shard_rollouts)
-    return views
+    return Probes(probes=views)
 
 
-@router.get("/probes")
+@router.get("/probes", responses=declares())
 def probes(
     session: Database, number: Annotated[list[int], Query(min_length=1, max_length=MOST_PROBES, description="Once for each.")]
-) -> list[ProbeView]:
+) -> Probes:
     """What became of probes."""
-    return read_probes(session, number)
+    return Probes(probes=read_probes(session, number))

@@ -98,7 +98,7 @@ def test_nonsense_is_refused(client: TestClient, run_id: str) -> None:
 
 def test_a_bad_worker_is_named_once(client: TestClient, driven: Callable[..., None], sessions: Sessions) -> None:
     driven(bad=0.1)
-    worst = client.post("/v1/checks/workers").json()[0]
+    worst = client.post("/v1/checks/workers").json()["workers"][0]
     assert (worst["worker"], worst["bad"]) == ("w0", True)
     assert worst["population"].endswith(f"{METRIC}, candidate") or worst["population"].endswith(f"{METRIC}, baseline")
     client.post("/v1/checks/workers")
@@ -110,7 +110,7 @@ def test_a_bad_worker_is_named_once(client: TestClient, driven: Callable[..., No
 
 def test_good_workers_are_left_alone(client: TestClient, driven: Callable[..., None]) -> None:
     driven(bad=0.0)
-    views = client.post("/v1/checks/workers").json()
+    views = client.post("/v1/checks/workers").json()["workers"]
     assert {view["worker"] for view in views} == {"w0", "w1", "w2"}
     assert not any(view["bad"] for view in views)
     assert client.get("/v1/checks").json()["alarms"] == []
@@ -124,14 +124,14 @@ def test_probes_are_asked_for_in_small_messages(
     monkeypatch.setattr(api, "probe", lambda _, device, numbers: sent.append((device, numbers)))
     answer = client.post("/v1/probes", json={"count": 10})
     assert answer.status_code == 202, answer.text
-    numbers = [view["id"] for view in answer.json()]
+    numbers = [view["id"] for view in answer.json()["probes"]]
     assert [n for _, part in sent for n in part] == numbers
     assert [(device, len(part)) for device, part in sent] == [("cpu", 4), ("cpu", 4), ("cpu", 2)]
     with sessions.begin() as session:
         session.execute(update(Probe).where(Probe.id == numbers[0]).values(equal=True, driven=func.now()))
         session.execute(update(Probe).where(Probe.id == numbers[1]).values(error="no disk", driven=func.now()))
     assert client.get("/v1/checks").json()["probes"] == {"equal": 1, "unequal": 0, "waiting": 8, "failed": 1}
-    assert [p["equal"] for p in client.get("/v1/probes", params={"number": numbers[:2]}).json()] == [True, None]
+    assert [p["equal"] for p in client.get("/v1/probes", params={"number": numbers[:2]}).json()["probes"]] == [True, None]
 
 
 def test_only_rollouts_that_this_code_can_repeat_are_probed(
