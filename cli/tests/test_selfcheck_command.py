@@ -1,0 +1,219 @@
+"""redrive selfcheck: on a stored run the judge sees what the coordinator saw; files work without a service; exit codes."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, sessionmaker
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
+
+from cli import selfcheck as command
+from cli.main import build
+from cli.stored import run_table
+from server.api import checks as api
+from server.app import create_app
+from server.client import Client
+from server.db.models import Demand, Probe, ResultRow, Role, RolloutRow, Run
+from server.services.judge import Evidence, document
+from server.settings import Settings
+from suites.errors import RedriveError
+from suites.identity import canonical_json
+from suites.model import ActionSpec, Manifest
+from suites.segment import SegmentMeta, Vehicle
+from suites.selfcheck import self_check
+from suites.verdict import decide
+from suites.words import Outcome, RunVerdict, Status
+
+METRIC, OTHER = "lateral_error_mean_m", "lane_centre_error_mean_m"
+SUITE = f"""
+name = "highway"
+kind = "overall"
+offsets = [{{}}, {{lateral_m = 0.5}}]
+[select]
+[[gates]]
+metric = "{METRIC}"
+margin = 0.25
+[[gates]]
+metric = "{OTHER}"
+margin = 0.25
+"""
+ROUTES = 12
+
+Redrive = Callable[..., Result]
+
+
+@pytest.fixture
+def client(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    settings = Settings(database_url=database_url, data=tmp_path / "data", public_url="http://redrive.test")
+    for number in range(ROUTES):
+        meta = SegmentMeta(
+            segment_id=f"r{number}/0", route=f"r{number}", source="test/1", kind="camera", frame_count=240, rate_hz=20.0,
+            duration_s=12.0, camera=None, vehicle=Vehicle(), depth_source=None,
+        )  # fmt: skip
+        folder = settings.segments / meta.segment_id
+        folder.mkdir(parents=True)
+        (folder / "meta.json").write_bytes(canonical_json(meta))
+    app = create_app(settings)
+    monkeypatch.setattr(api, "probe", lambda *_: None)
+    with TestClient(app, base_url="http://redrive.test") as http, capture_logs():
+        monkeypatch.setattr(http, "close", lambda: None)
+        made = Client("http://redrive.test", http=http, attempts=1)
+        monkeypatch.setattr(command, "connect", lambda _: made)
+        yield made
+
+
+@pytest.fixture
+def sessions(client: Client) -> sessionmaker[Session]:
+    http: Any = client.http
+    app: FastAPI = http.app
+    made: sessionmaker[Session] = app.state.sessions
+    return made
+
+
+@pytest.fixture
+def run_id(client: Client, sessions: sessionmaker[Session]) -> str:
+    """A finished run of two near-equal models: at 3 the candidate failed, at 5 the data are invalid, at 7 it was censored."""
+    client.push_suite(SUITE)
+    digests = []
+    for name in ("one", "two"):
+        action = ActionSpec(kind="plan", output="log_plan", plan_times_s=(0.5, 1.0))
+        digests.append(
+            client.push_model(Manifest(name=name, kind="camera", adapter="builtin", builtin="log", action=action), {})["digest"]
+        )
+    run = client.submit({"candidate": digests[0], "baseline": digests[1], "suite": "highway"})
+    generator = np.random.default_rng(0)
+    odd = {3: Outcome.FAILED, 5: Outcome.DATA_INVALID, 7: Outcome.LEFT_TRUST_REGION}
+    with sessions.begin() as session:
+        for demand in session.scalars(select(Demand).where(Demand.owner_id == run["id"])):
+            outcome = odd.get(demand.position, Outcome.COMPLETED) if demand.role is Role.CANDIDATE else Outcome.COMPLETED
+            session.add(
+                RolloutRow(
+                    drive_key=demand.drive_key, outcome=outcome, reason="", ended_s=1.0, trusted_share=1.0, provenance={},
+                    worker="w/1", fence=1,
+                )
+            )  # fmt: skip
+            session.flush()
+            for metric in (METRIC, OTHER):
+                value = float(np.exp(generator.normal(0, 0.1)))
+                valid = outcome is not Outcome.DATA_INVALID
+                low, high = (0.5 * value, 2.0) if outcome is Outcome.LEFT_TRUST_REGION else (value, value)
+                numbers = {"value": value, "low": low, "high": high} if valid else {}
+                session.add(ResultRow(drive_key=demand.drive_key, metric=metric, version=1, valid=valid, **numbers))
+        session.execute(update(Run).values(status=Status.FINISHED, verdict=RunVerdict.INCONCLUSIVE, started=func.now()))
+    return str(run["id"])
+
+
+def redrive(*words: str) -> Result:
+    return CliRunner().invoke(build("selfcheck"), ["selfcheck", *words])
+
+
+@pytest.mark.services
+class TestStoredRun:
+    def test_the_table_is_the_one_that_the_coordinator_judges(
+        self, client: Client, run_id: str, sessions: sessionmaker[Session]
+    ) -> None:
+        table, suite = run_table(client, run_id)
+        with sessions() as session:
+            evidence = Evidence(session, session.get_one(Run, run_id))
+            evidence.consume(session)
+        there = document(evidence.verdict())
+        del there["method"]["suite_digest"]
+        assert document(decide(table, suite, len(table.case_ids))) == there
+        assert evidence.consumed == 2 * ROUTES
+        assert there["outcomes"]["candidate"] == {
+            "completed": 2 * ROUTES - 3, "data_invalid": 1, "failed": 1, "left_trust_region": 1,
+        }  # fmt: skip
+
+    def test_rates_with_their_intervals(self, run_id: str) -> None:
+        result = redrive("--run", run_id, "--runs", "5", "--json")
+        assert result.exit_code == 0, result.output
+        (check,) = json.loads(result.stdout)["self_checks"]
+        assert check["pairs"] == 2 * ROUTES
+        assert set(check["nulls"]["alarms"]) == {"hits", "runs", "low", "high"}
+        assert {p["kind"] for p in check["planted"]} <= {"even", "spikes"}
+
+    def test_nightly_keeps_what_it_finds(self, client: Client, run_id: str, sessions: sessionmaker[Session]) -> None:
+        result = redrive("--nightly", "--runs", "3", "--timeout", "0")
+        assert result.exit_code == 0, result.output
+        kept = client.get("/v1/checks")
+        assert [check["run_id"] for check in kept["self_checks"]] == [run_id]
+        assert kept["probes"]["waiting"] == 20
+        assert "20 still wait" in result.stdout
+
+    def test_a_rollout_that_does_not_repeat_is_our_fault(
+        self, client: Client, run_id: str, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def drive(_: object, __: str, numbers: list[int]) -> None:
+            with sessions.begin() as session:
+                session.execute(update(Probe).where(Probe.id.in_(numbers)).values(equal=True, driven=func.now(), worker="w/2"))
+                session.execute(update(Probe).where(Probe.id == 1).values(equal=False))
+
+        monkeypatch.setattr(api, "probe", drive)
+        result = redrive("--probe", "3", "--timeout", "0")
+        assert result.exit_code == 4
+        assert "2 of 3 repeat to the bit" in result.stdout
+        assert "does not repeat to the bit (by w/2)" in result.stdout
+
+
+def answers(tmp_path: Path, *, spread: float = 0.1) -> list[str]:
+    """Files as `redrive replay --json` writes them, of two near-equal models."""
+    generator, paths = np.random.default_rng(0), []
+    for name in ("one", "two"):
+        rollouts = [
+            {
+                "segment": f"r{i}/0", "offset": offset, "outcome": "completed",
+                METRIC: float(np.exp(generator.normal(0, spread))), OTHER: 1.0 + 0.01 * i,
+            }
+            for i in range(ROUTES) for offset in ("+0.00m", "+0.50m")
+        ]  # fmt: skip
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps({"model": name, "rollouts": rollouts}))
+    (tmp_path / "suite.toml").write_text(SUITE)
+    return [*map(str, paths), "--suite", str(tmp_path / "suite.toml")]
+
+
+class TestFiles:
+    def test_two_replays_without_a_service(self, tmp_path: Path) -> None:
+        result = redrive(*answers(tmp_path), "--runs", "3")
+        assert result.exit_code == 0, result.output
+        assert f"{2 * ROUTES} pairs on {ROUTES} routes" in result.stdout
+        assert "Sound, as far as this shows." in result.stdout
+
+    def test_costs_by_hand(self, tmp_path: Path) -> None:
+        generator = np.random.default_rng(0)
+        lines = [f"s{i},{m},{generator.uniform(1, 2)}" for i in range(40) for m in ("a", "b")]
+        (tmp_path / "costs.csv").write_text("\n".join(["segment,controller,total_cost", *lines]))
+        result = redrive(str(tmp_path / "costs.csv"), "--baseline", "a", "--candidate", "b", "--runs", "2", "--json")
+        assert json.loads(result.stdout)["self_checks"][0]["routes"] == 40
+
+    def test_a_judge_that_errs_too_often_exits_with_4(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        paths = answers(tmp_path)
+        text = SUITE.replace('kind = "overall"', 'kind = "overall"\nalpha = 0.4\nflips = 99')
+        (tmp_path / "suite.toml").write_text(text)
+        judged = self_check
+
+        def as_if_five_percent(table: Any, suite: Any, **named: Any) -> Any:
+            from dataclasses import replace
+
+            return replace(judged(table, suite, **named), alpha=0.05)
+
+        monkeypatch.setattr(command, "self_check", as_if_five_percent)
+        result = redrive(*paths, "--runs", "40")
+        assert result.exit_code == 4
+        assert "FAULT" in result.stdout
+
+    def test_what_is_wrong_is_named(self, tmp_path: Path) -> None:
+        one, two, *suite = answers(tmp_path)
+        assert isinstance(redrive().exception, RedriveError)
+        assert isinstance(redrive(one).exception, RedriveError)
+        Path(two).write_text('{"rollouts": [{"segment": "r0/0"}]}')
+        refused = redrive(one, two, *suite).exception
+        assert isinstance(refused, RedriveError)
+        assert "is not the answer of a replay" in str(refused)
