@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.app import create_app
 from server.settings import Settings
+from server.tests.driven import decide, driven  # noqa: F401  (fixtures)
 from suites.identity import canonical_json
 from suites.model import ActionSpec, Manifest
 from suites.segment import SegmentMeta, Vehicle
