@@ -26,6 +26,7 @@ from server.services.demand import Owner, count_missing, given_up, waiting_owner
 from server.services.judge import Evidence, UndecidableError, document
 from server.services.prove import advance_drafts
 from server.services.shards import claimable, drop_unwanted, form_shards, open_shards, places, take_back
+from server.services.waivers import end_expired
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 from suites.words import STATUS_TRANSITIONS, RunVerdict, Status
@@ -83,6 +84,7 @@ class Coordinator:
             self._advance(run_id, max(slots, 1))
         self._forget(open_runs)
         with session.begin():
+            end_expired(session)
             drafts = advance_drafts(session, self._blobs)
             self._serve_others()
             queued, slots_of = claimable(session), places(session, self.settings.lease_s)

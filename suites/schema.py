@@ -270,6 +270,8 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
                 f"case {case.name} ends at {end_s:g} s but its segment lasts {case_meta.duration_s:g} s",
                 (Finding(f"cases.{case.name}.end_s", "outside the segment", "shorten the window"),),
             )
+        if findings := tuple(_never_judged(case, end_s)):
+            raise SubmitterError(f"case {case.name} can never be judged", findings)
         scenario = Scenario(
             segment_id=case.segment, segment_digest=digest(case_meta), start_s=case.start_s, end_s=end_s,
             offset=case.offset, noise=case.noise,
@@ -288,6 +290,18 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         suite=suite, planned=tuple(planned), parent=parent,
         metric_versions={name: METRICS[name].version for name in sorted(used)},
     )  # fmt: skip
+
+
+def _never_judged(case: CaseSpec, end_s: float) -> Iterable[Finding]:
+    """Windows that lie behind the end of what is driven."""
+    if case.start_s >= end_s:
+        problem = f"it starts at {case.start_s:g} s and the segment ends at {end_s:g} s"
+        yield Finding(f"cases.{case.name}.start_s", problem, "start earlier")
+    for i, document in enumerate(case.conditions):
+        from_s = load_condition(document).from_s
+        if case.start_s < end_s <= case.start_s + from_s:
+            problem = f"{from_s:g} s after the start lies behind the case's end"
+            yield Finding(f"cases.{case.name}.conditions.{i}.from_s", problem, f"below {end_s - case.start_s:g}")
 
 
 def on_routes(suite: Suite, max_routes: int) -> Suite:

@@ -65,8 +65,7 @@ def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
         finding = Finding("case", f"{standing[asked.case].owner} answers for it already", "revoke that waiver first")
         raise Refused("not-now", f"case {asked.case} of {name} is waived", (finding,))
     _check_cause(asked, standing)
-    for over in session.scalars(select(Waiver).where(Waiver.suite == name, Waiver.case == asked.case, Waiver.revoked.is_(None))):
-        over.revoked = over.expires  # it has ended: make room for the new one
+    end_expired(session)
     session.flush()
     waiver = Waiver(id=secrets.token_hex(6), **asked.model_dump() | {"suite": name})
     session.add(waiver)
@@ -106,6 +105,16 @@ def revoke_waiver(session: Session, waiver_id: str, *, actor: str) -> WaiverView
     record(session, "case.waiver_revoked", ("case", f"{waiver.suite}/{waiver.case}"), actor=actor, detail={"waiver": waiver.id})
     _tell_draft(session, waiver, CaseStatus.ENFORCED)
     return _view(waiver)
+
+
+def end_expired(session: Session) -> None:
+    """Close the waivers that ran out: their cases count again, and their drafts say so."""
+    over = select(Waiver).where(Waiver.revoked.is_(None), Waiver.expires <= datetime.now(UTC)).with_for_update()
+    for waiver in session.scalars(over).all():
+        waiver.revoked = waiver.expires
+        detail = {"waiver": waiver.id, "owner": waiver.owner}
+        record(session, "case.waiver_expired", ("case", f"{waiver.suite}/{waiver.case}"), detail=detail)
+        _tell_draft(session, waiver, CaseStatus.ENFORCED)
 
 
 def list_waivers(session: Session, *, suite: str | None, cursor: str | None, limit: int) -> Page[WaiverView]:

@@ -14,13 +14,14 @@ from server.coordinator import Coordinator
 from server.db.engine import make_engine
 from server.db.models import Demand as DemandRow
 from server.db.models import DriveKeyRow, Model, OwnerKind, RolloutRow, Run, Shard
+from server.db.surprises import Waiver
 from server.services.judge import Evidence
 from server.settings import Settings
 from server.storage import BlobStore
 from suites.judgement import CaseVerdict
 from suites.metrics.tests.test_metrics import moved
 from suites.schema import load_suite
-from suites.words import CASE_TRANSITIONS, CaseStatus, Outcome, ShardStatus
+from suites.words import CASE_TRANSITIONS, CaseStatus, Outcome, RunVerdict, ShardStatus, Status
 
 pytestmark = pytest.mark.services
 COMPLAINT = {"route": "r1--0", "time_s": 6.0, "text": "it drifted over the line", "reporter": "ada", "severity": "high"}
@@ -257,6 +258,47 @@ class TestRatchetAndWaivers:
         assert client.post(f"/v1/waivers/{waiver}/revoke", json={"actor": "bo"}).json()["revoked"]
         assert client.get("/v1/case-drafts").json()["items"][0]["status"] == "enforced"
         assert submitted() == before, "without the waiver it is the run that was judged without it"
+
+    def test_a_waiver_ends_by_itself(
+        self, enforced: str, client: TestClient, sessions: sessionmaker[Session], coordinator: Coordinator
+    ) -> None:
+        waiver = self.waiver(client).json()["id"]
+        with sessions.begin() as session:
+            row = session.get_one(Waiver, waiver)
+            row.created, row.expires = (datetime.now(UTC) - timedelta(days=days) for days in (2, 1))
+        coordinator.tick()
+        assert client.get("/v1/waivers").json()["items"][0]["revoked"]
+        assert client.get("/v1/case-drafts").json()["items"][0]["status"] == "enforced"
+
+    def test_a_released_model_holds_what_it_passed(
+        self, client: TestClient, push: Callable[..., str], suite: str, sessions: sessionmaker[Session]
+    ) -> None:
+        push("candidate")
+        push("baseline")
+        head = 'name = "kept"\nkind = "specific"\n'
+        case = '[[cases]]\nname = "{}"\nsegment = "r1/0"\n[[cases.conditions]]\nalways = {{ signal = "speed_mps", above = 1 }}\n'
+        client.post("/v1/suites", json={"toml": head + case.format("passed") + case.format("failed")})
+        body = {"candidate": "candidate", "baseline": "baseline", "suite": "kept"}
+        run_id = client.post("/v1/runs", json=body, headers={"Idempotency-Key": "1"}).json()["id"]
+        with sessions.begin() as session:
+            run = session.get_one(Run, run_id)
+            run.status, run.verdict = Status.RUNNING, RunVerdict.FAIL
+            run.verdict_document = {"cases": [{"case": "passed", "passed": True}, {"case": "failed", "passed": False}]}
+        client.put("/v1/suites/kept/promoted", json={"model": "candidate"})
+        assert kind(client.post("/v1/suites", json={"toml": head + case.format("failed")})) == (409, "ratchet")
+        assert client.post("/v1/suites", json={"toml": head + case.format("passed")}).status_code == 201
+
+    def test_two_waivers_never_excuse_each_other(self, client: TestClient, push: Callable[..., str], suite: str) -> None:
+        head = 'name = "surprises"\nkind = "specific"\n'
+        case = '[[cases]]\nname = "{}"\nsegment = "r1/0"\n[[cases.conditions]]\nalways = {{ signal = "speed_mps", above = 1 }}\n'
+        client.post("/v1/suites", json={"toml": head + case.format("one") + case.format("two")})
+        root = self.waiver(client, case="one").json()["id"]
+        assert self.waiver(client, days=3, case="two", because_of="one").status_code == 201
+        assert self.waiver(client, days=8, case="two", because_of="one").status_code == 409
+        client.post(f"/v1/waivers/{root}/revoke", json={"actor": "bo"})
+        circle = self.waiver(client, days=2, case="one", because_of="two")
+        assert circle.status_code == 422
+        assert "circle" in circle.json()["detail"]
 
     def test_waivers_that_lean_on_nothing_or_last_for_ever_are_refused(self, enforced: str, client: TestClient) -> None:
         assert self.waiver(client, case="nothing").status_code == 404

@@ -153,3 +153,18 @@ def test_canonical_json_refuses_what_has_no_one_form() -> None:
     with pytest.raises(TypeError):
         canonical_json({"x": object()})
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "where"),
+    [
+        ("start_s = 2.0\nend_s = 8.0", "start_s = 16.0", "cases.hugging.start_s"),
+        ("always = {", "from_s = 6.0\nalways = {", "cases.hugging.conditions.0.from_s"),
+    ],
+)
+def test_a_window_that_is_never_driven_is_refused(before: str, after: str, where: str) -> None:
+    assert before in CASE
+    with pytest.raises(SubmitterError, match="can never be judged") as refused:
+        resolve(load_suite(CASE.replace(before, after)), METAS)
+    assert refused.value.findings[0].where == where
+    assert refused.value.findings[0].remedy
