@@ -113,7 +113,7 @@ class Evidence:
         if verdict.verdict is None and closed:  # stopped early by the gates, yet a case can't be told
             verdict = self.judge.verdict(cases, final=True)
         if self._broke is not None:
-            sentence = f"Fail: the model itself failed on {self._broke.case_id}: {self._broke.reason.rstrip('.')}."
+            sentence = f"FAIL: the model itself failed on {self._broke.case_id}: {self._broke.reason.rstrip('.')}."
             verdict = replace(verdict, verdict=RunVerdict.FAIL, sentence=sentence)
         return replace(verdict, method={**verdict.method, "suite_digest": self._suite_digest})
 
