@@ -153,8 +153,9 @@ def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore
     to_fx, to_fy, to_cx, to_cy = lenses[1, 0], lenses[1, 1], lenses[1, 2], lenses[1, 3]
     half, one, least = np.float32(0.5), np.float32(1.0), np.float32(0.05)
     step = one / np.float32(fine)
-    tall, fast = row[0], row[1]
-    to_u, to_v, to_q = row[2], row[3], row[4]
+    tall, fast, to_q = row[0], row[1], row[2]
+    spot, flat = np.empty(row.shape[1], np.int32), depth.reshape(-1)
+    far_u, far_v, columns = np.float32(columns), np.float32(rows), np.int32(columns)
     count = (width - 1) * fine + 1
     depth[:] = EMPTY
     for line in range((height - 1) * fine + 1):
@@ -181,13 +182,14 @@ def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore
             x, q = np.float32(i) * scale + shift, fast[i]
             z = max(motion[2, 0] * x + z0 + motion[2, 3] * q, least)
             over = one / z
-            to_u[i] = to_fx * (motion[0, 0] * x + x0 + motion[0, 3] * q) * over + to_cx + half
-            to_v[i] = to_fy * (motion[1, 0] * x + y0 + motion[1, 3] * q) * over + to_cy + half
+            across = to_fx * (motion[0, 0] * x + x0 + motion[0, 3] * q) * over + to_cx + half
+            down = to_fy * (motion[1, 0] * x + y0 + motion[1, 3] * q) * over + to_cy + half
+            inside = across >= 0 and down >= 0 and across < far_u and down < far_v
+            spot[i] = np.int32(down) * columns + np.int32(across) if inside else np.int32(-1)
             to_q[i] = q * over
         for i in range(count):
-            if to_u[i] >= 0 and to_v[i] >= 0 and to_u[i] < columns and to_v[i] < rows:
-                u, v = int(to_u[i]), int(to_v[i])
-                depth[v, u] = max(depth[v, u], to_q[i])
+            if spot[i] >= 0 and flat[spot[i]] < to_q[i]:
+                flat[spot[i]] = to_q[i]
 
 
 @njit(cache=True, nogil=True)
@@ -222,18 +224,16 @@ def _mend(depth, slack):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _same_place(near, lenses, grid, depth):  # type: ignore[no-untyped-def]
     """The source's inverse depth in the target's directions, both cameras taken to look the same way."""
+    half = np.float32(0.5)
+    columns = np.empty(depth.shape[1], np.int32)
+    for u in range(depth.shape[1]):
+        x = (np.float32(u) - lenses[1, 2]) / lenses[1, 0] * lenses[0, 0] + lenses[0, 2]
+        columns[u] = min(max(int((x + half) / grid[0]), 0), near.shape[1] - 1)
     for v in range(depth.shape[0]):
         y = (np.float32(v) - lenses[1, 3]) / lenses[1, 1] * lenses[0, 1] + lenses[0, 3]
+        line = near[min(max(int((y + half) / grid[1]), 0), near.shape[0] - 1)]
         for u in range(depth.shape[1]):
-            x = (np.float32(u) - lenses[1, 2]) / lenses[1, 0] * lenses[0, 0] + lenses[0, 2]
-            depth[v, u] = _nearest(near, grid, x, y)
-
-
-@njit(cache=True, nogil=True)
-def _nearest(near, grid, x, y):  # type: ignore[no-untyped-def]
-    half = np.float32(0.5)
-    i, j = int((x + half) / grid[0]), int((y + half) / grid[1])
-    return near[min(max(j, 0), near.shape[0] - 1), min(max(i, 0), near.shape[1] - 1)]
+            depth[v, u] = line[columns[u]]
 
 
 @njit(cache=True, nogil=True)
@@ -244,7 +244,10 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
     fx, fy, cx, cy = lenses[0, 0], lenses[0, 1], lenses[0, 2], lenses[0, 3]
     half, one, least, whole = np.float32(0.5), np.float32(1.0), np.float32(0.05), np.float32(256.0)
     far_u, far_v = np.float32(width - 1), np.float32(height - 1)
-    last_i, last_j = near.shape[1] - 1, near.shape[0] - 1
+    last_i, last_j = np.float32(near.shape[1] - 1), np.float32(near.shape[0] - 1)
+    wide, most_i, most_j = np.int32(near.shape[1]), np.float32(near.shape[1] - 2), np.float32(near.shape[0] - 2)
+    to_i, to_j = one / grid[0], one / grid[1]
+    corner, flat_near = np.empty((4, columns), np.float32), near.reshape(-1)
     from_u, from_v, from_q, scaled = row[0], row[1], row[2], row[3]
     at, blend = np.empty(columns, np.int32), np.empty((2, columns), np.uint32)
     tap, hidden, fringe = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
@@ -267,27 +270,32 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
             if turn == steps:
                 break
             for u in range(columns):
-                a = min(max((from_u[u] + half) / grid[0] - half, np.float32(0.0)), np.float32(last_i))
-                b = min(max((from_v[u] + half) / grid[1] - half, np.float32(0.0)), np.float32(last_j))
-                i, j = min(int(a), last_i - 1), min(int(b), last_j - 1)
-                a, b = a - np.float32(i), b - np.float32(j)
-                q00, q01, q10, q11 = near[j, i], near[j, i + 1], near[j + 1, i], near[j + 1, i + 1]
-                tolerance = slack + SAME * max(max(q00, q01), max(q10, q11))
-                along, across = max(abs(q00 - q01), abs(q10 - q11)), max(abs(q00 - q10), abs(q01 - q11))
-                if max(along, across) <= tolerance:
-                    found = (q00 * (one - a) + q01 * a) * (one - b) + (q10 * (one - a) + q11 * a) * b
-                else:
-                    found = (q11 if a >= half else q10) if b >= half else (q01 if a >= half else q00)
+                a = min(max((from_u[u] + half) * to_i - half, np.float32(0.0)), last_i)
+                b = min(max((from_v[u] + half) * to_j - half, np.float32(0.0)), last_j)
+                i, j = np.int32(min(a, most_i)), np.int32(min(b, most_j))
+                at[u], from_u[u], from_v[u] = j * wide + i, a - np.float32(i), b - np.float32(j)
+            for u in range(columns):
+                k = at[u]
+                corner[0, u], corner[1, u] = flat_near[k], flat_near[k + 1]
+                corner[2, u], corner[3, u] = flat_near[k + wide], flat_near[k + wide + 1]
+            for u in range(columns):
+                a, b, q00, q01, q10, q11 = from_u[u], from_v[u], corner[0, u], corner[1, u], corner[2, u], corner[3, u]
+                nearest = max(max(q00, q01), max(q10, q11))
+                tolerance = slack + SAME * nearest
+                apart = max(max(abs(q00 - q01), abs(q10 - q11)), max(abs(q00 - q10), abs(q01 - q11)))
+                top, bottom = q00 + (q01 - q00) * a, q10 + (q11 - q10) * a
+                upper, lower = q01 if a >= half else q00, q11 if a >= half else q10
+                side = lower if b >= half else upper
+                found = top + (bottom - top) * b if apart <= tolerance else side
                 off = found - from_q[u]
                 hidden[u] = hide and off > tolerance
                 # A picture's pixel behind an edge has some of the colour of what stands before it.
-                fringe[u] = hide and max(max(q00, q01), max(q10, q11)) - from_q[u] > tolerance
-                if abs(off) <= tolerance:
-                    line[u] = found * scaled[u]
+                fringe[u] = hide and nearest - from_q[u] > tolerance
+                line[u] = found * scaled[u] if abs(off) <= tolerance else line[u]
         for u in range(columns):
             a, b = min(max(from_u[u], np.float32(0.0)), far_u), min(max(from_v[u], np.float32(0.0)), far_v)
-            i, j = min(int(a), width - 2), min(int(b), height - 2)
-            at[u] = j * width + i
+            i, j = np.int32(min(a, far_u - one)), np.int32(min(b, far_v - one))
+            at[u] = j * np.int32(width) + i
             blend[0, u] = np.uint32((a - np.float32(i)) * whole + half)
             blend[1, u] = np.uint32((b - np.float32(j)) * whole + half)
         for u in range(columns):

@@ -1,0 +1,109 @@
+"""The re-projection kernels against the ways one would write first: numpy maps with cv2.remap, torch grid_sample.
+
+    python -m benchmarks.warp [--torch PYTHON] [--rounds 200]
+
+CPU milliseconds a view at 128 x 256, medians of interleaved rounds in one run, on one thread. `--torch`: a Python with
+torch, which is timed in a process of its own right after.
+"""
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.simulation.fidelity.likeness import psnr
+from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Shot, take
+from workers.simulation.fidelity.sources import COLUMNS, LENS, ROWS, SLACK
+from workers.simulation.geometry import between, inverse
+from workers.simulation.reprojection import target_lens
+from workers.simulation.warp import Warp, inverse_depth, packed
+
+BY = Displacement(lateral_m=0.7, heading_rad=0.02)
+
+TORCH = """
+import statistics, sys, time
+import numpy as np, torch
+torch.set_num_threads(1)
+data = np.load(sys.argv[1])
+picture, near, back, rounds = data["picture"], data["near"], data["back"], int(sys.argv[2])
+h, w = 128, 256
+def view():
+    frame = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    q = torch.nn.functional.interpolate(torch.from_numpy(near)[None, None], size=picture.shape[:2], mode="bilinear")
+    q = q[0, 0, 16:144, 32:288]
+    m = torch.from_numpy(back)
+    v, u = torch.meshgrid(torch.arange(h, dtype=torch.float32), torch.arange(w, dtype=torch.float32), indexing="ij")
+    rays = torch.stack([(u - 127.5) / 200, (v - 59.5) / 200, torch.ones_like(u)], dim=-1)
+    p = rays @ m[:, :3].T + q[..., None] * m[:, 3]
+    x, y = 200 * p[..., 0] / p[..., 2] + 159.5, 200 * p[..., 1] / p[..., 2] + 75.5
+    grid = torch.stack([2 * x / 319 - 1, 2 * y / 159 - 1], dim=-1)[None]
+    out = torch.nn.functional.grid_sample(frame, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return out[0].round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+view()
+times = []
+for _ in range(rounds):
+    start = time.process_time()
+    view()
+    times.append(time.process_time() - start)
+print(1000 * statistics.median(times))
+"""
+
+
+def remapped(shot: Shot, near: NDArray[np.float32], back: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A backward view by numpy coordinate maps and cv2.remap."""
+    full = cv2.resize(near, (LENS.width, LENS.height), interpolation=cv2.INTER_LINEAR)[16:144, 32:288]
+    v, u = np.mgrid[0:128, 0:256].astype(np.float32)
+    rays = np.stack([(u - 127.5) / 200, (v - 59.5) / 200, np.ones_like(u)], axis=-1)
+    p = rays @ back[:, :3].T + full[..., None] * back[:, 3]
+    x, y = 200 * p[..., 0] / p[..., 2] + 159.5, 200 * p[..., 1] / p[..., 2] + 75.5
+    out = cv2.remap(shot.picture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--torch", type=Path)
+    parser.add_argument("--rounds", type=int, default=200)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        shot = take(Path(folder), scenes=((0, 0),), rows=(40,))[0]
+        near, warp = inverse_depth(shot.depth), Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK)
+        motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)
+        picture, back = packed(shot.picture[None], 1)[0], inverse(motion).astype(np.float32)
+        out = np.empty((128, 256, 3), np.uint8)
+        ways: dict[str, Callable[[], object]] = {
+            "forward, with occlusion": lambda: warp.forward(picture, near, motion, out),
+            "backward": lambda: warp.backward(picture, near, motion, out),
+            "numpy maps + cv2.remap": lambda: remapped(shot, near, back),
+        }
+        truth = shot.truth(BY, FULL)
+        for name, way in ways.items():
+            seen = way()
+            print(f"{name}: {psnr(out if seen is None else np.asarray(seen), truth):.1f} dB")
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(options.rounds):
+            for name, way in ways.items():
+                start = time.process_time()
+                way()
+                times[name].append(time.process_time() - start)
+        cost = {name: 1000 * statistics.median(row) for name, row in times.items()}
+        if options.torch is not None:
+            data = Path(folder) / "view.npz"
+            np.savez(data, picture=shot.picture, near=near, back=back)
+            command = [str(options.torch), "-c", TORCH, str(data), str(options.rounds)]
+            cost["torch grid_sample"] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    for name, ms in cost.items():
+        ratios = f"{ms / cost['forward, with occlusion']:.2f}x forward, {ms / cost['backward']:.2f}x backward"
+        print(f"{name}: {ms:.3f} ms; {ratios}")
+
+
+if __name__ == "__main__":
+    main()
