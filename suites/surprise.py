@@ -14,7 +14,7 @@ import numpy as np
 from suites.conditions import DERIVED, judge, load_condition
 from suites.metrics.steps import column, human
 from suites.rollout import DriveKey, ExecutionClass, Noise, Offset, Rollout, Scenario, SimulatorSpec, Trace
-from suites.schema import CaseSpec
+from suites.schema import CaseSpec, offset_name
 from suites.words import Outcome
 
 Drive = Callable[[Sequence[DriveKey]], Sequence[Rollout]]
@@ -22,7 +22,7 @@ Drive = Callable[[Sequence[DriveKey]], Sequence[Rollout]]
 
 BEFORE_S, AFTER_S = 6.0, 4.0
 """Around the reported time: what is replayed to find the surprise."""
-LATERAL_TRIES_M = (0.0, 0.5, -0.5)
+STARTS = (Offset(), Offset(lateral_m=0.5), Offset(lateral_m=-0.5))
 """Starts beside the human path, for a model that does it only where it does not start on the path."""
 MARGINS: dict[str, float] = {"lateral_offset_m": 0.3, "lateral_acceleration_mps2": 1.0}
 """How far beyond the control's largest absolute value a signal must go to be a surprise."""
@@ -83,19 +83,19 @@ class Proof:
     control: tuple[Judged, ...] = ()
 
 
-def reproduce(trial: Trial, name: str, at_s: float, drive: Drive) -> tuple[CaseSpec | None, str]:
+def reproduce(trial: Trial, name: str, at_s: float, drive: Drive, first: Offset | None = None) -> tuple[CaseSpec | None, str]:
     """A case at which the offender leaves the control's behaviour around `at_s`, with one sentence; None with the reason
-    why the surprise could not be seen again."""
+    why the surprise could not be seen again. `first`: the start that it was seen from, tried before STARTS."""
     start, end = max(at_s - BEFORE_S, 0.0), min(at_s + AFTER_S, trial.duration_s)
     if end - start < LEAD_S + TAIL_S:
         start, end = max(end - BEFORE_S, 0.0), end
     reasons = []
-    for lateral in LATERAL_TRIES_M:
+    for offset in dict.fromkeys((first or Offset(), *STARTS)):
         spec = CaseSpec(
-            name=name, segment=trial.segment_id, start_s=round(start, 3), end_s=round(end, 3), offset=Offset(lateral_m=lateral)
-        )
+            name=name, segment=trial.segment_id, start_s=round(start, 3), end_s=round(end, 3), offset=offset
+        )  # fmt: skip
         offender, control = drive([trial.key(trial.offender, spec), trial.key(trial.control, spec)])
-        where = f"starting {lateral:+.1f} m from the human path: "
+        where = f"starting {offset_name(offset)} from the human path: "
         if control.outcome is not Outcome.COMPLETED or control.trace is None:
             reasons.append(f"{where}the control itself did not get through ({control.outcome}): it is no reference here")
         elif offender.outcome is Outcome.DATA_INVALID or offender.trace is None:

@@ -74,7 +74,8 @@ class CaseDraft(Base):
     at_s: Mapped[float]
     """The surprise, from the segment's start."""
     asked: Mapped[dict[str, Any] | None]
-    """suites.schema.CaseSpec as a person wrote it; NULL: proposed from where the offender leaves the control's behaviour."""
+    """suites.schema.CaseSpec as a person wrote it; without conditions they are proposed from where the offender leaves the
+    control's behaviour, beginning with its offset."""
     spec: Mapped[dict[str, Any] | None]
     """suites.schema.CaseSpec that was proven; NULL until then."""
     draws: Mapped[int] = mapped_column(SmallInteger)

@@ -24,6 +24,7 @@ from suites.errors import Finding, SubmitterError
 from suites.identity import canonical_json
 from suites.model import Manifest, load_manifest, validation_findings
 from suites.places import locate
+from suites.rollout import Offset
 from suites.schema import CaseSpec
 from suites.segment import SegmentMeta
 from suites.simulators import simulator_spec
@@ -54,6 +55,10 @@ class DraftRequest(BaseModel):
     segment: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """The surprise, seconds from the segment's start."""
+    lateral_m: Annotated[float, Field(ge=-5, le=5, allow_inf_nan=False)] = 0.0
+    """The start beside the human path that it was seen from, left positive; tried first."""
+    heading_rad: Annotated[float, Field(ge=-0.5, le=0.5, allow_inf_nan=False)] = 0.0
+    """The same for the heading."""
     case: dict[str, Any] | None = None
     """Window, offset, noise and conditions of one's own (fields of suites.schema.CaseSpec); proposed when not given."""
     draws: Annotated[int, Field(ge=1, le=20)] = 3
@@ -109,13 +114,17 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
     if asked.run is not None and session.get(Run, asked.run) is None:
         raise not_found("run", asked.run, "see GET /v1/runs")
     meta, at_s = _place(session, asked, report)
-    spec = None if asked.case is None else case_of(asked.case, asked.name, meta, asked.note)
+    if asked.case is not None:
+        spec = case_of(asked.case, asked.name, meta, asked.note)
+    else:
+        start = Offset(lateral_m=asked.lateral_m, heading_rad=asked.heading_rad)
+        spec = CaseSpec(name=asked.name, segment=meta.segment_id, offset=start, note=asked.note)
     simulator = _simulator(session, asked, offender)
     draft = CaseDraft(
         id=secrets.token_hex(6), suite=asked.suite, name=asked.name, status=CaseStatus.LOCATED, report_id=asked.report,
         run_id=asked.run, note=asked.note, author=asked.author, offender=offender.digest, control=control.digest,
         simulator=simulator, segment_id=meta.segment_id, segment_digest=session.get_one(Segment, meta.segment_id).digest,
-        at_s=at_s, asked=None if spec is None else asdict(spec), draws=asked.draws, version=1,
+        at_s=at_s, asked=asdict(spec), draws=asked.draws, version=1,
     )  # fmt: skip
     session.add(draft)
     session.flush()

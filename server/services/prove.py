@@ -81,12 +81,13 @@ def _examine(session: Session, blobs: BlobStore, draft: CaseDraft) -> tuple[Case
     def drive(keys: Sequence[DriveKey]) -> Sequence[Rollout]:
         return _rollouts(session, blobs, draft, segment.route, keys)
 
-    if draft.asked is not None:
-        spec, told = SPEC.validate_python(draft.asked), "as its author wrote it"
+    asked = SPEC.validate_python(draft.asked)
+    if asked.conditions:
+        spec, told = asked, "as its author wrote it"
         if spec.end_s is None:
             spec = replace(spec, end_s=segment.duration_s)
     else:
-        proposed, told = reproduce(trial, draft.name, draft.at_s, drive)
+        proposed, told = reproduce(trial, draft.name, draft.at_s, drive, asked.offset)
         if proposed is None:
             return None, told, None
         spec = smallest(trial, replace(proposed, note=draft.note), drive)

@@ -75,6 +75,15 @@ def test_a_surprise_that_needs_a_start_beside_the_path_is_found_and_made_small()
     assert len(world.driven) < 40
 
 
+def test_the_start_that_it_was_seen_from_is_tried_first() -> None:
+    seen_from = Offset(lateral_m=0.9)
+    spec, told = reproduce(TRIAL, "swerve", 13.0, World(needs_m=0.7), seen_from)
+    assert spec is not None
+    assert spec.offset == seen_from
+    assert "+0.90m" in told
+    assert reproduce(TRIAL, "swerve", 13.0, World(needs_m=0.7))[0] is None
+
+
 def test_what_is_not_seen_again_says_why() -> None:
     spec, why = reproduce(TRIAL, "swerve", 5.0, World())
     assert spec is None
