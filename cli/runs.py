@@ -1,7 +1,7 @@
 """`redrive runs`: list, show, watch, cancel."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,6 +52,45 @@ def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None
     if rows:
         print_table(("gate", "estimand", "verdict", "margin", "pairs", "invalid"), rows, "")
     print(run["url"])
+
+
+@app.command()
+def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Rare incidents of a run: rates per 1,000 h, distinct places, shares by starting offset, hours still needed."""
+    with connect(url) as client:
+        view = client.get(f"/v1/runs/{run_id}/incidents")
+    if as_json:
+        print_json(view)
+        return
+    rows = [
+        (kind["kind"], *(_rate(kind[side]) for side in ("candidate", "baseline")), len(kind["candidate_only"]),
+         len(kind["baseline_only"]), len(kind["both"]), f"{kind['e_value']:.2g} of {kind['threshold']:g}", kind["word"],
+         "-" if kind["hours_needed"] is None else f"{kind['hours_needed']:,.1f}")
+        for kind in view["kinds"]
+    ]  # fmt: skip
+    print("Per 1,000 h, over drives that began on the logged path (95 % exact interval; drives with it / hours driven):")
+    columns = ("incident", "candidate", "baseline", "places: candidate", "baseline", "both", "evidence", "candidate has", "hours")
+    print_table(columns, rows, "")
+    offsets = [
+        (kind["kind"], c["offset"], _share(c), _share(b))
+        for kind in view["kinds"]
+        for c, b in zip(kind["candidate_offsets"], kind["baseline_offsets"], strict=True)
+        if c["with_incident"] or b["with_incident"]
+    ]
+    if offsets:
+        print("\nShares of the drives that began beside it (never per hour: nobody knows how often that happens):")
+        print_table(("incident", "offset", "candidate", "baseline"), offsets, "")
+
+
+def _rate(rate: dict[str, Any]) -> str:
+    if rate["per_1000_h"] is None:
+        return "nothing driven"
+    interval = f"[{rate['low']:,.4g}, {rate['high']:,.4g}]"
+    return f"{rate['per_1000_h']:,.4g} {interval} ({rate['with_incident']} / {rate['hours']:.3g} h)"
+
+
+def _share(share: dict[str, Any]) -> str:
+    return f"{share['with_incident']} of {share['drives']} [{100 * share['low']:.0f}, {100 * share['high']:.0f}] %"
 
 
 @app.command()

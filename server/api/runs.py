@@ -10,9 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from server.api.common import Configured, Cursor, Database, Limit
+from server.api.common import Blobs, Configured, Cursor, Database, Limit
 from server.errors import declares
 from server.services.comment import comment
+from server.services.incidents import IncidentsView, read_incidents
 from server.services.junit import junit
 from server.services.paging import Page
 from server.services.report import report
@@ -124,6 +125,12 @@ def results(
 ) -> Page[PairView]:
     """The run pair by pair: both models at one place of the order, by one metric."""
     return list_results(session, run_id, metric=metric, verdict=verdict, change=change, sort=sort, cursor=cursor, limit=limit)
+
+
+@router.get("/{run_id}/incidents", responses=declares("not-found"))
+def incidents(run_id: str, session: Database, blobs: Blobs) -> IncidentsView:
+    """Rare incidents: rates per 1,000 h with exact intervals, distinct places, shares by offset, hours still needed."""
+    return read_incidents(session, blobs, run_id)
 
 
 @router.get(

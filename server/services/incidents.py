@@ -1,0 +1,120 @@
+"""Rare incidents of a run: how often, on how many hours, at how many distinct places, and how many hours would tell more.
+
+A rate per 1,000 h is of natural driving: only drives that began on the logged path count for it. Drives that began beside
+it are driven to provoke, and nobody knows how often such a beginning occurs on the road: they are reported for each
+offset, as shares of drives, and never per hour.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Row, and_, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from server.db.models import Demand, DriveKeyRow, OwnerKind, ResultRow, Role, RolloutRow
+from server.services.register_suite import find_version
+from server.services.runs import find_run
+from server.storage import BlobStore
+from suites.errors import DataError
+from suites.metrics.incidents import DETECTORS, incidents
+from suites.metrics.registry import METRICS
+from suites.rollout import Offset, Trace
+from suites.schema import offset_name
+from suites.statistics.incidents import DrivenTwice, IncidentKind, compare_incidents
+from suites.words import Outcome
+
+FAILURE = "failure"
+"""Kind of incident: the rollout failed (left the road or lane bound), or the model itself did."""
+
+KINDS = (FAILURE, *DETECTORS)
+FAILURES = frozenset({Outcome.FAILED, Outcome.POLICY_FAILED})
+
+
+class IncidentsView(BaseModel):
+    """Rare incidents of one run."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    run_id: str
+    pairs: int
+    """Scenarios that both models have driven: nothing else is counted."""
+    routes: int
+    alpha: float
+    kinds: list[IncidentKind]
+
+
+def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> IncidentsView:
+    """Every kind of incident over the pairs of a run that are driven so far. Raises Refused (404)."""
+    run = find_run(session, run_id)
+    alpha = float(find_version(session, run.suite_digest).document["suite"]["alpha"])
+    pairs = _pairs(session, run_id)
+    measured = _measured(session, run_id)
+    drives = []
+    for pair in pairs:
+        offset = Offset(**pair.offset)
+        sides = ((pair.c_key, pair.c_outcome, pair.c_trace), (pair.b_key, pair.b_outcome, pair.b_trace))
+        drives.append(
+            DrivenTwice(
+                route=pair.route, offset=offset_name(offset), natural=offset == Offset(),
+                hours=(pair.c_ended / 3600, pair.b_ended / 3600),
+                happened=(_happened(blobs, *sides[0], measured), _happened(blobs, *sides[1], measured)),
+            )
+        )  # fmt: skip
+    kinds = compare_incidents(drives, KINDS, alpha)
+    return IncidentsView(run_id=run_id, pairs=len(drives), routes=len({d.route for d in drives}), alpha=alpha, kinds=kinds)
+
+
+def _pairs(session: Session, run_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+    ours, theirs, c, b = aliased(Demand), aliased(Demand), aliased(RolloutRow), aliased(RolloutRow)
+    lost = (Outcome.DATA_INVALID, Outcome.INFRA_FAILED)
+    return session.execute(
+        select(
+            ours.route, DriveKeyRow.key["scenario"]["offset"].label("offset"),
+            c.drive_key.label("c_key"), c.outcome.label("c_outcome"), c.ended_s.label("c_ended"), c.trace_sha256.label("c_trace"),
+            b.drive_key.label("b_key"), b.outcome.label("b_outcome"), b.ended_s.label("b_ended"), b.trace_sha256.label("b_trace"),
+        )
+        .join(
+            theirs,
+            and_(
+                theirs.owner_kind == ours.owner_kind, theirs.owner_id == ours.owner_id, theirs.position == ours.position,
+                theirs.role == Role.BASELINE,
+            ),
+        )
+        .join(DriveKeyRow, DriveKeyRow.digest == ours.drive_key)
+        .join(c, c.drive_key == ours.drive_key)
+        .join(b, b.drive_key == theirs.drive_key)
+        .where(
+            ours.owner_kind == OwnerKind.RUN, ours.owner_id == run_id, ours.role == Role.CANDIDATE,
+            c.outcome.not_in(lost), b.outcome.not_in(lost),
+        )
+        .order_by(ours.position)
+    ).all()  # fmt: skip
+
+
+def _measured(session: Session, run_id: str) -> Mapping[tuple[str, str], bool]:
+    """(drive_key, kind) to whether the rollout's 0/1 metric says that it happened; absent where it can't tell."""
+    versions = [(f"incident_{kind}", METRICS[f"incident_{kind}"].version) for kind in DETECTORS]
+    keys = select(Demand.drive_key).where(Demand.owner_kind == OwnerKind.RUN, Demand.owner_id == run_id)
+    rows = session.execute(
+        select(ResultRow.drive_key, ResultRow.metric, ResultRow.value).where(
+            ResultRow.drive_key.in_(keys), tuple_(ResultRow.metric, ResultRow.version).in_(versions), ResultRow.valid
+        )
+    )
+    return {(key, metric.removeprefix("incident_")): (value or 0.0) >= 0.5 for key, metric, value in rows}
+
+
+def _happened(
+    blobs: BlobStore, key: str, outcome: Outcome, trace: str | None, measured: Mapping[tuple[str, str], bool]
+) -> dict[str, bool]:  # fmt: skip
+    """What happened on one drive. A failed one is measured at the worst for what it did not drive: only its trace says what
+    happened before."""
+    known = {kind: measured[key, kind] for kind in DETECTORS if (key, kind) in measured}
+    known[FAILURE] = outcome in FAILURES
+    if outcome in FAILURES and any(known[kind] for kind in DETECTORS if kind in known):
+        try:
+            seen = {incident.kind for incident in incidents(Trace.from_bytes(blobs.get(trace)))} if trace else set()
+        except DataError:
+            return {FAILURE: True}
+        known |= {kind: kind in seen for kind in DETECTORS if kind in known}
+    return known
