@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from server.api.common import Configured, Cursor, Database
+from server.api.common import Blobs, Configured, Cursor, Database
 from server.db.models import SuiteVersion
 from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.breakdown import Breakdown, by_offset, case_positions, sandbox_levels
 from server.services.comment import headline
+from server.services.incidents import IncidentsView, read_incidents
 from server.services.overview import RunLine, add_counts
 from server.services.results import Change, PairView, count_changes, worst_pairs
 from server.services.runs import RunFilter, RunView, list_runs, read_run
@@ -51,6 +52,8 @@ class RunPage(BaseModel):
     """suites.schema.Suite as it was written."""
     reproduce: dict[str, str]
     """What to do again, by what it does: shell commands."""
+    incidents: IncidentsView | None
+    """Rare incidents, once the run is over."""
 
 
 def runs_page(
@@ -71,7 +74,7 @@ def runs_page(
     )  # fmt: skip
 
 
-def run_page(run_id: str, session: Database, settings: Configured) -> RunPage:
+def run_page(run_id: str, session: Database, settings: Configured, blobs: Blobs) -> RunPage:
     """One run with everything that its page shows."""
     run = read_run(session, run_id, settings.public_url)
     changes = count_changes(session, run_id)
@@ -80,6 +83,7 @@ def run_page(run_id: str, session: Database, settings: Configured) -> RunPage:
         run=run, headline=headline(run, changes), changes=changes, worst=worst_pairs(session, run_id, WORST),
         cases=case_positions(session, run_id), offsets=by_offset(session, run_id),
         sandbox=sandbox_levels(session, run_id), suite=suite, reproduce=_commands(run),
+        incidents=read_incidents(session, blobs, run_id) if run.over else None,
     )  # fmt: skip
 
 

@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow
+from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run
 from suites.metrics import measure
 from suites.metrics.registry import METRICS
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.words import Outcome, RunVerdict, Status
 
 pytestmark = pytest.mark.services
 
@@ -104,3 +104,14 @@ def test_a_lost_trace_leaves_its_drive_out(
 
 def test_an_unknown_run(client: TestClient) -> None:
     assert client.get("/v1/runs/nobody/incidents").status_code == 404
+
+
+def test_the_page_of_a_run_that_is_over_shows_them(client: TestClient, run_id: str, sessions: sessionmaker[Session]) -> None:
+    assert "Rare incidents" not in client.get(f"/runs/{run_id}").text, "it still runs"
+    with sessions.begin() as session:
+        run = session.get_one(Run, run_id)
+        run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
+    text = client.get(f"/runs/{run_id}").text
+    assert "Rare incidents" in text
+    assert "lane departure</strong> from +0.50m" in text
+    assert "2 of 6" in text
