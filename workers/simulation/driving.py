@@ -107,6 +107,8 @@ class DrivingState:
     longitudinal_start_m: Floats
     heading_start_rad: Floats
     """The scenario's offset with its declared noise."""
+    nominal_lateral_m: Floats
+    """The scenario's offset."""
     trust: Floats
     """[B, 3] lateral m, longitudinal m, heading rad."""
     station_m: Floats
@@ -161,6 +163,7 @@ class DrivingSimulator:
             motion=vehicle.standing(len(keys), vehicle.pending_slots(dt)),
             slot=slot, step=0, planned=planned, start_s=np.array([key.scenario.start_s for key in keys]),
             lateral_start_m=np.array([o.lateral_m for o in offsets]) + draws[:, 0] * [n.pose_m for n in noise],
+            nominal_lateral_m=np.array([o.lateral_m for o in offsets]),
             longitudinal_start_m=np.array([o.longitudinal_m for o in offsets]),
             heading_start_rad=np.array([o.heading_rad for o in offsets]) + draws[:, 1] * [n.heading_rad for n in noise],
             trust=np.array([[t.lateral_m, t.longitudinal_m, t.heading_rad] for t in trust]),
@@ -244,38 +247,39 @@ class DrivingSimulator:
         return _tracked(replace(after, motion=moved), state.station_m, 3.0 * speed * dt + path.BACK_M), cut
 
     def _ended(self, state: DrivingState) -> Ended:
-        trusted, t_s = _trusted(state), state.step / state.manifest.rate_hz
-        rows, outcomes, reasons = [], [], []
-        for row in range(len(state.slot)):
-            reason = "" if self.parameters.feedback == "log" else self._crossed(state, row)
-            if self.parameters.feedback == "closed" and not trusted[row]:
+        closed = self.parameters.feedback == "closed"
+        crossed = self._crossed(state) if closed else {}
+        blind = ~_trusted(state) if closed else np.zeros(len(state.slot), np.bool_)
+        over = blind | (state.step + 1 >= state.planned)
+        over[list(crossed)] = True
+        t_s, outcomes, reasons = state.step / state.manifest.rate_hz, [], []
+        rows = np.flatnonzero(over)
+        for row in rows.tolist():
+            reason = ""
+            if blind[row]:
                 offset, heading = state.lateral_m[row], np.degrees(state.heading_error_rad[row])
                 outcome = Outcome.LEFT_TRUST_REGION
                 reason = f"left the simulator's trust region at {t_s:.2f} s, {offset:+.2f} m and {heading:+.1f}° off the log"
-            elif reason:
-                outcome, reason = Outcome.FAILED, f"{reason} at {t_s:.2f} s"
-            elif state.step + 1 >= state.planned[row]:
-                outcome = Outcome.COMPLETED
+            elif row in crossed:
+                outcome, reason = Outcome.FAILED, f"{crossed[row]} at {t_s:.2f} s"
             else:
-                continue
-            rows.append(row)
+                outcome = Outcome.COMPLETED
             outcomes.append(outcome)
             reasons.append(reason)
-        return Ended(rows=np.array(rows, np.int64), outcomes=tuple(outcomes), reasons=tuple(reasons))
+        return Ended(rows=rows, outcomes=tuple(outcomes), reasons=tuple(reasons))
 
-    def _crossed(self, state: DrivingState, row: int) -> str:
-        """Which bound this row has crossed; empty if none."""
-        half, offset = state.vehicles.width_m[row] / 2, state.lateral_m[row]
-        one, at = state.slot[row : row + 1], state.index[row : row + 1]
-        left = float(state.logs.mark("road_left_m", one, at)[0])
-        right = float(state.logs.mark("road_right_m", one, at)[0])
+    def _crossed(self, state: DrivingState) -> dict[int, str]:
+        """The rows that have crossed a bound, and which."""
+        half, offset = state.vehicles.width_m / 2, state.lateral_m
+        left, right = (state.logs.mark(name, state.slot, state.index) for name in ("road_left_m", "road_right_m"))
+        bound = np.maximum(self.parameters.lateral_bound_m, np.abs(state.nominal_lateral_m) + 0.5)
         # Where the logged drive is over the edge itself, the edge is not held against the model (nor if unknown).
-        if left >= half and offset > left - half:
-            return f"left the road by {offset + half - left:.2f} m on the left"
-        if right <= -half and offset < right + half:
-            return f"left the road by {right + half - offset:.2f} m on the right"
-        bound = max(self.parameters.lateral_bound_m, abs(state.keys[row].scenario.offset.lateral_m) + 0.5)
-        return f"left the logged path by {abs(offset):.2f} m" if abs(offset) > bound else ""
+        out = {int(row): f"left the logged path by {abs(offset[row]):.2f} m" for row in np.flatnonzero(np.abs(offset) > bound)}
+        for row in np.flatnonzero((right <= -half) & (offset < right + half)):
+            out[int(row)] = f"left the road by {right[row] + half[row] - offset[row]:.2f} m on the right"
+        for row in np.flatnonzero((left >= half) & (offset > left - half)):
+            out[int(row)] = f"left the road by {offset[row] + half[row] - left[row]:.2f} m on the left"
+        return out
 
 
 def _planned(key: DriveKey, segment: Segment, dt: float) -> int:

@@ -94,17 +94,33 @@ class Warp:
 
 @njit(cache=True, nogil=True)
 def _pack(frames, factor, out):  # type: ignore[no-untyped-def]
-    half, area = factor * factor // 2, factor * factor
-    for n in range(out.shape[0]):
-        for v in range(out.shape[1]):
-            for u in range(out.shape[2]):
+    """Bytes are summed along a row of output first, whatever they are of, and only then taken apart."""
+    count, height, width = out.shape
+    area, half = np.uint32(factor * factor), np.uint32(factor * factor // 2)
+    lines = frames.reshape(count, frames.shape[1], -1)
+    total = np.empty(frames.shape[2] * 3, np.uint32)
+    one, two = np.uint32(8), np.uint32(16)
+    for n in range(count):
+        for v in range(height):
+            for k in range(len(total)):
+                total[k] = lines[n, v * factor, k]
+            for y in range(v * factor + 1, (v + 1) * factor):
+                for k in range(len(total)):
+                    total[k] += lines[n, y, k]
+            if factor == 1:  # the common factors without a division
+                for u in range(width):
+                    out[n, v, u] = total[3 * u] | total[3 * u + 1] << one | total[3 * u + 2] << two
+                continue
+            for u in range(width):
+                first = 3 * factor * u
                 red, green, blue = half, half, half
-                for y in range(v * factor, (v + 1) * factor):
-                    for x in range(u * factor, (u + 1) * factor):
-                        red += frames[n, y, x, 0]
-                        green += frames[n, y, x, 1]
-                        blue += frames[n, y, x, 2]
-                out[n, v, u] = (red // area) | (green // area) << 8 | (blue // area) << 16
+                for k in range(first, first + 3 * factor, 3):
+                    red, green, blue = red + total[k], green + total[k + 1], blue + total[k + 2]
+                if factor == 2:
+                    red, green, blue = red >> np.uint32(2), green >> np.uint32(2), blue >> np.uint32(2)
+                else:
+                    red, green, blue = red // area, green // area, blue // area
+                out[n, v, u] = red | green << one | blue << two
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,278 @@
+"""What a re-projected rollout costs, and against what one would write first.
+
+    python -m benchmarks.driving [--parts share,loop,flat,store] [--counts 10,100,500] [--seconds 4]
+
+share: how much of a rollout is not the model's own inference, for graphs of 0.15 and 2 GFLOP (multiply and add counted as
+two). loop: the same rollouts by a per-frame OpenCV loop, on the same store and on full-size video. flat: CPU time per
+segment and peak memory over more and more different segments. store: bytes a minute and decoding against JPEG.
+CPU time of this process on one thread; everything is made in a temporary folder from the procedural world's seed 0.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import psutil
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from suites.identity import canonical_json, digest
+from suites.model import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
+from suites.rollout import DriveKey, ExecutionClass, Offset, Scenario
+from suites.segment import SegmentMeta
+from suites.simulators import default_execution, simulator_spec
+from workers.policy.onnx_runtime import OnnxRuntime
+from workers.policy.plain import PlainPolicy
+from workers.policy.runtime import Arrays, Runtime
+from workers.segments.store import read_segment
+from workers.segments.world import make_segment
+from workers.simulation.engine import drive
+from workers.simulation.reprojection import open_simulator
+
+SMALL = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
+LARGE = VirtualCamera(width=256, height=128, fx=200.0, fy=200.0, cx=127.5, cy=59.5)
+OFFSETS_M = (-1.0, -0.5, 0.5, 1.0)
+FULL_SIZE = (1928, 1208)
+
+
+@dataclass
+class Timed:
+    """A runtime that counts its own seconds."""
+
+    inner: Runtime
+    execution: ExecutionClass
+    seconds: float = 0.0
+
+    def infer(self, feeds: Arrays) -> Arrays:
+        start = time.process_time()
+        out = self.inner.infer(feeds)
+        self.seconds += time.process_time() - start
+        return out
+
+
+def graph_of(camera: VirtualCamera, width: int, depth: int) -> tuple[bytes, float]:
+    """An ONNX graph frames u8 -> curvature of `depth` 3x3 convolutions at half the resolution, and its GFLOP a frame."""
+    rng = np.random.default_rng(0)
+    area, tensors, nodes = (camera.height // 2) * (camera.width // 2), [], [helper.make_node("Cast", ["frames"], ["x0"], to=1)]
+
+    def weight(name: str, *shape: int) -> str:
+        values = rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
+        tensors.append(numpy_helper.from_array(values, name))
+        return name
+
+    flop = 2.0 * 25 * 3 * width * area + depth * 2.0 * 9 * width * width * area
+    nodes.append(helper.make_node("Conv", ["x0", weight("w0", width, 3, 5, 5)], ["c0"], strides=[2, 2], pads=[2, 2, 2, 2]))
+    nodes.append(helper.make_node("Relu", ["c0"], ["r0"]))
+    for k in range(1, depth + 1):
+        nodes.append(helper.make_node("Conv", [f"r{k - 1}", weight(f"w{k}", width, width, 3, 3)], [f"c{k}"], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Relu", [f"c{k}"], [f"r{k}"]))
+    nodes.append(helper.make_node("GlobalAveragePool", [f"r{depth}"], ["pool"]))
+    nodes.append(helper.make_node("Flatten", ["pool"], ["flat"]))
+    nodes.append(helper.make_node("MatMul", ["flat", weight("last", width, 1)], ["raw"]))
+    tensors.append(numpy_helper.from_array(np.array(1e-9, np.float32), "tiny"))
+    nodes.append(helper.make_node("Mul", ["raw", "tiny"], ["curvature_out"]))
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["batch", 3, camera.height, camera.width])
+    answer = helper.make_tensor_value_info("curvature_out", TensorProto.FLOAT, ["batch", 1])
+    model = helper.make_model(
+        helper.make_graph(nodes, "benchmark", [frames], [answer], tensors),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.checker.check_model(model)
+    return model.SerializeToString(), flop / 1e9
+
+
+def policy_of(camera: VirtualCamera, data: bytes) -> tuple[PlainPolicy, Timed]:
+    manifest = Manifest(
+        name="benchmark", kind="camera", camera=camera, graphs=(Graph(sha256=digest(data), size_bytes=len(data)),),
+        inputs=(Tensor(name="frames", dtype="uint8", shape=("batch", 3, camera.height, camera.width), role="frames"),),
+        outputs=(Tensor(name="curvature_out", dtype="float32", shape=("batch", 1), role="action"),),
+        action=ActionSpec(kind="curvature", output="curvature_out"),
+    )  # fmt: skip
+    execution = default_execution(manifest)
+    OnnxRuntime.prepare(execution)
+    timed = Timed(OnnxRuntime(data, ("curvature_out",), execution), execution)
+    return PlainPolicy(manifest, {"policy": timed}), timed
+
+
+def keys_of(
+    metas: Sequence[SegmentMeta], policy: PlainPolicy, seconds: float, offsets: Sequence[float] = OFFSETS_M
+) -> list[DriveKey]:
+    return [
+        DriveKey(
+            model="benchmark", simulator=simulator_spec("reprojection", {}), execution=policy.execution,
+            scenario=Scenario(
+                segment_id=m.segment_id, segment_digest=digest(m), start_s=1.0, end_s=1.0 + seconds, offset=Offset(lateral_m=o)
+            ),
+        )
+        for m in metas
+        for o in offsets
+    ]  # fmt: skip
+
+
+def driven(root: Path, policy: PlainPolicy, keys: Sequence[DriveKey], batch: int = 48) -> tuple[float, int]:
+    """(CPU seconds, steps); the trust region and the bound are opened so that every rollout goes to its end."""
+    free = {"lateral_bound_m": 1e3, "trust_lateral_m": 1e3, "trust_longitudinal_m": 1e3, "trust_heading_rad": 9.0}
+    simulator = open_simulator(root, free, {})
+    start, steps = time.process_time(), 0
+    for first in range(0, len(keys), batch):
+        steps += sum(len(r.trace) for r in drive(simulator, policy, keys[first : first + batch]) if r.trace is not None)
+    return time.process_time() - start, steps
+
+
+def by_opencv(
+    video: Path, stored: Path, meta: SegmentMeta, session: onnxruntime.InferenceSession, steps: int, rate: float
+) -> float:
+    """One rollout, one frame after the other: decode, scale, plane warp by maps and remap, model, bicycle. CPU seconds."""
+    start = time.process_time()
+    columns = read_segment(stored, meta.segment_id, verify=False).columns
+    capture = cv2.VideoCapture(str(video))
+    v, u = np.mgrid[0:64, 0:128].astype(np.float32)
+    rays = np.stack([(u - 63.5) / 100, (v - 29.5) / 100, np.ones_like(u)], axis=-1)
+    ground = np.clip(rays[..., 1] / 1.3, 0, 2)
+    lateral = heading = 0.5
+    for k in range(round(rate) + steps):
+        _, frame = capture.read()
+        if k < round(rate):
+            continue
+        small = cv2.cvtColor(cv2.resize(frame, (160, 80), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+        cos, sin = np.cos(heading * 0.01), np.sin(heading * 0.01)
+        turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+        p = rays @ turn.T + ground[..., None] * np.array([-lateral, 0, 0], np.float32)
+        x, y = (100 * p[..., 0] / p[..., 2] + 79.5).astype(np.float32), (100 * p[..., 1] / p[..., 2] + 37.5).astype(np.float32)
+        view = cv2.remap(small, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        curvature = float(session.run(None, {"frames": view.transpose(2, 0, 1)[None]})[0][0, 0])
+        speed = columns.speed_mps[k]
+        heading += (curvature - columns.curvature[k]) * speed / rate
+        lateral += heading * speed / rate * 0.01
+    capture.release()
+    return time.process_time() - start
+
+
+def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
+    for camera, width, depth in ((SMALL, 32, 4), (SMALL, 96, 6), (LARGE, 64, 3)):
+        data, gflop = graph_of(camera, width, depth)
+        policy, timed = policy_of(camera, data)
+        keys = keys_of(metas, policy, seconds if width == 32 else seconds / 4)
+        driven(root, policy, keys[:2])
+        timed.seconds = 0.0
+        total, steps = driven(root, policy, keys)
+        print(
+            f"share: {gflop:.2f} GFLOP at {camera.width}x{camera.height}: {1000 * total / steps:.3f} ms a step, of it "
+            f"{1000 * timed.seconds / steps:.3f} ms inference; not inference: {1 - timed.seconds / total:.1%}", flush=True,
+        )  # fmt: skip
+
+
+def loop(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
+    data, gflop = graph_of(SMALL, 12, 2)
+    policy, _ = policy_of(SMALL, data)
+    keys = keys_of(metas, policy, seconds)
+    driven(root, policy, keys[:2])
+    ours = driven(root, policy, keys)[0] / len(keys)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session, meta = onnxruntime.InferenceSession(data, options), metas[0]
+    steps, store = round(seconds * meta.rate_hz), root / meta.segment_id / "frames.mp4"
+    plain = float(np.median([by_opencv(store, root, meta, session, steps, meta.rate_hz) for _ in range(3)]))
+    large = root.parent / "full.mp4"
+    full_size(read_segment(root, meta.segment_id).frames(0, round(meta.rate_hz) + steps), large, meta.rate_hz)
+    full = float(np.median([by_opencv(large, root, meta, session, steps, meta.rate_hz) for _ in range(2)]))
+    print(
+        f"loop: {gflop:.3f} GFLOP, {seconds:g} s: {ours:.3f} CPU s a rollout; per-frame OpenCV loop on the store {plain:.3f} "
+        f"({plain / ours:.1f}x), on {FULL_SIZE[0]}x{FULL_SIZE[1]} video {full:.3f} ({full / ours:.1f}x)", flush=True,
+    )  # fmt: skip
+
+
+def full_size(frames: NDArray[np.uint8], path: Path, rate: float) -> None:
+    """The same frames as a car's camera would have stored them (HEVC where the encoder is there, else H.264)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265" if "libx265" in av.codecs_available else "libx264", rate=round(rate))
+        stream.width, stream.height, stream.pix_fmt = *FULL_SIZE, "yuv420p"
+        stream.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
+        for frame in frames:
+            big = cv2.resize(frame, FULL_SIZE, interpolation=cv2.INTER_CUBIC)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(big, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def flat(root: Path, metas: Sequence[SegmentMeta], counts: Sequence[int], seconds: float) -> None:
+    """Copies of the segments under other names: the same work, other files."""
+    policy, _ = policy_of(SMALL, graph_of(SMALL, 12, 2)[0])
+    copies = [copied(root, metas[k % len(metas)], k) for k in range(max(counts))]
+    driven(root, policy, keys_of(copies[:2], policy, seconds, (0.5,)))
+    process = psutil.Process()
+    for count in counts:
+        cpu, _ = driven(root, policy, keys_of(copies[:count], policy, seconds, (0.5,)))
+        memory = process.memory_info().rss / 2**20
+        print(
+            f"flat: {count} segments of {seconds:g} s: {cpu / count:.4f} CPU s each; {memory:.0f} MiB resident after", flush=True
+        )
+
+
+def copied(root: Path, meta: SegmentMeta, number: int) -> SegmentMeta:
+    copy = replace(meta, segment_id=f"copy-{number}/0", route=f"copy-{number}")
+    folder = root / copy.segment_id
+    folder.mkdir(parents=True)
+    for name in meta.files:
+        os.link(root / meta.segment_id / name, folder / name)
+    (folder / "meta.json").write_bytes(canonical_json(copy))
+    return copy
+
+
+def store(root: Path, meta: SegmentMeta) -> None:
+    folder = root / meta.segment_id
+    minute = 60.0 / meta.duration_s
+    sizes = {name: (folder / name).stat().st_size * minute / 1e6 for name in meta.files}
+    segment = read_segment(root, meta.segment_id)
+    start = time.process_time()
+    frames = segment.frames()
+    video = 1000 * (time.process_time() - start) / len(frames)
+    start = time.process_time()
+    segment.depth()
+    depth = 1000 * (time.process_time() - start) / len(frames)
+    coded = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1] for frame in frames]
+    start = time.process_time()
+    for picture in coded:
+        cv2.cvtColor(np.asarray(cv2.imdecode(picture, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
+    jpeg = 1000 * (time.process_time() - start) / len(frames)
+    megabytes = sum(len(c) for c in coded) * minute / 1e6
+    rows = ", ".join(f"{name} {size:.2f}" for name, size in sizes.items())
+    print(
+        f"store: MB a minute at 320x160: {rows}; as JPEG q92 {megabytes:.2f} ({megabytes / sizes['frames.mp4']:.1f}x the video). "
+        f"Decoding: {video:.3f} ms a frame ({video / jpeg:.2f}x JPEG's {jpeg:.3f}), depth {depth:.3f} ms", flush=True,
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="share,loop,flat,store")
+    parser.add_argument("--counts", default="10,100,500")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--segments", type=int, default=12, help="times four offsets: the rows of a batch")
+    options = parser.parse_args()
+    parts, counts = options.parts.split(","), [int(c) for c in options.counts.split(",")]
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "segments"
+        metas = [make_segment(root, 0, route, 0) for route in range(options.segments)]
+        if "share" in parts:
+            share(root, metas, options.seconds)
+        if "loop" in parts:
+            loop(root, metas, options.seconds)
+        if "flat" in parts:
+            flat(root, metas, counts, options.seconds)
+        if "store" in parts:
+            store(root, metas[0])
+
+
+if __name__ == "__main__":
+    main()
