@@ -162,6 +162,19 @@ class TestStoredRun:
         assert "does not repeat to the bit (by w/2)" in result.stdout
 
 
+@pytest.mark.services
+def test_rare_incidents_of_a_run(client: Client, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = build("runs")
+    monkeypatch.setattr("cli.runs.connect", lambda _: client)
+    shown = CliRunner().invoke(cli, ["runs", "incidents", run_id])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("Per 1,000 h, over drives that began on the logged path")
+    failures = next(line for line in shown.stdout.splitlines() if line.startswith("failure"))
+    assert "cannot tell" in failures
+    told = json.loads(CliRunner().invoke(cli, ["runs", "incidents", run_id, "--json"]).stdout)
+    assert told["pairs"] == 2 * ROUTES - 1, "without the pair whose data are invalid"
+
+
 def answers(tmp_path: Path, *, spread: float = 0.1) -> list[str]:
     """Files as `redrive replay --json` writes them, of two near-equal models."""
     generator, paths = np.random.default_rng(0), []

@@ -76,7 +76,7 @@ class IncidentKind:
     """Whether the candidate has it at more, or at fewer, places."""
     hours_needed: float | None
     """Natural hours of each model, beyond those driven, that would tell the observed rates apart with 80 % power; without an
-    incident of either, that would show fewer than one per 1,000 h. None: nothing to go by, or equal rates."""
+    incident of either, that would show fewer than one per 1,000 h. None: nothing to go by, or as many incidents of both."""
     candidate_offsets: tuple[OffsetShare, ...]
     baseline_offsets: tuple[OffsetShare, ...]
 
@@ -120,7 +120,7 @@ def _hours_needed(candidate: IncidentRate, baseline: IncidentRate, alpha: float)
     done = min(candidate.hours, baseline.hours)
     if candidate.with_incident + baseline.with_incident == 0:
         return max(0.0, zero_event_hours(RARE_PER_H, 1 - alpha) - done)
-    if candidate.per_1000_h == baseline.per_1000_h:
+    if candidate.with_incident == baseline.with_incident:
         return None
     return hours_still_needed(candidate.per_1000_h / 1000, baseline.per_1000_h / 1000, done, alpha)
 

@@ -71,6 +71,8 @@ def test_hours_still_needed() -> None:
     assert quiet.hours_needed == pytest.approx(2995.7 - 100, abs=0.1)
     (equal,) = compare_incidents([drive("r0", c=True, b=True)], ["brake"])
     assert equal.hours_needed is None
+    nearly = DrivenTwice(route="r", offset="none", natural=True, hours=(1.0, 1.001), happened=({"brake": True}, {"brake": True}))
+    assert compare_incidents([nearly], ["brake"])[0].hours_needed is None, "equal counts, though not to the second"
     (apart,) = compare_incidents([drive("r0", c=True), *(drive(f"r{i}", hours=10.0) for i in range(1, 30))], ["brake"])
     assert apart.hours_needed is not None
     assert apart.hours_needed > 290.0
