@@ -20,7 +20,7 @@ from suites.segment import SegmentColumns, SegmentMeta
 from suites.words import Outcome
 from workers.policy.protocol import Action, Observation
 from workers.simulation import path, plan, vehicle
-from workers.simulation.parameters import Parameters, Trust
+from workers.simulation.parameters import TRUST, Parameters
 from workers.simulation.path import Floats, Ints
 from workers.simulation.protocol import Ended
 
@@ -109,6 +109,8 @@ class DrivingState:
     """The scenario's offset with its declared noise."""
     nominal_lateral_m: Floats
     """The scenario's offset."""
+    depth: tuple[str, ...]
+    """[S] what each segment's views rest on."""
     trust: Floats
     """[B, 3] lateral m, longitudinal m, heading rad."""
     station_m: Floats
@@ -124,15 +126,15 @@ class DrivingState:
 
 @dataclass(slots=True)
 class DrivingSimulator:
-    """`Simulator[DrivingState]`. open_segment: segment id to segment, raising DataError; trust_of: the trust region of
-    a segment before the parameters' overrides."""
+    """`Simulator[DrivingState]`. open_segment: segment id to segment, raising DataError; depth_of: what the views of
+    a segment rest on (a key of TRUST)."""
 
     name: str
     version: str
     parameters: Parameters
     open_segment: Callable[[str], Segment]
     make_views: MakeViews
-    trust_of: Callable[[SegmentMeta], Trust]
+    depth_of: Callable[[SegmentMeta], str]
 
     def begin(self, keys: Sequence[DriveKey], manifest: Manifest) -> DrivingState:
         if manifest.action is None or manifest.kind != "camera" or manifest.action.kind not in ("curvature", "plan"):
@@ -152,7 +154,8 @@ class DrivingSimulator:
         nominal = [segments[i].meta.vehicle for i in slot]
         true = [vehicle.overridden(nominal[row], key.vehicle) for row, key in enumerate(keys)]
         zeros, offsets = np.zeros(len(keys)), [key.scenario.offset for key in keys]
-        trust = [self.parameters.trust(self.trust_of(segments[i].meta)) for i in slot]
+        depth = tuple(self.depth_of(s.meta) for s in segments)
+        trust = [self.parameters.trust(TRUST[depth[i]]) for i in slot]
         state = DrivingState(
             keys=tuple(keys), manifest=manifest, logs=logs,
             views=self.make_views(segments, manifest.camera, self.parameters) if manifest.camera else None,
@@ -166,7 +169,7 @@ class DrivingSimulator:
             nominal_lateral_m=np.array([o.lateral_m for o in offsets]),
             longitudinal_start_m=np.array([o.longitudinal_m for o in offsets]),
             heading_start_rad=np.array([o.heading_rad for o in offsets]) + draws[:, 1] * [n.heading_rad for n in noise],
-            trust=np.array([[t.lateral_m, t.longitudinal_m, t.heading_rad] for t in trust]),
+            depth=depth, trust=np.array([[t.lateral_m, t.longitudinal_m, t.heading_rad] for t in trust]),
             station_m=zeros, index=zeros, time_index=zeros, lateral_m=zeros, heading_error_rad=zeros,
             record=np.full((len(keys), int(planned.max()), len(COLUMNS)), np.nan),
         )  # fmt: skip
@@ -227,6 +230,9 @@ class DrivingSimulator:
             columns={name: state.record[row, :driven, k].copy() for k, name in enumerate(COLUMNS)},
             vehicle_width_m=float(state.vehicles.width_m[row]), planned_steps=int(state.planned[row]),
         )  # fmt: skip
+
+    def provenance(self, state: DrivingState, row: int) -> dict[str, Any]:
+        return {"depth": state.depth[state.slot[row]]}
 
     def _drive(self, state: DrivingState, action: Action, wanted: Floats) -> tuple[DrivingState, NDArray[np.bool_]]:
         """The state one step later, and where a limit cut the command."""

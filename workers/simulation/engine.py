@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def drive(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
             _check_batch(action, len(rows))
         except PolicyError as error:
             for place, key in enumerate(rows):
-                yield _rollout(key, Outcome.POLICY_FAILED, str(error), simulator.trace(state, place), policy)
+                yield _rollout(key, Outcome.POLICY_FAILED, str(error), *_record(simulator, state, place, policy))
             return
         spent = (time.perf_counter() - started) / len(rows)
         if step >= warm_up:
@@ -46,7 +46,7 @@ def drive(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
             if not finite.all():
                 for row in np.flatnonzero(~finite):
                     reason = "the model answered a number that is not finite"
-                    yield _rollout(rows[row], Outcome.POLICY_FAILED, reason, simulator.trace(state, int(row)), policy)
+                    yield _rollout(rows[row], Outcome.POLICY_FAILED, reason, *_record(simulator, state, int(row), policy))
                 kept = np.flatnonzero(finite)
                 rows = [rows[row] for row in kept]
                 if not rows:
@@ -57,7 +57,7 @@ def drive(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
         step += 1
         if len(ended.rows):
             for row, outcome, reason in zip(ended.rows, ended.outcomes, ended.reasons, strict=True):
-                yield _rollout(rows[row], outcome, reason, simulator.trace(state, int(row)), policy)
+                yield _rollout(rows[row], outcome, reason, *_record(simulator, state, int(row), policy))
             kept = np.setdiff1d(np.arange(len(rows), dtype=np.int64), ended.rows)
             rows = [rows[row] for row in kept]
             if rows:
@@ -89,11 +89,15 @@ def _rows_of(action: Action, rows: NDArray[np.int64]) -> Action:
     return replace(action, **{name: part[rows] for name, part in _parts(action).items()})
 
 
-def _rollout(key: DriveKey, outcome: Outcome, reason: str, trace: Trace, policy: Policy) -> Rollout:
+def _record(simulator: Simulator[StateT], state: StateT, row: int, policy: Policy) -> tuple[Trace, dict[str, Any]]:
+    return simulator.trace(state, row), {**policy.provenance, **simulator.provenance(state, row)}
+
+
+def _rollout(key: DriveKey, outcome: Outcome, reason: str, trace: Trace, provenance: dict[str, Any]) -> Rollout:
     ended_s = len(trace) / trace.rate_hz
     trusted = trace.columns.get("trusted")
     return Rollout(
         key=key, outcome=outcome, reason=reason, ended_s=ended_s, trace=trace if len(trace) else None,
         trusted_share=float(np.mean(trusted)) if trusted is not None and len(trusted) else 1.0,
-        provenance=dict(policy.provenance),
+        provenance=provenance,
     )  # fmt: skip

@@ -7,7 +7,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from suites.errors import SubmitterError
 from suites.model import STRICT, validation_findings
-from suites.segment import DepthSource
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -22,17 +21,18 @@ class Trust:
     heading_rad: float
 
 
-TRUST: dict[DepthSource, Trust] = {
-    "exact": Trust(lateral_m=4.0, longitudinal_m=15.0, heading_rad=0.20),
-    "lidar": Trust(lateral_m=3.0, longitudinal_m=15.0, heading_rad=0.20),
-    "stereo": Trust(lateral_m=3.0, longitudinal_m=15.0, heading_rad=0.20),
-    "model": Trust(lateral_m=2.5, longitudinal_m=15.0, heading_rad=0.15),
-    "plane": Trust(lateral_m=1.5, longitudinal_m=15.0, heading_rad=0.15),
-}
-"""Validity horizon of re-projected views by the source of depth (SIMULATION: offsets under about 4 m)."""
-
 EVERYWHERE = Trust(lateral_m=float("inf"), longitudinal_m=float("inf"), heading_rad=float("inf"))
-"""Of a renderer, which knows the whole world."""
+
+TRUST: dict[str, Trust] = {
+    "exact": Trust(lateral_m=2.25, longitudinal_m=15.0, heading_rad=0.20),
+    "lidar": Trust(lateral_m=2.25, longitudinal_m=15.0, heading_rad=0.20),
+    "stereo": Trust(lateral_m=2.25, longitudinal_m=15.0, heading_rad=0.20),
+    "model": Trust(lateral_m=2.0, longitudinal_m=15.0, heading_rad=0.20),
+    "plane": Trust(lateral_m=1.5, longitudinal_m=15.0, heading_rad=0.20),
+    "rendered": EVERYWHERE,
+}
+"""Validity horizon of views by what they rest on: a segment's source of depth, or a renderer that knows the whole world.
+Measured by `redrive simulator report`: benchmarks/results/simulator.md says from which figures each follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

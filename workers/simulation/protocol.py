@@ -6,7 +6,7 @@ The state is a structure of arrays [B, ...] of the simulator's own type; no obje
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +51,6 @@ class Simulator(Protocol[StateT]):
 
     def trace(self, state: StateT, row: int) -> Trace:
         """The trace of one row so far."""
+
+    def provenance(self, state: StateT, row: int) -> dict[str, Any]:
+        """What a row rests on, e.g. {"depth": "lidar"}: kept with the rollout, no part of its identity."""

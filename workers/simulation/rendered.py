@@ -20,7 +20,7 @@ from suites.simulators import SIMULATORS
 from workers.segments.store import read_segment
 from workers.simulation.driving import DrivingSimulator, Poses, Segment
 from workers.simulation.geometry import Floats, between, levelled, mount
-from workers.simulation.parameters import EVERYWHERE, Parameters, Trust, parse
+from workers.simulation.parameters import Parameters, parse
 from workers.simulation.path import Ints
 from workers.simulation.reprojection import reduction, source_lens, target_lens
 from workers.simulation.warp import Warp, packed
@@ -34,13 +34,8 @@ def open_simulator(segments_root: Path, parameters: dict[str, Any], auxiliary: d
     """`rendered` over the stored segments of the procedural world. Raises SubmitterError for its parameters."""
     return DrivingSimulator(
         name="rendered", version=SIMULATORS["rendered"], parameters=parse(parameters), make_views=RenderedViews,
-        open_segment=lambda name: read_segment(segments_root, name), trust_of=trust_of,
+        open_segment=lambda name: read_segment(segments_root, name), depth_of=lambda meta: "rendered",
     )  # fmt: skip
-
-
-def trust_of(meta: SegmentMeta) -> Trust:
-    """The whole world is known."""
-    return EVERYWHERE
 
 
 @dataclass(frozen=True)

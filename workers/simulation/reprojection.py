@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
 from suites.model import VirtualCamera
-from suites.segment import Camera, SegmentMeta
+from suites.segment import Camera, DepthSource, SegmentMeta
 from suites.simulators import SIMULATORS
 from workers.segments.store import read_segment
 from workers.simulation.driving import DrivingSimulator, Poses, Segment
 from workers.simulation.geometry import Floats, Lens, between, levelled, mount
-from workers.simulation.parameters import TRUST, Parameters, Trust, parse
+from workers.simulation.parameters import Parameters, parse
 from workers.simulation.path import Ints
 from workers.simulation.warp import Inverse, Picture, Warp, inverse_depth, packed, plane_inverse_depth
 
@@ -38,13 +38,13 @@ def over_segments(open_segment: Callable[[str], Segment], parameters: Parameters
     """`reprojection` over segments from anywhere (`driving.DrivingSimulator.open_segment`)."""
     return DrivingSimulator(
         name="reprojection", version=SIMULATORS["reprojection"], parameters=parameters, open_segment=open_segment,
-        make_views=ReprojectedViews, trust_of=trust_of,
+        make_views=ReprojectedViews, depth_of=lambda meta: depth_of(meta, parameters),
     )  # fmt: skip
 
 
-def trust_of(meta: SegmentMeta) -> Trust:
-    """By the source of the segment's depth."""
-    return TRUST[meta.depth_source or "plane"]
+def depth_of(meta: SegmentMeta, parameters: Parameters) -> DepthSource:
+    """What is used for depth: the segment's own, or the ground plane where it has none or the plane is asked for."""
+    return "plane" if parameters.warp == "plane" else meta.depth_source or "plane"
 
 
 def source_lens(camera: Camera) -> Lens:
@@ -132,7 +132,7 @@ def _source(segment: Segment, target: Lens, parameters: Parameters) -> _Source:
     lens = source_lens(meta.camera)
     reduced = reduction(lens, target)
     picture = lens.reduced(reduced)
-    flat = parameters.warp == "plane" or meta.depth_source in (None, "plane")
+    flat = depth_of(meta, parameters) == "plane"
     height, width = (lens.height // 2, lens.width // 2) if flat else segment.depth(0, 1).shape[1:]
     place = mount(meta.camera)
     # The ground's direction in the camera: the third row of its rotation from the vehicle, downwards.

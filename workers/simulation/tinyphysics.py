@@ -234,6 +234,9 @@ class TinyPhysics:
         kept = {f.name: getattr(state, f.name)[rows] for f in fields(state) if f.name != "step"}
         return TinyState(step=state.step, **kept)
 
+    def provenance(self, state: TinyState, row: int) -> dict[str, Any]:
+        return {}
+
     def trace(self, state: TinyState, row: int) -> Trace:
         index = np.arange(CONTEXT, min(state.step, int(state.length[row])))
         return Trace(

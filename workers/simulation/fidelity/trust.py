@@ -48,16 +48,15 @@ def horizon(shares: dict[float, float], tolerance: float = TOLERANCE, least: flo
 
 
 def longitudinal(slips: Sequence[Slip], bound: float = SLIP_MPS2) -> float:
-    """The largest measured distance to both sides within which the pooled error stays below `bound`, m."""
+    """The distance to either side at which the pooled error reaches `bound`, as `horizon` finds it, m."""
     pooled: dict[float, list[Slip]] = {}
     for slip in slips:
         pooled.setdefault(abs(slip.ahead_s), []).append(slip)
-    reached = 0.0
-    for _, rows in sorted(pooled.items()):
-        if math.sqrt(float(np.mean([s.error**2 for s in rows]))) > bound:
-            break
-        reached = float(np.mean([abs(s.ahead_m) for s in rows]))
-    return reached
+    errors = {
+        float(np.mean([abs(s.ahead_m) for s in rows])): math.sqrt(float(np.mean([s.error**2 for s in rows])))
+        for _, rows in sorted(pooled.items())
+    }
+    return horizon(errors, bound, least=0.0)
 
 
 def table(responses: Sequence[Response], slips: Sequence[Slip], sources: Sequence[str]) -> dict[str, dict[str, float]]:

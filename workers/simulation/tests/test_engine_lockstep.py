@@ -1,5 +1,7 @@
 """Rows of a batch are independent: what one does or suffers is not seen by another, to the last bit."""
 
+import gc
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +10,14 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError
 from suites.rollout import DriveKey, Noise, Offset, Rollout
+from suites.segment import DepthSource
 from suites.words import Outcome
 from workers.policy.log import LogPolicy
 from workers.policy.protocol import Action, Observation, PolicyError
 from workers.simulation.engine import drive
-from workers.simulation.parameters import parse
+from workers.simulation.parameters import TRUST, parse
 from workers.simulation.reprojection import over_segments
-from workers.simulation.tests.analytic import MemorySegment, key_for, segment
+from workers.simulation.tests.analytic import MemorySegment, key_for, segment, winding
 from workers.simulation.tests.models import Answer, Model, manifest, seeing, straight
 
 
@@ -162,3 +165,65 @@ def test_damage_is_raised_for_the_caller() -> None:
     stranger = replace(stranger, scenario=replace(stranger.scenario, segment_digest="f" * 64))
     with pytest.raises(DataError, match="another one than was asked for"):
         all_of([*some_keys(), stranger], straight)
+
+
+@pytest.mark.parametrize(
+    "source, warp, depth", [("exact", "forward", "exact"), ("plane", "forward", "plane"), ("lidar", "plane", "plane")]
+)
+def test_a_rollout_says_what_its_views_rest_on_and_is_trusted_no_farther(source: DepthSource, warp: str, depth: str) -> None:
+    one = segment("a", depth_source=source, curvature=lambda t: -winding(t))  # the road is wide on the left
+    simulator = over_segments({"a": one}.__getitem__, parse({"warp": warp, "lateral_bound_m": 90.0, "feedback": "closed"}))
+    [rollout] = drive(simulator, Model(straight, manifest(None)), [key_for(one)])
+    assert rollout.provenance["depth"] == depth
+    assert rollout.outcome is Outcome.LEFT_TRUST_REGION
+    assert rollout.trace is not None
+    offset = np.abs(rollout.trace["lateral_offset_m"])
+    heading = np.abs(rollout.trace["heading_error_rad"])
+    limit = TRUST[depth]
+    assert np.all((offset[:-1] <= limit.lateral_m) & (heading[:-1] <= limit.heading_rad))
+    assert offset[-1] > limit.lateral_m or heading[-1] > limit.heading_rad
+    assert rollout.trusted_share == pytest.approx(1 - 1 / len(rollout.trace))
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, 0.0, -5.0, 1e-30, 1e30], ids=str)
+def test_depth_that_is_no_depth_is_driven_on_and_harms_no_other_row(bad: float) -> None:
+    """Whole frames of it, and holes among good depth."""
+
+    def depths(frame: int) -> NDArray[np.float32]:
+        depth = depth_picture(frame)
+        depth[:: 1 + frame % 3] = bad
+        return depth
+
+    damaged = segment("damaged", 4.0, pictures=lambda f: noise_picture(f), depths=depths)
+    simulator = over_segments({**SEGMENTS, "damaged": damaged}.__getitem__, parse({}))
+    keys = [key_for(damaged, Offset(lateral_m=0.7)), *some_keys()[:4]]
+    together = {r.key.digest: r for r in drive(simulator, Model(seeing, manifest()), keys)}
+    alone = all_of(keys[1:], seeing)
+    for key in keys[1:]:
+        assert bits(together[key.digest]) == bits(alone[key.digest])
+    driven = together[keys[0].digest]
+    assert driven.outcome is not Outcome.POLICY_FAILED
+    assert all(np.isfinite(driven.trace[name]).all() for name in ("x_m", "curvature")) if driven.trace else False
+
+
+def test_memory_does_not_grow_with_the_segments_that_were_driven() -> None:
+    """Twelve batches of segments never seen before: what is held after each is what was held after the second."""
+    many = {f"s{k}": segment(f"s{k}", 3.0, pictures=noise_picture, depths=depth_picture) for k in range(24)}
+    simulator = over_segments(many.__getitem__, parse({}))
+    held = []
+    tracemalloc.start()
+    try:
+        for first in range(0, 24, 2):
+            keys = [key_for(many[f"s{k}"], end_s=2.0) for k in (first, first + 1)]
+            for rollout in drive(simulator, Model(seeing, manifest()), keys):
+                assert rollout.trace is not None
+            del rollout
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    frame = 160 * 320 * 3
+    assert max(held[2:]) - held[1] < frame  # not one frame is kept
