@@ -1,0 +1,36 @@
+"""The documents keep up with the code."""
+
+import re
+from pathlib import Path
+
+from cli.main import COMMANDS
+from server.settings import Settings
+from suites.metrics.registry import METRICS
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "benchmarks").glob("**/*.md")),
+]
+
+
+def test_every_metric_and_setting_is_documented_as_it_is() -> None:
+    for metric in METRICS.values():
+        assert f"| `{metric.name}` | {metric.unit} | {metric.description}" in REFERENCE, metric.name
+    for name, setting in Settings.model_fields.items():
+        assert f"| `{setting.validation_alias or 'REDRIVE_' + name.upper()}` |" in REFERENCE, name
+
+
+def test_every_command_that_the_documents_name_exists() -> None:
+    for page in PAGES:
+        for name in re.findall(r"`?(?:redrive|run\.py) ([a-z]+)\b", page.read_text()):
+            assert name in {*COMMANDS, "test"}, f"{page.name} names {name!r}"
+
+
+def test_what_the_documents_link_to_is_there() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
