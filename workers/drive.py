@@ -8,8 +8,10 @@ from typing import Any
 
 from suites.errors import DataError, SubmitterError
 from suites.model import Manifest
-from suites.rollout import DriveKey, Rollout
+from suites.rollout import DriveKey, ExecutionClass, Rollout
+from suites.simulators import default_execution
 from suites.words import Outcome
+from workers.policy.agreement import Watched, check_agreement
 from workers.policy.load import open_policy
 from workers.policy.protocol import PolicyError
 from workers.simulation.engine import drive
@@ -21,6 +23,9 @@ MAX_BATCH = 64
 
 ALONE_FAILURES = 3
 """So many rows of a failed batch that fail alone as well convince us that the model fails, not its company."""
+
+_agreed: set[tuple[str, ExecutionClass]] = set()
+"""Models and execution classes whose agreement with the reference was shown in this process."""
 
 FindModel = Callable[[str], tuple[Manifest, dict[str, Path]]]
 """Model identity to its manifest and its graphs (sha256 to file)."""
@@ -83,6 +88,7 @@ class _Driver:
     def _batch(self, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
         waiting = {key.digest: key for key in keys}
         try:
+            self._agree(keys[0])
             with closing(
                 open_policy(self.manifest, self.graphs, execution=keys[0].execution, sandboxed=self.sandboxed)
             ) as policy:
@@ -96,6 +102,23 @@ class _Driver:
             yield from self._without_the_damaged(list(waiting.values()), error)
             return
         yield from (_not_driven(key, Outcome.POLICY_FAILED, failed) for key in waiting.values())
+
+    def _agree(self, key: DriveKey) -> None:
+        """On a runtime that is not the reference, a model first shows, once in this process, that it answers there what it
+        answers on the reference: over the observations of one rollout. Raises SubmitterError where it does not."""
+        reference = default_execution(self.manifest)
+        model = (key.model, key.execution)
+        if key.execution.runtime == reference.runtime or model in _agreed:
+            return
+        with (
+            closing(open_policy(self.manifest, self.graphs, execution=reference, sandboxed=self.sandboxed)) as first,
+            closing(open_policy(self.manifest, self.graphs, execution=key.execution, sandboxed=self.sandboxed)) as other,
+        ):
+            watched = Watched(first)
+            for _ in drive(self.simulator, watched, [key]):
+                pass
+            check_agreement(first, other, watched.seen, 1)
+        _agreed.add(model)
 
     def _without_the_damaged(self, keys: Sequence[DriveKey], error: DataError) -> Iterator[Rollout]:
         """One segment is damaged: its keys are data_invalid, those of the others are driven."""

@@ -1,11 +1,29 @@
 """Do two runtimes give one model the same answers? Checked on the observations of a model's first rollout."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 
 import numpy as np
 
 from suites.errors import Finding, SubmitterError
 from workers.policy.protocol import Action, Observation, Policy
+
+SEEN = 100
+"""Steps of the first rollout that are compared: 5 s at 20 Hz."""
+
+
+class Watched:
+    """A policy that keeps what it was shown."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self.seen = policy, list[Observation]()
+        self.manifest, self.execution, self.provenance = policy.manifest, policy.execution, policy.provenance
+        self.start, self.keep, self.close = policy.start, policy.keep, policy.close
+
+    def act(self, observation: Observation) -> Action:
+        if len(self.seen) < SEEN:  # the simulator may use its buffer again
+            self.seen.append(deepcopy(observation))
+        return self._policy.act(observation)
 
 
 def check_agreement(reference: Policy, other: Policy, observations: Iterable[Observation], batch: int) -> float:

@@ -133,3 +133,43 @@ def test_another_machine_has_to_do_what_this_one_cannot(root: Path) -> None:
     wanted = [replace(k, simulator=replace(k.simulator, version="0")) for k in keys(root, 10)]
     with pytest.raises(MachineError):
         driven(wanted, root)
+
+
+@dataclass
+class Skewed(Fragile):
+    """The log's plan, moved sideways: what another runtime might make of a model."""
+
+    aside_m: float = 0.0
+
+    def act(self, observation: Observation) -> Action:
+        return Action(plan=observation.scalars["log_plan"] + np.array([0.0, self.aside_m]))
+
+
+@pytest.mark.parametrize("aside_m, outcome", [(0.0, Outcome.COMPLETED), (5e-4, Outcome.COMPLETED), (2e-3, Outcome.POLICY_FAILED)])
+def test_another_runtime_must_answer_as_the_reference_does(
+    root: Path, monkeypatch: pytest.MonkeyPatch, aside_m: float, outcome: Outcome
+) -> None:
+    other = ExecutionClass(runtime="openvino", version="1", precision="bfloat16")
+    opened: list[str] = []
+
+    def open_policy(*_: object, execution: ExecutionClass, **__: object) -> Fragile:
+        opened.append(execution.runtime)
+        return Skewed(deadly=(), aside_m=aside_m) if execution == other else Fragile(deadly=())
+
+    monkeypatch.setattr(driving, "open_policy", open_policy)
+    monkeypatch.setattr(driving, "_agreed", set())
+    wanted = [replace(key, execution=other) for key in keys(root, 10, 15)]
+    rollouts = driven(wanted, root)
+    assert {r.outcome for r in rollouts.values()} == {outcome}
+    if outcome is Outcome.COMPLETED:
+        driven(wanted, root)
+        assert opened == ["builtin", "openvino", "openvino", "openvino"]  # shown once
+    else:
+        assert "the runtimes disagree" in rollouts["s10"].reason
+
+
+def test_the_reference_needs_no_comparison(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fragile = Fragile(deadly=())
+    monkeypatch.setattr(driving, "open_policy", fragile.open)
+    driven(keys(root, 10, 15), root)
+    assert fragile.opened == [2]
