@@ -246,7 +246,7 @@ class RunJudge:
                     interval=interval, other_estimand=other,
                     decided_at=judge.consumed if identical else self._decided_at[g],
                     pairs=int(judge.totals.valid[g]), routes=len(judge.totals.routes[g]),
-                    invalid=judge.consumed - int(judge.totals.valid[g]) + int(judge.totals.lopsided[g]),
+                    invalid=judge.looked - int(judge.totals.valid[g]) + int(judge.totals.lopsided[g]),
                     smallest_visible_effect=_visible(interval, error, gate.estimand),
                     candidate_mean=means[0], baseline_mean=means[1],
                     reason=self._reason(g, word, interval),

@@ -116,6 +116,13 @@ def test_six_routes_cannot_tell_of_a_near_twin_and_say_what_would(seed: int) -> 
     assert "more segments of other routes would tell" in verdict.sentence
 
 
+def test_pairs_that_wait_for_the_next_look_are_not_invalid() -> None:
+    judge = RunJudge(suite(0.25), 180)
+    judge.extend(rows_of(drives(1.0), 0, 24))
+    (gate,) = judge.verdict(final=False).gates
+    assert (gate.pairs, gate.invalid) == (20, 0)
+
+
 def test_pieces_give_the_verdict_of_the_whole() -> None:
     rows, rules = drives(0.05, metrics=3), suite(0.1, 0.15, 0.02)
     judge = RunJudge(rules, 180)
