@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import pytest
 import redis
@@ -187,10 +188,9 @@ def replace_name(name: str) -> tuple[str, bytes]:
 
 @pytest.fixture(scope="module")
 def service(administrator: Engine, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    name = "test_faults"
+    name = f"test_faults_{uuid4().hex}"  # pytest-xdist may give parts of this module to several workers
     with ExitStack() as stack:
         connection = stack.enter_context(administrator.connect())
-        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY file_copy"))
         stack.callback(lambda: connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)")))
         url = administrator.url.set(database=name).render_as_string(hide_password=False)
