@@ -21,7 +21,8 @@ from scipy.stats import t as student
 
 from cli.costs import paired, read_costs
 from suites.judgement import PairTable
-from suites.schema import Gate, Selector, Suite
+from suites.schema import Gate, Suite
+from suites.selector import Selector
 from suites.statistics.contrasts import rows_of
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
@@ -251,27 +252,23 @@ def forty(effect: float) -> Simulation:
     return run
 
 
-def spiking(rng: np.random.Generator, seed: int) -> Row:
-    """5 % smoother on every segment, but 1.5 % of segments cost twenty times as much."""
-    c, b = costs(rng, N)
-    c = 0.95 * np.where(rng.random(c.shape) < 0.015, 20 * c, c)
-    judge = RunJudge(suite_of([0.02], seed, cap=CAP), N)
-    judge.extend(table_of(c, b, singles(N)))
-    return _words(judge)
+def spiking(share: float, cap: float | None) -> Simulation:
+    """5 % smoother on every segment, but a share of the segments costs twenty times as much."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        c, b = costs(rng, N)
+        c = 0.95 * np.where(rng.random(c.shape) < share, 20 * c, c)
+        judge = RunJudge(suite_of([0.02], seed, cap=cap), N)
+        judge.extend(table_of(c, b, singles(N)))
+        return _words(judge)
+
+    return run
 
 
 def _words(judge: RunJudge) -> Row:
     word = judge.words[0]
     better, other = word is MetricVerdict.BETTER, word in GOOD and word is not MetricVerdict.BETTER
     return {"mixed": word is MetricVerdict.MIXED, "better": better, "not worse, with the lean of the mean said": other}
-
-
-def spiking_no_cap(rng: np.random.Generator, seed: int) -> Row:
-    c, b = costs(rng, N)
-    c = 0.95 * np.where(rng.random(c.shape) < 0.015, 20 * c, c)
-    judge = RunJudge(suite_of([0.02], seed), N)
-    judge.extend(table_of(c, b, singles(N)))
-    return _words(judge)
 
 
 def pid(rng: np.random.Generator, seed: int) -> Row:
@@ -303,30 +300,32 @@ def judging_cost(rng: np.random.Generator, seed: int) -> Row:
 
 SCENARIOS: dict[str, tuple[Simulation, float]] = {
     "null": (null, 1.0),
-    "null, easy first": (null_easy_first, 0.25),
-    "regression 1 %": (regression(0.01), 0.25),
+    "null, easy first": (null_easy_first, 1.0),
+    "regression 1 %": (regression(0.01), 0.5),
     "regression 2 %": (regression(0.02), 1.0),
-    "regression 5 %": (regression(0.05), 0.5),
-    "regression 20 %": (regression(0.20), 0.5),
+    "regression 5 %": (regression(0.05), 1.0),
+    "regression 20 %": (regression(0.20), 1.0),
     "at the margin, typical, evenly": (margin("evenly", Estimand.TYPICAL, real=False), 1.0),
     "at the margin, typical, spikes": (margin("spikes", Estimand.TYPICAL, real=False), 1.0),
     "at the margin, typical, evenly, real": (margin("evenly", Estimand.TYPICAL, real=True), 1.0),
     "at the margin, typical, spikes, real": (margin("spikes", Estimand.TYPICAL, real=True), 1.0),
-    "at the margin, mean, evenly": (margin("evenly", Estimand.MEAN, real=False), 0.5),
-    "at the margin, mean, spikes": (margin("spikes", Estimand.MEAN, real=False), 0.5),
-    "at the margin, mean, evenly, real": (margin("evenly", Estimand.MEAN, real=True), 0.5),
-    "at the margin, mean, spikes, real": (margin("spikes", Estimand.MEAN, real=True), 0.5),
-    "at the margin, mean, 5 % by spikes x 20, real": (margin("spikes", Estimand.MEAN, True, 0.05, 20.0), 0.5),
+    "at the margin, mean, evenly": (margin("evenly", Estimand.MEAN, real=False), 1.0),
+    "at the margin, mean, spikes": (margin("spikes", Estimand.MEAN, real=False), 1.0),
+    "at the margin, mean, evenly, real": (margin("evenly", Estimand.MEAN, real=True), 1.0),
+    "at the margin, mean, spikes, real": (margin("spikes", Estimand.MEAN, real=True), 1.0),
+    "at the margin, mean, 5 % by spikes x 20, real": (margin("spikes", Estimand.MEAN, True, 0.05, 20.0), 1.0),
     "equal models, mean within 5 %": (equal_mean(0.05, real=False), 0.1),
     "equal models, mean within 5 %, real": (equal_mean(0.05, real=True), 0.1),
-    "shipped gates: equal, 20 routes": (demo(20, 0.0), 0.5),
-    "shipped gates: 60 % worse, 20 routes": (demo(20, 0.6), 0.25),
-    "shipped gates: equal, 6 routes": (demo(6, 0.0), 0.5),
-    "40 null metrics": (forty(0.0), 0.25),
-    "40 metrics, 5 worse by 2 %": (forty(0.02), 0.1),
-    "spiking but smoother": (spiking, 0.1),
-    "spiking but smoother, no cap": (spiking_no_cap, 0.1),
-    "pid against ff_a, real": (pid, 0.1),
+    "shipped gates: equal, 20 routes": (demo(20, 0.0), 1.0),
+    "shipped gates: 60 % worse, 20 routes": (demo(20, 0.6), 1.0),
+    "shipped gates: equal, 6 routes": (demo(6, 0.0), 1.0),
+    "40 null metrics": (forty(0.0), 1.0),
+    "40 metrics, 5 worse by 2 %": (forty(0.02), 0.5),
+    "spiking on 1.5 % but smoother": (spiking(0.015, CAP), 0.5),
+    "spiking on 1.5 % but smoother, no cap": (spiking(0.015, None), 0.5),
+    "spiking on 3 % but smoother": (spiking(0.03, CAP), 0.5),
+    "spiking on 3 % but smoother, no cap": (spiking(0.03, None), 0.5),
+    "pid against ff_a, real": (pid, 1.0),
     "ff_b against ff_a, real": (close_pair, 0.1),
     "judging 2,000 routes x 40 metrics": (judging_cost, 0.0025),
 }
