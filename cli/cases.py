@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ from suites.identity import digest
 from suites.rollout import DriveKey, Rollout
 from suites.schema import CaseSpec, load_suite
 from suites.simulators import default_execution, simulator_spec
-from suites.surprise import Driver, Proof, Trial, prove, ready_for_proof, reproduce, smallest
+from suites.surprise import Driver, Trial, examine
 from suites.toml_case import case_toml
 
 app = typer.Typer(help="Register failures as tests and review them.", no_args_is_help=True)
@@ -41,6 +41,9 @@ Control = Annotated[
     typer.Option(envvar="REDRIVE_CONTROL", help="The model that must pass it: `log` where a human drove, or a known-good one."),
 ]
 Wait = Annotated[float, typer.Option(envvar="REDRIVE_TIMEOUT", min=0, help="Wait at most so long for the proof, s.")]
+AsWritten = Annotated[
+    bool, typer.Option("--as-written", help="Keep window and offset; otherwise both are made as small as still shows it.")
+]
 LOOK_S = 1.0
 
 
@@ -85,6 +88,7 @@ def draft(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A suite file whose case of that name is meant, conditions and all."),
     ] = None,
+    as_written: AsWritten = False,
     draws: Annotated[int, typer.Option(min=1, max=20, help="Draws of the declared noise.")] = 3,
     actor: Actor = "",
     timeout: Wait = 600,
@@ -95,7 +99,7 @@ def draft(
     with connect(url) as client:
         body: dict[str, Any] = {
             "suite": suite, "name": name, "note": note, "offender": model_reference(client, offender),
-            "control": model_reference(client, control), "draws": draws, "author": actor,
+            "control": model_reference(client, control), "draws": draws, "author": actor, "as_written": as_written,
         }  # fmt: skip
         body |= {k: v for k, v in (("report", report), ("segment", segment), ("at_s", at)) if v is not None}
         if case is not None:
@@ -220,8 +224,9 @@ def prove_here(
     control: Control = "log",
     name: Annotated[str, typer.Option(help="The case's name.")] = "surprise",
     case: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A suite file whose case of that name is proven as it is.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A suite file whose case of that name is meant.")
     ] = None,
+    as_written: AsWritten = False,
     simulator: Annotated[str, typer.Option(envvar="REDRIVE_SIMULATOR", help="Which simulator.")] = "reprojection",
     draws: Annotated[int, typer.Option(min=1, max=20, help="Draws of the declared noise.")] = 3,
     data: Annotated[Path, typer.Option(envvar="REDRIVE_DATA", help="Folder of the installation.")] = Path(".redrive"),
@@ -254,7 +259,8 @@ def prove_here(
             driven[rollout.key.digest] = rollout
         return [driven[key.digest] for key in keys]
 
-    spec, told, proof = _proven(trial, None if case is None else _named(case, name), name, at_s, draws, drive)
+    asked = CaseSpec(name=name, segment=meta.segment_id) if case is None else _named(case, name)
+    spec, told, proof = examine(trial, asked, at_s, draws, drive, as_written=as_written)
     print(f"{len(driven)} rollouts · {told}", file=sys.stderr)
     if as_json:
         print_json({"told": told, "proof": asdict(proof) if proof else None, "toml": case_toml(spec) if spec else None})
@@ -263,17 +269,3 @@ def prove_here(
         print(case_toml(spec))
     if proof is None or proof.answer != "proven":
         raise typer.Exit(EXIT_REGRESSION)
-
-
-def _proven(
-    trial: Trial, asked: CaseSpec | None, name: str, at_s: float, draws: int, drive: Any
-) -> tuple[CaseSpec | None, str, Proof | None]:
-    if asked is not None:
-        spec, told = replace(asked, end_s=asked.end_s or trial.duration_s), "as its author wrote it"
-    else:
-        proposed, told = reproduce(trial, name, at_s, drive)
-        if proposed is None:
-            return None, told, None
-        spec = smallest(trial, proposed, drive)
-    spec = ready_for_proof(spec, draws)
-    return spec, told, prove(trial, spec, drive)

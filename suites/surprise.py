@@ -161,19 +161,83 @@ def judged(spec: CaseSpec, rollout: Rollout) -> Judged:
     return Judged(True, "", None) if answers or rollout.outcome is Outcome.COMPLETED else Judged(None, rollout.reason, None)
 
 
+class Examined(NamedTuple):
+    """What became of a surprise."""
+
+    spec: CaseSpec | None
+    """The case that the proof is about; None: it was not seen again."""
+    told: str
+    """What was seen, and what was made of the case, in one sentence."""
+    proof: Proof | None
+
+
+def examine(trial: Trial, asked: CaseSpec, at_s: float, draws: int, drive: Drive, *, as_written: bool = False) -> Examined:
+    """From what a person asked for to a proof. Without conditions they are proposed (`reproduce`). The case is then made as
+    small as it still shows the surprise, unless it is to stay `as_written`; where only the larger one can be proven, that
+    one is taken."""
+    if asked.conditions:
+        whole, told = replace(asked, end_s=asked.end_s or trial.duration_s), "its author's conditions"
+    else:
+        proposed, told = reproduce(trial, asked.name, at_s, drive, asked.offset)
+        if proposed is None:
+            return Examined(None, told, None)
+        whole = replace(proposed, note=asked.note)
+    small = whole if as_written else smallest(trial, whole, drive)
+    made = "as written" if as_written else _difference(whole, small)
+    spec = ready_for_proof(small, draws)
+    proof = prove(trial, spec, drive)
+    if proof.answer != "proven" and small != whole:
+        larger = ready_for_proof(whole, draws)
+        again = prove(trial, larger, drive)
+        if again.answer == "proven":
+            spec, proof, made = larger, again, f"kept as large as it was: made smaller, {proof.reason}"
+    return Examined(spec, f"{told}; {made}", proof)
+
+
+def _difference(whole: CaseSpec, small: CaseSpec) -> str:
+    parts = [
+        f"{name} from {before} to {after}"
+        for name, before, after in (
+            ("window", _window(whole), _window(small)),
+            ("offset", offset_name(whole.offset), offset_name(small.offset)),
+        )
+        if before != after
+    ]
+    if parts:
+        return "made smaller by bisection: " + ", ".join(parts)
+    kept = (
+        "" if _movable(whole) else ", and its window stays, for its conditions name seconds of it or ask for something to happen"
+    )
+    return f"nothing smaller still tells the two models apart{kept}"
+
+
+def _window(spec: CaseSpec) -> str:
+    return f"{spec.start_s:g}–{spec.end_s:g} s"
+
+
+def _movable(spec: CaseSpec) -> bool:
+    """Whether a shorter window asks for less. It does not where a condition counts seconds from the window's start, is about
+    a share of it, or wants something to happen in it."""
+    forbids = all(("always" in c) == (c.get("judge", "must") == "must") for c in spec.conditions)
+    return forbids and not any({"from_s", "to_s", "share"} & c.keys() for c in spec.conditions)
+
+
 def smallest(trial: Trial, spec: CaseSpec, drive: Drive) -> CaseSpec:
     """The case with the smallest offset and then the shortest window that the offender still fails and the control still
-    passes, by bisection. `spec` itself must be such a case."""
+    passes, by bisection, without noise; `spec` itself where it is no such case."""
 
     def shows(smaller: CaseSpec) -> Judged | None:
-        offender, control = drive([trial.key(trial.offender, smaller), trial.key(trial.control, smaller)])
-        found = judged(smaller, offender)
-        return found if found.passed is False and judged(smaller, control).passed else None
+        bare = replace(smaller, noise=Noise())
+        offender, control = drive([trial.key(trial.offender, bare), trial.key(trial.control, bare)])
+        found = judged(bare, offender)
+        return found if found.passed is False and judged(bare, control).passed else None
 
+    if shows(spec) is None:
+        return spec
     spec = _smaller_offset(spec, shows)
     found = shows(spec)
-    if found is None or found.instant_s is None or any("from_s" in c or "to_s" in c for c in spec.conditions):
-        return spec  # windows inside the case's own are a person's: they are not moved
+    if found is None or found.instant_s is None or not _movable(spec):
+        return spec
     latest = spec.start_s + found.instant_s - LEAD_S
     fails_from, instant = spec.start_s, spec.start_s + found.instant_s
     passes_from = latest + STEP_S

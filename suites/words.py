@@ -120,8 +120,9 @@ CASE_TRANSITIONS: dict[CaseStatus, frozenset[CaseStatus]] = {
     CaseStatus.LOCATED: frozenset({CaseStatus.REPRODUCED, CaseStatus.NOT_REPRODUCED, CaseStatus.REJECTED}),
     CaseStatus.REPRODUCED: frozenset({CaseStatus.DRAFTED, CaseStatus.REJECTED}),
     CaseStatus.NOT_REPRODUCED: frozenset({CaseStatus.LOCATED, CaseStatus.REJECTED}),
-    CaseStatus.DRAFTED: frozenset({CaseStatus.REVIEWED, CaseStatus.QUARANTINED, CaseStatus.REJECTED}),
-    CaseStatus.QUARANTINED: frozenset({CaseStatus.LOCATED, CaseStatus.REJECTED}),
+    # back to reproduced: a report whose draft was rejected may be drafted again
+    CaseStatus.DRAFTED: frozenset({CaseStatus.REVIEWED, CaseStatus.QUARANTINED, CaseStatus.REPRODUCED, CaseStatus.REJECTED}),
+    CaseStatus.QUARANTINED: frozenset({CaseStatus.LOCATED, CaseStatus.REPRODUCED, CaseStatus.REJECTED}),
     CaseStatus.REVIEWED: frozenset({CaseStatus.ENFORCED, CaseStatus.REJECTED}),
     CaseStatus.ENFORCED: frozenset({CaseStatus.WAIVED}),
     CaseStatus.WAIVED: frozenset({CaseStatus.ENFORCED}),

@@ -4,7 +4,7 @@ Documents that carry an identity (manifest, segment, suite version, drive_key) a
 was written, so the digest can be computed again. Everything else is JSONB.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -423,6 +423,22 @@ class Probe(Base):
         Index(None, "drive_key"),
         CheckConstraint("equal IS NULL OR driven IS NOT NULL", name="equal_is_driven"),
     )
+
+
+class Night(Base):
+    """The standing checks of one night: made once, by whichever coordinator acts."""
+
+    __tablename__ = "nights"
+
+    night: Mapped[date] = mapped_column(primary_key=True)
+    """The UTC day on which it was due."""
+    started: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished: Mapped[datetime | None]
+    """NULL while it is being made, or for ever where it was cut short."""
+    report: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    """server.services.nightly.NightReport."""
+    error: Mapped[str] = mapped_column(server_default="")
+    """Why it was cut short."""
 
 
 class Event(Base):

@@ -78,6 +78,8 @@ class CaseDraft(Base):
     control's behaviour, beginning with its offset."""
     spec: Mapped[dict[str, Any] | None]
     """suites.schema.CaseSpec that was proven; NULL until then."""
+    as_written: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Window and offset of `asked` stay as they are; otherwise they are made as small as the offender still fails."""
     draws: Mapped[int] = mapped_column(SmallInteger)
     told: Mapped[str] = mapped_column(server_default="")
     """What the offender did, in one sentence."""

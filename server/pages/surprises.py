@@ -12,7 +12,16 @@ from server.errors import Refused
 from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.accept import accept_draft
 from server.services.audit import EventView, list_events
-from server.services.drafts import DraftDetail, DraftRequest, DraftView, add_draft, list_drafts, read_draft, reject_draft
+from server.services.drafts import (
+    DRAFTABLE,
+    DraftDetail,
+    DraftRequest,
+    DraftView,
+    add_draft,
+    list_drafts,
+    read_draft,
+    reject_draft,
+)
 from server.services.field_reports import ReportDetail, ReportView, list_reports, read_report, reject_report
 from suites.errors import Finding, SubmitterError
 from suites.model import validation_findings
@@ -39,6 +48,8 @@ class ReportPage(BaseModel):
     """One field report."""
 
     report: ReportDetail
+    draftable: bool
+    """A draft can be made for it now."""
     trail: list[EventView]
 
 
@@ -60,7 +71,8 @@ def reports_page(
 
 def report_page(report_id: str, session: Database) -> ReportPage:
     """One report with its duplicates, its drafts and its trail."""
-    return ReportPage(report=read_report(session, report_id), trail=_trail(session, "report", report_id))
+    report = read_report(session, report_id)
+    return ReportPage(report=report, draftable=report.status in DRAFTABLE, trail=_trail(session, "report", report_id))
 
 
 def draft_page(draft_id: str, session: Database) -> DraftPage:

@@ -1,5 +1,6 @@
 """The one way in which a field report or a draft changes its status: by the table, with an entry on both trails."""
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.db.surprises import CaseDraft, FieldReport
@@ -27,7 +28,24 @@ def move(session: Session, row: FieldReport | CaseDraft, to: CaseStatus, *, reas
 
 def follow(session: Session, draft: CaseDraft, *, actor: str = "") -> None:
     """The report that a draft was made for goes where the draft went, as far as the table lets it."""
-    report = session.get(FieldReport, draft.report_id, with_for_update=True) if draft.report_id else None
+    report = _report_of(session, draft)
     if report is not None and report.status is not draft.status and draft.status in CASE_TRANSITIONS[report.status]:
         move(session, report, draft.status, reason=draft.reason, actor=actor)
         record(session, "report.linked", ("report", report.id), actor=actor, detail={"draft": draft.id, "status": draft.status})
+
+
+def let_go(session: Session, draft: CaseDraft, *, actor: str = "") -> None:
+    """A draft was rejected, which says nothing against its report: what was reproduced may be drafted again."""
+    report = _report_of(session, draft)
+    if report is None:
+        return
+    others = select(CaseDraft.id).where(
+        CaseDraft.report_id == report.id, CaseDraft.id != draft.id, CaseDraft.status == CaseStatus.DRAFTED
+    )
+    if report.status in (CaseStatus.DRAFTED, CaseStatus.QUARANTINED) and session.scalars(others.limit(1)).first() is None:
+        move(session, report, CaseStatus.REPRODUCED, reason=f"a draft was rejected: {draft.reason}", actor=actor)
+    record(session, "report.linked", ("report", report.id), actor=actor, detail={"draft": draft.id, "status": draft.status})
+
+
+def _report_of(session: Session, draft: CaseDraft) -> FieldReport | None:
+    return session.get(FieldReport, draft.report_id, with_for_update=True) if draft.report_id else None

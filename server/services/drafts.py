@@ -14,7 +14,7 @@ from server.db.surprises import CaseDraft, FieldReport
 from server.errors import Refused, not_found
 from server.queue import notify
 from server.services.audit import record
-from server.services.case_status import follow, move
+from server.services.case_status import let_go, move
 from server.services.field_reports import find_report
 from server.services.paging import Page, read_page
 from server.services.register_model import find_model
@@ -32,6 +32,8 @@ from suites.toml_case import case_toml
 from suites.words import CaseStatus
 
 SPEC = TypeAdapter(CaseSpec)
+DRAFTABLE = (CaseStatus.LOCATED, CaseStatus.REPRODUCED, CaseStatus.NOT_REPRODUCED, CaseStatus.QUARANTINED)
+"""Where a field report stands while a draft can be made for it."""
 
 
 class DraftRequest(BaseModel):
@@ -61,6 +63,8 @@ class DraftRequest(BaseModel):
     """The same for the heading."""
     case: dict[str, Any] | None = None
     """Window, offset, noise and conditions of one's own (fields of suites.schema.CaseSpec); proposed when not given."""
+    as_written: bool = False
+    """Keep window and offset as they are; otherwise both are made as small as the offender still fails and the control passes."""
     draws: Annotated[int, Field(ge=1, le=20)] = 3
     """Of the declared noise, for each of the two."""
     author: Annotated[str, Field(max_length=200)] = ""
@@ -82,6 +86,7 @@ class DraftView(BaseModel):
     control: str
     segment_id: str
     at_s: float
+    as_written: bool
     spec: dict[str, Any] | None
     told: str
     reason: str
@@ -108,8 +113,10 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
         finding = Finding("control", "is the offending model itself", "name the log of a human, or an independent good model")
         raise SubmitterError("a model can't be its own control", (finding,))
     report = find_report(session, asked.report) if asked.report else None
-    if report is not None and report.status not in (CaseStatus.LOCATED, CaseStatus.NOT_REPRODUCED, CaseStatus.QUARANTINED):
-        finding = Finding("report", f"it is {report.status}", "only a located report can be drafted")
+    if report is not None and report.status not in DRAFTABLE:
+        finding = Finding(
+            "report", f"it is {report.status}", "only a report whose place is known and that no draft holds can be drafted"
+        )
         raise Refused("not-now", f"report {report.id} is {report.status}", (finding,))
     if asked.run is not None and session.get(Run, asked.run) is None:
         raise not_found("run", asked.run, "see GET /v1/runs")
@@ -124,14 +131,14 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
         id=secrets.token_hex(6), suite=asked.suite, name=asked.name, status=CaseStatus.LOCATED, report_id=asked.report,
         run_id=asked.run, note=asked.note, author=asked.author, offender=offender.digest, control=control.digest,
         simulator=simulator, segment_id=meta.segment_id, segment_digest=session.get_one(Segment, meta.segment_id).digest,
-        at_s=at_s, asked=asdict(spec), draws=asked.draws, version=1,
+        at_s=at_s, asked=asdict(spec), as_written=asked.as_written, draws=asked.draws, version=1,
     )  # fmt: skip
     session.add(draft)
     session.flush()
     detail = {"report": draft.report_id, "run": draft.run_id, "offender": draft.offender, "control": draft.control}
     record(session, "draft.requested", ("draft", draft.id), actor=asked.author, detail=detail)
     if report is not None:
-        if report.status is not CaseStatus.LOCATED:
+        if report.status in (CaseStatus.NOT_REPRODUCED, CaseStatus.QUARANTINED):
             move(session, report, CaseStatus.LOCATED, reason="tried again", actor=asked.author)
         record(session, "report.linked", ("report", report.id), actor=asked.author, detail={"draft": draft.id})
     notify(session)
@@ -222,10 +229,10 @@ def locked(session: Session, draft_id: str, version: int) -> CaseDraft:
 
 
 def reject_draft(session: Session, draft_id: str, version: int, reason: str, *, actor: str) -> DraftDetail:
-    """It will not become a test. Raises Refused (404, 409)."""
+    """It will not become a test; its report may still become another. Raises Refused (404, 409)."""
     draft = locked(session, draft_id, version)
     move(session, draft, CaseStatus.REJECTED, reason=reason, actor=actor)
-    follow(session, draft, actor=actor)
+    let_go(session, draft, actor=actor)
     return read_draft(session, draft_id)
 
 

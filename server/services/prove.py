@@ -6,7 +6,7 @@ rollouts are stored once per drive_key. Nothing but the database is kept between
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import func, select
@@ -25,7 +25,7 @@ from suites.errors import RedriveError
 from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
 from suites.schema import CaseSpec
 from suites.simulators import default_execution
-from suites.surprise import Driver, Proof, Trial, prove, ready_for_proof, reproduce, smallest
+from suites.surprise import Driver, Examined, Proof, Trial, examine
 from suites.words import CaseStatus
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ def _advance(session: Session, blobs: BlobStore, draft: CaseDraft) -> bool:
     return False
 
 
-def _examine(session: Session, blobs: BlobStore, draft: CaseDraft) -> tuple[CaseSpec | None, str, Proof | None]:
-    """The case to prove (None: not reproduced), what was seen, and the proof. Raises _NotDrivenError."""
+def _examine(session: Session, blobs: BlobStore, draft: CaseDraft) -> Examined:
+    """What became of the draft's surprise. Raises _NotDrivenError."""
     drivers = [Driver(d, default_execution(manifest_of(session, d))) for d in (draft.offender, draft.control)]
     segment = session.get_one(Segment, draft.segment_id)
     trial = Trial(
@@ -82,17 +82,7 @@ def _examine(session: Session, blobs: BlobStore, draft: CaseDraft) -> tuple[Case
         return _rollouts(session, blobs, draft, segment.route, keys)
 
     asked = SPEC.validate_python(draft.asked)
-    if asked.conditions:
-        spec, told = asked, "as its author wrote it"
-        if spec.end_s is None:
-            spec = replace(spec, end_s=segment.duration_s)
-    else:
-        proposed, told = reproduce(trial, draft.name, draft.at_s, drive, asked.offset)
-        if proposed is None:
-            return None, told, None
-        spec = smallest(trial, replace(proposed, note=draft.note), drive)
-    spec = ready_for_proof(spec, draft.draws)
-    return spec, told, prove(trial, spec, drive)
+    return examine(trial, asked, draft.at_s, draft.draws, drive, as_written=draft.as_written)
 
 
 def _decide(session: Session, draft: CaseDraft, spec: CaseSpec | None, told: str, proof: Proof | None) -> None:

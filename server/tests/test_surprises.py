@@ -191,6 +191,52 @@ class TestProof:
         decision = {"actor": "bo", "version": held["version"]}
         assert kind(client.post(f"/v1/case-drafts/{held['id']}/accept", json=decision)) == (409, "not-now")
 
+    @pytest.mark.parametrize("as_written", [False, True])
+    def test_a_case_of_ones_own_is_made_small_unless_it_is_to_stay(
+        self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], as_written: bool
+    ) -> None:
+        rule = {"always": {"signal": "lateral_offset_m", "absolute": True, "below": 1.0}}
+        case = {"start_s": 1.0, "offset": {"lateral_m": 0.5}, "conditions": [rule]}
+        proven = settle(draft(case=case, as_written=as_written).json()["id"])
+        assert proven["status"] == "drafted", proven["reason"]
+        spec = proven["spec"]
+        if as_written:
+            assert (spec["start_s"], spec["end_s"], spec["offset"]["lateral_m"]) == (1.0, 12.0, 0.5)
+            assert proven["told"].endswith("as written")
+        else:
+            assert 5.0 < spec["start_s"] < 6.0 < spec["end_s"] < 8.0
+            assert spec["offset"]["lateral_m"] == 0
+            assert "window from 1–12 s to" in proven["told"]
+        assert spec["conditions"] == [rule]
+
+    def test_a_rejected_draft_leaves_its_report_to_be_drafted_again(
+        self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], client: TestClient
+    ) -> None:
+        first = settle(draft().json()["id"])
+        reason = {"actor": "bo", "reason": "the bound is too tight", "version": first["version"]}
+        assert client.post(f"/v1/case-drafts/{first['id']}/reject", json=reason).json()["status"] == "rejected"
+        report = client.get(f"/v1/field-reports/{first['report_id']}").json()
+        assert (report["status"], report["drafts"]) == ("reproduced", [first["id"]])
+        assert report["reason"] == "a draft was rejected: the bound is too tight"
+        again = draft(report=report["id"], name="drifted_again")
+        assert again.status_code == 201, again.text
+        second = settle(again.json()["id"])
+        assert second["status"] == "drafted"
+        report = client.get(f"/v1/field-reports/{first['report_id']}").json()
+        assert (report["status"], report["drafts"]) == ("drafted", [first["id"], second["id"]])
+        assert kind(draft(report=report["id"], name="third")) == (409, "not-now"), "a draft holds it"
+
+    def test_a_report_stays_drafted_while_another_draft_of_it_does(
+        self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], client: TestClient
+    ) -> None:
+        asked = [draft().json()["id"], draft(name="drifted_too").json()["id"]]
+        (one, two), statuses = [settle(draft_id) for draft_id in asked], []
+        for drafted in (one, two):
+            reason = {"actor": "bo", "reason": "not like this", "version": drafted["version"]}
+            client.post(f"/v1/case-drafts/{drafted['id']}/reject", json=reason)
+            statuses.append(client.get(f"/v1/field-reports/{one['report_id']}").json()["status"])
+        assert statuses == ["drafted", "reproduced"]
+
     @pytest.mark.parametrize(
         ("changes", "problem"),
         [

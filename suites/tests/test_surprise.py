@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from suites.metrics.tests.test_metrics import moved
-from suites.rollout import DriveKey, ExecutionClass, Offset, Rollout, SimulatorSpec, Trace
+from suites.rollout import DriveKey, ExecutionClass, Noise, Offset, Rollout, SimulatorSpec, Trace
 from suites.schema import CaseSpec
 from suites.segment import DRIVER_CODES
-from suites.surprise import Driver, Trial, judged, propose, prove, ready_for_proof, reproduce, smallest
+from suites.surprise import Driver, Trial, examine, judged, propose, prove, ready_for_proof, reproduce, smallest
 from suites.words import Outcome
 
 RATE = 20
@@ -82,6 +82,73 @@ def test_the_start_that_it_was_seen_from_is_tried_first() -> None:
     assert spec.offset == seen_from
     assert "+0.90m" in told
     assert reproduce(TRIAL, "swerve", 13.0, World(needs_m=0.7))[0] is None
+
+
+def test_a_persons_own_case_is_made_small_too() -> None:
+    world = World(needs_m=0.2)
+    own = replace(SPEC, offset=Offset(lateral_m=0.5), note="seen on the way home")
+    spec, told, proof = examine(TRIAL, own, 0.0, 3, world)
+    assert spec is not None
+    assert proof is not None
+    assert proof.answer == "proven"
+    assert (spec.conditions, spec.note) == (own.conditions, own.note)
+    assert 0.2 <= spec.offset.lateral_m <= 0.2 + 0.5 / 8
+    assert spec.end_s is not None
+    assert 10.0 <= spec.start_s <= 10.5 < spec.end_s < 15.0
+    assert told.startswith("its author's conditions; made smaller by bisection: window from 2–18 s to ")
+    assert "offset from +0.50m" in told
+
+
+def test_a_persons_noise_is_for_the_proof_alone() -> None:
+    noisy = replace(SPEC, noise=Noise(pose_m=0.2), repeats=2)
+    spec, _, proof = examine(TRIAL, noisy, 0.0, 3, World())
+    assert spec is not None
+    assert (spec.noise, spec.repeats) == (noisy.noise, 2)
+    assert spec.start_s > 9
+    assert proof is not None
+    assert proof.draws == 2
+
+
+def test_what_is_to_stay_as_written_stays() -> None:
+    spec, told, proof = examine(TRIAL, SPEC, 0.0, 3, World(), as_written=True)
+    assert spec is not None
+    assert (spec.start_s, spec.end_s) == (2.0, 18.0)
+    assert told == "its author's conditions; as written"
+    assert proof is not None
+    assert proof.answer == "proven"
+
+
+@pytest.mark.parametrize(
+    "passes",
+    [AWAY | {"from_s": 1.0, "to_s": 2.0}, {"always": {"signal": "speed_mps", "above": 0}, "share": 0.9},
+     {"eventually": {"signal": "speed_mps", "above": 0}}, {"judge": "must_not", "always": {"signal": "speed_mps", "above": 99}}],
+)  # fmt: skip
+def test_a_window_that_a_condition_counts_on_is_not_moved(passes: dict[str, object]) -> None:
+    own = replace(SPEC, conditions=(AWAY, passes), offset=Offset(lateral_m=0.5))
+    spec, told, proof = examine(TRIAL, own, 0.0, 2, World(needs_m=0.2))
+    assert spec is not None
+    assert (spec.start_s, spec.end_s) == (2.0, 18.0)
+    assert spec.offset.lateral_m < 0.3, "the offset is made smaller all the same"
+    assert "window" not in told
+    straight = examine(TRIAL, replace(own, offset=Offset()), 0.0, 2, World())
+    assert "its window stays" in straight.told
+    assert proof is not None
+
+
+def test_where_only_the_larger_case_can_be_proven_that_one_is_kept() -> None:
+    class Flaky(World):
+        """Late starts are left to chance: with noise the offender only sets out from an early one."""
+
+        def _drive(self, key: DriveKey) -> Rollout:
+            late = key.scenario.noise != Noise() and key.scenario.start_s > 5
+            driven = super()._drive(replace(key, model="good") if late else key)
+            return replace(driven, key=key)
+
+    spec, told, proof = examine(TRIAL, SPEC, 0.0, 3, Flaky())
+    assert spec is not None
+    assert proof is not None
+    assert (spec.start_s, proof.answer) == (2.0, "proven")
+    assert "made smaller, the offending model fails only 0 of 3" in told
 
 
 def test_what_is_not_seen_again_says_why() -> None:
