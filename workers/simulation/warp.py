@@ -9,7 +9,9 @@ where it was, one fixed-point iteration, no occlusion) and `plane` (ground and i
 Depth is kept as inverse depth q (1/m, 0 is infinity): it is linear over a plane, so bilinear interpolation is exact
 there. With a ray r = ((u - cx)/fx, (v - cy)/fy, 1), a motion [R | t] sends the scaled point r to R r + t q.
 
-Loops run over row buffers, coordinates, gather and blend apart, so that the compiler vectorises them; float32, no
+The arithmetic is a set of functions of one pixel (or of one row); numba compiles them for the CPU here and for CUDA in
+warp_cuda.py. They stand in one file with the CPU's loops because numba's cache on disk sees no change in another. Those
+loops run over row buffers, coordinates, gather and blend apart, so that the compiler vectorises them; float32, no
 fastmath: equal inputs give equal bytes.
 """
 
@@ -25,6 +27,9 @@ Inverse = NDArray[np.float32]
 """[h, w] inverse depth 1/m; sample (i, j) is at the centre of its block of the stored frame's pixels."""
 
 EMPTY = np.float32(-1.0)
+HALF, ONE, ZERO = np.float32(0.5), np.float32(1.0), np.float32(0.0)
+LEAST = np.float32(0.05)
+"""Of the scaled z: what lies behind the camera is drawn from just before it."""
 NEAREST_M = 0.5
 FRINGE = 3
 """Pixels behind an edge that may show some of what stands before it."""
@@ -125,18 +130,28 @@ def _pack(frames, factor, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _invert(depth, out):  # type: ignore[no-untyped-def]
-    one, least = np.float32(1.0), np.float32(NEAREST_M)
     for j in range(depth.shape[0]):
         for i in range(depth.shape[1]):
-            d = depth[j, i]
-            out[j, i] = one / max(d, least) if d > 0 else EMPTY
-        _fill(out[j], EMPTY, EMPTY)
+            out[j, i] = inverted(depth[j, i])
+        fill(out[j], EMPTY)
         if out[j, 0] == EMPTY:
-            out[j] = np.float32(0.0)
+            out[j] = ZERO
 
 
 @njit(cache=True, nogil=True)
-def _fill(row, slack, same):  # type: ignore[no-untyped-def]
+def inverted(depth):  # type: ignore[no-untyped-def]
+    """Inverse of one depth in metres; EMPTY where it is unknown."""
+    return ONE / max(depth, np.float32(NEAREST_M)) if depth > 0 else EMPTY
+
+
+@njit(cache=True, nogil=True)
+def one_surface(a, b, slack):  # type: ignore[no-untyped-def]
+    """Whether two neighbouring inverse depths may lie on one surface."""
+    return abs(a - b) <= slack + SAME * max(a, b)
+
+
+@njit(cache=True, nogil=True)
+def fill(row, slack):  # type: ignore[no-untyped-def]
     """Runs of EMPTY in a row take the farther of their two sides; between two of one surface (slack >= 0) they are
     interpolated. A row without any value stays as it is."""
     width = len(row)
@@ -153,59 +168,127 @@ def _fill(row, slack, same):  # type: ignore[no-untyped-def]
         left = row[start - 1] if start > 0 else row[u]
         right = row[u] if u < width else left
         far = min(left, right)
-        if slack >= 0 and abs(left - right) <= slack + same * max(left, right):
+        if slack >= 0 and one_surface(left, right, slack):
             share = (right - left) / np.float32(u - start + 1)
             for k in range(start, u):
                 row[k] = left + share * np.float32(k - start + 1)
         else:
-            row[start:u] = far
+            for k in range(start, u):
+                row[k] = far
+
+
+@njit(cache=True, nogil=True)
+def lens_of(lenses, which):  # type: ignore[no-untyped-def]
+    """(fx, fy, cx, cy) of the source (0) or the target (1)."""
+    return lenses[which, 0], lenses[which, 1], lenses[which, 2], lenses[which, 3]
+
+
+@njit(cache=True, nogil=True)
+def rays(motion, y):  # type: ignore[no-untyped-def]
+    """What [R | t] makes of the rays (x, y, 1) of one row: constant part, part by x, part by inverse depth; x, y, z each."""
+    return (
+        motion[0, 1] * y + motion[0, 2], motion[1, 1] * y + motion[1, 2], motion[2, 1] * y + motion[2, 2],
+        motion[0, 0], motion[1, 0], motion[2, 0], motion[0, 3], motion[1, 3], motion[2, 3],
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def project(line, lens, x, q):  # type: ignore[no-untyped-def]
+    """The ray x of a row (`rays`) at inverse depth q as the other camera (`lens_of`) has it: u, v, inverse depth, scaled z."""
+    z = max(line[5] * x + line[2] + line[8] * q, LEAST)
+    over = ONE / z
+    u = lens[0] * (line[3] * x + line[0] + line[6] * q) * over + lens[2]
+    v = lens[1] * (line[4] * x + line[1] + line[7] * q) * over + lens[3]
+    return u, v, q * over, z
+
+
+@njit(cache=True, nogil=True)
+def sample_rows(line, fine, height):  # type: ignore[no-untyped-def]
+    """The two rows of depth samples that the fine row `line` lies between, and its part of the way."""
+    j = line // fine
+    return j, min(j + 1, height - 1), np.float32(line % fine) * (ONE / np.float32(fine))
+
+
+@njit(cache=True, nogil=True)
+def sample_ray(j, part, grid, f, c):  # type: ignore[no-untyped-def]
+    """Where the centre of sample j + part looks, along one axis of the source."""
+    return ((np.float32(j) + part + HALF) * grid - HALF - c) / f
+
+
+@njit(cache=True, nogil=True)
+def sample_rays(fine, grid, f, c):  # type: ignore[no-untyped-def]
+    """(scale, shift) from the number of a fine sample to where it looks."""
+    return grid * (ONE / np.float32(fine)) / f, (HALF * grid - HALF - c) / f
+
+
+@njit(cache=True, nogil=True)
+def pixel_rays(f, c):  # type: ignore[no-untyped-def]
+    """(scale, shift) from the number of a pixel to where it looks."""
+    return ONE / f, -c / f
+
+
+@njit(cache=True, nogil=True)
+def between_samples(a, b, part, slack):  # type: ignore[no-untyped-def]
+    """Linear on one surface, else the nearer sample of the two: no wall is drawn between a car and what is behind it."""
+    return a + part * (b - a) if one_surface(a, b, slack) else (a if part < HALF else b)
+
+
+@njit(cache=True, nogil=True)
+def cell(u, v, columns, rows):  # type: ignore[no-untyped-def]
+    """The number of the pixel that (u, v) falls into, or -1 outside. columns, rows: float32."""
+    across, down = u + HALF, v + HALF
+    inside = across >= 0 and down >= 0 and across < columns and down < rows
+    return np.int32(down) * np.int32(columns) + np.int32(across) if inside else np.int32(-1)
 
 
 @njit(cache=True, nogil=True)
 def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore[no-untyped-def]
     height, width = near.shape
-    rows, columns = depth.shape
-    fx, fy, cx, cy = lenses[0, 0], lenses[0, 1], lenses[0, 2], lenses[0, 3]
-    to_fx, to_fy, to_cx, to_cy = lenses[1, 0], lenses[1, 1], lenses[1, 2], lenses[1, 3]
-    half, one, least = np.float32(0.5), np.float32(1.0), np.float32(0.05)
-    step = one / np.float32(fine)
+    rows, columns = np.float32(depth.shape[0]), np.float32(depth.shape[1])
+    source, target = lens_of(lenses, 0), lens_of(lenses, 1)
+    scale, shift = sample_rays(fine, grid[0], source[0], source[2])
     tall, fast, to_q = row[0], row[1], row[2]
     spot, flat = np.empty(row.shape[1], np.int32), depth.reshape(-1)
-    far_u, far_v, columns = np.float32(columns), np.float32(rows), np.int32(columns)
     count = (width - 1) * fine + 1
     depth[:] = EMPTY
-    for line in range((height - 1) * fine + 1):
-        j, part = line // fine, np.float32(line % fine) * step
-        upper, lower = near[j], near[min(j + 1, height - 1)]
+    for number in range((height - 1) * fine + 1):
+        j, below, part = sample_rows(number, fine, height)
+        upper, lower = near[j], near[below]
         for i in range(width):
-            a, b = upper[i], lower[i]
-            smooth = abs(a - b) <= slack + SAME * max(a, b)
-            tall[i] = a + part * (b - a) if smooth else (a if part < half else b)
+            tall[i] = between_samples(upper[i], lower[i], part, slack)
         if fine == 1:
             fast = tall
         else:
             for i in range(width - 1):
-                a, b = tall[i], tall[i + 1]
-                smooth = abs(a - b) <= slack + SAME * max(a, b)
                 for k in range(fine):
-                    along = np.float32(k) * step
-                    fast[i * fine + k] = a + along * (b - a) if smooth else (a if along < half else b)
+                    fast[i * fine + k] = between_samples(tall[i], tall[i + 1], np.float32(k) * (ONE / np.float32(fine)), slack)
             fast[count - 1] = tall[width - 1]
-        y = ((np.float32(j) + part + half) * grid[1] - half - cy) / fy
-        x0, y0, z0 = motion[0, 1] * y + motion[0, 2], motion[1, 1] * y + motion[1, 2], motion[2, 1] * y + motion[2, 2]
-        scale, shift = grid[0] * step / fx, (half * grid[0] - half - cx) / fx
+        line = rays(motion, sample_ray(j, part, grid[1], source[1], source[3]))
         for i in range(count):
-            x, q = np.float32(i) * scale + shift, fast[i]
-            z = max(motion[2, 0] * x + z0 + motion[2, 3] * q, least)
-            over = one / z
-            across = to_fx * (motion[0, 0] * x + x0 + motion[0, 3] * q) * over + to_cx + half
-            down = to_fy * (motion[1, 0] * x + y0 + motion[1, 3] * q) * over + to_cy + half
-            inside = across >= 0 and down >= 0 and across < far_u and down < far_v
-            spot[i] = np.int32(down) * columns + np.int32(across) if inside else np.int32(-1)
-            to_q[i] = q * over
+            u, v, to_q[i], _ = project(line, target, np.float32(i) * scale + shift, fast[i])
+            spot[i] = cell(u, v, columns, rows)
         for i in range(count):
             if spot[i] >= 0 and flat[spot[i]] < to_q[i]:
                 flat[spot[i]] = to_q[i]
+
+
+@njit(cache=True, nogil=True)
+def row_to_copy(depth, v, u):  # type: ignore[no-untyped-def]
+    """For a row v that no sample reached, the nearest one (as seen in column u) that has samples; v itself if none has."""
+    for away in range(1, len(depth)):
+        if v - away >= 0 and depth[v - away, u] != EMPTY:
+            return v - away
+        if v + away < len(depth) and depth[v + away, u] != EMPTY:
+            return v + away
+    return v
+
+
+@njit(cache=True, nogil=True)
+def closed(a, q, b, slack):  # type: ignore[no-untyped-def]
+    """q, or what it should be where the background shows through a crack between a and b of a stretched surface."""
+    least = min(a, b)
+    crack = q + slack + SAME * least < least and one_surface(a, b, slack)
+    return (a + b) * HALF if crack else q
 
 
 @njit(cache=True, nogil=True)
@@ -213,131 +296,148 @@ def _mend(depth, slack):  # type: ignore[no-untyped-def]
     """Holes take the farther side; the background that shows through a crack of a stretched surface is closed."""
     rows, columns = depth.shape
     for v in range(rows):
-        _fill(depth[v], slack, SAME)
-    for v in range(rows):  # a row that no sample reached takes the nearest one that has samples
+        fill(depth[v], slack)
+    for v in range(rows):
         if depth[v, 0] == EMPTY:
-            for away in range(1, rows):
-                if v - away >= 0 and depth[v - away, 0] != EMPTY:
-                    depth[v] = depth[v - away]
-                    break
-                if v + away < rows and depth[v + away, 0] != EMPTY:
-                    depth[v] = depth[v + away]
-                    break
+            depth[v] = depth[row_to_copy(depth, v, 0)]
     for v in range(rows):
         for u in range(1, columns - 1):
-            a, q, b = depth[v, u - 1], depth[v, u], depth[v, u + 1]
-            least = min(a, b)
-            if q + slack + SAME * least < least and abs(a - b) <= slack + SAME * max(a, b):
-                depth[v, u] = (a + b) * np.float32(0.5)
+            depth[v, u] = closed(depth[v, u - 1], depth[v, u], depth[v, u + 1], slack)
     for v in range(1, rows - 1):
         for u in range(columns):
-            a, q, b = depth[v - 1, u], depth[v, u], depth[v + 1, u]
-            least = min(a, b)
-            if q + slack + SAME * least < least and abs(a - b) <= slack + SAME * max(a, b):
-                depth[v, u] = (a + b) * np.float32(0.5)
+            depth[v, u] = closed(depth[v - 1, u], depth[v, u], depth[v + 1, u], slack)
+
+
+@njit(cache=True, nogil=True)
+def same_sample(pixel, f, c, source_f, source_c, grid, count):  # type: ignore[no-untyped-def]
+    """Along one axis, the depth sample where a target's pixel looks if both cameras look the same way."""
+    place = (np.float32(pixel) - c) / f * source_f + source_c
+    return min(max(int((place + HALF) / grid), 0), count - 1)
 
 
 @njit(cache=True, nogil=True)
 def _same_place(near, lenses, grid, depth):  # type: ignore[no-untyped-def]
     """The source's inverse depth in the target's directions, both cameras taken to look the same way."""
-    half = np.float32(0.5)
+    source, target = lens_of(lenses, 0), lens_of(lenses, 1)
     columns = np.empty(depth.shape[1], np.int32)
     for u in range(depth.shape[1]):
-        x = (np.float32(u) - lenses[1, 2]) / lenses[1, 0] * lenses[0, 0] + lenses[0, 2]
-        columns[u] = min(max(int((x + half) / grid[0]), 0), near.shape[1] - 1)
+        columns[u] = same_sample(u, target[0], target[2], source[0], source[2], grid[0], near.shape[1])
     for v in range(depth.shape[0]):
-        y = (np.float32(v) - lenses[1, 3]) / lenses[1, 1] * lenses[0, 1] + lenses[0, 3]
-        line = near[min(max(int((y + half) / grid[1]), 0), near.shape[0] - 1)]
+        line = near[same_sample(v, target[1], target[3], source[1], source[3], grid[1], near.shape[0])]
         for u in range(depth.shape[1]):
             depth[v, u] = line[columns[u]]
 
 
 @njit(cache=True, nogil=True)
+def tap(place, last):  # type: ignore[no-untyped-def]
+    """(first of two neighbours, part of the way to the second) of a place along an axis that ends at `last` (float32)."""
+    a = min(max(place, ZERO), last)
+    i = np.int32(min(a, last - ONE))
+    return i, a - np.float32(i)
+
+
+@njit(cache=True, nogil=True)
+def sample_place(place, per_pixel):  # type: ignore[no-untyped-def]
+    """From a pixel's place along an axis of the picture to its place among the depth samples."""
+    return (place + HALF) * per_pixel - HALF
+
+
+@njit(cache=True, nogil=True)
+def surface(q00, q01, q10, q11, a, b, slack):  # type: ignore[no-untyped-def]
+    """(inverse depth between four samples, the nearest of them, how much may differ on one surface): bilinear where they
+    are of one surface, else the closest sample."""
+    nearest = max(max(q00, q01), max(q10, q11))
+    tolerance = slack + SAME * nearest
+    apart = max(max(abs(q00 - q01), abs(q10 - q11)), max(abs(q00 - q10), abs(q01 - q11)))
+    top, bottom = q00 + (q01 - q00) * a, q10 + (q11 - q10) * a
+    upper, lower = q01 if a >= HALF else q00, q11 if a >= HALF else q10
+    side = lower if b >= HALF else upper
+    return top + (bottom - top) * b if apart <= tolerance else side, nearest, tolerance
+
+
+@njit(cache=True, nogil=True)
+def share(part):  # type: ignore[no-untyped-def]
+    """A part of the way in 256ths."""
+    return np.uint32(part * np.float32(256.0) + HALF)
+
+
+@njit(cache=True, nogil=True)
+def blended(t00, t01, t10, t11, a, b):  # type: ignore[no-untyped-def]
+    """Four packed colours weighted by `share`s. Two channels in one word: red and blue together, green alone."""
+    low, high = np.uint32(0x00FF00FF), np.uint32(0x0000FF00)
+    low_round, high_round = np.uint32(0x00800080), np.uint32(0x00008000)
+    c, d = np.uint32(256) - a, np.uint32(256) - b
+    top = (((t00 & low) * c + (t01 & low) * a + low_round) >> np.uint32(8)) & low
+    bottom = (((t10 & low) * c + (t11 & low) * a + low_round) >> np.uint32(8)) & low
+    both = ((top * d + bottom * b + low_round) >> np.uint32(8)) & low
+    g_top = (((t00 & high) >> np.uint32(8)) * c + ((t01 & high) >> np.uint32(8)) * a) * d
+    g_bottom = (((t10 & high) >> np.uint32(8)) * c + ((t11 & high) >> np.uint32(8)) * a) * b
+    return both | ((g_top + g_bottom + high_round) >> np.uint32(8)) & high
+
+
+@njit(cache=True, nogil=True)
 def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row, out):  # type: ignore[no-untyped-def]
     """Colours of the target's pixels, whose inverse depth is `depth`; motion: target camera to source camera."""
-    height, width = picture.shape
     rows, columns = depth.shape
-    fx, fy, cx, cy = lenses[0, 0], lenses[0, 1], lenses[0, 2], lenses[0, 3]
-    half, one, least, whole = np.float32(0.5), np.float32(1.0), np.float32(0.05), np.float32(256.0)
-    far_u, far_v = np.float32(width - 1), np.float32(height - 1)
+    source, target = lens_of(lenses, 0), lens_of(lenses, 1)
+    scale, shift = pixel_rays(target[0], target[2])
+    width, wide = np.int32(picture.shape[1]), np.int32(near.shape[1])
+    far_u, far_v = np.float32(picture.shape[1] - 1), np.float32(picture.shape[0] - 1)
     last_i, last_j = np.float32(near.shape[1] - 1), np.float32(near.shape[0] - 1)
-    wide, most_i, most_j = np.int32(near.shape[1]), np.float32(near.shape[1] - 2), np.float32(near.shape[0] - 2)
-    to_i, to_j = one / grid[0], one / grid[1]
+    to_i, to_j = ONE / grid[0], ONE / grid[1]
     corner, flat_near = np.empty((4, columns), np.float32), near.reshape(-1)
     from_u, from_v, from_q, scaled = row[0], row[1], row[2], row[3]
     at, blend = np.empty(columns, np.int32), np.empty((2, columns), np.uint32)
-    tap, hidden, fringe = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
-    low, high = np.uint32(0x00FF00FF), np.uint32(0x0000FF00)
-    low_round, high_round = np.uint32(0x00800080), np.uint32(0x00008000)
+    taps, hidden, fringe = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
     flat = picture.reshape(-1)
     for v in range(rows):
         line = depth[v]
-        y = (np.float32(v) - lenses[1, 3]) / lenses[1, 1]
-        x0, y0, z0 = motion[0, 1] * y + motion[0, 2], motion[1, 1] * y + motion[1, 2], motion[2, 1] * y + motion[2, 2]
-        scale, shift = one / lenses[1, 0], -lenses[1, 2] / lenses[1, 0]
+        bundle = rays(motion, (np.float32(v) - target[3]) / target[1])
         for turn in range(steps + 1):
             for u in range(columns):
-                x, q = np.float32(u) * scale + shift, line[u]
-                z = max(motion[2, 0] * x + z0 + motion[2, 3] * q, least)
-                over = one / z
-                from_u[u] = fx * (motion[0, 0] * x + x0 + motion[0, 3] * q) * over + cx
-                from_v[u] = fy * (motion[1, 0] * x + y0 + motion[1, 3] * q) * over + cy
-                from_q[u], scaled[u] = q * over, z
+                from_u[u], from_v[u], from_q[u], scaled[u] = project(bundle, source, np.float32(u) * scale + shift, line[u])
             if turn == steps:
                 break
             for u in range(columns):
-                a = min(max((from_u[u] + half) * to_i - half, np.float32(0.0)), last_i)
-                b = min(max((from_v[u] + half) * to_j - half, np.float32(0.0)), last_j)
-                i, j = np.int32(min(a, most_i)), np.int32(min(b, most_j))
-                at[u], from_u[u], from_v[u] = j * wide + i, a - np.float32(i), b - np.float32(j)
+                i, from_u[u] = tap(sample_place(from_u[u], to_i), last_i)
+                j, from_v[u] = tap(sample_place(from_v[u], to_j), last_j)
+                at[u] = j * wide + i
             for u in range(columns):
                 k = at[u]
                 corner[0, u], corner[1, u] = flat_near[k], flat_near[k + 1]
                 corner[2, u], corner[3, u] = flat_near[k + wide], flat_near[k + wide + 1]
             for u in range(columns):
-                a, b, q00, q01, q10, q11 = from_u[u], from_v[u], corner[0, u], corner[1, u], corner[2, u], corner[3, u]
-                nearest = max(max(q00, q01), max(q10, q11))
-                tolerance = slack + SAME * nearest
-                apart = max(max(abs(q00 - q01), abs(q10 - q11)), max(abs(q00 - q10), abs(q01 - q11)))
-                top, bottom = q00 + (q01 - q00) * a, q10 + (q11 - q10) * a
-                upper, lower = q01 if a >= half else q00, q11 if a >= half else q10
-                side = lower if b >= half else upper
-                found = top + (bottom - top) * b if apart <= tolerance else side
+                found, nearest, tolerance = surface(
+                    corner[0, u], corner[1, u], corner[2, u], corner[3, u], from_u[u], from_v[u], slack
+                )  # fmt: skip
                 off = found - from_q[u]
                 hidden[u] = hide and off > tolerance
                 # A picture's pixel behind an edge has some of the colour of what stands before it.
                 fringe[u] = hide and nearest - from_q[u] > tolerance
                 line[u] = found * scaled[u] if abs(off) <= tolerance else line[u]
         for u in range(columns):
-            a, b = min(max(from_u[u], np.float32(0.0)), far_u), min(max(from_v[u], np.float32(0.0)), far_v)
-            i, j = np.int32(min(a, far_u - one)), np.int32(min(b, far_v - one))
-            at[u] = j * np.int32(width) + i
-            blend[0, u] = np.uint32((a - np.float32(i)) * whole + half)
-            blend[1, u] = np.uint32((b - np.float32(j)) * whole + half)
+            i, a = tap(from_u[u], far_u)
+            j, b = tap(from_v[u], far_v)
+            at[u], blend[0, u], blend[1, u] = j * width + i, share(a), share(b)
         for u in range(columns):
             k = at[u]
-            tap[0, u], tap[1, u], tap[2, u], tap[3, u] = flat[k], flat[k + 1], flat[k + width], flat[k + width + 1]
+            taps[0, u], taps[1, u], taps[2, u], taps[3, u] = flat[k], flat[k + 1], flat[k + width], flat[k + width + 1]
         for u in range(columns):
-            a, b = blend[0, u], blend[1, u]
-            c, d = np.uint32(256) - a, np.uint32(256) - b
-            # Two channels in one word: red and blue together, green alone.
-            top = (((tap[0, u] & low) * c + (tap[1, u] & low) * a + low_round) >> np.uint32(8)) & low
-            bottom = (((tap[2, u] & low) * c + (tap[3, u] & low) * a + low_round) >> np.uint32(8)) & low
-            both = ((top * d + bottom * b + low_round) >> np.uint32(8)) & low
-            g_top = (((tap[0, u] & high) >> np.uint32(8)) * c + ((tap[1, u] & high) >> np.uint32(8)) * a) * d
-            g_bottom = (((tap[2, u] & high) >> np.uint32(8)) * c + ((tap[3, u] & high) >> np.uint32(8)) * a) * b
-            tap[0, u] = both | ((g_top + g_bottom + high_round) >> np.uint32(8)) & high
+            taps[0, u] = blended(taps[0, u], taps[1, u], taps[2, u], taps[3, u], blend[0, u], blend[1, u])
         if hide:
-            _in_paint(tap[0], line, hidden, fringe)
+            in_paint(taps[0], line, hidden, fringe)
         for u in range(columns):
-            colour = tap[0, u]
-            out[v, u, 0] = colour & np.uint32(255)
-            out[v, u, 1] = (colour >> np.uint32(8)) & np.uint32(255)
-            out[v, u, 2] = (colour >> np.uint32(16)) & np.uint32(255)
+            out[v, u, 0], out[v, u, 1], out[v, u, 2] = unpacked(taps[0, u])
 
 
 @njit(cache=True, nogil=True)
-def _in_paint(colours, line, hidden, fringe):  # type: ignore[no-untyped-def]
+def unpacked(colour):  # type: ignore[no-untyped-def]
+    """Red, green, blue of a packed colour."""
+    return colour & np.uint32(255), (colour >> np.uint32(8)) & np.uint32(255), (colour >> np.uint32(16)) & np.uint32(255)
+
+
+@njit(cache=True, nogil=True)
+def in_paint(colours, line, hidden, fringe):  # type: ignore[no-untyped-def]
     """Runs of hidden pixels, and the fringe that they end in, repeat the first clean pixel on their farther side."""
     width = len(colours)
     u = 0
