@@ -11,7 +11,8 @@ import typer
 
 from cli.costs import paired, read_costs
 from suites.errors import SubmitterError
-from suites.schema import Gate, Selector, Suite
+from suites.schema import Gate, Suite
+from suites.selector import Selector
 from suites.sentence import percent, share
 from suites.statistics.contrasts import evidence
 from suites.statistics.engines import OWN, Engines

@@ -1,5 +1,6 @@
 """`redrive segments`: import, list, show, verify."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,10 @@ import numpy as np
 import typer
 
 from cli.service import AsJson, print_json, print_table
-from suites.errors import DataError, Finding
+from suites.errors import DataError, Finding, SubmitterError
 from suites.identity import digest
 from suites.places import find_segment
-from suites.segment import DRIVER_CODES, SegmentMeta
+from suites.segment import DRIVER_CODES, Facts, SegmentMeta, Weather
 from workers.segments.store import StoredSegment, list_segments, read_segment
 
 app = typer.Typer(help="Import, list and show logged segments.", no_args_is_help=True)
@@ -21,6 +22,14 @@ app.add_typer(imports, name="import")
 
 Data = Annotated[Path, typer.Option("--data", envvar="REDRIVE_DATA", help="Folder of the installation.")]
 Name = Annotated[str, typer.Argument(help="Segment, in any form: route/3, dongle|route--3, a connect address.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", envvar="REDRIVE_STATED_TAG", help="State a tag that suites select by.")]
+Sky = Annotated[Weather | None, typer.Option("--weather", envvar="REDRIVE_WEATHER", help="State the weather.")]
+Crossing = Annotated[
+    bool | None,
+    typer.Option("--intersection/--no-intersection", envvar="REDRIVE_INTERSECTION", help="State whether it drives through one."),
+]
+Car = Annotated[str | None, typer.Option("--platform", envvar="REDRIVE_PLATFORM", help="State the car, where the log does not.")]
+TAG = re.compile(r"[a-z0-9][a-z0-9_]*")
 HERE = Path(".redrive")
 EMPTY = "no segment yet: redrive segments import openpilot DIR, or redrive world"
 
@@ -38,18 +47,23 @@ def from_openpilot(
     depth_output: Annotated[
         Literal["inverse", "metric"], typer.Option(envvar="REDRIVE_DEPTH_OUTPUT", help="What the depth model answers.")
     ] = "inverse",
+    tag: Tags = None,
+    weather: Sky = None,
+    intersection: Crossing = None,
+    platform: Car = None,
     data: Data = HERE,
 ) -> None:
     """Import openpilot segments. One that is damaged is named and left out; the others are stored."""
     from workers.segments.depth_model import open_depth_model
     from workers.segments.openpilot import import_openpilot, segment_folders
 
+    stated = _stated(tag, weather, intersection, platform)
     model = open_depth_model(depth_model, depth_output) if depth_model else None
     found = [segment for folder in folders for segment in segment_folders(folder)]
     findings: list[Finding] = []
     for number, folder in enumerate(found, 1):
         try:
-            meta = import_openpilot(folder, data / "segments", route, width, model)
+            meta = import_openpilot(folder, data / "segments", route, width, model, stated)
             print(f"{number} of {len(found)}: {meta.segment_id}, {_summary(meta)}", file=sys.stderr)
         except DataError as error:
             print(f"{number} of {len(found)}: {folder} is left out: {error}", file=sys.stderr)
@@ -60,12 +74,17 @@ def from_openpilot(
 
 @imports.command("controls-csv")
 def from_controls_csv(
-    files: Annotated[list[Path], typer.Argument(help="CSV files of the controls dataset, one a segment.")], data: Data = HERE
+    files: Annotated[list[Path], typer.Argument(help="CSV files of the controls dataset, one a segment.")],
+    tag: Tags = None,
+    weather: Sky = None,
+    intersection: Crossing = None,
+    platform: Car = None,
+    data: Data = HERE,
 ) -> None:
     """Import segments of the controls dataset; all files are checked before the first is stored."""
     from workers.segments.controls_csv import import_controls_csv
 
-    metas = import_controls_csv(files, data / "segments")
+    metas = import_controls_csv(files, data / "segments", _stated(tag, weather, intersection, platform))
     print(f"{len(metas)} stored: {metas[0].segment_id} to {metas[-1].segment_id}", file=sys.stderr)
 
 
@@ -86,10 +105,14 @@ def list_stored(
         print_json([_document(meta) for meta in metas])
         return
     rows = [
-        (m.segment_id, m.kind, f"{m.duration_s:.1f}", m.depth_source, ",".join(m.tags), ",".join(m.missing), m.source)
+        (m.segment_id, m.kind, f"{m.duration_s:.1f}", m.depth_source, _number(m.facts.mean_speed_mps, ".1f"),
+         _number(m.facts.max_curvature, ".4f"), m.facts.time_of_day, m.facts.platform, ",".join(m.tags), ",".join(m.missing),
+         m.source)
         for m in metas
-    ]
-    print_table(("segment", "kind", "seconds", "depth", "tags", "missing", "source"), rows, EMPTY)
+    ]  # fmt: skip
+    print_table(
+        ("segment", "kind", "seconds", "depth", "m/s", "max 1/m", "light", "platform", "tags", "missing", "source"), rows, EMPTY
+    )
 
 
 @app.command()
@@ -134,6 +157,15 @@ def verify(
         raise DataError(f"{len(findings)} stored segments are damaged", tuple(findings))
 
 
+def _stated(tags: list[str] | None, weather: Weather | None, intersection: bool | None, platform: str | None) -> Any:
+    from workers.segments.facts import Stated
+
+    if wrong := [tag for tag in tags or () if not TAG.fullmatch(tag)]:
+        problem = f"{wrong[0]!r} found, lower-case letters, digits and '_' expected"
+        raise SubmitterError("a tag is one word", (Finding("--tag", problem),))
+    return Stated(facts=Facts(weather=weather, intersection=intersection, platform=platform), tags=tuple(tags or ()))
+
+
 def _decode(segment: StoredSegment) -> None:
     """Everything in it once, a stretch at a time."""
     readers: list[Callable[[int, int], Any]] = []
@@ -146,7 +178,7 @@ def _decode(segment: StoredSegment) -> None:
 
 
 def _description(segment: StoredSegment) -> list[tuple[str, str]]:
-    meta, columns = segment.meta, segment.columns
+    meta, columns, facts = segment.meta, segment.columns, segment.meta.facts
     seconds = {name: int((columns.driver == code).sum()) / meta.rate_hz for name, code in DRIVER_CODES.items()}
     lines = [
         ("segment", meta.segment_id),
@@ -156,6 +188,10 @@ def _description(segment: StoredSegment) -> list[tuple[str, str]]:
         ("length", f"{meta.duration_s:.2f} s, {meta.frame_count} frames at {meta.rate_hz:g} Hz"),
         ("speed", _range(columns.speed_mps, "m/s")),
         ("curvature", _range(columns.curvature, "1/m")),
+        ("light", facts.time_of_day or "unknown"),
+        ("weather", facts.weather or "unknown"),
+        ("crossing", {True: "drives through an intersection", False: "no intersection", None: "unknown"}[facts.intersection]),
+        ("platform", facts.platform or "unknown"),
         ("driver", ", ".join(f"{name} {length:.1f} s" for name, length in seconds.items() if length)),
         ("tags", ", ".join(meta.tags) or "none"),
         ("missing", ", ".join(meta.missing) or "nothing"),
@@ -171,6 +207,10 @@ def _description(segment: StoredSegment) -> list[tuple[str, str]]:
 def _range(values: np.ndarray, unit: str) -> str:
     known = values[np.isfinite(values)]
     return f"{known.min():.4g} to {known.max():.4g} {unit}" if len(known) else "missing"
+
+
+def _number(value: float | None, form: str) -> str | None:
+    return None if value is None else format(value, form)
 
 
 def _summary(meta: SegmentMeta) -> str:

@@ -15,7 +15,8 @@ from cli.stored import replayed_table, run_table
 from server.client import Client
 from suites.errors import Finding, SubmitterError
 from suites.judgement import PairTable
-from suites.schema import Gate, Selector, Suite, load_suite
+from suites.schema import Gate, Suite, load_suite
+from suites.selector import Selector
 from suites.selfcheck import SelfCheck, self_check
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})

@@ -10,6 +10,7 @@ from cli.service import DEFAULT_URL, AsJson, Url, connect, model_reference, prin
 from suites.errors import SubmitterError
 from suites.lines import with_lines
 from suites.schema import Suite, load_suite, resolve
+from suites.selector import left_out
 from suites.simulators import simulator_spec
 
 app = typer.Typer(help="Check, register and list suites.", no_args_is_help=True)
@@ -41,9 +42,12 @@ def _summary(suite: Suite, data: Path) -> str:
     if (data / "segments").is_dir():
         from workers.segments.store import list_segments  # codecs, only here
 
-        version = resolve(suite, list_segments(data / "segments"))
+        metas = list_segments(data / "segments")
+        version = resolve(suite, metas)
         routes = len({planned.route for planned in version.planned})
         summary += f"; {len(version.planned)} rollouts of each model over {routes} routes"
+        if suite.select is not None:
+            summary += "".join(f"\n{finding.where} {finding.problem}" for finding in left_out(suite.select, metas))
     return summary
 
 

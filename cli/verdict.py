@@ -12,7 +12,8 @@ import typer
 from cli.costs import Costs, paired, read_costs
 from suites.errors import SubmitterError
 from suites.judgement import GateVerdict, Verdict
-from suites.schema import Gate, Selector, Suite
+from suites.schema import Gate, Suite
+from suites.selector import Selector
 from suites.sentence import share, span
 from suites.verdict import decide
 from suites.words import Estimand, RunVerdict

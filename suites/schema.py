@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isclose
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from suites.metrics.registry import METRICS
 from suites.model import STRICT, validation_findings
 from suites.rollout import Noise, Offset, Scenario
 from suites.segment import SegmentMeta
+from suites.selector import Selector, left_out, selected, selector_contradictions
 from suites.words import Estimand
 
 
@@ -35,22 +37,6 @@ class Gate:
     """Fail at once when worse is certain though its size is open (0 < L <= margin < U)."""
     winsor_cap: Annotated[float, Field(gt=0)] | None = None
     """For the raw mean: costs above it count as the cap, so that the margin test is valid under rare spikes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
-    """Which stored segments a suite takes: all that match every rule given."""
-
-    __pydantic_config__ = STRICT
-
-    tags_all: tuple[str, ...] = ()
-    tags_any: tuple[str, ...] = ()
-    tags_none: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    max_routes: Annotated[int, Field(gt=0)] | None = None
-    """The first so many routes in the registered random order."""
-    kind: Literal["camera", "controls"] = "camera"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +86,9 @@ class Suite:
     end_s: Annotated[float, Field(gt=0)] | None = None
     """... to here; the segment's end when not given."""
     offsets: tuple[Offset, ...] = (Offset(),)
+    offset_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Probability of each offset in natural driving, in their order. Only where it is stated do incidents from drives that
+    began beside the log count per 1,000 h; gates weigh all pairs alike."""
     noise: Noise = field(default_factory=Noise)
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
     cases: tuple[CaseSpec, ...] = ()
@@ -168,12 +157,21 @@ def suite_version_from_json(document: bytes) -> SuiteVersion:
 
 
 def _contradictions(suite: Suite) -> Iterable[Finding]:
+    if suite.select is not None:
+        yield from selector_contradictions(suite.select)
     if suite.select is None and not suite.cases:
         yield Finding("select", "the suite selects nothing", "add [select] or [[cases]]")
     if suite.kind == "specific" and not suite.cases:
         yield Finding("cases", "a specific suite has no case", "add [[cases]], or make its kind overall")
     if suite.select is not None and not suite.gates and suite.kind == "overall":
         yield Finding("gates", "an overall suite has no gate", "add [[gates]] with a metric and a margin")
+    if suite.offset_weights and len(suite.offset_weights) != len(suite.offsets):
+        problem = f"{len(suite.offset_weights)} probabilities for {len(suite.offsets)} offsets"
+        yield Finding("offset_weights", problem, "give one for each offset, in their order")
+    elif suite.offset_weights and not isclose(sum(suite.offset_weights), 1, abs_tol=1e-6):
+        yield Finding("offset_weights", f"they add up to {sum(suite.offset_weights):g}", "make the sum of the probabilities 1")
+    for offset in sorted({offset_name(o) for o in suite.offsets if suite.offsets.count(o) > 1}):
+        yield Finding("offsets", f"{offset} is given twice", "keep one of them")
     for i, gate in enumerate(suite.gates):
         if gate.metric not in METRICS:
             yield Finding(f"gates.{i}.metric", f"no metric is named {gate.metric!r}", f"one of {', '.join(METRICS)}")
@@ -200,21 +198,6 @@ def _contradictions(suite: Suite) -> Iterable[Finding]:
                 yield from error.findings
 
 
-def _selected(selector: Selector, metas: Sequence[SegmentMeta]) -> list[SegmentMeta]:
-    def takes(meta: SegmentMeta) -> bool:
-        tags = set(meta.tags)
-        return (
-            meta.kind == selector.kind
-            and tags.issuperset(selector.tags_all)
-            and (not selector.tags_any or bool(tags & set(selector.tags_any)))
-            and not tags & set(selector.tags_none)
-            and (not selector.routes or meta.route in selector.routes)
-            and (not selector.segments or meta.segment_id in selector.segments)
-        )
-
-    return sorted((m for m in metas if takes(m)), key=lambda m: m.segment_id)
-
-
 def breadth_first(planned: Sequence[PlannedRollout], seed: int, max_routes: int | None = None) -> list[PlannedRollout]:
     """A random order fixed by `seed`: one rollout of every route, then a second of every route, and so on."""
     generator = np.random.default_rng(seed)
@@ -239,7 +222,8 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
     """Fix a suite against the stored segments: digests, windows and the order of replay. Raises SubmitterError."""
     by_id = {meta.segment_id: meta for meta in metas}
     planned: list[PlannedRollout] = []
-    for meta in _selected(suite.select, metas) if suite.select else ():
+    chosen = selected(suite.select, metas) if suite.select else []
+    for meta in chosen:
         end_s = min(suite.end_s or meta.duration_s, meta.duration_s)
         if end_s - suite.start_s < 1.0:
             continue
@@ -255,6 +239,8 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
                 )
                 for repeat in range(suite.repeats)
             ]  # fmt: skip
+    if suite.select and not planned:
+        raise _nothing_selected(suite, suite.select, chosen, metas)
     max_routes = suite.select.max_routes if suite.select else None
     planned = breadth_first(planned, suite.order_seed, max_routes)
     for case in suite.cases:
@@ -280,16 +266,24 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
             PlannedRollout(case_id=f"{case.name}#{r}", route=case_meta.route, scenario=scenario, repeat=r, case=case.name)
             for r in range(case.repeats)
         ]
-    if not planned:
-        raise SubmitterError(
-            f"suite {suite.name} selects no stored segment",
-            (Finding("select", "nothing matches", "see `redrive segments list` for what is stored and its tags"),),
-        )
     used = {gate.metric for gate in suite.gates}
     return SuiteVersion(
         suite=suite, planned=tuple(planned), parent=parent,
         metric_versions={name: METRICS[name].version for name in sorted(used)},
     )  # fmt: skip
+
+
+def _nothing_selected(
+    suite: Suite, selector: Selector, chosen: Sequence[SegmentMeta], metas: Sequence[SegmentMeta]
+) -> SubmitterError:
+    """Why: each rule with what it leaves out."""
+    findings = left_out(selector, metas)
+    if chosen:
+        problem = f"{len(chosen)} segments match and none is driven for a second after {suite.start_s:g} s"
+        findings = (Finding("start_s", problem, "start earlier, or end later"),)
+    elif not metas:
+        findings = (Finding("select", "nothing is stored", "`redrive segments import`, or `redrive world`"),)
+    return SubmitterError(f"suite {suite.name} selects no stored segment", findings)
 
 
 def _never_judged(case: CaseSpec, end_s: float) -> Iterable[Finding]:

@@ -97,6 +97,29 @@ class Vehicle:
 
 
 DepthSource = Literal["exact", "lidar", "stereo", "model", "plane"]
+TimeOfDay = Literal["day", "twilight", "night"]
+Weather = Literal["dry", "rain", "snow", "fog"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What suites select a segment by, beside its tags. None is unknown: it meets no rule."""
+
+    mean_speed_mps: float | None = None
+    max_speed_mps: float | None = None
+    max_curvature: float | None = None
+    """1/m, magnitude: exceeded in 1 % of the frames at more than 5 m/s, so that one odd sample does not decide."""
+    time_of_day: TimeOfDay | None = None
+    """By the sun's elevation: `day` above -0.833° (sunrise), `night` below -6° (end of civil twilight)."""
+    weather: Weather | None = None
+    """No log tells it: stated at import."""
+    intersection: bool | None = None
+    """Whether it drives through one; no log tells it: stated at import."""
+    platform: str | None = None
+    """The car: openpilot's fingerprint, or what was stated at import."""
+
+
+UNKNOWN = Facts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +131,7 @@ class SegmentMeta:
     """Stable, chosen at import: `route/number`, e.g. `a2a0ccea32023010_2023-07-27--13-01-19/0`."""
     route: str
     source: str
-    """Importer and version: `openpilot/1`, `world/1`, `controls-csv/1`."""
+    """Importer and version: `openpilot/2`, `world/2`, `controls-csv/2`."""
     kind: Literal["camera", "controls"]
     frame_count: int
     rate_hz: float
@@ -120,6 +143,7 @@ class SegmentMeta:
     """Codec parameters: width, height, near_m, far_m."""
     tags: tuple[str, ...] = ()
     """Words that suites select by: `night`, `curve`, `lane_change`, `exit`, `hill`, `near_vehicle`, `highway` ..."""
+    facts: Facts = UNKNOWN
     missing: tuple[str, ...] = ()
     """Channels that the source did not have."""
     notes: tuple[str, ...] = ()

@@ -1,11 +1,13 @@
 """The documents keep up with the code."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 from cli.main import COMMANDS
 from server.settings import Settings
 from suites.metrics.registry import METRICS
+from suites.selector import Selector
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
@@ -22,6 +24,11 @@ def test_every_metric_and_setting_is_documented_as_it_is() -> None:
         assert f"| `{metric.name}` | {metric.unit} | {metric.description}" in REFERENCE, metric.name
     for name, setting in Settings.model_fields.items():
         assert f"| `{setting.validation_alias or 'REDRIVE_' + name.upper()}` |" in REFERENCE, name
+
+
+def test_every_rule_of_a_selector_is_documented() -> None:
+    rows = "".join(line.split("|")[1] for line in REFERENCE.split("## Selectors")[1].split("##")[0].splitlines() if "|" in line)
+    assert set(re.findall(r"`(\w+)`", rows)) == {field.name for field in fields(Selector)}
 
 
 def test_every_command_that_the_documents_name_exists() -> None:

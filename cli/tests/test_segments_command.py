@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cli.segments import app
-from suites.errors import DataError
+from suites.errors import DataError, SubmitterError
 from workers.segments.tests.openpilot_route import DONGLE, make_route
 
 ID = f"{DONGLE}_2023-07-27--13-01-19/3"
@@ -43,6 +43,18 @@ def test_list_shows_and_filters(data: Path) -> None:
     assert len(documents[0]["digest"]) == 64
     assert json.loads(run("list", "--data", str(data), "--json", "--route", "controls/00007").stdout) == documents[1:]
     assert json.loads(run("list", "--data", str(data), "--json", "--tag", "night").stdout) == []
+
+
+def test_what_no_log_tells_is_stated_and_the_rest_is_unknown(data: Path, tmp_path: Path) -> None:
+    assert "weather    unknown" in run("show", ID, "--data", str(data)).stdout
+    words = ("--weather", "rain", "--intersection", "--platform", "KIA", "--tag", "roundabout", "--data", str(tmp_path))
+    run("import", "controls-csv", str(data / "00007.csv"), *words)
+    shown = run("show", "controls/00007", "--data", str(tmp_path)).stdout
+    for line in ("weather    rain", "crossing   drives through an intersection", "platform   KIA", "tags       roundabout"):
+        assert line in shown
+    assert "KIA" in run("list", "--data", str(tmp_path)).stdout
+    with pytest.raises(SubmitterError, match="one word"):
+        run("import", "controls-csv", str(data / "00007.csv"), "--tag", "Round About", "--data", str(tmp_path))
 
 
 def test_an_empty_list_says_how_to_fill_it(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from suites import selfcheck
 from suites.errors import SubmitterError
 from suites.judgement import PairTable
-from suites.schema import Gate, Selector, Suite
+from suites.schema import Gate, Suite
+from suites.selector import Selector
 from suites.selfcheck import _Change, _judged, self_check
 from suites.verdict import RunJudge
 from suites.words import Estimand, Outcome

@@ -8,7 +8,8 @@ import pytest
 
 from suites.errors import SubmitterError
 from suites.judgement import CaseVerdict, PairTable
-from suites.schema import CaseSpec, Gate, Selector, Suite
+from suites.schema import CaseSpec, Gate, Suite
+from suites.selector import Selector
 from suites.statistics.contrasts import rows_of
 from suites.statistics.sequential import Claims
 from suites.verdict import RunJudge, decide, gate_word

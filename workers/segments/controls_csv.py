@@ -12,9 +12,10 @@ import numpy as np
 from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import DRIVER_CODES, Floats, SegmentColumns, SegmentMeta, Vehicle
+from workers.segments.facts import NOTHING, SLOW_MPS, Stated, motion_facts, with_stated
 from workers.segments.store import segment_folder, write_segment
 
-SOURCE = "controls-csv/1"
+SOURCE = "controls-csv/2"
 RATE_HZ = 10.0
 HEADER = ("t", "vEgo", "aEgo", "roll", "targetLateralAcceleration", "steerCommand")
 KNOWN = {"speed_mps": "vEgo", "acceleration_mps2": "aEgo", "roll_rad": "roll"}
@@ -22,7 +23,7 @@ KNOWN = {"speed_mps": "vEgo", "acceleration_mps2": "aEgo", "roll_rad": "roll"}
 MISSING = ("frames", "depth", "pose", "curvature", "steering_angle", "driver", "blinkers", "lanes", "road_edges", "lead")
 
 
-def import_controls_csv(files: Sequence[Path], root: Path) -> list[SegmentMeta]:
+def import_controls_csv(files: Sequence[Path], root: Path, stated: Stated = NOTHING) -> list[SegmentMeta]:
     """Store each file as the segment `controls/<file's name>`; all files are read before the first is written.
 
     Every segment is a route of its own: the dataset does not say which segments are of one drive. Raises DataError naming
@@ -35,10 +36,10 @@ def import_controls_csv(files: Sequence[Path], root: Path) -> list[SegmentMeta]:
         if names.count(name) > 1:
             problem = f"{names.count(name)} of the files would become {name}"
             raise DataError(f"two files of one name: {path.name}", (Finding(str(path), problem, "rename one"),))
-    return [_store(root, name, path, table) for name, (path, table) in zip(names, read, strict=True)]
+    return [_store(root, name, path, table, stated) for name, (path, table) in zip(names, read, strict=True)]
 
 
-def _store(root: Path, name: str, path: Path, table: dict[str, Floats]) -> SegmentMeta:
+def _store(root: Path, name: str, path: Path, table: dict[str, Floats], stated: Stated) -> SegmentMeta:
     count = len(table["t"])
     unknown = np.full(count, np.nan)
     values: dict[str, np.ndarray] = {f.name: unknown for f in fields(SegmentColumns)}
@@ -46,13 +47,16 @@ def _store(root: Path, name: str, path: Path, table: dict[str, Floats]) -> Segme
     values["t_s"] = table["t"] - table["t"][0]
     values["driver"] = np.full(count, DRIVER_CODES["unknown"])
     values["left_blinker"] = values["right_blinker"] = np.zeros(count, np.bool_)
+    # What the controller is asked to drive: lateral acceleration over speed².
+    bend = table["targetLateralAcceleration"] / np.maximum(table["vEgo"], SLOW_MPS) ** 2
     meta = SegmentMeta(
         segment_id=name, route=name, source=SOURCE, kind="controls", frame_count=count, rate_hz=RATE_HZ,
-        duration_s=count / RATE_HZ, camera=None, vehicle=Vehicle(), depth_source=None, missing=MISSING,
+        duration_s=count / RATE_HZ, camera=None, vehicle=Vehicle(), depth_source=None, facts=motion_facts(table["vEgo"], bend),
+        missing=MISSING,
         notes=("Each file counts as a route of its own: the dataset does not say which were one drive.",),
         origin={"files": {path.name: file_digest(path)}},
     )  # fmt: skip
-    return write_segment(root, meta, SegmentColumns(**values), None, None, table)
+    return write_segment(root, with_stated(meta, stated), SegmentColumns(**values), None, None, table)
 
 
 def _read(path: Path) -> dict[str, Floats]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
 from suites.identity import file_digest
-from suites.segment import Floats, SegmentMeta
+from suites.segment import Facts, Floats, SegmentColumns, SegmentMeta
 from workers.segments.depth_model import DepthModel
+from workers.segments.facts import NOTHING, Stated, motion_facts, sun_elevation_deg, time_of_day, with_stated
 from workers.segments.openpilot_camera import road_camera
 from workers.segments.openpilot_columns import columns, vehicle
 from workers.segments.openpilot_log import Channel, find_log, read_log
@@ -22,7 +23,7 @@ from workers.segments.store import write_segment
 from workers.segments.tags import automatic_tags
 from workers.segments.video import Frames
 
-SOURCE = "openpilot/1"
+SOURCE = "openpilot/2"
 VIDEO = "qcamera.ts"
 RATE_HZ = 20.0
 NEEDED = ("initData", "qRoadEncodeIdx", "carState", "cameraOdometry", "liveCalibration")
@@ -57,8 +58,9 @@ def segment_folders(folder: Path) -> list[Path]:
 
 
 def import_openpilot(
-    folder: Path, root: Path, route: str | None = None, width: int = WIDTH, depth_model: DepthModel | None = None
-) -> SegmentMeta:
+    folder: Path, root: Path, route: str | None = None, width: int = WIDTH, depth_model: DepthModel | None = None,
+    stated: Stated = NOTHING,
+) -> SegmentMeta:  # fmt: skip
     """Store the segment in `folder`. route: its name (`dongle|date`) where neither folder nor log tells it. Depth is the
     ground plane's without a depth model.
 
@@ -78,12 +80,14 @@ def import_openpilot(
     car, car_notes = vehicle(log)
     camera, camera_notes = road_camera(log, car.wheelbase_m, width, height)
     found, missing, notes = columns(log, eof, car, camera.forward_m)
+    facts, fact_notes = _facts(log, found)
     name, number = _name(folder, log, route)
     start = log["initData"]
     meta = SegmentMeta(
         segment_id=f"{name}/{number}", route=name, source=SOURCE, kind="camera", frame_count=len(found), rate_hz=RATE_HZ,
         duration_s=len(found) / RATE_HZ, camera=camera, vehicle=car, depth_source="model" if depth_model else "plane",
-        tags=automatic_tags(found, video.luma), missing=missing, notes=(*camera_notes, *car_notes, *notes),
+        tags=automatic_tags(found, video.luma), facts=facts, missing=missing,
+        notes=(*camera_notes, *car_notes, *notes, *fact_notes),
         origin={
             "files": {p.name: file_digest(p) for p in (path, video.path)}, "device": str(start["device"][0]),
             "dongle": str(start["dongle"][0]), "version": str(start["version"][0]),
@@ -96,7 +100,20 @@ def import_openpilot(
     else:
         ground = ground_depth(camera, *size)
         depth = (ground for _ in range(len(found)))
-    return write_segment(root, meta, found, _scaled(video, width, height), depth)
+    return write_segment(root, with_stated(meta, stated), found, _scaled(video, width, height), depth)
+
+
+def _facts(log: dict[str, Channel], found: SegmentColumns) -> tuple[Facts, tuple[str, ...]]:
+    """(facts, notes). The time of day is that of the first position with a fix: its clock and its sun."""
+    platform = str(log["carParams"]["car"][-1]) if "carParams" in log else ""
+    facts = replace(motion_facts(found.speed_mps, found.curvature), platform=platform or None)
+    for channel in (log[name] for name in ("gpsLocationExternal", "gpsLocation") if name in log):
+        for row in np.flatnonzero(channel.valid & channel["fixed"])[:1]:
+            place = float(channel["latitude"][row]), float(channel["longitude"][row])
+            sun = sun_elevation_deg(float(channel["unix_ms"][row]) / 1e3, *place)
+            note = f"Time of day: the sun stood at {sun:.0f}° by {channel.name}'s clock and place."
+            return replace(facts, time_of_day=time_of_day(sun)), (note,)
+    return facts, ("Time of day: unknown, since no satellite fixed the place.",)
 
 
 def _name(folder: Path, log: dict[str, Channel], route: str | None) -> tuple[str, int]:

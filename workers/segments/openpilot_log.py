@@ -84,6 +84,13 @@ def _car_parameters(m: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _place(m: Any) -> dict[str, Any]:
+    """Where and when, which count only with a fix (older logs have its flag in the lowest bit)."""
+    fixed = m.hasFix or m.flags % 2 == 1
+    latitude, longitude = (m.latitude, m.longitude) if fixed else (0.0, 0.0)
+    return {"fixed": fixed, "latitude": latitude, "longitude": longitude, "unix_ms": m.unixTimestampMillis}
+
+
 FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "initData": lambda m: {"device": str(m.deviceType), "dongle": m.dongleId, "version": m.version},
     "roadCameraState": lambda m: {"sensor": str(m.sensor)},
@@ -95,6 +102,8 @@ FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "liveCalibration": lambda m: {"status": str(m.calStatus), "rpy": list(m.rpyCalib), "height": list(m.height)[:1] or [np.nan]},
     "cameraOdometry": _odometry,
     "modelV2": _model,
+    "gpsLocation": _place,
+    "gpsLocationExternal": _place,
     "radarState": lambda m: {"lead": m.leadOne.status, "distance": m.leadOne.dRel, "prob": m.leadOne.modelProb},
 }
 """What is read of each event; all others are skipped."""

@@ -6,13 +6,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding, SubmitterError
-from suites.segment import SegmentColumns, SegmentMeta
+from suites.segment import Facts, SegmentColumns, SegmentMeta, TimeOfDay
+from workers.segments.facts import motion_facts
 from workers.segments.store import read_segment, write_segment
 from workers.simulation.world.drive import STORED_CAMERA, VEHICLE, Drive, drive_spec, make_drive, origin_of, render_view
 from workers.simulation.world.reduce import halved
@@ -20,7 +22,8 @@ from workers.simulation.world.route import route_spec
 
 Frame = NDArray[np.uint8]
 Depth = NDArray[np.float32]
-SOURCE = "world/1"
+SOURCE = "world/2"
+"""To be raised with every change of what is stored: segments of another version are made again."""
 CURVED_1PM, STRAIGHT_1PM = 0.002, 0.0006
 STEEP_RAD = 0.025
 NEAR_AHEAD_M, NEAR_ASIDE_M = 15.0, 6.0
@@ -49,6 +52,13 @@ def tags_of(drive: Drive) -> tuple[str, ...]:
     return tuple(sorted(tag for tag, holds in found.items() if holds))
 
 
+def facts_of(drive: Drive) -> Facts:
+    """Everything is known here: dry roads without an intersection, one car, and light by day or night."""
+    found = motion_facts(drive.columns.speed_mps, drive.columns.curvature)
+    light: TimeOfDay = "night" if drive.route.spec.night else "day"
+    return replace(found, time_of_day=light, weather="dry", intersection=False, platform="demo")
+
+
 def _near_vehicle(drive: Drive) -> bool:
     """A moving vehicle's middle came within some metres ahead or aside, in the ego's direction."""
     states, log = drive.traffic.states, drive.columns
@@ -68,7 +78,7 @@ def meta_of(drive: Drive, seed: int, route: int, number: int) -> SegmentMeta:
     return SegmentMeta(
         segment_id=f"{route_name(seed, route)}/{number}", route=route_name(seed, route), source=SOURCE, kind="camera",
         frame_count=len(drive.columns), rate_hz=drive.spec.rate_hz, duration_s=len(drive.columns) / drive.spec.rate_hz,
-        camera=STORED_CAMERA, vehicle=VEHICLE, depth_source="exact", tags=tags_of(drive),
+        camera=STORED_CAMERA, vehicle=VEHICLE, depth_source="exact", tags=tags_of(drive), facts=facts_of(drive),
         notes=("procedural: world, log and traffic follow from origin",), origin=drive.origin,
     )  # fmt: skip
 

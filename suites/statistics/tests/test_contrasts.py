@@ -3,7 +3,8 @@ import pytest
 
 from suites.judgement import PairTable
 from suites.metrics.registry import METRICS
-from suites.schema import Gate, Selector, Suite
+from suites.schema import Gate, Suite
+from suites.selector import Selector
 from suites.statistics.contrasts import BEST, WORST, evidence, joined, rows_of
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge

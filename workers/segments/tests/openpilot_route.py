@@ -87,6 +87,14 @@ def make_route(frames: int = 60, pressed: Iterable[int] = (), engaged: range = r
     return Route(events, frames)
 
 
+def position(i: int, flags: int = 1, fix: bool = False, unix_ms: int = 1_690_488_122_999) -> Any:
+    """A satellite position in San Diego, by default at 13:02 of a day in July."""
+    event = _event("gpsLocationExternal", i)
+    place = event.gpsLocationExternal
+    place.flags, place.hasFix, place.latitude, place.longitude, place.unixTimestampMillis = flags, fix, 32.74, -117.18, unix_ms
+    return event
+
+
 def write_transport_stream(path: Path, frames: Iterable[np.ndarray]) -> None:
     with av.open(str(path), "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=Fraction(20))

@@ -7,7 +7,9 @@ import pytest
 
 from suites.errors import DataError
 from suites.identity import file_digest
+from suites.segment import Facts
 from workers.segments.controls_csv import HEADER, import_controls_csv
+from workers.segments.facts import Stated
 from workers.segments.store import list_segments, read_segment
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "tinyphysics" / "00000.csv"
@@ -36,6 +38,16 @@ def test_values_are_exactly_those_of_the_text(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.isnan(segment.table["steerCommand"]), [i >= 6 for i in range(12)])
     np.testing.assert_array_equal(segment.columns.speed_mps, segment.table["vEgo"])
     assert np.isnan(segment.columns.curvature).all()
+
+
+def test_facts_are_those_of_the_wanted_drive_and_the_car_is_stated(tmp_path: Path) -> None:
+    path = written(tmp_path / "00017.csv", lines())
+    found = import_controls_csv([path], tmp_path / "root")[0].facts
+    assert found.mean_speed_mps == pytest.approx(30.1)
+    assert found.max_curvature == pytest.approx(0.3 / 30.1**2)
+    assert (found.time_of_day, found.weather, found.platform) == (None, None, None)
+    stated = Stated(facts=Facts(platform="KIA"))
+    assert import_controls_csv([path], tmp_path / "root", stated)[0].facts.platform == "KIA"
 
 
 def change(row: int, column: int, text: str) -> list[list[str]]:

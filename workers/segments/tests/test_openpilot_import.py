@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from suites.errors import DataError
-from suites.segment import DRIVER_CODES
+from suites.segment import DRIVER_CODES, Facts
+from workers.segments.facts import Stated
 from workers.segments.openpilot import NEEDED, import_openpilot, segment_folders
 from workers.segments.sheet import path_pixels
 from workers.segments.store import list_segments, read_segment
@@ -91,6 +93,40 @@ def test_a_channel_that_is_not_needed_is_listed_or_noted(channel: str, tmp_path:
         assert expected[channel] in meta.missing
     else:
         assert any({"carParams": "no carParams", "roadCameraState": "unknown"}[channel] in note for note in meta.notes)
+
+
+NIGHT_MS = 1_690_444_800_000
+"""08:00 UTC: one at night in San Diego."""
+
+
+@pytest.mark.parametrize(
+    ("positions", "light"),
+    [
+        ([], None),
+        ([made.position(20, flags=0)], None),
+        ([made.position(20)], "day"),
+        ([made.position(20, flags=0, fix=True)], "day"),
+        ([made.position(20, flags=0), made.position(40, unix_ms=NIGHT_MS)], "night"),
+    ],
+)
+def test_the_time_of_day_needs_a_fixed_place(positions: list[Any], light: str | None, tmp_path: Path) -> None:
+    route = make_route()
+    meta = import_openpilot(Route([*route.events, *positions], route.frames).write(tmp_path / "in"), tmp_path / "root", width=64)
+    assert meta.facts.time_of_day == light
+    assert any("Time of day" in note for note in meta.notes)
+
+
+def test_facts_come_from_the_log_and_what_no_log_tells_from_who_imports(plain: Path, tmp_path: Path) -> None:
+    facts = import_openpilot(plain, tmp_path, width=64).facts
+    assert facts.mean_speed_mps == pytest.approx(made.SPEED_MPS)
+    assert facts.max_curvature == pytest.approx(made.YAW_RATE / made.SPEED_MPS, rel=1e-3)
+    assert (facts.platform, facts.weather, facts.intersection) == ("TEST", None, None)
+    stated = Stated(facts=Facts(weather="rain", platform="OTHER"), tags=("exit",))
+    meta = import_openpilot(plain, tmp_path, width=64, stated=stated)
+    assert meta.facts == replace(facts, weather="rain", platform="OTHER")
+    assert "exit" in meta.tags
+    assert meta.origin["stated"] == {"weather": "rain", "platform": "OTHER", "tags": ["exit"]}
+    assert read_segment(tmp_path, meta.segment_id).meta == meta
 
 
 def edit(channel: str, row: int, change: Callable[[Any], None]) -> Callable[[Route], None]:

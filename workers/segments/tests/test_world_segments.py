@@ -1,7 +1,8 @@
 """Procedural segments: the same bytes from the same seed, kept when whole, remade when not."""
 
+import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from suites.errors import SubmitterError
 from suites.identity import digest
+from suites.segment import UNKNOWN
 from workers.segments import world
 from workers.segments.store import read_segment
 from workers.segments.world import make_corpus, make_route, make_segment, meta_of
@@ -38,6 +40,9 @@ def test_the_demo_corpus_covers_every_situation() -> None:
             assert 12.0 <= meta.duration_s <= 20.0
             tags.update(meta.tags)
             nights.update({route} if "night" in meta.tags else ())
+            assert None not in asdict(meta.facts).values()
+            assert (meta.facts.time_of_day == "night") == ("night" in meta.tags)
+            assert (meta.facts.platform, meta.facts.weather) == ("demo", "dry")
     assert set(tags) == {"night", "highway", "exit", "lane_change", "curve", "straight", "hill", "near_vehicle"}
     assert min(tags.values()) >= 5
     assert len(nights) == 4
@@ -51,6 +56,17 @@ def test_one_seed_gives_the_same_bytes_and_another_gives_others(tmp_path: Path) 
     other = make_segment(tmp_path / "c", 1, 3, 1)
     assert one.files.keys() == other.files.keys() == {"columns.npz", "frames.mp4", "depth.zst"}
     assert not set(one.files.values()) & set(other.files.values())
+
+
+@pytest.mark.usefixtures("short")
+def test_a_segment_of_an_older_importer_is_read_as_unknown_and_made_again(tmp_path: Path) -> None:
+    made = make_segment(tmp_path, 0, 3, 1)
+    path = tmp_path / made.segment_id / "meta.json"
+    document = json.loads(path.read_text())
+    del document["facts"]
+    path.write_text(json.dumps(document | {"source": "world/1"}))
+    assert read_segment(tmp_path, made.segment_id).meta.facts == UNKNOWN
+    assert make_segment(tmp_path, 0, 3, 1) == made
 
 
 @pytest.mark.usefixtures("short")
