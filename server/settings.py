@@ -44,9 +44,9 @@ class Settings(BaseSettings):
     shard_attempts: Annotated[int, Field(ge=1)] = 3
     """Failed attempts after which a shard is split into single rollouts, and a single rollout given up."""
     shard_rollouts: Annotated[int, Field(ge=1)] = 4
-    """Rollouts of a camera model in one shard."""
+    """Rollouts of each camera model in one shard."""
     shard_rollouts_controls: Annotated[int, Field(ge=1)] = 32
-    """Rollouts of a controller (tinyphysics) in one shard."""
+    """Rollouts of each controller (tinyphysics) in one shard."""
     worker_shards: Annotated[int, Field(ge=1)] = 200
     """Shards that one process of a worker drives before a fresh one takes its place."""
     log_level: str = "info"

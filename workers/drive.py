@@ -1,12 +1,14 @@
 """From drive_keys to rollouts, without a service: the Celery task and `redrive replay` drive through here."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from suites.errors import DataError, SubmitterError
+from suites.identity import digest
 from suites.model import Manifest
 from suites.rollout import DriveKey, ExecutionClass, Rollout
 from suites.simulators import default_execution
@@ -14,12 +16,15 @@ from suites.words import Outcome
 from workers.policy.agreement import Watched, check_agreement
 from workers.policy.load import open_policy
 from workers.policy.protocol import PolicyError
-from workers.simulation.engine import drive
+from workers.simulation.engine import Progress, Way, drive, side_by_side, steps
 from workers.simulation.protocol import Simulator
 from workers.simulation.registry import open_simulator
 
 MAX_BATCH = 64
-"""Rows that advance in lock-step: bounds the memory of one call."""
+"""Rows that advance in lock-step: bounds the memory of one model's batch."""
+
+TOGETHER = 2
+"""Models that are driven side by side, so that a segment is decoded once for both: bounds the memory of one call."""
 
 ALONE_FAILURES = 3
 """So many rows of a failed batch that fail alone as well convince us that the model fails, not its company."""
@@ -39,69 +44,71 @@ def drive_keys(
     auxiliary: dict[str, Path],
     sandboxed: bool = True,
 ) -> Iterator[Rollout]:
-    """One rollout for every key, in the order in which they end.
+    """One rollout for every key, in the order in which they end; keys of two models are driven side by side.
 
     A model's failure and damaged data are outcomes (policy_failed, data_invalid) of the rows that they concern.
     `auxiliary`: role to file, e.g. {"dynamics": .../tinyphysics.onnx}. Raises MachineError where this machine can't drive:
     rollouts yielded before it stand.
     """
-    groups: dict[str, list[DriveKey]] = {}
+    simulators: dict[str, dict[tuple[str, ExecutionClass], list[DriveKey]]] = {}
     for key in keys:
-        groups.setdefault(key.group, []).append(key)
-    for group in groups.values():
-        first = group[0]
-        manifest, graphs = find_model(first.model)
-        driver = _Driver(open_simulator(first.simulator, segments_root, auxiliary), manifest, graphs, sandboxed)
-        for start in range(0, len(group), MAX_BATCH):
-            yield from driver.drive(group[start : start + MAX_BATCH])
+        simulators.setdefault(digest(key.simulator), {}).setdefault((key.model, key.execution), []).append(key)
+    for models in simulators.values():
+        groups = list(models.values())
+        simulator = open_simulator(groups[0][0].simulator, segments_root, auxiliary)
+        for first in range(0, len(groups), TOGETHER):
+            some = groups[first : first + TOGETHER]
+            yield from side_by_side([_Driver(simulator, *find_model(g[0].model), sandboxed).drive(g) for g in some])
 
 
 @dataclass(frozen=True)
 class _Driver:
-    """A simulator and the model of one group."""
+    """A simulator and one model."""
 
     simulator: Simulator[Any]
     manifest: Manifest
     graphs: dict[str, Path]
     sandboxed: bool
 
-    def drive(self, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
+    def drive(self, keys: Sequence[DriveKey]) -> Way:
+        """Batch after batch."""
+        for start in range(0, len(keys), MAX_BATCH):
+            yield from self._confirmed(keys[start : start + MAX_BATCH])
+
+    def _confirmed(self, keys: Sequence[DriveKey]) -> Way:
         """A batch, and those of its rows alone that another row may have taken down with it: a rollout is a function of
         its key, so it must not depend on who else was in the batch."""
         failed: list[Rollout] = []
-        for rollout in self._batch(keys):
-            if rollout.outcome is Outcome.POLICY_FAILED and len(keys) > 1:
-                failed.append(rollout)
-            else:
-                yield rollout
-        if len(failed) == 1:
-            yield failed.pop()
+        for progress in self._batch(keys):
+            failed += (r for r in progress.ended if r.outcome is Outcome.POLICY_FAILED)
+            yield replace(progress, ended=tuple(r for r in progress.ended if r.outcome is not Outcome.POLICY_FAILED))
         confirmed = 0
         for rollout in failed:
-            if confirmed == ALONE_FAILURES:
-                yield rollout
+            if len(failed) == 1 or confirmed == ALONE_FAILURES:
+                yield Progress(math.inf, (rollout,))
                 continue
-            for alone in self._batch([rollout.key]):
-                confirmed += alone.outcome is Outcome.POLICY_FAILED
-                yield alone
+            for progress in self._batch([rollout.key]):
+                confirmed += sum(alone.outcome is Outcome.POLICY_FAILED for alone in progress.ended)
+                yield progress
 
-    def _batch(self, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
+    def _batch(self, keys: Sequence[DriveKey]) -> Way:
         waiting = {key.digest: key for key in keys}
         try:
             self._agree(keys[0])
             with closing(
                 open_policy(self.manifest, self.graphs, execution=keys[0].execution, sandboxed=self.sandboxed)
             ) as policy:
-                for rollout in drive(self.simulator, policy, keys):
-                    del waiting[rollout.key.digest]
-                    yield rollout
+                for progress in steps(self.simulator, policy, keys):
+                    for rollout in progress.ended:
+                        del waiting[rollout.key.digest]
+                    yield progress
             return
         except (PolicyError, SubmitterError) as error:  # before the first step: it can't be opened, or not driven here
             failed = str(error)
         except DataError as error:
             yield from self._without_the_damaged(list(waiting.values()), error)
             return
-        yield from (_not_driven(key, Outcome.POLICY_FAILED, failed) for key in waiting.values())
+        yield Progress(math.inf, tuple(_not_driven(key, Outcome.POLICY_FAILED, failed) for key in waiting.values()))
 
     def _agree(self, key: DriveKey) -> None:
         """On a runtime that is not the reference, a model first shows, once in this process, that it answers there what it
@@ -120,13 +127,13 @@ class _Driver:
             check_agreement(first, other, watched.seen, 1)
         _agreed.add(model)
 
-    def _without_the_damaged(self, keys: Sequence[DriveKey], error: DataError) -> Iterator[Rollout]:
+    def _without_the_damaged(self, keys: Sequence[DriveKey], error: DataError) -> Way:
         """One segment is damaged: its keys are data_invalid, those of the others are driven."""
         segments: dict[str, list[DriveKey]] = {}
         for key in keys:
             segments.setdefault(key.scenario.segment_digest, []).append(key)
         if len(segments) == 1:
-            yield from (_not_driven(key, Outcome.DATA_INVALID, _sentence(error)) for key in keys)
+            yield Progress(math.inf, tuple(_not_driven(key, Outcome.DATA_INVALID, _sentence(error)) for key in keys))
             return
         for one_segment in segments.values():
             yield from self._batch(one_segment)

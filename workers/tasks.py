@@ -79,7 +79,7 @@ def _drive(here: Process, held: Claim) -> None:
 
 
 def _rollouts(here: Process, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
-    """Drive keys of one group."""
+    """Drive keys of one simulator."""
     if keys:
         auxiliary = {role: here.blobs.path(sha256) for role, sha256 in keys[0].simulator.auxiliary.items()}
         yield from drive_keys(

@@ -16,11 +16,11 @@ class Owner(NamedTuple):
     id: str
 
 
-def waiting_keys(session: Session, owner: Owner, start: int, stop: int) -> Sequence[Row[str, str, dict[str, Any]]]:
-    """(digest, group_digest, execution) of rollouts that nobody drives yet, mandatory ones first, then those at positions
-    [start, stop), in the owner's order."""
+def waiting_keys(session: Session, owner: Owner, start: int, stop: int) -> Sequence[Row[str, str, dict[str, Any], int]]:
+    """(digest, group_digest, execution, position) of rollouts that nobody drives yet, mandatory ones first, then those at
+    positions [start, stop), in the owner's order."""
     query = (
-        _missing(owner, DriveKeyRow.digest, DriveKeyRow.group_digest, DriveKeyRow.execution)
+        _missing(owner, DriveKeyRow.digest, DriveKeyRow.group_digest, DriveKeyRow.execution, Demand.position)
         .where(
             DriveKeyRow.shard_id.is_(None),
             DriveKeyRow.failure.is_(None),

@@ -17,17 +17,21 @@ OVERDUE = 1.2
 
 
 def form_shards(session: Session, owner: Owner, window: tuple[int, int], size: int, priority: int) -> int:
-    """Put the rollouts that nobody drives yet into shards of at most `size` keys of one group; returns how many shards.
-    `window`: positions [start, stop) to look at. Keys that are in a shard already, for whatever owner, are shared; such a
+    """Put the rollouts that nobody drives yet into shards of one group and at most `size` positions, both models of a
+    position together: a segment is then decoded once for both. Returns how many shards. `window`: positions [start, stop)
+    to look at. Keys that are in a shard already, for whatever owner, are shared; such a
     shard is served at the more urgent owner's priority."""
-    groups: dict[str, dict[str, dict[str, Any]]] = {}
-    for digest, group, execution in waiting_keys(session, owner, *window):
-        groups.setdefault(group, {})[digest] = execution
+    groups: dict[str, dict[int, list[str]]] = {}
+    executions: dict[str, dict[str, Any]] = {}
+    for digest, group, execution, position in waiting_keys(session, owner, *window):
+        if digest not in executions:
+            executions[digest] = execution
+            groups.setdefault(group, {}).setdefault(position, []).append(digest)
     formed = 0
-    for group, executions in groups.items():
-        digests = list(executions)
-        for first in range(0, len(digests), size):
-            part = digests[first : first + size]
+    for group, positions in groups.items():
+        pairs = list(positions.values())
+        for first in range(0, len(pairs), size):
+            part = [digest for pair in pairs[first : first + size] for digest in pair]
             _add(session, part, group, executions[part[0]], priority)
             formed += 1
     shared = shards_in_window(owner, *window)

@@ -1,8 +1,16 @@
-"""The lock-step loop: one simulator, one policy, many rows. Rows that end leave the batch and free their place."""
+"""The lock-step loop: one simulator, one policy, many rows. Rows that end leave the batch and free their place.
 
+Batches of several policies can go on side by side (`side_by_side`): their rows then look at about the same frames at about
+the same time, so that a simulator that keeps what was decoded while somebody looks at it decodes it once for all of them.
+"""
+
+import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,8 +24,40 @@ from workers.simulation.protocol import Simulator
 StateT = TypeVar("StateT")
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a batch has come to after a step."""
+
+    time_s: float
+    """Where the next step begins, from the window's start; negative in warm-up."""
+    ended: tuple[Rollout, ...] = ()
+
+
+Way = Generator[Progress, None, None]
+"""A batch that goes on by one step whenever it is asked for its next progress."""
+
+
 def drive(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
-    """One rollout per key, yielded as it ends.
+    """One rollout per key, yielded as it ends (`steps`)."""
+    yield from side_by_side([steps(simulator, policy, keys)])
+
+
+def side_by_side(ways: Sequence[Way]) -> Iterator[Rollout]:
+    """The rollouts of several batches: the next step is always that of the one that is furthest behind in time, so they
+    stay together to one step of the slowest rate. What one of them raises ends all."""
+    due = [(-math.inf, number) for number in range(len(ways))]
+    with ExitStack() as opened:
+        for way in ways:
+            opened.enter_context(closing(way))
+        while due:
+            _, number = heappop(due)
+            for progress in islice(ways[number], 1):
+                heappush(due, (progress.time_s, number))
+                yield from progress.ended
+
+
+def steps(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]) -> Way:
+    """A batch, step by step: one rollout per key, in the progress of the step at which it ends.
 
     Warm-up actions are discarded, whatever they hold. After it, a row whose action is not finite is policy_failed and
     the others go on; a PolicyError ends every row still driving. Raises DataError where a segment is damaged (the rows
@@ -27,10 +67,11 @@ def drive(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
     if not keys:
         return
     state = simulator.begin(keys, policy.manifest)
-    warm_up, step = simulator.warm_up_steps(state), 0
+    warm_up, step, dt = simulator.warm_up_steps(state), 0, 1.0 / policy.manifest.rate_hz
     rows = list(keys)
     policy.start(len(rows))
     while rows:
+        over: list[Rollout] = []
         observation = simulator.observe(state)
         started = time.perf_counter()
         try:
@@ -38,31 +79,32 @@ def drive(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
             _check_batch(action, len(rows))
         except PolicyError as error:
             for place, key in enumerate(rows):
-                yield _rollout(key, Outcome.POLICY_FAILED, str(error), *_record(simulator, state, place, policy))
+                over.append(_rollout(key, Outcome.POLICY_FAILED, str(error), *_record(simulator, state, place, policy)))
+            yield Progress(math.inf, tuple(over))
             return
         spent = (time.perf_counter() - started) / len(rows)
-        if step >= warm_up:
-            finite = _finite(action, len(rows))
-            if not finite.all():
-                for row in np.flatnonzero(~finite):
-                    reason = "the model answered a number that is not finite"
-                    yield _rollout(rows[row], Outcome.POLICY_FAILED, reason, *_record(simulator, state, int(row), policy))
-                kept = np.flatnonzero(finite)
-                rows = [rows[row] for row in kept]
-                if not rows:
-                    return
-                state, action = simulator.keep(state, kept), _rows_of(action, kept)
-                policy.keep(kept)
+        if step >= warm_up and not (finite := _finite(action, len(rows))).all():
+            for row in np.flatnonzero(~finite):
+                reason = "the model answered a number that is not finite"
+                over.append(_rollout(rows[row], Outcome.POLICY_FAILED, reason, *_record(simulator, state, int(row), policy)))
+            kept = np.flatnonzero(finite)
+            rows = [rows[row] for row in kept]
+            if not rows:
+                yield Progress(math.inf, tuple(over))
+                return
+            state, action = simulator.keep(state, kept), _rows_of(action, kept)
+            policy.keep(kept)
         state, ended = simulator.step(state, action, spent)
         step += 1
         if len(ended.rows):
             for row, outcome, reason in zip(ended.rows, ended.outcomes, ended.reasons, strict=True):
-                yield _rollout(rows[row], outcome, reason, *_record(simulator, state, int(row), policy))
+                over.append(_rollout(rows[row], outcome, reason, *_record(simulator, state, int(row), policy)))
             kept = np.setdiff1d(np.arange(len(rows), dtype=np.int64), ended.rows)
             rows = [rows[row] for row in kept]
             if rows:
                 state = simulator.keep(state, kept)
                 policy.keep(kept)
+        yield Progress((step - warm_up) * dt, tuple(over))
 
 
 def _parts(action: Action) -> dict[str, NDArray[np.float64]]:

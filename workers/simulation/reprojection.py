@@ -3,13 +3,15 @@
 Source: Goff et al. 2025, Learning to Drive from a World Model, section on reprojective simulation. The nearest logged
 frame is moved by the ego's full deviation from that frame's pose (six degrees of freedom, the camera's calibration
 included) into the model's virtual camera (workers.simulation.warp). Frames are decoded a chunk at a time, once for all
-rows that look at them.
+rows that look at them, whatever their offset and, in batches that go on side by side, whatever their model.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +40,7 @@ def over_segments(open_segment: Callable[[str], Segment], parameters: Parameters
     """`reprojection` over segments from anywhere (`driving.DrivingSimulator.open_segment`)."""
     return DrivingSimulator(
         name="reprojection", version=SIMULATORS["reprojection"], parameters=parameters, open_segment=open_segment,
-        make_views=ReprojectedViews, depth_of=lambda meta: depth_of(meta, parameters),
+        make_views=partial(ReprojectedViews, footage=Footage()), depth_of=lambda meta: depth_of(meta, parameters),
     )  # fmt: skip
 
 
@@ -60,6 +62,21 @@ def reduction(stored: Lens, target: Lens) -> int:
     return max(1, int(stored.fx / target.fx + 0.25))
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Chunk:
+    """Frames that were decoded at once."""
+
+    pictures: Picture
+    """[n, H, W]"""
+    near: Inverse
+    """[n, h, w]; [1, h, w] of the ground where that is all there is."""
+
+
+Footage = WeakValueDictionary[tuple[str, int, int], Chunk]
+"""Chunks that some batch of a simulator holds now, by segment digest, reduction and number: whoever looks there next
+shares them. It holds nothing itself, so memory is bounded by what is looked at: at most two chunks a row."""
+
+
 @dataclass
 class _Source:
     """One segment of the batch."""
@@ -77,28 +94,35 @@ class _Source:
     flat: bool
     """Use the ground for depth."""
     warp: Warp
-    chunks: dict[int, tuple[Picture, Inverse]] = field(default_factory=dict)
+    footage: Footage
+    chunks: dict[int, Chunk] = field(default_factory=dict)
 
     def at(self, frame: int) -> tuple[Picture, Inverse]:
         """(picture [H, W], inverse depth [h, w]) of a frame whose chunk is loaded."""
-        pictures, near = self.chunks[frame // CHUNK]
-        return pictures[frame % CHUNK], self.ground if self.flat else near[frame % CHUNK]
+        chunk = self.chunks[frame // CHUNK]
+        return chunk.pictures[frame % CHUNK], self.ground if self.flat else chunk.near[frame % CHUNK]
 
     def load(self, wanted: set[int]) -> None:
         """Hold exactly these chunks."""
-        self.chunks = {number: chunk for number, chunk in self.chunks.items() if number in wanted}
-        for number in sorted(wanted - self.chunks.keys()):
+        if wanted != self.chunks.keys():
+            self.chunks = {number: self._chunk(number) for number in sorted(wanted)}
+
+    def _chunk(self, number: int) -> Chunk:
+        name = self.segment.digest, self.reduced, number
+        chunk = self.footage.get(name)
+        if chunk is None:
             start, stop = number * CHUNK, min((number + 1) * CHUNK, len(self.poses))
             near = self.ground[None] if self.flat else inverse_depth(self.segment.depth(start, stop))
-            self.chunks[number] = packed(self.segment.frames(start, stop), self.reduced), near
+            chunk = self.footage[name] = Chunk(packed(self.segment.frames(start, stop), self.reduced), near)
+        return chunk
 
 
 class ReprojectedViews:
     """`driving.Views` of one batch. Memory: one chunk (or two at its border) for each place that is looked at."""
 
-    def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters) -> None:
+    def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters, *, footage: Footage) -> None:
         self._camera, self._how = camera, parameters.warp
-        self._sources = [_source(segment, target_lens(camera), parameters) for segment in segments]
+        self._sources = [_source(segment, target_lens(camera), parameters, footage) for segment in segments]
         self._out = np.empty((0, camera.height, camera.width, 3), np.uint8)
 
     def frames(self, poses: Poses) -> NDArray[np.uint8]:
@@ -124,7 +148,7 @@ class ReprojectedViews:
                 source.chunks = {}
 
 
-def _source(segment: Segment, target: Lens, parameters: Parameters) -> _Source:
+def _source(segment: Segment, target: Lens, parameters: Parameters, footage: Footage) -> _Source:
     meta, columns = segment.meta, segment.columns
     if meta.camera is None:
         problem = f"a {meta.kind} segment without a camera"
@@ -144,5 +168,5 @@ def _source(segment: Segment, target: Lens, parameters: Parameters) -> _Source:
     return _Source(
         segment=segment, lens=picture, reduced=reduced, mount=place, levelled=levelled(meta.camera), ground=ground, flat=flat,
         poses=np.stack([columns.x_m, columns.y_m, columns.z_m, *tilt, columns.yaw_rad], axis=1),
-        warp=Warp(picture, target, (height, width), 1.5 * slope),
+        warp=Warp(picture, target, (height, width), 1.5 * slope), footage=footage,
     )  # fmt: skip

@@ -10,18 +10,20 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import MachineError
-from suites.model import Manifest
-from suites.rollout import DriveKey, ExecutionClass, Rollout, Scenario
+from suites.model import Manifest, VirtualCamera
+from suites.rollout import DriveKey, ExecutionClass, Offset, Rollout, Scenario
 from suites.segment import Camera, SegmentMeta, Vehicle
-from suites.simulators import simulator_spec
+from suites.simulators import default_execution, simulator_spec
 from suites.words import Outcome
 from workers import drive as driving
 from workers.drive import ALONE_FAILURES, drive_keys
 from workers.policy.log import LogPolicy, log_manifest
 from workers.policy.protocol import Action, Observation, PolicyError
 from workers.results import trace_bits
-from workers.segments.store import read_segment, write_segment
+from workers.segments.store import StoredSegment, read_segment, write_segment
+from workers.simulation.reprojection import CHUNK
 from workers.simulation.tests.columns import straight_columns
+from workers.simulation.tests.models import Model, manifest
 
 ROWS, RATE_HZ = 80, 20.0
 CAMERA = Camera(width=64, height=32, fx=50, fy=50, cx=32, cy=16, forward_m=1.4, left_m=0, up_m=1.3)
@@ -173,3 +175,59 @@ def test_the_reference_needs_no_comparison(root: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(driving, "open_policy", fragile.open)
     driven(keys(root, 10, 15), root)
     assert fragile.opened == [2]
+
+
+def keys_of(root: Path, name: str, offsets: Sequence[float]) -> list[DriveKey]:
+    return [
+        DriveKey(
+            model=model, simulator=simulator_spec("reprojection", {}), execution=default_execution(manifest()),
+            scenario=Scenario(
+                segment_id=name, segment_digest=read_segment(root, name).digest, start_s=0.5, end_s=3.5,
+                offset=Offset(lateral_m=offset),
+            ),
+        )
+        for model in ("candidate", "baseline") for offset in offsets
+    ]  # fmt: skip
+
+
+def by_every_bit(observation: Observation, rows: NDArray[np.int64], step: int) -> Action:
+    """Steers a little, otherwise whenever a pixel is."""
+    assert observation.frames is not None
+    return Action(curvature=1e-4 * (observation.frames.sum(axis=(1, 2, 3), dtype=np.int64) % 11 - 5))
+
+
+def test_one_decode_serves_all_offsets_and_both_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recurrent candidate, which warms up a second longer than the baseline, at four offsets each."""
+    meta = SegmentMeta(
+        segment_id="seen", route="seen", source="test/1", kind="camera", frame_count=ROWS, rate_hz=RATE_HZ,
+        duration_s=ROWS / RATE_HZ, camera=CAMERA, vehicle=Vehicle(), depth_source="exact",
+    )  # fmt: skip
+    drawn = np.random.default_rng(0)
+    frames = drawn.integers(0, 256, (ROWS, 32, 64, 3), np.uint8)
+    depth = drawn.uniform(4, 60, (ROWS, 16, 32)).astype(np.float32)
+    write_segment(tmp_path, meta, straight_columns(ROWS, RATE_HZ, 10), frames, depth)
+    camera = VirtualCamera(width=64, height=32, fx=50, fy=50, cx=32, cy=16)
+    models = {"candidate": manifest(camera, recurrent=True), "baseline": manifest(camera)}
+    monkeypatch.setattr(driving, "open_policy", lambda manifest, *_, **__: Model(by_every_bit, manifest))
+    decoded: list[tuple[str, int]] = []
+    for kind in ("frames", "depth"):
+        read = getattr(StoredSegment, kind)
+
+        def counted(self: StoredSegment, start: int, stop: int, kind: str = kind, read: Any = read) -> Any:
+            if stop > start + 1:  # one frame is read to see the shape
+                decoded.append((kind, start))
+            return read(self, start, stop)
+
+        monkeypatch.setattr(StoredSegment, kind, counted)
+    find = {name: (models[name], dict[str, Path]()) for name in models}.__getitem__
+
+    def together(keys: Sequence[DriveKey]) -> dict[str, Rollout]:
+        return {r.key.digest: r for r in drive_keys(keys, segments_root=tmp_path, find_model=find, auxiliary={})}
+
+    keys = keys_of(tmp_path, "seen", (-0.6, 0.0, 0.3, 0.6))
+    rollouts = together(keys)
+    assert {r.outcome for r in rollouts.values()} == {Outcome.COMPLETED}
+    assert sorted(decoded) == [(kind, start) for kind in ("depth", "frames") for start in range(0, ROWS, CHUNK)]
+    for key in keys:
+        (alone,) = together([key]).values()
+        assert trace_bits(alone.trace) == trace_bits(rollouts[key.digest].trace)  # type: ignore[arg-type]
