@@ -94,9 +94,12 @@ def show(
 def promote(
     name: Name,
     model: Annotated[str, typer.Argument(help="Folder with manifest.json, `log`, or a registered model's name or digest.")],
+    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who releases it.")] = "",
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Make a model the baseline that candidates meet when they name none."""
+    """Make a model the baseline that candidates meet when they name none: it must pass every held case, or be waived."""
     with connect(url) as client:
-        suite = client.put(f"/v1/suites/{name}/promoted", {"model": model_reference(client, model)})
+        suite = client.put(f"/v1/suites/{name}/promoted", {"model": model_reference(client, model), "actor": actor})
+    for case in suite["waived"]:
+        print(f"not passed: {case['case']} ({case['found']}), {case['waived']}", file=sys.stderr)
     print(f"candidates on {suite['name']} now meet {suite['promoted_name']}", file=sys.stderr)

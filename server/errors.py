@@ -72,6 +72,12 @@ PROBLEMS: dict[str, ProblemType] = {
     "ratchet": ProblemType(
         409, "A case that is enforced may not be dropped or changed", "submitter", "Keep it as it is, or waive it for a time."
     ),
+    "held-cases": ProblemType(
+        409,
+        "The model does not pass cases that are held",
+        "submitter",
+        "Run the suite with it, or waive each case with owner, reason and expiry.",
+    ),
     "different-suites": ProblemType(
         409, "These runs were made on different suites", "submitter", "Submit both on one digest; `errors` lists what differs."
     ),

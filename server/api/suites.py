@@ -9,6 +9,7 @@ from server.api.common import Configured, Cursor, Database, Limit
 from server.errors import declares
 from server.services.cases import CaseView, list_cases
 from server.services.paging import Page
+from server.services.promote import Promoted, promote
 from server.services.register_segments import index_segments
 from server.services.register_suite import (
     SuiteView,
@@ -16,7 +17,6 @@ from server.services.register_suite import (
     VersionView,
     list_suites,
     list_versions,
-    promote,
     read_version,
     register_suite,
 )
@@ -42,6 +42,7 @@ class Promotion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Annotated[str, Field(min_length=1, max_length=200, description="Digest, its first digits, or name.")]
+    actor: Annotated[str, Field(max_length=200, description="Who releases it.")] = ""
 
 
 @router.post(
@@ -66,10 +67,11 @@ def suites(session: Database, limit: Limit, cursor: Cursor = None) -> Page[Suite
     return list_suites(session, cursor=cursor, limit=limit)
 
 
-@router.put("/suites/{name}/promoted", responses=declares("not-found", "ambiguous", "not-json"))
-def promote_model(name: str, body: Promotion, session: Database) -> SuiteView:
-    """Make a model the baseline that candidates meet when they name none."""
-    return promote(session, name, body.model)
+@router.put("/suites/{name}/promoted", responses=declares("not-found", "ambiguous", "held-cases", "not-json"))
+def promote_model(name: str, body: Promotion, session: Database) -> Promoted:
+    """Make a model the baseline that candidates meet when they name none: one that passes every held case, or whose failures
+    are waived."""
+    return promote(session, name, body.model, actor=body.actor)
 
 
 @router.get("/suites/{name}/versions", responses=declares("not-found", "bad-request"))

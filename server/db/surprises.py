@@ -129,6 +129,11 @@ class Waiver(Base):
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     revoked: Mapped[datetime | None]
 
+    @property
+    def words(self) -> str:
+        """As it stands on every verdict that it touches."""
+        return f"waived by {self.owner} until {self.expires:%Y-%m-%d}: {self.reason}"
+
     __table_args__ = (
         Index("uq_waivers_in_force", "suite", "case", unique=True, postgresql_where=text("revoked IS NULL")),
         CheckConstraint("expires > created", name="expires_later"),

@@ -15,8 +15,7 @@ from server.db.models import SuiteVersion as VersionRow
 from server.errors import Refused, not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
-from server.services.ratchet import check_ratchet, hold_what_passed
-from server.services.register_model import find_model
+from server.services.ratchet import check_ratchet
 from server.services.register_segments import usable_metas
 from suites.errors import Finding, SubmitterError
 from suites.schema import Suite, SuiteVersion, on_routes, resolve
@@ -196,18 +195,3 @@ def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[Sui
         return SuiteView(name=row[0].name, promoted=row[0].promoted, promoted_name=row[1], newest=version)
 
     return read_page(session, query, (SuiteRow.name,), cursor=cursor, limit=limit, descending=False, view=view)
-
-
-def promote(session: Session, name: str, model: str, *, actor: str = "") -> SuiteView:
-    """Make a model the one that candidates of a suite meet by default. Raises Refused (404)."""
-    suite = session.get(SuiteRow, name)
-    if suite is None:
-        raise not_found("suite", name, "see GET /v1/suites")
-    found = find_model(session, model)
-    record(session, "suite.promoted", ("suite", name), actor=actor, detail={"model": found.digest, "before": suite.promoted})
-    suite.promoted = found.digest
-    hold_what_passed(session, name, found.digest)
-    newest = _newest(session, name)
-    return SuiteView(
-        name=name, promoted=found.digest, promoted_name=found.name, newest=_as_view(newest) if newest is not None else None
-    )

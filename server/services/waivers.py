@@ -1,6 +1,7 @@
 """Waivers: somebody answers for a failing case, for a time, with a reason; every verdict that one touched says so."""
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -138,8 +139,7 @@ def waive(verdict: CaseVerdict, waivers: dict[str, Waiver]) -> CaseVerdict:
     waiver = waivers.get(verdict.case)
     if waiver is None or verdict.passed:
         return verdict
-    words = f"waived by {waiver.owner} until {waiver.expires:%Y-%m-%d}: {waiver.reason}"
-    return CaseVerdict(case=verdict.case, passed=verdict.passed, reason=verdict.reason, instant_s=verdict.instant_s, waived=words)
+    return replace(verdict, waived=waiver.words)
 
 
 def _tell_draft(session: Session, waiver: Waiver, status: CaseStatus) -> None:
