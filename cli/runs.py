@@ -64,13 +64,21 @@ def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) ->
         return
     rows = [
         (kind["kind"], *(_rate(kind[side]) for side in ("candidate", "baseline")), len(kind["candidate_only"]),
-         len(kind["baseline_only"]), len(kind["both"]), f"{kind['e_value']:.2g} of {kind['threshold']:g}", kind["word"],
-         "-" if kind["hours_needed"] is None else f"{kind['hours_needed']:,.1f}")
+         len(kind["baseline_only"]), len(kind["both"]), f"{kind['e_value']:.2g} of {kind['threshold']:g}",
+         "-" if kind["p_value"] is None else f"{kind['p_value']:.2g}", kind["word"],
+         "-" if kind["hours_needed"] is None else f"{kind['hours_needed']:,.0f}")
         for kind in view["kinds"]
     ]  # fmt: skip
-    print("Per 1,000 h, over drives that began on the logged path (95 % exact interval; drives with it / hours driven):")
-    columns = ("incident", "candidate", "baseline", "places: candidate", "baseline", "both", "evidence", "candidate has", "hours")
+    stated = view["offset_weights"]
+    over = "over drives that began on the logged path"
+    if stated:
+        over = "starting offsets weighted as the suite states: " + ", ".join(f"{o} {100 * p:g} %" for o, p in stated.items())
+    print(f"Per 1,000 h of natural driving, {over} (95 % interval; drives with it in hours driven):")
+    columns = (
+        "incident", "candidate", "baseline", "places: candidate", "baseline", "both", "evidence", "p", "candidate has", "hours needed"
+    )  # fmt: skip
     print_table(columns, rows, "")
+    print("evidence: label test on distinct routes, readable at any time. p: McNemar's exact test of them (Holm), all driven.")
     offsets = [
         (kind["kind"], c["offset"], _share(c), _share(b))
         for kind in view["kinds"]
@@ -78,15 +86,24 @@ def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) ->
         if c["with_incident"] or b["with_incident"]
     ]
     if offsets:
-        print("\nShares of the drives that began beside it (never per hour: nobody knows how often that happens):")
+        never = "" if stated else " (never per hour: the suite does not state how often that happens)"
+        print(f"\nShares of the drives that began beside the log{never}:")
         print_table(("incident", "offset", "candidate", "baseline"), offsets, "")
 
 
 def _rate(rate: dict[str, Any]) -> str:
-    if rate["per_1000_h"] is None:
+    if rate["low"] is None:
         return "nothing driven"
-    interval = f"[{rate['low']:,.4g}, {rate['high']:,.4g}]"
-    return f"{rate['per_1000_h']:,.4g} {interval} ({rate['with_incident']} / {rate['hours']:.3g} h)"
+    quoted = "too little driven for a rate" if rate["per_1000_h"] is None else _figure(rate["per_1000_h"])
+    driven = f"{rate['with_incident']} in {_figure(rate['hours'])} h"
+    if f"{rate['hours']:.2f}" != f"{rate['effective_hours']:.2f}":
+        driven += f" worth {_figure(rate['effective_hours'])} h"
+    return f"{quoted} [{_figure(rate['low'])}, {_figure(rate['high'])}] ({driven})"
+
+
+def _figure(value: float) -> str:
+    """Three digits, never an exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _share(share: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """Rare incidents of a run: how often, on how many hours, at how many distinct places, and how many hours would tell more.
 
-A rate per 1,000 h is of natural driving: only drives that began on the logged path count for it. Drives that began beside
-it are driven to provoke, and nobody knows how often such a beginning occurs on the road: they are reported for each
-offset, as shares of drives, and never per hour.
+A rate per 1,000 h is of natural driving. Drives that began beside the logged path are driven to provoke: they count for it
+only where the suite states its distribution of offsets (`offset_weights`), each with its importance weight. Where it states
+none, nobody knows how often such a beginning occurs on the road: only drives from the logged path count. Must-pass cases
+were chosen, and never count. Every offset is reported by itself as well, as shares of drives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from sqlalchemy import Row, and_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from server.db.models import Demand, DriveKeyRow, OwnerKind, ResultRow, Role, RolloutRow
-from server.services.register_suite import find_version
+from server.services.register_suite import find_version, stored_version
 from server.services.runs import find_run
 from server.storage import BlobStore
 from suites.errors import DataError
@@ -21,6 +22,7 @@ from suites.metrics.incidents import DETECTORS, incidents
 from suites.metrics.registry import METRICS
 from suites.rollout import Offset, Trace
 from suites.schema import offset_name
+from suites.statistics.enriched import natural_weights
 from suites.statistics.incidents import DrivenTwice, IncidentKind, compare_incidents
 from suites.words import Outcome
 
@@ -41,36 +43,51 @@ class IncidentsView(BaseModel):
     """Scenarios that both models have driven: nothing else is counted."""
     routes: int
     alpha: float
+    complete: bool
+    """All that was planned was driven, lost rollouts aside: a test at fixed N may be read."""
+    offset_weights: dict[str, float] | None
+    """Offset to its probability in natural driving, as the suite states it; null where it states none, so that only drives
+    from the logged path count per hour."""
     kinds: list[IncidentKind]
+
+
+ON_THE_LOG = Offset()
+LOST = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
 
 
 def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> IncidentsView:
     """Every kind of incident over the pairs of a run that are driven so far. Raises Refused (404)."""
     run = find_run(session, run_id)
-    alpha = float(find_version(session, run.suite_digest).document["suite"]["alpha"])
-    pairs = _pairs(session, run_id)
+    suite = stored_version(find_version(session, run.suite_digest)).suite
+    driven = _pairs(session, run_id)
+    pairs = [pair for pair in driven if not LOST & {pair.c_outcome, pair.b_outcome}]
     measured = _measured(session, run_id)
+    offsets = [None if pair.mandatory else Offset(**pair.offset) for pair in pairs]
+    stated = dict(zip(suite.offsets, suite.offset_weights, strict=True)) if suite.offset_weights else {ON_THE_LOG: 1.0}
     drives = []
-    for pair in pairs:
+    for pair, weight in zip(pairs, natural_weights(offsets, stated), strict=True):
         offset = Offset(**pair.offset)
         sides = ((pair.c_key, pair.c_outcome, pair.c_trace), (pair.b_key, pair.b_outcome, pair.b_trace))
         drives.append(
             DrivenTwice(
-                route=pair.route, offset=offset_name(offset), natural=offset == Offset(),
+                route=pair.route, segment=pair.segment_id, offset="" if offset == ON_THE_LOG else offset_name(offset), weight=weight,
                 hours=(pair.c_ended / 3600, pair.b_ended / 3600),
                 happened=(_happened(blobs, *sides[0], measured), _happened(blobs, *sides[1], measured)),
             )
         )  # fmt: skip
-    kinds = compare_incidents(drives, KINDS, alpha)
-    return IncidentsView(run_id=run_id, pairs=len(drives), routes=len({d.route for d in drives}), alpha=alpha, kinds=kinds)
+    complete = len(driven) == run.planned
+    return IncidentsView(
+        run_id=run_id, pairs=len(drives), routes=len({d.route for d in drives}), alpha=suite.alpha, complete=complete,
+        offset_weights={offset_name(o): p for o, p in stated.items()} if suite.offset_weights else None,
+        kinds=compare_incidents(drives, KINDS, suite.alpha, complete),
+    )  # fmt: skip
 
 
 def _pairs(session: Session, run_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
     ours, theirs, c, b = aliased(Demand), aliased(Demand), aliased(RolloutRow), aliased(RolloutRow)
-    lost = (Outcome.DATA_INVALID, Outcome.INFRA_FAILED)
     return session.execute(
         select(
-            ours.route, DriveKeyRow.key["scenario"]["offset"].label("offset"),
+            ours.route, ours.mandatory, DriveKeyRow.segment_id, DriveKeyRow.key["scenario"]["offset"].label("offset"),
             c.drive_key.label("c_key"), c.outcome.label("c_outcome"), c.ended_s.label("c_ended"), c.trace_sha256.label("c_trace"),
             b.drive_key.label("b_key"), b.outcome.label("b_outcome"), b.ended_s.label("b_ended"), b.trace_sha256.label("b_trace"),
         )
@@ -84,10 +101,7 @@ def _pairs(session: Session, run_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
         .join(DriveKeyRow, DriveKeyRow.digest == ours.drive_key)
         .join(c, c.drive_key == ours.drive_key)
         .join(b, b.drive_key == theirs.drive_key)
-        .where(
-            ours.owner_kind == OwnerKind.RUN, ours.owner_id == run_id, ours.role == Role.CANDIDATE,
-            c.outcome.not_in(lost), b.outcome.not_in(lost),
-        )
+        .where(ours.owner_kind == OwnerKind.RUN, ours.owner_id == run_id, ours.role == Role.CANDIDATE)
         .order_by(ours.position)
     ).all()  # fmt: skip
 

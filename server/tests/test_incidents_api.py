@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run
+from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run, SuiteVersion
 from suites.metrics import measure
 from suites.metrics.registry import METRICS
 from suites.rollout import Trace
@@ -66,9 +66,10 @@ def run_id(submit: Callable[..., Any], sessions: sessionmaker[Session], app: Fas
     return run_id
 
 
-def kinds(client: TestClient, run_id: str) -> dict[str, Any]:
+def kinds(client: TestClient, run_id: str, stated: dict[str, float] | None = None) -> dict[str, Any]:
     answer = client.get(f"/v1/runs/{run_id}/incidents")
     assert answer.status_code == 200, answer.text
+    assert (answer.json()["offset_weights"], answer.json()["complete"]) == (stated, True)
     assert (answer.json()["pairs"], answer.json()["routes"]) == (11, 3), "the pair with invalid data is not counted"
     return {kind["kind"]: kind for kind in answer.json()["kinds"]}
 
@@ -77,10 +78,37 @@ def test_only_drives_from_the_logged_path_count_per_hour(client: TestClient, run
     found = kinds(client, run_id)["lane_departure"]
     assert (found["candidate"]["drives"], found["candidate"]["with_incident"]) == (5, 2)
     assert found["candidate"]["hours"] == pytest.approx((4 * 3.6 + 1.8) / 3600), "a failed drive counts what it drove"
-    assert found["candidate"]["low"] < found["candidate"]["per_1000_h"] < found["candidate"]["high"]
+    assert found["candidate"]["per_1000_h"] is None, "no rate on 16 seconds"
+    assert 0 < found["candidate"]["low"] < 1000 * 2 / found["candidate"]["hours"] < found["candidate"]["high"]
     assert [(s["drives"], s["with_incident"]) for s in found["candidate_offsets"]] == [(6, 2)]
     assert (found["candidate_only"], found["baseline_only"], found["word"]) == (["r1"], [], "cannot tell")
     assert found["threshold"] == 100, "five kinds at alpha .05"
+
+
+def test_the_offsets_count_per_hour_where_the_suite_states_how_often_they_occur(
+    client: TestClient, run_id: str, sessions: sessionmaker[Session]
+) -> None:
+    with sessions.begin() as session:
+        version = session.get_one(SuiteVersion, session.get_one(Run, run_id).suite_digest)
+        suite = version.document["suite"]
+        assert [o["lateral_m"] for o in suite["offsets"]] == [0.0, 0.5]
+        version.document = version.document | {"suite": suite | {"offset_weights": [0.75, 0.25]}}
+    stated = {"+0.00m+0.0m+0.0deg": 0.75, "+0.50m+0.0m+0.0deg": 0.25}
+    found = kinds(client, run_id, stated)["lane_departure"]
+    one = found["candidate"]
+    assert (one["drives"], one["with_incident"], one["hours"]) == (11, 4, pytest.approx((10 * 3.6 + 1.8) / 3600))
+    weights = [0.75 / (5 / 11), 0.25 / (6 / 11)]
+    hours = (weights[0] * (4 * 3.6 + 1.8) + weights[1] * 6 * 3.6) / 3600
+    assert one["low"] < 1000 * (2 * weights[0] + 2 * weights[1]) / hours < one["high"]
+    assert one["effective_hours"] < one["hours"], "offsets of one segment are not independent"
+    assert [(s["drives"], s["with_incident"]) for s in found["candidate_offsets"]] == [(6, 2)]
+    with sessions.begin() as session:
+        run = session.get_one(Run, run_id)
+        run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
+    text = client.get(f"/runs/{run_id}").text
+    assert "each starting offset weighted by the probability that the suite states for it" in text
+    assert "+0.50m+0.0m+0.0deg: 25 %" in text
+    assert "Not per hour" not in text
 
 
 def test_a_failed_drive_did_only_what_its_trace_shows(client: TestClient, run_id: str) -> None:
@@ -115,3 +143,6 @@ def test_the_page_of_a_run_that_is_over_shows_them(client: TestClient, run_id: s
     assert "Rare incidents" in text
     assert "lane departure</strong> from +0.50m" in text
     assert "2 of 6" in text
+    assert "too little driven for a rate" in text
+    assert "Not per hour: the suite does not state how often that happens." in text
+    assert "e+0" not in text, "figures that people read"

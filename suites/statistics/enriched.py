@@ -5,13 +5,18 @@ scenarios and m >= 0.1 the natural share. The weight w = 1 / (m + (1 - m) q / p)
 Hesterberg 1995, Technometrics 37(2); Owen & Zhou 2000, JASA 95), so that mean(w f) estimates E_p[f] without bias.
 """
 
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 Floats = NDArray[np.float64]
+
+Start = TypeVar("Start", bound=Hashable)
 
 LEAST_NATURAL = 0.1
 """Smallest share that is drawn from the natural distribution: no weight exceeds ten."""
@@ -41,6 +46,19 @@ def mixture(natural: Floats, hard: Floats, natural_share: float) -> Floats:
 def weights(natural: Floats, drawn: Floats) -> Floats:
     """w = p / (m p + (1 - m) q) for scenarios with natural probability `natural`, drawn with probability `drawn`."""
     return np.asarray(natural / drawn)
+
+
+def natural_weights(driven: Sequence[Start | None], stated: Mapping[Start, float]) -> list[float]:
+    """w = p / q of drives that were started so: p the stated natural probability, q the share of the drives that began so.
+
+    Zero for a start that is not stated, or None; all zero while a start that does occur was not driven at all."""
+    counts = Counter(start for start in driven if start is not None)
+    if any(p > 0 and not counts[start] for start, p in stated.items()):
+        return [0.0] * len(driven)
+    shares = {
+        start: float(weights(np.float64(p), np.float64(counts[start] / len(driven)))) for start, p in stated.items() if p > 0
+    }
+    return [0.0 if start is None else shares.get(start, 0.0) for start in driven]
 
 
 def weighted_mean(values: Floats, weight: Floats, confidence: float = 0.95) -> Weighted:

@@ -1,16 +1,20 @@
 """Rare incidents and pass/fail: rates with exact intervals, hours still needed, label and McNemar tests."""
 
-from math import exp, log
+from collections.abc import Sequence
+from math import exp, fsum, log
 
 from scipy.special import betaln
 from scipy.stats import binom, chi2
 
 
-def poisson_interval(count: int, exposure: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a Poisson rate per unit of exposure (Garwood 1936): chi-square quantiles over 2 * exposure."""
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(chi2.ppf(tail, 2 * count)) / (2 * exposure)
-    return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / (2 * exposure)
+def poisson_interval(weights: Sequence[float], largest: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a rate y = sum w, each event of a Poisson process counting w <= `largest` (Fay & Feuer 1997, Statistics in
+    Medicine 16, eq. 2 and 3): chi-square quantiles with 2 y^2 / v degrees of freedom, v = sum w^2, and for the upper bound one
+    more event at the largest weight. With every w = 1 / exposure it is the exact interval of Garwood (1936)."""
+    tail, y, v = (1 - confidence) / 2, fsum(weights), fsum(w * w for w in weights)
+    low = float(chi2.ppf(tail, 2 * y * y / v)) * v / (2 * y) if y else 0.0
+    more, spread = y + largest, v + largest**2
+    return low, float(chi2.ppf(1 - tail, 2 * more * more / spread)) * spread / (2 * more)
 
 
 def zero_event_hours(rate: float, confidence: float = 0.95) -> float:

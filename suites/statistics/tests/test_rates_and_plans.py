@@ -11,9 +11,20 @@ from suites.statistics.sequences import asymptotic_half_width
 
 
 def test_poisson_without_events_starts_at_zero() -> None:
-    low, high = poisson_interval(0, 1000)
+    low, high = poisson_interval([], 1 / 1000)
     assert low == 0
     assert high == pytest.approx(3.689 / 1000, rel=1e-3)
+
+
+def test_weighted_poisson_interval_holds_the_rate() -> None:
+    # events of three weights, most of the rate from the rare heavy ones: both sides err at most 2.5 %, each
+    rng, weights, rates = np.random.default_rng(0), np.array([0.1, 1.0, 5.0]), np.array([30.0, 4.0, 2.0])
+    truth, below, above = float(weights @ rates), 0, 0
+    for counts in rng.poisson(rates, (1000, 3)):
+        low, high = poisson_interval(np.repeat(weights, counts).tolist(), 5.0)
+        below, above = below + (high < truth), above + (low > truth)
+    assert below + above <= 0.05 * 1000
+    assert above > 0
 
 
 def test_hours_still_needed() -> None:

@@ -44,7 +44,7 @@ def test_mcnemar() -> None:
 
 
 def test_poisson() -> None:
-    assert poisson_interval(15, 400) == pytest.approx((0.0209884653319583, 0.0618505471787146), rel=1e-12)
+    assert poisson_interval([1 / 400] * 15, 1 / 400) == pytest.approx((0.0209884653319583, 0.0618505471787146), rel=1e-12)
 
 
 @pytest.mark.parametrize(
