@@ -75,7 +75,8 @@ def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) ->
         over = "starting offsets weighted as the suite states: " + ", ".join(f"{o} {100 * p:g} %" for o, p in stated.items())
     print(f"Per 1,000 h of natural driving, {over} (95 % interval; drives with it in hours driven):")
     columns = (
-        "incident", "candidate", "baseline", "places: candidate", "baseline", "both", "evidence", "p", "candidate has", "hours needed"
+        "incident", "candidate", "baseline", "places: candidate", "baseline", "both", "evidence", "p", "candidate has",
+        "hours needed",
     )  # fmt: skip
     print_table(columns, rows, "")
     print("evidence: label test on distinct routes, readable at any time. p: McNemar's exact test of them (Holm), all driven.")

@@ -70,7 +70,8 @@ def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> Incidents
         sides = ((pair.c_key, pair.c_outcome, pair.c_trace), (pair.b_key, pair.b_outcome, pair.b_trace))
         drives.append(
             DrivenTwice(
-                route=pair.route, segment=pair.segment_id, offset="" if offset == ON_THE_LOG else offset_name(offset), weight=weight,
+                route=pair.route, segment=pair.segment_id, weight=weight,
+                offset="" if offset == ON_THE_LOG else offset_name(offset),
                 hours=(pair.c_ended / 3600, pair.b_ended / 3600),
                 happened=(_happened(blobs, *sides[0], measured), _happened(blobs, *sides[1], measured)),
             )

@@ -55,10 +55,8 @@ def natural_weights(driven: Sequence[Start | None], stated: Mapping[Start, float
     counts = Counter(start for start in driven if start is not None)
     if any(p > 0 and not counts[start] for start, p in stated.items()):
         return [0.0] * len(driven)
-    shares = {
-        start: float(weights(np.float64(p), np.float64(counts[start] / len(driven)))) for start, p in stated.items() if p > 0
-    }
-    return [0.0 if start is None else shares.get(start, 0.0) for start in driven]
+    weight = {start: p * len(driven) / counts[start] for start, p in stated.items() if p > 0}
+    return [0.0 if start is None else weight.get(start, 0.0) for start in driven]
 
 
 def weighted_mean(values: Floats, weight: Floats, confidence: float = 0.95) -> Weighted:

@@ -59,7 +59,9 @@ def test_a_stated_distribution_of_offsets_weighs_them_back_to_natural_driving() 
     for seed in range(60):
         (found,) = compare_incidents(natural(0.1, np.random.default_rng(seed)), ["brake"])
         rate = found.candidate
-        assert rate.per_1000_h is not None and rate.low is not None and rate.high is not None
+        assert rate.per_1000_h is not None
+        assert rate.low is not None
+        assert rate.high is not None
         assert (rate.drives, rate.hours) == (800, 800.0), "an offset that never occurs is no natural driving"
         assert rate.effective_hours == pytest.approx(400.0), "offsets of one segment are not independent"
         covered += rate.low <= truth <= rate.high
@@ -89,7 +91,8 @@ def test_no_rate_is_quoted_on_a_tiny_exposure() -> None:
     minutes = [drive(f"r{i}", c=i < 2, hours=0.001) for i in range(5)]
     (found,) = compare_incidents(minutes, ["brake"])
     assert (found.candidate.per_1000_h, found.candidate.with_incident) == (None, 2)
-    assert found.candidate.low is not None and found.candidate.high is not None and found.candidate.high > 1e6
+    assert found.candidate.high is not None
+    assert found.candidate.high > 1e6
     assert found.hours_needed is not None
     hours = LEAST_HOURS / 5
     assert compare_incidents([drive(f"r{i}", hours=hours) for i in range(6)], ["brake"])[0].candidate.per_1000_h == 0.0
