@@ -1,7 +1,7 @@
 """Suites: what is driven and how it is judged, as frozen data loaded from TOML and addressed by digest."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
@@ -243,21 +243,18 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         raise _nothing_selected(suite, suite.select, chosen, metas)
     max_routes = suite.select.max_routes if suite.select else None
     planned = breadth_first(planned, suite.order_seed, max_routes)
+    if findings := tuple(_not_stored(suite, by_id)):
+        raise SubmitterError(f"suite {suite.name} has cases whose segment is not stored", findings)
     for case in suite.cases:
-        case_meta = by_id.get(case.segment)
-        if case_meta is None:
-            raise SubmitterError(
-                f"case {case.name} needs segment {case.segment}, which is not stored",
-                (Finding(f"cases.{case.name}.segment", "not stored", "import it (`redrive segments import`), or name another"),),
-            )
+        case_meta = by_id[case.segment]
         end_s = case.end_s or case_meta.duration_s
         if end_s > case_meta.duration_s + 1e-6:
             raise SubmitterError(
                 f"case {case.name} ends at {end_s:g} s but its segment lasts {case_meta.duration_s:g} s",
                 (Finding(f"cases.{case.name}.end_s", "outside the segment", "shorten the window"),),
             )
-        if findings := tuple(_never_judged(case, end_s)):
-            raise SubmitterError(f"case {case.name} can never be judged", findings)
+        if never := tuple(_never_judged(case, end_s)):
+            raise SubmitterError(f"case {case.name} can never be judged", never)
         scenario = Scenario(
             segment_id=case.segment, segment_digest=digest(case_meta), start_s=case.start_s, end_s=end_s,
             offset=case.offset, noise=case.noise,
@@ -284,6 +281,15 @@ def _nothing_selected(
     elif not metas:
         findings = (Finding("select", "nothing is stored", "`redrive segments import`, or `redrive world`"),)
     return SubmitterError(f"suite {suite.name} selects no stored segment", findings)
+
+
+def _not_stored(suite: Suite, by_id: Mapping[str, SegmentMeta]) -> Iterable[Finding]:
+    """The cases whose segment is not there, with the command that brings it."""
+    for case in suite.cases:
+        if case.segment not in by_id:
+            ours = case.segment.startswith("world-")
+            remedy = "make it: `redrive world`" if ours else "import it (`redrive segments import`), or name another"
+            yield Finding(f"cases.{case.name}.segment", f"{case.segment} is not stored", remedy)
 
 
 def _never_judged(case: CaseSpec, end_s: float) -> Iterable[Finding]:
