@@ -69,28 +69,28 @@ class Warp:
         """slack: 1/m between neighbouring depth samples of one surface (the ground's own slope)."""
         self.source, self.target, self.slack = source, target, np.float32(slack)
         self._lenses = np.array([source.numbers(), target.numbers()], np.float32)
-        self._grid = np.array([source.width / depth_shape[1], source.height / depth_shape[0]], np.float32)
-        step = max(self._grid[0] * target.fx / source.fx, self._grid[1] * target.fy / source.fy)
-        self._fine = max(1, int(np.ceil(step - 0.1)))
+        self.grid = np.array([source.width / depth_shape[1], source.height / depth_shape[0]], np.float32)
+        step = max(self.grid[0] * target.fx / source.fx, self.grid[1] * target.fy / source.fy)
+        self.fine = max(1, int(np.ceil(step - 0.1)))
         self._depth = np.empty((target.height, target.width), np.float32)
-        self._row = np.empty((6, max(target.width, depth_shape[1] * self._fine + 1)), np.float32)
+        self._row = np.empty((6, max(target.width, depth_shape[1] * self.fine + 1)), np.float32)
 
     def forward(self, picture: Picture, near: Inverse, motion: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
         """motion [3, 4]: source camera to target camera; out RGB [H, W, 3]."""
         there, back = motion.astype(np.float32), inverse(motion).astype(np.float32)
         if np.abs(motion[:, 3]).max() < 1e-6:  # a rotation needs no depth
             self._depth[:] = 0.0
-            _look_up(picture, near, self._depth, back, self._lenses, self._grid, self.slack, 0, False, self._row, out)
+            _look_up(picture, near, self._depth, back, self._lenses, self.grid, self.slack, 0, False, self._row, out)
             return
-        _splat(near, there, self._lenses, self._grid, self.slack, self._fine, self._row, self._depth)
+        _splat(near, there, self._lenses, self.grid, self.slack, self.fine, self._row, self._depth)
         _mend(self._depth, self.slack)
-        _look_up(picture, near, self._depth, back, self._lenses, self._grid, self.slack, 1, True, self._row, out)
+        _look_up(picture, near, self._depth, back, self._lenses, self.grid, self.slack, 1, True, self._row, out)
 
     def backward(self, picture: Picture, near: Inverse, motion: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
         """As `forward`, with no z-buffer: each pixel starts from the depth where it was."""
         back = inverse(motion).astype(np.float32)
-        _same_place(near, self._lenses, self._grid, self._depth)
-        _look_up(picture, near, self._depth, back, self._lenses, self._grid, np.float32(10.0), 1, False, self._row, out)
+        _same_place(near, self._lenses, self.grid, self._depth)
+        _look_up(picture, near, self._depth, back, self._lenses, self.grid, np.float32(10.0), 1, False, self._row, out)
 
     def plane(self, picture: Picture, ground: Inverse, motion: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
         """As `backward` with the ground's depth [h, w] instead of the scene's."""
