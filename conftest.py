@@ -4,6 +4,7 @@ Under pytest-xdist the controller starts the servers and hands their addresses t
 as long as the session; without it they start with the first test that asks.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ import redis
 import sqlalchemy as sa
 
 from cli.embedded import Addresses, services
+
+os.environ["REDRIVE_NIGHTLY_HOUR"] = "-1"  # at no hour do tests differ
 
 TEMPLATE_LOCK = 8700
 """The advisory lock under which the first test of a session makes the migrated template."""

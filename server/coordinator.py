@@ -7,10 +7,11 @@ memory is rebuilt from the database when it starts.
 
 import logging
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Collection
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection
+from datetime import UTC, date, datetime
 
 import psycopg
 from sqlalchemy import Connection, func, select
@@ -20,10 +21,12 @@ from sqlalchemy.orm import Session
 from server.db.engine import make_engine
 from server.db.models import OwnerKind, Run
 from server.logs import configure_logs
+from server.nightly import start as start_night
 from server.queue import BROKER_ERRORS, CHANNEL, celery_app, remeasure, waiting, wake
 from server.services.audit import record
 from server.services.demand import Owner, count_missing, given_up, waiting_owners, withdraw
 from server.services.judge import Evidence, UndecidableError, document
+from server.services.nightly import claim_night, cut_short
 from server.services.prove import advance_drafts
 from server.services.shards import claimable, drop_unwanted, form_shards, open_shards, places, take_back
 from server.services.waivers import end_expired
@@ -58,9 +61,13 @@ REMEASURE_KEYS, REMEASURE_AGAIN_S = 64, 60.0
 class Coordinator:
     """Acts on one connection, which holds the lock."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.session = Session(connection)
         self.settings = settings
+        self._now = now
+        self._night: tuple[date, subprocess.Popen[bytes]] | None = None
         self._celery = celery_app(settings)
         self._blobs = BlobStore(settings.blobs)
         self._evidence: dict[str, Evidence] = {}
@@ -90,6 +97,7 @@ class Coordinator:
             queued, slots_of = claimable(session), places(session, self.settings.lease_s)
             busy = open_shards(session) > 0
         self._wake_workers(queued, slots_of)
+        self._check_at_night()
         return busy or bool(open_runs) or drafts > 0
 
     def _advance(self, run_id: str, slots: int) -> None:
@@ -182,6 +190,20 @@ class Coordinator:
                     self._broker_away(error)
                     return
                 self._asked |= {(key, name): now for key in part}
+
+    def _check_at_night(self) -> None:
+        """Have the standing checks made by a process of their own; nobody waits for it."""
+        if self._night is not None and self._night[1].poll() is not None:
+            night, process = self._night
+            self._night = None
+            if process.returncode:
+                with self.session.begin():
+                    cut_short(self.session, night, f"its process ended with exit status {process.returncode}")
+        if self._night is None:
+            with self.session.begin():
+                claimed = claim_night(self.session, self._now(), self.settings.nightly_hour)
+            if claimed is not None:
+                self._night = claimed, start_night(claimed)
 
     def _wake_workers(self, queued: dict[str, int], slots: dict[str, int]) -> None:
         """Keep about twice as many wake-ups waiting as there are places, and never more than there are shards."""

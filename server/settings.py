@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Rollouts of each controller (tinyphysics) in one shard."""
     worker_shards: Annotated[int, Field(ge=1)] = 200
     """Shards that one process of a worker drives before a fresh one takes its place."""
+    nightly_hour: Annotated[int, Field(ge=-1, le=23)] = 3
+    """Hour of the day (UTC) from which the coordinator has the standing checks made once; -1: never."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: Annotated[str, Field(pattern="^(json|text)$")] = "json"

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from server.db.models import Alarm, Demand, DriveKeyRow, OwnerKind, Probe, ResultRow, Role, RolloutRow, Run, SelfCheckRow
+from server.db.models import Alarm, Demand, DriveKeyRow, Night, OwnerKind, Probe, ResultRow, Role, RolloutRow, Run, SelfCheckRow
 from server.db.models import SuiteVersion as VersionRow
 from server.errors import Refused
 from server.services.audit import record
@@ -84,11 +84,39 @@ class AlarmView(BaseModel):
     created: datetime
 
 
+class NightReport(BaseModel):
+    """What the checks of a night showed."""
+
+    self_checks: list[int] = []
+    """Their numbers."""
+    left_out: dict[str, str] = {}
+    """Run to why a self-check on it would show nothing."""
+    workers: list[WorkerView] = []
+    probes: list[int] = []
+    """Numbers of the rollouts that are driven again; when they are, they are counted with all others."""
+    faults: list[str] = []
+    """Empty: nothing is wrong as far as was seen by then."""
+
+
+class NightView(BaseModel):
+    """The standing checks of a night."""
+
+    night: date
+    """The UTC day on which they were due."""
+    started: datetime
+    finished: datetime | None
+    """Null while they are made, or where they were cut short."""
+    error: str
+    """Why they were cut short."""
+    report: NightReport
+
+
 class ChecksView(BaseModel):
     """Where the standing checks stand: the newest of each kind."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    nights: list[NightView]
     self_checks: list[SelfCheckView]
     probes: dict[str, int]
     """Probes ever: equal, unequal, waiting, failed."""
@@ -120,7 +148,9 @@ def read_checks(session: Session) -> ChecksView:
             func.count(),
         ).select_from(Probe)
     ).one()  # fmt: skip
+    nights = session.scalars(select(Night).order_by(Night.night.desc()).limit(SHOWN))
     return ChecksView(
+        nights=[NightView.model_validate(night, from_attributes=True) for night in nights],
         self_checks=[SelfCheckView.model_validate(check, from_attributes=True) for check in checks],
         probes={"equal": equal, "unequal": unequal, "waiting": waiting, "failed": total - equal - unequal - waiting},
         alarms=[AlarmView.model_validate(alarm, from_attributes=True) for alarm in alarms],

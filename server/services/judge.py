@@ -50,11 +50,11 @@ Results = dict[tuple[str, str], ResultRow]
 
 
 class Evidence:
-    """What a run has shown so far."""
+    """What a run has shown so far; as one of several comparisons `beside` each other, each at its share of alpha."""
 
-    def __init__(self, session: Session, run: Run) -> None:
+    def __init__(self, session: Session, run: Run, beside: int = 1) -> None:
         self.version = stored_version(session.get_one(VersionRow, run.suite_digest))
-        suite = self.version.suite
+        suite = replace(self.version.suite, alpha=self.version.suite.alpha / beside)
         self.metrics = tuple(dict.fromkeys(gate.metric for gate in suite.gates))
         planned = self.version.planned
         # must-pass cases come last; the gates of a suite that has nothing else are over them
@@ -105,12 +105,16 @@ class Evidence:
         """More pairs can't change what the gates say; cases may."""
         return self.broken or self.judge.reached is not None or self.consumed == self.overall
 
-    def verdict(self) -> Verdict:
-        """As of now; its `verdict` is None while it may still change."""
+    def table(self, session: Session) -> PairTable:
+        """All pairs from the beginning of the order that are driven and measured, whatever was decided and when."""
+        return self._table(*self._measured(session, _pairs(session, self._run_id, 0, self.overall)))
+
+    def verdict(self, over: bool = False) -> Verdict:
+        """As of now; its `verdict` is None while it may still change, unless it is `over` and no more will come."""
         cases = [waive(self._cases[spec.name], self._waivers) for spec in self.version.suite.cases if spec.name in self._cases]
-        closed = self.gates_decided and len(cases) == len(self.version.suite.cases)
+        closed = over or self.gates_decided and len(cases) == len(self.version.suite.cases)
         verdict = self.judge.verdict(cases, final=closed and self.consumed == self.overall)
-        if verdict.verdict is None and closed:  # stopped early by the gates, yet a case can't be told
+        if verdict.verdict is None and closed:  # stopped early, yet a case or a gate can't be told
             verdict = self.judge.verdict(cases, final=True)
         if self._broke is not None:
             sentence = f"FAIL: the model itself failed on {self._broke.case_id}: {self._broke.reason.rstrip('.')}."
