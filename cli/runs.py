@@ -55,6 +55,34 @@ def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None
 
 
 @app.command()
+def compare(
+    candidates: Annotated[list[str], typer.Argument(help="Models, by name or digest; their number is corrected for.")],
+    baseline: Annotated[str, typer.Option(envvar="REDRIVE_BASELINE", help="The model that all of them met.")],
+    suite: Annotated[str | None, typer.Option(envvar="REDRIVE_SUITE", help="Of this suite version.")] = None,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Several candidates against one baseline: each gate's word alone, and corrected for their number."""
+    filters = {"suite": suite} if suite else {}
+    with connect(url) as client:
+        found = client.get("/v1/comparisons", baseline=baseline, candidate=candidates, **filters)
+    if as_json:
+        print_json(found)
+        return
+    several = len(found["candidates"]) > 1
+    rows = []
+    for one in found["candidates"]:
+        again = one["corrected"]
+        name = one["candidate"]["name"]
+        rows.append((name, "run", one["verdict"], again["verdict"] or again["problem"]))
+        words = again["gates"] or ["-"] * len(one["gates"])
+        rows += [(name, gate["metric"], gate["verdict"], word) for gate, word in zip(one["gates"], words, strict=True)]
+    columns = ("candidate", "gate", "alone", "corrected")
+    print_table(columns if several else columns[:3], rows if several else [row[:3] for row in rows], "")
+    print(found["correction"])
+
+
+@app.command()
 def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Rare incidents of a run: rates per 1,000 h, distinct places, shares by starting offset, hours still needed."""
     with connect(url) as client:

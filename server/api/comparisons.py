@@ -18,5 +18,6 @@ def comparisons(
     candidate: Annotated[list[str], Query(min_length=1, max_length=50, description="The same, once for each candidate.")],
     suite: Annotated[str | None, Query(max_length=200, description="A suite version; else each one's newest run counts.")] = None,
 ) -> Comparison:
-    """Models by gates against one baseline, on one suite digest; different digests are refused with what differs."""
+    """Models by gates against one baseline, on one suite digest; different digests are refused with what differs. Each word
+    stands alone and corrected for the number of candidates."""
     return compare(session, baseline, candidate, suite)

@@ -1,4 +1,12 @@
-"""Several candidates against one baseline, on one suite digest or not at all."""
+"""Several candidates against one baseline, on one suite digest or not at all.
+
+Each run was judged by itself at the suite's alpha, so that of twenty candidates as good as the baseline one would err. Beside
+each word stands the one that is corrected for the number m of candidates: what the run has stored is judged again in the
+same registered order, with the same signs, at alpha / m. Each of these verdicts errs with at most that probability
+at whatever look it stopped, so all of them together with at most alpha, whatever they share, the baseline's drives above all
+(Bonferroni; Dunn 1961, JASA 56(293)). A run that stopped when alone it was decided may be open at the smaller alpha: submitted
+with `--full` it has all the evidence there is. Only the candidates that are asked for together are counted.
+"""
 
 from typing import Any
 
@@ -8,11 +16,23 @@ from sqlalchemy.orm import Session
 
 from server.db.models import Run, SuiteVersion
 from server.errors import Refused, not_found
+from server.services.judge import Evidence, UndecidableError
 from server.services.register_model import find_model
 from server.services.register_suite import find_version
 from server.services.runs import ModelName, SuiteName
 from suites.errors import Finding
-from suites.words import RunVerdict, Status
+from suites.words import MetricVerdict, RunVerdict, Status
+
+
+class Corrected(BaseModel):
+    """The verdict among the candidates compared."""
+
+    verdict: RunVerdict | None
+    """Null where the run can't be judged again."""
+    gates: list[MetricVerdict]
+    """In the suite's order."""
+    problem: str
+    """Why it can't be judged again; else empty."""
 
 
 class Compared(BaseModel):
@@ -23,7 +43,8 @@ class Compared(BaseModel):
     verdict: RunVerdict | None
     sentence: str
     gates: list[dict[str, Any]]
-    """suites.judgement.GateVerdict, in the suite's order."""
+    """suites.judgement.GateVerdict, in the suite's order: judged alone, at the suite's alpha."""
+    corrected: Corrected
 
 
 class Comparison(BaseModel):
@@ -31,6 +52,12 @@ class Comparison(BaseModel):
 
     baseline: ModelName
     suite: SuiteName
+    alpha: float
+    """Wrong claims accepted over all candidates together."""
+    alpha_each: float
+    """Of each candidate, over all its gates: alpha over their number."""
+    correction: str
+    """What was done about there being several, in a sentence."""
     candidates: list[Compared]
 
 
@@ -60,17 +87,38 @@ def compare(session: Session, baseline: str, candidates: list[str], suite: str |
             raise Refused(
                 "different-suites", f"{rows[0][0].name} and {name.name} were judged on different suite digests", findings
             )
+    count, alpha = len(rows), float(reference_version.document["suite"]["alpha"])
     return Comparison(
+        alpha=alpha, alpha_each=alpha / count, correction=_correction(count, alpha),
         baseline=ModelName(digest=base.digest, name=base.name),
         suite=SuiteName(digest=reference_version.digest, name=reference_version.suite, number=reference_version.number),
         candidates=[
             Compared(
                 candidate=name, run_id=run.id, verdict=run.verdict, sentence=run.sentence,
-                gates=(run.verdict_document or {}).get("gates", []),
+                gates=(run.verdict_document or {}).get("gates", []), corrected=_corrected(session, run, count),
             )
             for name, run in rows
         ],
     )  # fmt: skip
+
+
+def _correction(count: int, alpha: float) -> str:
+    if count == 1:
+        return f"One candidate at alpha = {alpha:g}: nothing to correct."
+    return (
+        f"{count} candidates: each judged again at alpha = {alpha:g} / {count} (Bonferroni), so that with probability "
+        f"{1 - alpha:g} no corrected word is wrong."
+    )
+
+
+def _corrected(session: Session, run: Run, count: int) -> Corrected:
+    evidence = Evidence(session, run, beside=count)
+    try:
+        evidence.consume(session)
+    except UndecidableError as error:
+        return Corrected(verdict=None, gates=[], problem=str(error))
+    verdict = evidence.verdict(over=True)
+    return Corrected(verdict=verdict.verdict, gates=[gate.verdict for gate in verdict.gates], problem="")
 
 
 def differences(one: Any, other: Any, where: str = "", most: int = 20) -> list[Finding]:

@@ -112,7 +112,7 @@ class Evidence:
     def verdict(self, over: bool = False) -> Verdict:
         """As of now; its `verdict` is None while it may still change, unless it is `over` and no more will come."""
         cases = [waive(self._cases[spec.name], self._waivers) for spec in self.version.suite.cases if spec.name in self._cases]
-        closed = over or self.gates_decided and len(cases) == len(self.version.suite.cases)
+        closed = over or (self.gates_decided and len(cases) == len(self.version.suite.cases))
         verdict = self.judge.verdict(cases, final=closed and self.consumed == self.overall)
         if verdict.verdict is None and closed:  # stopped early, yet a case or a gate can't be told
             verdict = self.judge.verdict(cases, final=True)

@@ -1,0 +1,125 @@
+"""Several candidates against one baseline: what each word is worth among so many."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.db.models import Demand, ResultRow, Role, RolloutRow, Run, SuiteVersion
+from server.services.judge import Evidence, document
+from suites.metrics.registry import METRICS
+from suites.segment import SegmentMeta
+from suites.words import Outcome, Status
+
+pytestmark = pytest.mark.services
+METRIC = METRICS["lateral_error_mean_m"]
+SUITE = """
+name = "six"
+kind = "overall"
+[select]
+[[gates]]
+metric = "lateral_error_mean_m"
+"""
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+Judged = Callable[[str, float], str]
+
+
+@pytest.fixture
+def judged(
+    client: TestClient, push: Callable[..., str], add_segment: Callable[..., SegmentMeta], sessions: sessionmaker[Session]
+) -> Judged:
+    """judged("name", 1.5): a finished run of a candidate with 1.5 times the baseline's error on each of six routes."""
+    for route in range(6):
+        add_segment(f"r{route}/0")
+    assert client.post("/v1/suites", json={"toml": SUITE}).status_code == 201
+    push("baseline")
+
+    def made(name: str, factor: float) -> str:
+        push(name)
+        body = {"candidate": name, "baseline": "baseline", "suite": "six"}
+        run_id = str(client.post("/v1/runs", json=body, headers={"Idempotency-Key": name}).json()["id"])
+        with sessions.begin() as session:
+            for demand in session.scalars(select(Demand).where(Demand.owner_id == run_id)):
+                if session.get(RolloutRow, demand.drive_key) is not None:
+                    continue  # the baseline's, driven for an earlier candidate
+                value = (0.1 + 0.001 * demand.position) * (factor if demand.role is Role.CANDIDATE else 1.0)
+                session.add(
+                    RolloutRow(
+                        drive_key=demand.drive_key, outcome=Outcome.COMPLETED, reason="", ended_s=10.0, trusted_share=1.0,
+                        provenance={}, worker="w", fence=1,
+                    )
+                )  # fmt: skip
+                session.flush()
+                row = {"drive_key": demand.drive_key, "metric": METRIC.name, "version": METRIC.version, "valid": True}
+                session.add(ResultRow(**row, value=value, low=value, high=value))
+        with sessions.begin() as session:
+            run = session.get_one(Run, run_id)
+            evidence = Evidence(session, run)
+            evidence.consume(session)
+            verdict = evidence.verdict()
+            run.verdict, run.sentence, run.verdict_document = verdict.verdict, verdict.sentence, document(verdict)
+            run.status = Status.FINISHED
+        return run_id
+
+    return made
+
+
+def asked(client: TestClient, *candidates: str) -> dict[str, Any]:
+    answer = client.get("/v1/comparisons", params={"baseline": "baseline", "candidate": candidates})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def words(found: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    return [(c["candidate"]["name"], c["gates"][0]["verdict"], c["corrected"]["gates"][0]) for c in found["candidates"]]
+
+
+def test_what_is_shown_alone_may_be_open_among_several(client: TestClient, judged: Judged) -> None:
+    """Worse on six of six routes: p = 2 / 64 is below .05, and above .05 / 2."""
+    judged("worse", 1.5)
+    judged("equal", 1.0)
+    alone = asked(client, "worse")
+    assert words(alone) == [("worse", "worse", "worse")]
+    assert (alone["alpha"], alone["alpha_each"]) == (0.05, 0.05)
+    assert "nothing to correct" in alone["correction"]
+    both = asked(client, "worse", "equal")
+    assert words(both) == [("worse", "worse", "cannot tell"), ("equal", "equivalent", "equivalent")]
+    assert [c["verdict"] for c in both["candidates"]] == ["fail", "pass"]
+    assert [c["corrected"]["verdict"] for c in both["candidates"]] == ["inconclusive", "pass"]
+    assert both["alpha_each"] == 0.025
+    assert both["correction"].startswith("2 candidates: each judged again at alpha = 0.05 / 2 (Bonferroni)")
+    assert asked(client, "worse", "worse")["alpha_each"] == 0.05, "named twice is one candidate"
+
+
+def test_the_page_says_both_words_and_that_it_was_corrected(client: TestClient, judged: Judged) -> None:
+    judged("worse", 1.5)
+    judged("equal", 1.0)
+    page = client.get("/comparisons?baseline=baseline&candidate=worse&candidate=equal", headers=BROWSER)
+    assert page.status_code == 200, page.text
+    assert "each judged again at alpha = 0.05 / 2" in page.text
+    assert page.text.count("corrected</span>") == 4, "a run and a gate of two candidates"
+    assert "cannot tell" in page.text
+    single = client.get("/comparisons?baseline=baseline&candidate=worse", headers=BROWSER).text
+    assert "corrected</span>" not in single
+    empty = client.get("/comparisons", headers=BROWSER).text
+    assert "redrive runs compare" in empty
+    assert client.get("/comparisons.json?baseline=baseline&candidate=worse").json()["comparison"]["alpha"] == 0.05
+    assert client.get("/comparisons?baseline=baseline&candidate=nobody", headers=BROWSER).status_code == 404
+
+
+def test_what_can_no_longer_be_judged_says_so(
+    client: TestClient, judged: Judged, sessions: sessionmaker[Session]
+) -> None:  # fmt: skip
+    judged("worse", 1.5)
+    judged("equal", 1.0)
+    with sessions.begin() as session:
+        version = session.scalars(select(SuiteVersion)).one()
+        version.document = version.document | {"metric_versions": {METRIC.name: 999}}
+    found = asked(client, "worse", "equal")
+    assert [c["corrected"]["verdict"] for c in found["candidates"]] == [None, None]
+    assert "register the suite again" in found["candidates"][0]["corrected"]["problem"]
+    page = client.get("/comparisons?baseline=baseline&candidate=worse&candidate=equal", headers=BROWSER)
+    assert "be judged again: the suite was resolved with" in page.text
