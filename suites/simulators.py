@@ -5,6 +5,7 @@ from typing import Any
 
 from suites.errors import Finding, SubmitterError
 from suites.model import Manifest
+from suites.parameters import parse, parse_controls
 from suites.rollout import ExecutionClass, SimulatorSpec
 
 SIMULATORS: dict[str, str] = {"reprojection": "1", "tinyphysics": "1", "rendered": "1"}
@@ -18,7 +19,8 @@ BUILTIN_VERSION = "1"
 
 
 def simulator_spec(name: str, parameters: dict[str, Any]) -> SimulatorSpec:
-    """The simulator at its current version. Raises SubmitterError for an unknown name or a missing auxiliary model."""
+    """The simulator at its current version. Raises SubmitterError for an unknown name, parameter or value, or a missing
+    auxiliary model."""
     if name not in SIMULATORS:
         raise SubmitterError(
             f"no simulator is named {name!r}", (Finding("simulator.name", "unknown", f"one of {', '.join(SIMULATORS)}"),)
@@ -31,10 +33,12 @@ def simulator_spec(name: str, parameters: dict[str, Any]) -> SimulatorSpec:
     )
     if missing:
         raise SubmitterError(f"the {name} simulator needs a model of its own", missing)
+    told = {k: v for k, v in parameters.items() if k not in roles}
+    (parse_controls if name == "tinyphysics" else parse)(told)
     return SimulatorSpec(
         name=name,  # type: ignore[arg-type]  # checked against SIMULATORS above
         version=SIMULATORS[name],
-        parameters={k: v for k, v in parameters.items() if k not in roles},
+        parameters=told,
         auxiliary={role: parameters[role] for role in roles},
     )
 

@@ -10,6 +10,7 @@ from suites.conditions import judge, load_condition
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import drive as trace_of
 from suites.metrics.tests.test_metrics import moved
+from suites.parameters import parse
 from suites.rollout import DriveKey
 from suites.schema import Suite, load_suite, resolve
 from suites.segment import DRIVER_CODES
@@ -22,7 +23,6 @@ from workers.segments.openpilot import import_openpilot
 from workers.segments.store import list_segments, read_segment
 from workers.segments.world import route_name
 from workers.simulation.engine import drive
-from workers.simulation.parameters import parse
 from workers.simulation.registry import open_simulator
 from workers.simulation.world.drive import drive_spec
 from workers.simulation.world.route import route_spec

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from suites.identity import canonical_json, digest, seed_for
 from suites.model import Manifest, load_manifest
 from suites.schema import load_suite, on_routes, resolve, suite_version_from_json
 from suites.segment import SegmentMeta, Vehicle
+from suites.simulators import simulator_spec
 
 SUITE = """
 name = "overall"
@@ -168,3 +170,19 @@ def test_a_window_that_is_never_driven_is_refused(before: str, after: str, where
         resolve(load_suite(CASE.replace(before, after)), METAS)
     assert refused.value.findings[0].where == where
     assert refused.value.findings[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "where"),
+    [
+        ("reprojection", {"lateral_bond_m": 4.0}, "simulator.parameters.lateral_bond_m"),
+        ("rendered", {"feedback": "open"}, "simulator.parameters.feedback"),
+        ("tinyphysics", {"dynamics": "0" * 64, "full": 1}, "simulator.parameters.full"),
+        ("tinyphysics", {"dynamics": "0" * 64, "warp": "plane"}, "simulator.parameters.warp"),
+        ("tinyphysics", {}, "simulator.parameters.dynamics"),
+    ],
+)
+def test_a_simulator_is_asked_only_for_what_it_has(name: str, parameters: dict[str, Any], where: str) -> None:
+    with pytest.raises(SubmitterError) as refused:
+        simulator_spec(name, parameters)
+    assert [f.where for f in refused.value.findings] == [where]

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding, SubmitterError
 from suites.model import Manifest, VirtualCamera
+from suites.parameters import Parameters
 from suites.rollout import DriveKey, Trace
 from suites.segment import SegmentColumns, SegmentMeta
 from suites.words import Outcome
 from workers.policy.protocol import Action, Observation
 from workers.simulation import path, plan, vehicle
-from workers.simulation.parameters import TRUST, Parameters
 from workers.simulation.path import Floats, Ints
 from workers.simulation.protocol import Ended
+from workers.simulation.trust import TRUST, trust_of
 
 STATION_GAIN = 0.02
 """1/m: how firmly the followed log's station is kept (a lane on the inside of a bend is shorter than the log's) ..."""
@@ -84,7 +85,9 @@ class Views(Protocol):
 class MakeViews(Protocol):
     """What makes a simulator of the driving core."""
 
-    def __call__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters) -> Views: ...
+    def __call__(
+        self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters, device: str = "cpu"
+    ) -> Views: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,10 @@ class DrivingSimulator:
         true = [vehicle.overridden(nominal[row], key.vehicle) for row, key in enumerate(keys)]
         zeros, offsets = np.zeros(len(keys)), [key.scenario.offset for key in keys]
         depth = tuple(self.depth_of(s.meta) for s in segments)
-        trust = [self.parameters.trust(TRUST[depth[i]]) for i in slot]
+        trust = [trust_of(TRUST[depth[i]], self.parameters) for i in slot]
         state = DrivingState(
             keys=tuple(keys), manifest=manifest, logs=logs,
-            views=self.make_views(segments, manifest.camera, self.parameters) if manifest.camera else None,
+            views=self.make_views(segments, manifest.camera, self.parameters, keys[0].execution.device) if manifest.camera else None,
             vehicles=vehicle.vehicles(
                 nominal, true, draws[:, 2] * [n.delay_s for n in noise],
                 np.maximum(1.0 + draws[:, 3] * [n.curvature_gain for n in noise], 0.1),

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
 from suites.model import VirtualCamera
+from suites.parameters import Parameters, parse
 from suites.segment import SegmentMeta
 from suites.simulators import SIMULATORS
 from workers.segments.store import read_segment
 from workers.simulation.driving import DrivingSimulator, Poses, Segment
 from workers.simulation.geometry import Floats, between, levelled, mount
-from workers.simulation.parameters import Parameters, parse
 from workers.simulation.path import Ints
 from workers.simulation.reprojection import reduction, source_lens, target_lens
 from workers.simulation.warp import Warp, packed

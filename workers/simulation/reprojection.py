@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
 from suites.model import VirtualCamera
+from suites.parameters import Parameters, parse
 from suites.segment import Camera, DepthSource, SegmentMeta
 from suites.simulators import SIMULATORS
 from workers.segments.store import read_segment
 from workers.simulation.driving import DrivingSimulator, Poses, Segment
 from workers.simulation.geometry import Floats, Lens, between, levelled, mount
-from workers.simulation.parameters import Parameters, parse
 from workers.simulation.path import Ints
 from workers.simulation.warp import Inverse, Picture, Warp, inverse_depth, packed, plane_inverse_depth
 
@@ -40,8 +40,19 @@ def over_segments(open_segment: Callable[[str], Segment], parameters: Parameters
     """`reprojection` over segments from anywhere (`driving.DrivingSimulator.open_segment`)."""
     return DrivingSimulator(
         name="reprojection", version=SIMULATORS["reprojection"], parameters=parameters, open_segment=open_segment,
-        make_views=partial(ReprojectedViews, footage=Footage()), depth_of=lambda meta: depth_of(meta, parameters),
+        make_views=partial(make_views, Footage()), depth_of=lambda meta: depth_of(meta, parameters),
     )  # fmt: skip
+
+
+def make_views(
+    footage: "Footage", segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters, device: str = "cpu"
+) -> "ReprojectedViews":
+    """Views made on `device`. Raises MachineError where it is `cuda` and this machine has none."""
+    if device == "cuda":
+        from workers.simulation.reprojection_cuda import CudaViews
+
+        return CudaViews(segments, camera, parameters, footage=footage)
+    return ReprojectedViews(segments, camera, parameters, footage=footage)
 
 
 def depth_of(meta: SegmentMeta, parameters: Parameters) -> DepthSource:
@@ -67,14 +78,18 @@ class Chunk:
     """Frames that were decoded at once."""
 
     pictures: Picture
-    """[n, H, W]"""
+    """[n, H, W]; it and `near` are arrays of the device where views are made on one."""
     near: Inverse
     """[n, h, w]; [1, h, w] of the ground where that is all there is."""
 
 
-Footage = WeakValueDictionary[tuple[str, int, int], Chunk]
-"""Chunks that some batch of a simulator holds now, by segment digest, reduction and number: whoever looks there next
-shares them. It holds nothing itself, so memory is bounded by what is looked at: at most two chunks a row."""
+Stage = Callable[[Picture, Inverse], Chunk]
+"""Where decoded frames are put."""
+
+Footage = WeakValueDictionary[tuple[str, int, int, Stage], Chunk]
+"""Chunks that some batch of a simulator holds now, by segment digest, reduction, number and place: whoever looks there
+next shares them. It holds nothing itself, so memory is bounded by what is looked at: at most two chunks a row (three on
+a device, where the next one is staged ahead)."""
 
 
 @dataclass
@@ -105,15 +120,16 @@ class _Source:
     def load(self, wanted: set[int]) -> None:
         """Hold exactly these chunks."""
         if wanted != self.chunks.keys():
-            self.chunks = {number: self._chunk(number) for number in sorted(wanted)}
+            self.chunks = {number: self.chunk(number) for number in sorted(wanted)}
 
-    def _chunk(self, number: int) -> Chunk:
-        name = self.segment.digest, self.reduced, number
+    def chunk(self, number: int, stage: Stage = Chunk) -> Chunk:
+        """One chunk, decoded unless somebody holds it."""
+        name = self.segment.digest, self.reduced, number, stage
         chunk = self.footage.get(name)
         if chunk is None:
             start, stop = number * CHUNK, min((number + 1) * CHUNK, len(self.poses))
             near = self.ground[None] if self.flat else inverse_depth(self.segment.depth(start, stop))
-            chunk = self.footage[name] = Chunk(packed(self.segment.frames(start, stop), self.reduced), near)
+            chunk = self.footage[name] = stage(packed(self.segment.frames(start, stop), self.reduced), near)
         return chunk
 
 

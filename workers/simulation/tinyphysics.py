@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from suites.errors import DataError, Finding, SubmitterError
 from suites.identity import file_digest
 from suites.model import Manifest
+from suites.parameters import parse_controls
 from suites.rollout import DriveKey, Trace
 from suites.simulators import SIMULATORS
 from suites.words import Outcome
@@ -133,27 +134,14 @@ class TinyState:
 
 
 class TinyPhysics:
-    """Parameters: `full` (default false) drives to the log's end instead of stopping where the costs stop;
-    `seed_string` seeds each segment as the public script seeds a file of that path (`{segment}` stands for the
-    segment's name), instead of from the drive_key."""
+    """Parameters: suites.parameters.ControlsParameters."""
 
     name = "tinyphysics"
     version = SIMULATORS["tinyphysics"]
 
     def __init__(self, segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]) -> None:
-        unknown = set(parameters) - {"full", "seed_string"}
-        if (
-            unknown
-            or not isinstance(parameters.get("full", False), bool)
-            or not isinstance(parameters.get("seed_string", ""), str)
-        ):
-            raise SubmitterError(
-                "tinyphysics has no such parameters",
-                (Finding("simulator.parameters", f"found {parameters}", "full (true or false) and seed_string (text)"),),
-            )
-        self._root = segments_root
-        self._full: bool = parameters.get("full", False)
-        self._seed_string: str | None = parameters.get("seed_string")
+        told = parse_controls(parameters)
+        self._root, self._full, self._seed_string = segments_root, told.full, told.seed_string
         self._dynamics = Dynamics(auxiliary["dynamics"])
 
     def begin(self, keys: Sequence[DriveKey], manifest: Manifest) -> TinyState:

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from scipy.stats import t as student
 
 from suites.identity import digest
+from suites.parameters import Parameters
 from suites.rollout import DriveKey, ExecutionClass, Offset, Rollout, Scenario
 from suites.segment import SegmentColumns, SegmentMeta
 from suites.simulators import simulator_spec
@@ -22,7 +23,6 @@ from workers.simulation import rendered
 from workers.simulation.driving import DrivingSimulator
 from workers.simulation.engine import drive
 from workers.simulation.fidelity.sources import ROUGH_BLUR, ROUGH_SHARE
-from workers.simulation.parameters import Parameters
 from workers.simulation.reprojection import over_segments
 
 Floats = NDArray[np.float64]

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import DataError, SubmitterError
+from suites.parameters import parse
 from suites.rollout import TRACE_COLUMNS, Noise, Offset, Rollout
 from suites.words import Outcome
 from workers.policy.log import LogPolicy, log_manifest
 from workers.policy.protocol import Action, Observation, Policy
 from workers.simulation.driving import COLUMNS
 from workers.simulation.engine import drive
-from workers.simulation.parameters import parse
 from workers.simulation.reprojection import over_segments
 from workers.simulation.tests.analytic import MemorySegment, key_for, segment
 from workers.simulation.tests.models import Answer, Model, manifest, straight

@@ -9,16 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import DataError
+from suites.parameters import parse
 from suites.rollout import DriveKey, Noise, Offset, Rollout
 from suites.segment import DepthSource
 from suites.words import Outcome
 from workers.policy.log import LogPolicy
 from workers.policy.protocol import Action, Observation, PolicyError
 from workers.simulation.engine import drive
-from workers.simulation.parameters import TRUST, parse
 from workers.simulation.reprojection import over_segments
 from workers.simulation.tests.analytic import MemorySegment, key_for, segment, winding
 from workers.simulation.tests.models import Answer, Model, manifest, seeing, straight
+from workers.simulation.trust import TRUST
 
 
 def noise_picture(seed: int) -> NDArray[np.uint8]:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, MachineError
 from suites.model import VirtualCamera
+from suites.parameters import parse
 from suites.rollout import Offset
 from suites.words import Outcome
 from workers.policy.protocol import Action, Observation
 from workers.segments.store import read_segment, write_segment
 from workers.simulation.engine import drive
-from workers.simulation.parameters import parse
 from workers.simulation.registry import open_simulator
 from workers.simulation.reprojection import CHUNK, over_segments
 from workers.simulation.tests.analytic import MemorySegment, columns_of, key_for, segment

@@ -198,7 +198,7 @@ def test_the_future_plan_shrinks_at_the_end(tmp_path: Path) -> None:
 
 def test_bad_input_names_who_must_act(tmp_path: Path) -> None:
     model = dynamics(tmp_path / "d.onnx")
-    with pytest.raises(SubmitterError, match="no such parameters"):
+    with pytest.raises(SubmitterError, match="parameters are not valid"):
         TinyPhysics(tmp_path, {"fulll": True}, {"dynamics": model})
     broken = tmp_path / "no.onnx"
     broken.write_bytes(b"not a graph")
