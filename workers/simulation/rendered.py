@@ -50,9 +50,9 @@ class _Stage:
 
 
 class RenderedViews:
-    """`driving.Views` of one batch."""
+    """`driving.Views` of one batch; rays are cast on the CPU, whatever the model's device."""
 
-    def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters) -> None:
+    def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters, device: str = "cpu") -> None:
         self._stages = [_stage(segment.meta, camera) for segment in segments]
         self._shape = (camera.height, camera.width, 3)
         self._out = np.empty((0, *self._shape), np.uint8)
