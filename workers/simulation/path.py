@@ -45,14 +45,13 @@ class Logs:
 
     def at(self, name: str, slot: Ints, index: Floats) -> Floats:
         """[B] a column of NUMBERS (or `station_m`) at fractional indices, linear between frames."""
-        low, weight = self._between(slot, index)
-        flat, start = self.columns[name], self.first[slot]
-        a, b = flat[start + low], flat[start + np.minimum(low + 1, self.count[slot] - 1)]
-        return np.asarray(np.where(weight == 0.0, a, a + weight * (b - a)))
+        values: Floats = _interpolated(self.columns[name], self.first, self.count, slot, index)
+        return values
 
     def mark(self, name: str, slot: Ints, index: Floats) -> Floats:
         """[B] a column at the nearest frame."""
-        return np.asarray(self.columns[name][self.first[slot] + self.frame(slot, index)])
+        values: Floats = _nearest_frames(self.columns[name], self.first, self.count, slot, index)
+        return values
 
     def frame(self, slot: Ints, index: Floats) -> Ints:
         """[B] the frame nearest to a fractional index."""
@@ -80,10 +79,6 @@ class Logs:
             c["x_m"], c["y_m"], c["yaw_rad"], c["station_m"], self.first, self.count, slot, x_m, y_m, hint_m, ahead_m
         )
         return found
-
-    def _between(self, slot: Ints, index: Floats) -> tuple[Ints, Floats]:
-        low = np.clip(np.floor(index).astype(np.int64), 0, np.maximum(self.count[slot] - 2, 0))
-        return low, np.clip(index - low, 0.0, 1.0)
 
 
 def join(segments: Sequence[tuple[str, SegmentColumns]]) -> Logs:
@@ -129,6 +124,27 @@ def _filled(values: Floats, instead: Floats) -> Floats:
 def _bad(name: str, where: str, problem: str) -> DataError:
     finding = Finding(where, problem, "import the segment again, or take it out of the suite")
     return DataError(f"segment {name} cannot be driven: {where}: {problem}", (finding,))
+
+
+@njit(cache=True)
+def _interpolated(column, first, count, slot, index):  # type: ignore[no-untyped-def]
+    out = np.empty(len(slot))
+    for row in range(len(slot)):
+        start, last = first[slot[row]], count[slot[row]] - 1
+        low = min(max(int(np.floor(index[row])), 0), max(last - 1, 0))
+        weight = min(max(index[row] - low, 0.0), 1.0)
+        a, b = column[start + low], column[start + min(low + 1, last)]
+        out[row] = a if weight == 0.0 else a + weight * (b - a)
+    return out
+
+
+@njit(cache=True)
+def _nearest_frames(column, first, count, slot, index):  # type: ignore[no-untyped-def]
+    out = np.empty(len(slot))
+    for row in range(len(slot)):
+        frame = min(max(int(np.rint(index[row])), 0), count[slot[row]] - 1)
+        out[row] = column[first[slot[row]] + frame]
+    return out
 
 
 @njit(cache=True)

@@ -249,27 +249,24 @@ def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore
     scale, shift = sample_rays(fine, grid[0], source[0], source[2])
     tall, fast, to_q = row[0], row[1], row[2]
     spot, flat = np.empty(row.shape[1], np.int32), depth.reshape(-1)
-    count = (width - 1) * fine + 1
     depth[:] = EMPTY
     for number in range((height - 1) * fine + 1):
         j, below, part = sample_rows(number, fine, height)
         upper, lower = near[j], near[below]
         for i in range(width):
             tall[i] = between_samples(upper[i], lower[i], part, slack)
-        if fine == 1:
-            fast = tall
-        else:
-            for i in range(width - 1):
-                for k in range(fine):
-                    fast[i * fine + k] = between_samples(tall[i], tall[i + 1], np.float32(k) * (ONE / np.float32(fine)), slack)
-            fast[count - 1] = tall[width - 1]
         line = rays(motion, sample_ray(j, part, grid[1], source[1], source[3]))
-        for i in range(count):
-            u, v, to_q[i], _ = project(line, target, np.float32(i) * scale + shift, fast[i])
-            spot[i] = cell(u, v, columns, rows)
-        for i in range(count):
-            if spot[i] >= 0 and flat[spot[i]] < to_q[i]:
-                flat[spot[i]] = to_q[i]
+        for k in range(fine):  # samples a part k of the way between two: a loop without strides
+            count = width if k == 0 else width - 1
+            fast[count - 1] = tall[count - 1]
+            for i in range(width - 1):
+                fast[i] = between_samples(tall[i], tall[i + 1], np.float32(k) * (ONE / np.float32(fine)), slack)
+            for i in range(count):
+                u, v, to_q[i], _ = project(line, target, np.float32(i * fine + k) * scale + shift, fast[i])
+                spot[i] = cell(u, v, columns, rows)
+            for i in range(count):
+                if spot[i] >= 0 and flat[spot[i]] < to_q[i]:
+                    flat[spot[i]] = to_q[i]
 
 
 @njit(cache=True, nogil=True)
@@ -284,11 +281,16 @@ def row_to_copy(depth, v, u):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def closed(a, q, b, slack):  # type: ignore[no-untyped-def]
-    """q, or what it should be where the background shows through a crack between a and b of a stretched surface."""
+def cracked(a, q, b, slack):  # type: ignore[no-untyped-def]
+    """Whether q is the background that shows through a crack between a and b of a stretched surface."""
     least = min(a, b)
-    crack = q + slack + SAME * least < least and one_surface(a, b, slack)
-    return (a + b) * HALF if crack else q
+    return q + slack + SAME * least < least and one_surface(a, b, slack)
+
+
+@njit(cache=True, nogil=True)
+def closed(a, q, b, slack):  # type: ignore[no-untyped-def]
+    """q, or what it should be in a crack (`cracked`)."""
+    return (a + b) * HALF if cracked(a, q, b, slack) else q
 
 
 @njit(cache=True, nogil=True)
@@ -301,8 +303,12 @@ def _mend(depth, slack):  # type: ignore[no-untyped-def]
         if depth[v, 0] == EMPTY:
             depth[v] = depth[row_to_copy(depth, v, 0)]
     for v in range(rows):
-        for u in range(1, columns - 1):
-            depth[v, u] = closed(depth[v, u - 1], depth[v, u], depth[v, u + 1], slack)
+        line, some = depth[v], False
+        for u in range(1, columns - 1):  # closing one may open the next, so that loop cannot be vectorised: few rows need it
+            some |= cracked(line[u - 1], line[u], line[u + 1], slack)
+        if some:
+            for u in range(1, columns - 1):
+                line[u] = closed(line[u - 1], line[u], line[u + 1], slack)
     for v in range(1, rows - 1):
         for u in range(columns):
             depth[v, u] = closed(depth[v - 1, u], depth[v, u], depth[v + 1, u], slack)
@@ -390,6 +396,8 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
     at, blend = np.empty(columns, np.int32), np.empty((2, columns), np.uint32)
     taps, hidden, fringe = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
     flat = picture.reshape(-1)
+    # Unsigned indices: a signed one is tested for counting from the end at every look-up.
+    next_, next_line, next_samples = np.uint32(1), np.uint32(width), np.uint32(wide)
     for v in range(rows):
         line = depth[v]
         bundle = rays(motion, (np.float32(v) - target[3]) / target[1])
@@ -403,9 +411,10 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
                 j, from_v[u] = tap(sample_place(from_v[u], to_j), last_j)
                 at[u] = j * wide + i
             for u in range(columns):
-                k = at[u]
-                corner[0, u], corner[1, u] = flat_near[k], flat_near[k + 1]
-                corner[2, u], corner[3, u] = flat_near[k + wide], flat_near[k + wide + 1]
+                k = np.uint32(at[u])
+                below = k + next_samples
+                corner[0, u], corner[1, u] = flat_near[k], flat_near[k + next_]
+                corner[2, u], corner[3, u] = flat_near[below], flat_near[below + next_]
             for u in range(columns):
                 found, nearest, tolerance = surface(
                     corner[0, u], corner[1, u], corner[2, u], corner[3, u], from_u[u], from_v[u], slack
@@ -420,11 +429,15 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
             j, b = tap(from_v[u], far_v)
             at[u], blend[0, u], blend[1, u] = j * width + i, share(a), share(b)
         for u in range(columns):
-            k = at[u]
-            taps[0, u], taps[1, u], taps[2, u], taps[3, u] = flat[k], flat[k + 1], flat[k + width], flat[k + width + 1]
+            k = np.uint32(at[u])
+            below = k + next_line
+            taps[0, u], taps[1, u], taps[2, u], taps[3, u] = flat[k], flat[k + next_], flat[below], flat[below + next_]
         for u in range(columns):
             taps[0, u] = blended(taps[0, u], taps[1, u], taps[2, u], taps[3, u], blend[0, u], blend[1, u])
-        if hide:
+        some = False
+        for u in range(columns):
+            some |= hidden[u]
+        if some:
             in_paint(taps[0], line, hidden, fringe)
         for u in range(columns):
             out[v, u, 0], out[v, u, 1], out[v, u, 2] = unpacked(taps[0, u])
