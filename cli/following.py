@@ -12,7 +12,7 @@ QUIET_S = 15.0
 
 
 def progress_line(run: Mapping[str, Any]) -> str:
-    """`running · 123 of 480 rollouts · 6.2/s · 58 s left · 3 failed · not a verdict yet`."""
+    """`running · 123 of 480 rollouts · 6.2/s · 58 s left · 3 failed · evidence of a change 2.1 of 80, not a verdict`."""
     progress = run["progress"]
     parts = [run["status"], f"{progress['done']} of {progress['total']} rollouts"]
     if progress["rollouts_per_s"]:
@@ -30,6 +30,9 @@ def progress_line(run: Mapping[str, Any]) -> str:
     if worst:
         unit = "" if worst["unit"] == "1" else f" {worst['unit']}"
         parts.append(f"worst so far {worst['case_id']}: {worst['candidate']:.3g} against {worst['baseline']:.3g}{unit}")
+    evidence = ((run["verdict_document"] or {}).get("method") or {}).get("evidence")
+    if evidence and not run["verdict"]:
+        parts.append(f"evidence of a change {max(evidence['e_values']):.2g} of {evidence['threshold']:g}, not a verdict")
     return " · ".join(parts)
 
 

@@ -20,6 +20,7 @@ from server.services.waivers import in_force, waive
 from suites.conditions import result_name
 from suites.judgement import CaseVerdict, PairTable, Verdict
 from suites.metrics.registry import METRICS
+from suites.statistics.live import LiveEvidence
 from suites.verdict import RunJudge
 from suites.words import Outcome, RunVerdict
 
@@ -60,6 +61,7 @@ class Evidence:
         # must-pass cases come last; the gates of a suite that has nothing else are over them
         self.overall = len(planned) if suite.select is None and suite.gates else sum(p.case is None for p in planned)
         self.judge = RunJudge(suite, self.overall)
+        self._live = LiveEvidence(suite.gates)
         self.consumed = 0
         self.unmeasured: Unmeasured = {}
         """What the next pairs and cases wait for: measured from stored traces on request."""
@@ -89,7 +91,9 @@ class Evidence:
         first = next((i for i, (c, _) in enumerate(pairs) if c.outcome is Outcome.POLICY_FAILED), None)
         for part in (pairs,) if first is None else (pairs[: first + 1], pairs[first + 1 :]):
             if part and not self.broken:
-                self.judge.extend(self._table(part, results))
+                table = self._table(part, results)
+                self.judge.extend(table)
+                self._live.consume(table)
                 self.consumed += len(part)
                 last = part[-1][0]
                 if last.outcome is Outcome.POLICY_FAILED and self.judge.reached is None:
@@ -119,7 +123,14 @@ class Evidence:
         if self._broke is not None:
             sentence = f"FAIL: the model itself failed on {self._broke.case_id}: {self._broke.reason.rstrip('.')}."
             verdict = replace(verdict, verdict=RunVerdict.FAIL, sentence=sentence)
-        return replace(verdict, method={**verdict.method, "suite_digest": self._suite_digest})
+        return replace(verdict, method={**verdict.method, "suite_digest": self._suite_digest, **self._so_far(verdict)})
+
+    def _so_far(self, verdict: Verdict) -> dict[str, Any]:
+        """What an undecided run shows: `suites.statistics.live` for each gate, which is no verdict; they share the threshold."""
+        gates, alpha = self.judge.suite.gates, self.judge.suite.alpha
+        if verdict.verdict is not None or not gates:
+            return {}
+        return {"evidence": {"e_values": self._live.e_values(), "threshold": len(gates) / alpha}}
 
     def _measured(self, session: Session, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], Results]:
         """The pairs before the first that lacks a result, and the results; all that lack one go to `unmeasured`."""

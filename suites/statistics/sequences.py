@@ -50,7 +50,7 @@ def asymptotic_half_width(deviation: NDArray[np.float64], routes: int, alpha: fl
 
 def self_normalised_e(differences: NDArray[np.float64], rhos: float | Sequence[float]) -> float:
     """e = mean over rho of sqrt(rho / (V + rho)) exp(S^2 / (2 (V + rho))), S = sum D, V = sum D^2: an e-process for
-    symmetric differences (de la Pena 1999; de la Pena, Klass & Lai 2004), D in any unit and rho in its square."""
+    symmetric differences (de la Pena 1999; de la Pena, Klass & Lai 2004), D in any unit and rho in its square. At most e^700."""
     total, square = float(differences.sum()), float((differences**2).sum())
     rho = np.atleast_1d(np.asarray(rhos, dtype=np.float64))
-    return float(np.mean(np.sqrt(rho / (square + rho)) * np.exp(total**2 / (2 * (square + rho)))))
+    return float(np.mean(np.sqrt(rho / (square + rho)) * np.exp(np.minimum(total**2 / (2 * (square + rho)), 700.0))))
