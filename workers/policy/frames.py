@@ -12,8 +12,8 @@ Frames = NDArray[np.uint8]
 
 
 def rgb_planes(frames: Frames) -> Frames:
-    """[B, H, W, 3] to [B, 3, H, W]."""
-    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2))
+    """[B, H, W, 3] to [B, 3, H, W]; a copy, and a fast one where the memory lies in planes already."""
+    return frames.transpose(0, 3, 1, 2).copy()
 
 
 def yuv420_planes(frames: Frames) -> Frames:
@@ -23,15 +23,17 @@ def yuv420_planes(frames: Frames) -> Frames:
     Colour: ITU-R BT.601 studio swing in 8-bit integer arithmetic (Y 16-235, U and V 16-240 about 128), chroma from the
     rounded mean of each 2x2 block. Plane order: openpilot, selfdrive/modeld (loadyuv; frames_to_tensor).
     """
-    wide = frames.astype(np.int32)
-    red, green, blue = wide[..., 0], wide[..., 1], wide[..., 2]
+    wide = frames.transpose(0, 3, 1, 2).astype(np.uint16)  # every sum below fits 16 bits
+    red, green, blue = wide[:, 0], wide[:, 1], wide[:, 2]
     luma = ((66 * red + 129 * green + 25 * blue + 128) >> 8) + 16
-    mean = (wide[:, 0::2, 0::2] + wide[:, 1::2, 0::2] + wide[:, 0::2, 1::2] + wide[:, 1::2, 1::2] + 2) >> 2
-    red, green, blue = mean[..., 0], mean[..., 1], mean[..., 2]
-    u = ((-38 * red - 74 * green + 112 * blue + 128) >> 8) + 128
-    v = ((112 * red - 94 * green - 18 * blue + 128) >> 8) + 128
-    planes = (luma[:, 0::2, 0::2], luma[:, 1::2, 0::2], luma[:, 0::2, 1::2], luma[:, 1::2, 1::2], u, v)
-    return np.stack(planes, axis=1).astype(np.uint8)
+    mean = (wide[..., 0::2, 0::2] + wide[..., 1::2, 0::2] + wide[..., 0::2, 1::2] + wide[..., 1::2, 1::2] + 2) >> 2
+    r, g, b = mean.astype(np.int16).transpose(1, 0, 2, 3)
+    u = ((112 * b - 38 * r - 74 * g + 128) >> 8) + 128
+    v = ((112 * r - 94 * g - 18 * b + 128) >> 8) + 128
+    out = np.empty((len(frames), 6, *u.shape[1:]), np.uint8)
+    for plane, values in enumerate((luma[:, 0::2, 0::2], luma[:, 1::2, 0::2], luma[:, 0::2, 1::2], luma[:, 1::2, 1::2], u, v)):
+        out[:, plane] = values
+    return out
 
 
 def wide_view(frames: Frames) -> Frames:
@@ -69,7 +71,8 @@ class FrameHistory:
 
     def stacked(self) -> Frames:
         """[B, planes * frames, h, w], oldest frame first."""
-        return np.concatenate([self._kept[pick] for pick in self._picks], axis=1)
+        picked = [self._kept[pick] for pick in self._picks]
+        return picked[0] if len(picked) == 1 else np.concatenate(picked, axis=1)
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         self._kept = deque((planes[rows] for planes in self._kept), maxlen=self._kept.maxlen)

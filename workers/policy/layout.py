@@ -41,7 +41,7 @@ class Reply(IntEnum):
 
 
 class Layout:
-    """Where the arrays of an observation and of an action of at most `rows` rows lie."""
+    """Where the arrays of an observation and of an action of at most `rows` rows lie; frames [B, H, W, 3] in planes."""
 
     def __init__(self, manifest: Manifest, rows: int) -> None:
         self.rows = rows
@@ -78,6 +78,8 @@ class Layout:
     def _view(self, region: mmap.mmap, field: Field, batch: int) -> NDArray[Any]:
         shape = (batch, *field.shape)
         flat = np.frombuffer(region, field.dtype, int(np.prod(shape)), self._offsets[field])
+        if field.name == "frames":
+            return flat.reshape(batch, shape[3], *shape[1:3]).transpose(0, 2, 3, 1)
         return flat.reshape(shape)
 
 

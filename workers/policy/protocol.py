@@ -25,7 +25,7 @@ class Observation:
 
     frames: NDArray[np.uint8] | None = None
     """[B, H, W, 3] RGB in the manifest's virtual camera, the newest only (adapters keep the history); None for
-    controllers. The simulator may reuse the buffer at the next step."""
+    controllers. Memory that lies in planes is the fastest; the simulator may reuse it at the next step."""
     scalars: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """By role (suites.model.Role): [B] or [B, k]; e.g. speed [B] m/s, acceleration [B], curvature [B] 1/m (driven),
     desire [B, 3] one-hot (none, left, right), traffic [B, 2], log_plan [B, P, 2] for the built-in log policy."""

@@ -22,7 +22,7 @@ from workers.segments.store import read_segment
 from workers.simulation.driving import DrivingSimulator, Poses, Segment
 from workers.simulation.geometry import Floats, between, levelled, mount
 from workers.simulation.path import Ints
-from workers.simulation.reprojection import reduction, source_lens, target_lens
+from workers.simulation.reprojection import buffer, reduction, source_lens, target_lens
 from workers.simulation.warp import Warp, packed
 from workers.simulation.world.drive import Drive, drive_from_origin, render_view
 
@@ -54,12 +54,12 @@ class RenderedViews:
 
     def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters, device: str = "cpu") -> None:
         self._stages = [_stage(segment.meta, camera) for segment in segments]
-        self._shape = (camera.height, camera.width, 3)
-        self._out = np.empty((0, *self._shape), np.uint8)
+        self._camera = camera
+        self._out = buffer(0, camera)
 
     def frames(self, poses: Poses) -> NDArray[np.uint8]:
         if len(self._out) != len(poses.slot):
-            self._out = np.empty((len(poses.slot), *self._shape), np.uint8)
+            self._out = buffer(len(poses.slot), self._camera)
         for row, slot in enumerate(poses.slot):
             stage = self._stages[slot]
             assert stage.segment.camera is not None

@@ -68,6 +68,11 @@ def target_lens(camera: VirtualCamera) -> Lens:
     return Lens(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)
 
 
+def buffer(rows: int, camera: VirtualCamera) -> NDArray[np.uint8]:
+    """Room for frames [rows, H, W, 3] whose memory lies in planes, as models want them."""
+    return np.empty((rows, 3, camera.height, camera.width), np.uint8).transpose(0, 2, 3, 1)
+
+
 def reduction(stored: Lens, target: Lens) -> int:
     """How many stored pixels are averaged in each direction before a model that sees fewer of them looks."""
     return max(1, int(stored.fx / target.fx + 0.25))
@@ -139,11 +144,11 @@ class ReprojectedViews:
     def __init__(self, segments: Sequence[Segment], camera: VirtualCamera, parameters: Parameters, *, footage: Footage) -> None:
         self._camera, self._how = camera, parameters.warp
         self._sources = [_source(segment, target_lens(camera), parameters, footage) for segment in segments]
-        self._out = np.empty((0, camera.height, camera.width, 3), np.uint8)
+        self._out = buffer(0, camera)
 
     def frames(self, poses: Poses) -> NDArray[np.uint8]:
         if len(self._out) != len(poses.slot):
-            self._out = np.empty((len(poses.slot), *self._out.shape[1:]), np.uint8)
+            self._out = buffer(len(poses.slot), self._camera)
         for slot in np.unique(poses.slot):
             chunks = poses.frame[poses.slot == slot] // CHUNK
             self._sources[slot].load({int(number) for number in chunks})
