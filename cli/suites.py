@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cli.service import DEFAULT_URL, AsJson, Url, connect, model_reference, print_json, print_table
-from suites.errors import SubmitterError
-from suites.lines import with_lines
+from suites.errors import Finding, SubmitterError
+from suites.lines import lines_of
 from suites.schema import Suite, load_suite, resolve
 from suites.selector import left_out
 from suites.simulators import simulator_spec
@@ -27,13 +27,18 @@ def check(
     ] = Path(".redrive"),
 ) -> None:
     """Check a suite here, without a service: errors with line or field and remedy, and what it would drive."""
-    text = file.read_text(encoding="utf-8")
-    try:
-        suite = load_suite(text)
-        summary = _summary(suite, data)
-    except SubmitterError as error:
-        raise with_lines(error, text) from None
+    text = _text(file)
+    with lines_of(text):
+        summary = _summary(load_suite(text), data)
     print(summary, file=sys.stderr)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        finding = Finding(f"{file}: byte {error.start}", "is not UTF-8", "save the file as UTF-8")
+        raise SubmitterError(f"{file.name} cannot be read", (finding,)) from None
 
 
 def _summary(suite: Suite, data: Path) -> str:
@@ -54,14 +59,19 @@ def _summary(suite: Suite, data: Path) -> str:
 @app.command()
 def push(file: File, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Register a suite: it is resolved against the stored segments and becomes the newest version, if it changed."""
-    load_suite(file)
+    text = _text(file)
+    with lines_of(text):
+        load_suite(text)
     with connect(url) as client:
-        version = client.push_suite(file.read_text(encoding="utf-8"))
+        version = client.push_suite(text)
+        left = client.get(f"/v1/suite-versions/{version['digest']}")["left_out"]
     if as_json:
         print_json(version)
     else:
         name = f"{version['suite']}@{version['digest'][:6]}"
         print(f"{name}: version {version['number']}, {version['planned']} rollouts of each model")
+    for finding in left:
+        print(finding["where"], finding["problem"], file=sys.stderr)
 
 
 @app.command("list")

@@ -1,6 +1,8 @@
 """Where in a TOML file a finding is: `cases.hugging.end_s` is line 12."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from suites.errors import Finding, SubmitterError
@@ -9,9 +11,14 @@ _TABLE = re.compile(r"^\s*(\[\[?)\s*([\w.\"-]+)\s*\]\]?")
 _KEY = re.compile(r"^\s*([\w\"-]+)\s*=\s*(.*)$")
 
 
-def with_lines(error: SubmitterError, text: str) -> SubmitterError:
-    """The same error with `line N: ` before each place that is written in `text`."""
-    return SubmitterError(str(error), tuple(_placed(finding, text) for finding in error.findings))
+@contextmanager
+def lines_of(text: str) -> Iterator[None]:
+    """A SubmitterError from inside has `line N: ` before each place that is written in `text`."""
+    try:
+        yield
+    except SubmitterError as error:
+        error.findings = tuple(_placed(finding, text) for finding in error.findings)
+        raise
 
 
 def _placed(finding: Finding, text: str) -> Finding:
@@ -21,14 +28,14 @@ def _placed(finding: Finding, text: str) -> Finding:
 
 def line_of(where: str, text: str) -> int | None:
     """Line, from 1, of a dotted path: keys, places in arrays of tables from 0, or the `name` of one of those tables. The
-    deepest part of the path that the file has a line for; None where it has none."""
+    deepest part of the path that the file has a line for, or the first line of what is below it; None where it has none."""
     wanted = where.split(".")
     best, depth = None, 0
     for path, line in _paths(text):
         common = 0
         while common < min(len(path), len(wanted)) and wanted[common] in path[common]:
             common += 1
-        if common > depth and common == len(path):
+        if common > depth and common in (len(path), len(wanted)):
             best, depth = line, common
     return best
 

@@ -141,8 +141,19 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def validation_findings(error: ValidationError) -> tuple[Finding, ...]:
-    """A pydantic error as findings that name the field."""
-    return tuple(Finding(".".join(str(part) for part in e["loc"]) or "(document)", e["msg"]) for e in error.errors())
+    """A pydantic error as findings that name the field, what was found there, and what to do."""
+    return tuple(
+        Finding(".".join(str(part) for part in e["loc"]) or "(document)", *_explained(e["type"], e["msg"], e["input"]))
+        for e in error.errors()
+    )
+
+
+def _explained(kind: str, message: str, found: Any) -> tuple[str, str]:
+    if kind.startswith("missing"):
+        return "is missing", "add it"
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        return "is not known here", "remove it, or correct its spelling"
+    return f"{message}, found {found!r:.60}", "correct it"
 
 
 def load_manifest(document: bytes | str | Path) -> Manifest:

@@ -142,7 +142,8 @@ def load_suite(document: str | Path) -> Suite:
     try:
         suite = _SUITE.validate_python(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise SubmitterError(f"the suite is not TOML: {error}") from None
+        finding = Finding("document", str(error), "correct it there: https://toml.io explains the form")
+        raise SubmitterError(f"the suite is not TOML: {error}", (finding,)) from None
     except ValidationError as error:
         raise SubmitterError("the suite is not valid", validation_findings(error)) from None
     findings = tuple(_contradictions(suite))

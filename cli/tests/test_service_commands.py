@@ -19,6 +19,7 @@ from server.app import create_app
 from server.client import Client
 from server.db.models import Run
 from server.settings import Settings
+from suites.errors import SubmitterError
 from suites.identity import canonical_json
 from suites.model import ActionSpec, Manifest
 from suites.segment import SegmentMeta, Vehicle
@@ -193,6 +194,9 @@ def test_models_and_suites_are_checked_without_a_service(redrive: Redrive, model
     refused = redrive("suites", "check", str(file))
     assert refused.exception is not None
     assert "contradicts itself" in str(refused.exception)
+    file.write_bytes(b'name = "\xff"')
+    refused = redrive("suites", "check", str(file))
+    assert isinstance(refused.exception, SubmitterError)
 
 
 def test_migrate_says_where_the_schema_is(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from server.services.register_suite import (
     read_version,
     register_suite,
 )
+from suites.lines import lines_of
 from suites.schema import load_suite
 
 router = APIRouter(prefix="/v1", tags=["suites"])
@@ -55,7 +56,8 @@ class Promotion(BaseModel):
 def add_suite(body: SuiteDocument, response: Response, session: Database, settings: Configured) -> VersionView:
     """Resolve a suite against the stored segments and make it the newest version, if it changed."""
     index_segments(session, settings.segments)
-    version, new = register_suite(session, load_suite(body.toml), parent=body.parent)
+    with lines_of(body.toml):
+        version, new = register_suite(session, load_suite(body.toml), parent=body.parent)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
     return version

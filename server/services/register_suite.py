@@ -19,6 +19,7 @@ from server.services.ratchet import check_ratchet
 from server.services.register_segments import usable_metas
 from suites.errors import Finding, SubmitterError
 from suites.schema import Suite, SuiteVersion, on_routes, resolve
+from suites.selector import left_out
 from suites.simulators import simulator_spec
 
 _VERSION = TypeAdapter(SuiteVersion)
@@ -43,6 +44,8 @@ class VersionDetail(VersionView):
     definition: dict[str, Any]
     """suites.schema.Suite: selectors, offsets, cases, gates, alpha ..."""
     metric_versions: dict[str, int]
+    left_out: list[Finding]
+    """How many of the segments that are stored now each rule of its selector leaves out, the unknown ones told apart."""
 
 
 class SuiteView(BaseModel):
@@ -163,9 +166,11 @@ def find_version(session: Session, reference: str) -> VersionRow:
 def read_version(session: Session, reference: str) -> VersionDetail:
     """One version in full, but for its planned rollouts (see list_cases)."""
     row = find_version(session, reference)
+    select = stored_version(row).suite.select
     return VersionDetail(
-        **_as_view(row).model_dump(), definition=row.document["suite"], metric_versions=row.document["metric_versions"]
-    )
+        **_as_view(row).model_dump(), definition=row.document["suite"], metric_versions=row.document["metric_versions"],
+        left_out=list(left_out(select, usable_metas(session))) if select is not None else [],
+    )  # fmt: skip
 
 
 def list_versions(session: Session, name: str, *, cursor: str | None, limit: int) -> Page[VersionView]:

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from server.settings import Settings
 from suites.identity import digest
+from suites.segment import Facts
 
 pytestmark = pytest.mark.services
 
@@ -66,6 +67,22 @@ def test_a_suite_that_contradicts_itself_is_refused_with_every_finding(client: T
     answer = client.post("/v1/suites", json={"toml": twice})
     assert answer.status_code == 422
     assert len(answer.json()["errors"]) == 3
+    assert all(error["where"].startswith("line ") for error in answer.json()["errors"])
+
+
+def test_what_is_left_out_for_want_of_knowledge_is_said(
+    client: TestClient, suite_toml: str, add_segment: Callable[..., Any]
+) -> None:
+    rule = suite_toml.replace("[select]", '[select]\nweather = ["rain"]')
+    add_segment("r1/0")
+    refused = client.post("/v1/suites", json={"toml": rule})
+    assert refused.status_code == 422
+    assert "leaves out 1 of 1 segments, 1 of them because it is not known" in refused.text
+    add_segment("r2/0", facts=Facts(weather="rain"))
+    version = client.post("/v1/suites", json={"toml": rule}).json()
+    assert version["planned"] == 2
+    (left,) = client.get(f"/v1/suite-versions/{version['digest']}").json()["left_out"]
+    assert (left["where"], left["problem"]) == ("select.weather", "leaves out 1 of 2 segments, 1 of them because it is not known")
 
 
 class TestSegments:
