@@ -83,7 +83,7 @@ def compare(session: Session, baseline: str, candidates: list[str], suite: str |
     for name, run in rows[1:]:
         if run.suite_digest != first.suite_digest:
             other = session.get_one(SuiteVersion, run.suite_digest)
-            findings = tuple(differences(reference_version.document, other.document))
+            findings = tuple(version_differences(reference_version.document, other.document))
             raise Refused(
                 "different-suites", f"{rows[0][0].name} and {name.name} were judged on different suite digests", findings
             )
@@ -119,6 +119,15 @@ def _corrected(session: Session, run: Run, count: int) -> Corrected:
         return Corrected(verdict=None, gates=[], problem=str(error))
     verdict = evidence.verdict(over=True)
     return Corrected(verdict=verdict.verdict, gates=[gate.verdict for gate in verdict.gates], problem="")
+
+
+def version_differences(one: dict[str, Any], other: dict[str, Any], most: int = 20) -> list[Finding]:
+    """The fields in which two suite versions differ, what people wrote first: the plan follows from it and from the segments'
+    digests, and only two versions that agree in all that differ in their parent."""
+    found: list[Finding] = []
+    for part in ("suite", "metric_versions", "planned"):
+        found += differences(one[part], other[part], part, most - len(found))
+    return found or differences(one, other)
 
 
 def differences(one: Any, other: Any, where: str = "", most: int = 20) -> list[Finding]:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.models import Demand, ResultRow, Role, RolloutRow, Run, SuiteVersion
+from server.services.compare import version_differences
 from server.services.judge import Evidence, document
 from suites.metrics.registry import METRICS
 from suites.segment import SegmentMeta
@@ -123,3 +124,16 @@ def test_what_can_no_longer_be_judged_says_so(
     assert "register the suite again" in found["candidates"][0]["corrected"]["problem"]
     page = client.get("/comparisons?baseline=baseline&candidate=worse&candidate=equal", headers=BROWSER)
     assert "be judged again: the suite was resolved with" in page.text
+
+
+def test_versions_differ_first_in_what_people_wrote() -> None:
+    def version(margin: float, mark: str, parent: str | None) -> dict[str, Any]:
+        planned = [{"scenario": {"segment_id": f"r{i}/0", "segment_digest": f"{mark}{i}"}} for i in range(30)]
+        return {"suite": {"gates": [{"margin": margin}]}, "metric_versions": {"m": 1}, "planned": planned, "parent": parent}
+
+    found = version_differences(version(0.1, "a", None), version(0.2, "b", "x"))
+    assert (found[0].where, found[0].problem) == ("suite.gates.0.margin", "0.1 in the first, 0.2 in the other")
+    assert found[1].where == "planned.0.scenario.segment_digest"
+    assert len(found) == 20
+    again = version_differences(version(0.1, "a", None), version(0.1, "a", "x"))
+    assert [f.where for f in again] == ["parent"]
