@@ -61,7 +61,7 @@ def between(from_pose: Floats, from_mount: Floats, to_pose: Floats, to_mount: Fl
 def inverse(motion: Floats) -> Floats:
     """[3, 4] the motion back."""
     out = np.empty((3, 4))
-    _inverse(motion, out)
+    inverse_into(motion, out)
     return out
 
 
@@ -112,7 +112,9 @@ def _between(from_pose, from_mount, to_pose, to_mount, out):  # type: ignore[no-
 
 
 @njit(cache=True)
-def _inverse(motion, out):  # type: ignore[no-untyped-def]
+def inverse_into(motion, out):  # type: ignore[no-untyped-def]
+    """`inverse` as a kernel: into out [3, 4]."""
+    """`inverse` for kernels: into out [3, 4]."""
     for i in range(3):
         out[i, 3] = 0.0
         for k in range(3):

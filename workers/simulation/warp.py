@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from workers.simulation.geometry import Lens, inverse
+from workers.simulation.geometry import Lens, inverse, inverse_into
 
 Picture = NDArray[np.uint32]
 """[H, W] packed 0x00BBGGRR."""
@@ -77,14 +77,7 @@ class Warp:
 
     def forward(self, picture: Picture, near: Inverse, motion: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
         """motion [3, 4]: source camera to target camera; out RGB [H, W, 3]."""
-        there, back = motion.astype(np.float32), inverse(motion).astype(np.float32)
-        if np.abs(motion[:, 3]).max() < 1e-6:  # a rotation needs no depth
-            self._depth[:] = 0.0
-            _look_up(picture, near, self._depth, back, self._lenses, self.grid, self.slack, 0, False, self._row, out)
-            return
-        _splat(near, there, self._lenses, self.grid, self.slack, self.fine, self._row, self._depth)
-        _mend(self._depth, self.slack)
-        _look_up(picture, near, self._depth, back, self._lenses, self.grid, self.slack, 1, True, self._row, out)
+        _forward(picture, near, motion, self._lenses, self.grid, self.slack, self.fine, self._row, self._depth, out)
 
     def backward(self, picture: Picture, near: Inverse, motion: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
         """As `forward`, with no z-buffer: each pixel starts from the depth where it was."""
@@ -95,6 +88,20 @@ class Warp:
     def plane(self, picture: Picture, ground: Inverse, motion: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
         """As `backward` with the ground's depth [h, w] instead of the scene's."""
         self.backward(picture, ground, motion, out)
+
+
+@njit(cache=True, nogil=True)
+def _forward(picture, near, motion, lenses, grid, slack, fine, row, depth, out):  # type: ignore[no-untyped-def]
+    home = np.empty((3, 4))
+    inverse_into(motion, home)
+    there, back = motion.astype(np.float32), home.astype(np.float32)
+    if np.abs(motion[:, 3]).max() < 1e-6:  # a rotation needs no depth
+        depth[:] = ZERO
+        _look_up(picture, near, depth, back, lenses, grid, slack, 0, False, row, out)
+        return
+    _splat(near, there, lenses, grid, slack, fine, row, depth)
+    _mend(depth, slack)
+    _look_up(picture, near, depth, back, lenses, grid, slack, 1, True, row, out)
 
 
 @njit(cache=True, nogil=True)
