@@ -166,7 +166,7 @@ class Coordinator:
         form_shards(self.session, Owner(OwnerKind.RUN, run.id), (start, stop), size, priority)
 
     def _serve_others(self) -> None:
-        """Proofs, probes and searches want all that they demand, in their order."""
+        """Proofs and searches want all that they demand, in their order."""
         for owner in waiting_owners(self.session):
             form_shards(self.session, owner, (0, EVERYTHING), self.settings.shard_rollouts, LOWEST)
 

@@ -45,7 +45,6 @@ class OwnerKind(StrEnum):
 
     RUN = "run"
     PROOF = "proof"
-    PROBE = "probe"
     SEARCH = "search"
 
 

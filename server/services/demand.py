@@ -37,7 +37,7 @@ def shards_in_window(owner: Owner, start: int, stop: int) -> Select[int | None]:
 
 
 def waiting_owners(session: Session) -> list[Owner]:
-    """Proofs, probes and searches that wait for rollouts which nobody drives yet."""
+    """Proofs and searches that wait for rollouts which nobody drives yet."""
     rows = session.execute(
         select(Demand.owner_kind, Demand.owner_id)
         .join(DriveKeyRow, DriveKeyRow.digest == Demand.drive_key)
