@@ -138,6 +138,39 @@ def show(
 
 
 @app.command()
+def depth(
+    name: Name,
+    lidar: Annotated[
+        Path | None,
+        typer.Option(envvar="REDRIVE_LIDAR", help="Folder of 16-bit PNGs, one a frame: metres times 256, or 0."),
+    ] = None,
+    stereo: Annotated[
+        Path | None, typer.Option(envvar="REDRIVE_RIGHT", help="The rectified right camera's pictures: a folder, or a video.")
+    ] = None,
+    baseline_m: Annotated[
+        float | None, typer.Option(envvar="REDRIVE_BASELINE_M", min=0.01, max=10.0, help="Between the two cameras.")
+    ] = None,
+    data: Data = HERE,
+) -> None:
+    """Give a stored segment the depth that its log has. It becomes a segment of another digest: make suite versions anew."""
+    from workers.segments.depth_log import lidar_depth, stereo_depth
+    from workers.segments.store import replace_depth
+
+    root = data / "segments"
+    segment = read_segment(root, find_segment(name, list_segments(root, _tell)).segment_id, verify=True)
+    if lidar is not None and stereo is None and baseline_m is None:
+        meta = replace_depth(root, segment, lidar_depth(lidar, segment), "lidar", {"folder": lidar.name})
+    elif stereo is not None and lidar is None and baseline_m is not None:
+        origin = {"right": stereo.name, "baseline_m": baseline_m}
+        meta = replace_depth(root, segment, stereo_depth(stereo, baseline_m, segment), "stereo", origin)
+    else:
+        raise SubmitterError(
+            "one source of depth is needed", (Finding("--lidar", "either --lidar, or --stereo with --baseline-m, expected"),)
+        )
+    print(f"{meta.segment_id}: depth from {meta.depth_source}; digest {digest(meta)}", file=sys.stderr)
+
+
+@app.command()
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Segments; all if none is named.")] = None, data: Data = HERE
 ) -> None:

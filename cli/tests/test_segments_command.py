@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from cli.segments import app
 from suites.errors import DataError, SubmitterError
+from suites.segment import Camera
+from workers.segments.plane import ground_depth
 from workers.segments.tests.openpilot_route import DONGLE, make_route
 
 ID = f"{DONGLE}_2023-07-27--13-01-19/3"
@@ -96,3 +99,22 @@ def test_verify_names_the_damaged_file(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 stored segments are damaged") as caught:
         run("verify", "--data", str(tmp_path))
     assert caught.value.findings[0].where.endswith("table.npz")
+
+
+def test_depth_of_the_log_makes_a_segment_of_another_digest(tmp_path: Path) -> None:
+    folder = make_route(30).write(tmp_path / "in" / f"{DONGLE}|2023-07-27--13-01-19--3")
+    run("import", "openpilot", str(folder), "--width", "64", "--data", str(tmp_path))
+    before = json.loads(run("show", ID, "--data", str(tmp_path), "--json").stdout)
+    camera, ground = before["camera"], ground_depth(Camera(**before["camera"]), 64, before["camera"]["height"])
+    (tmp_path / "maps").mkdir()
+    for k in range(30):
+        Image.fromarray((np.where(ground < 80, ground, 0) * 256).astype(np.uint16)).save(tmp_path / "maps" / f"{k:03d}.png")
+    said = run("depth", ID, "--lidar", str(tmp_path / "maps"), "--data", str(tmp_path))
+    after = json.loads(run("show", ID, "--data", str(tmp_path), "--json").stdout)
+    assert (before["depth_source"], after["depth_source"]) == ("plane", "lidar")
+    assert after["digest"] != before["digest"]
+    assert after["digest"] in said.stderr
+    assert f"lidar, 32x{camera['height'] // 2}" in run("show", ID, "--data", str(tmp_path)).stdout
+    for wrong in ((), ("--stereo", str(tmp_path)), ("--lidar", str(tmp_path), "--stereo", str(tmp_path), "--baseline-m", "1")):
+        with pytest.raises(SubmitterError, match="one source of depth"):
+            run("depth", ID, *wrong, "--data", str(tmp_path))

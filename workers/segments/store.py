@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from suites.errors import DataError, Finding
 from suites.identity import canonical_json, digest, file_digest
-from suites.segment import Floats, SegmentColumns, SegmentMeta
+from suites.segment import DepthSource, Floats, SegmentColumns, SegmentMeta
 from workers.segments.depth import Depth, DepthCodec, read_depth, write_depth
 from workers.segments.video import Frames, read_video, write_video
 
@@ -107,12 +107,23 @@ def write_segment(
             count, codec = write_depth(scratch / DEPTH, depth, near, far)
             _check_count(meta, "depth", count)
             meta = replace(meta, depth=codec)
-        meta = replace(meta, files={path.name: file_digest(path) for path in sorted(scratch.iterdir())})
-        # Through JSON once, so that 200 and 200.0 in a float field give one identity before and after reading.
-        meta = _META.validate_json(canonical_json(meta))
-        (scratch / META).write_bytes(canonical_json(meta))
-        _publish(root, scratch, folder)
-    return meta
+        return _finish(root, scratch, folder, meta)
+
+
+def replace_depth(
+    root: Path, segment: StoredSegment, depth: Iterable[Depth], source: DepthSource, origin: dict[str, Any]
+) -> SegmentMeta:
+    """Give a stored segment other depth [h, w] m, one a frame, and so another digest; every other file stays as it is.
+    origin: where the depth came from, kept as `depth` in that of the segment. As in write_segment, nothing changes before
+    all of it is on disk."""
+    meta, kept = segment.meta, [name for name in segment.meta.files if name != DEPTH]
+    with _scratch(root) as scratch:
+        for name in kept:
+            shutil.copyfile(segment.folder / name, scratch / name)
+        count, codec = write_depth(scratch / DEPTH, depth, NEAR_M, FAR_M)
+        _check_count(meta, "depth", count)
+        meta = replace(meta, depth=codec, depth_source=source, origin={**meta.origin, "depth": origin})
+        return _finish(root, scratch, segment.folder, meta)
 
 
 def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> StoredSegment:
@@ -261,6 +272,16 @@ def _exclusive(root: Path) -> Iterator[None]:
     with (root / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _finish(root: Path, scratch: Path, folder: Path, meta: SegmentMeta) -> SegmentMeta:
+    """Write the meta of the files in `scratch`, and give them the segment's name."""
+    meta = replace(meta, files={path.name: file_digest(path) for path in sorted(scratch.iterdir())})
+    # Through JSON once, so that 200 and 200.0 in a float field give one identity before and after reading.
+    meta = _META.validate_json(canonical_json(meta))
+    (scratch / META).write_bytes(canonical_json(meta))
+    _publish(root, scratch, folder)
+    return meta
 
 
 def _publish(root: Path, scratch: Path, folder: Path) -> None:
