@@ -18,7 +18,7 @@ Logic is Kleene's: a step whose signal is unknown is unknown, and a condition wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -111,10 +111,11 @@ def load_condition(document: dict[str, Any], where: str = "condition") -> Condit
     try:
         condition = _CONDITION.validate_python(document)
     except ValidationError as error:
-        raise SubmitterError(f"{where} is not valid", validation_findings(error)) from None
+        found = tuple(replace(f, where=f"{where}.{f.where}") for f in validation_findings(error))
+        raise SubmitterError(f"{where} is not valid", found) from None
     findings = []
     if (condition.always is None) == (condition.eventually is None):
-        findings.append(Finding(where, "needs exactly one of always and eventually"))
+        findings.append(Finding(where, "needs exactly one of always and eventually", "add one, or make it two conditions"))
     if condition.to_s is not None and condition.to_s <= condition.from_s:
         findings.append(
             Finding(f"{where}.to_s", f"the window {condition.from_s:g} to {condition.to_s:g} s is empty", "make to_s larger")

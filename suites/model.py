@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 from suites.errors import Finding, SubmitterError
 from suites.identity import digest
 
-STRICT = ConfigDict(extra="forbid")
-"""Unknown fields are refused: a typing error must not change what is tested."""
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Unknown fields are refused: a typing error must not change what is tested. NaN and infinities have no identity."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Dtype = Literal["float16", "float32", "float64", "uint8", "int64", "int32", "bool"]

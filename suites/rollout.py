@@ -1,34 +1,38 @@
 """What a simulator fills and a metric reads: the contract between driving and measuring."""
 
 import io
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from suites.identity import digest, seed_for
 from suites.words import Outcome
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offset:
     """Displacement of the ego from the logged path at the start of the window (ISO 8855)."""
 
-    lateral_m: float = 0.0
-    longitudinal_m: float = 0.0
-    heading_rad: float = 0.0
+    lateral_m: Annotated[float, Field(ge=-20, le=20)] = 0.0
+    longitudinal_m: Annotated[float, Field(ge=-200, le=200)] = 0.0
+    heading_rad: Annotated[float, Field(ge=-math.pi, le=math.pi)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """Declared noise, drawn from the seed. All zero: repeats are copies."""
 
-    pose_m: float = 0.0
-    heading_rad: float = 0.0
-    delay_s: float = 0.0
-    curvature_gain: float = 0.0
-    image: float = 0.0
+    pose_m: NotNegative = 0.0
+    heading_rad: NotNegative = 0.0
+    delay_s: NotNegative = 0.0
+    curvature_gain: NotNegative = 0.0
+    image: NotNegative = 0.0
     """Standard deviation in grey levels (0-255)."""
 
 

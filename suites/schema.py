@@ -160,12 +160,20 @@ def suite_version_from_json(document: bytes) -> SuiteVersion:
 def _contradictions(suite: Suite) -> Iterable[Finding]:
     if suite.select is not None:
         yield from selector_contradictions(suite.select)
+        wanted = "controls" if suite.simulator.name == "tinyphysics" else "camera"
+        if suite.select.kind != wanted:
+            problem = f"{suite.simulator.name} drives {wanted} segments, the suite takes {suite.select.kind}"
+            yield Finding("select.kind", problem, f'kind = "{wanted}", or another simulator')
+    if suite.end_s is not None and suite.end_s <= suite.start_s:
+        yield Finding("end_s", f"the window {suite.start_s:g} to {suite.end_s:g} s is empty", "make end_s larger")
     if suite.select is None and not suite.cases:
         yield Finding("select", "the suite selects nothing", "add [select] or [[cases]]")
     if suite.kind == "specific" and not suite.cases:
         yield Finding("cases", "a specific suite has no case", "add [[cases]], or make its kind overall")
     if suite.select is not None and not suite.gates and suite.kind == "overall":
         yield Finding("gates", "an overall suite has no gate", "add [[gates]] with a metric and a margin")
+    if not suite.offsets:
+        yield Finding("offsets", "there is none", "offsets = [{}] starts on the human's path")
     if suite.offset_weights and len(suite.offset_weights) != len(suite.offsets):
         problem = f"{len(suite.offset_weights)} probabilities for {len(suite.offsets)} offsets"
         yield Finding("offset_weights", problem, "give one for each offset, in their order")
@@ -189,7 +197,8 @@ def _contradictions(suite: Suite) -> Iterable[Finding]:
         if case.end_s is not None and case.end_s <= case.start_s:
             yield Finding(f"cases.{case.name}", "its window ends before it starts", "make end_s larger than start_s")
         if case.must_pass_repeats is not None and case.must_pass_repeats > case.repeats:
-            yield Finding(f"cases.{case.name}.must_pass_repeats", f"{case.must_pass_repeats} of {case.repeats} repeats")
+            problem = f"{case.must_pass_repeats} of {case.repeats} repeats must pass"
+            yield Finding(f"cases.{case.name}.must_pass_repeats", problem, f"at most {case.repeats}")
         if case.repeats > 1 and case.noise == Noise():
             yield Finding(f"cases.{case.name}.repeats", "repeats without noise are copies", "declare noise, or drive it once")
         for i, condition in enumerate(case.conditions):
