@@ -2,9 +2,11 @@
 
     python -m benchmarks.driving [--parts share,loop,flat,store] [--counts 10,100,500] [--seconds 4]
 
-share: how much of a rollout is not the model's own inference, for graphs of 0.15 and 2 GFLOP (multiply and add counted as
-two). loop: the same rollouts by a per-frame OpenCV loop, on the same store and on full-size video. flat: CPU time per
-segment and peak memory over more and more different segments. store: bytes a minute and decoding against JPEG.
+share: how much of a rollout is not the model's own inference, for graphs of 0.16 and 2 GFLOP (multiply and add counted as
+two; `graph_of` says how they are made): candidate and baseline side by side from four offsets, and as a run with one offset
+drives them, four segments in a shard. loop: the same rollouts by a per-frame OpenCV loop, on the same store and on full-size
+video. flat: CPU time per segment and peak memory over more and more different segments. store: bytes a minute and decoding
+against JPEG.
 CPU time of this process on one thread; everything is made in a temporary folder from the procedural world's seed 0.
 """
 
@@ -35,7 +37,7 @@ from workers.policy.plain import PlainPolicy
 from workers.policy.runtime import Arrays, Runtime
 from workers.segments.store import read_segment
 from workers.segments.world import make_segment
-from workers.simulation.engine import drive
+from workers.simulation.engine import side_by_side, steps
 from workers.simulation.reprojection import open_simulator
 
 SMALL = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
@@ -60,7 +62,8 @@ class Timed:
 
 
 def graph_of(camera: VirtualCamera, width: int, depth: int) -> tuple[bytes, float]:
-    """An ONNX graph frames u8 -> curvature of `depth` 3x3 convolutions at half the resolution, and its GFLOP a frame."""
+    """An ONNX graph frames u8 -> curvature, and its GFLOP a frame: a 5x5 convolution of stride 2 to `width` channels, then
+    `depth` 3x3 ones of as many channels at that half resolution, ReLU after each, mean over the picture, one number."""
     rng = np.random.default_rng(0)
     area, tensors, nodes = (camera.height // 2) * (camera.width // 2), [], [helper.make_node("Cast", ["frames"], ["x0"], to=1)]
 
@@ -119,14 +122,16 @@ def keys_of(
     ]  # fmt: skip
 
 
-def driven(root: Path, policy: PlainPolicy, keys: Sequence[DriveKey], batch: int = 48) -> tuple[float, int]:
-    """(CPU seconds, steps); the trust region and the bound are opened so that every rollout goes to its end."""
+def driven(root: Path, keys: Sequence[DriveKey], *policies: PlainPolicy, batch: int = 48) -> tuple[float, int]:
+    """(CPU seconds, steps) of these keys by each of the policies, side by side; the trust region and the bound are opened so
+    that every rollout goes to its end."""
     free = {"lateral_bound_m": 1e3, "trust_lateral_m": 1e3, "trust_longitudinal_m": 1e3, "trust_heading_rad": 9.0}
     simulator = open_simulator(root, free, {})
-    start, steps = time.process_time(), 0
+    start, count = time.process_time(), 0
     for first in range(0, len(keys), batch):
-        steps += sum(len(r.trace) for r in drive(simulator, policy, keys[first : first + batch]) if r.trace is not None)
-    return time.process_time() - start, steps
+        rollouts = side_by_side([steps(simulator, policy, keys[first : first + batch]) for policy in policies])
+        count += sum(len(r.trace) for r in rollouts if r.trace is not None)
+    return time.process_time() - start, count
 
 
 def by_opencv(
@@ -159,33 +164,37 @@ def by_opencv(
 
 
 def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
-    for camera, width, depth in ((SMALL, 32, 4), (SMALL, 96, 6), (LARGE, 64, 3)):
+    for camera, width, depth, number in ((SMALL, 32, 4, len(metas)), (SMALL, 96, 6, 3), (LARGE, 64, 3, 3)):
         data, gflop = graph_of(camera, width, depth)
-        policy, timed = policy_of(camera, data)
-        keys = keys_of(metas, policy, seconds if width == 32 else seconds / 4)
-        driven(root, policy, keys[:2])
-        timed.seconds = 0.0
-        total, steps = driven(root, policy, keys)
-        print(
-            f"share: {gflop:.2f} GFLOP at {camera.width}x{camera.height}: {1000 * total / steps:.3f} ms a step, of it "
-            f"{1000 * timed.seconds / steps:.3f} ms inference; not inference: {1 - timed.seconds / total:.1%}", flush=True,
-        )  # fmt: skip
+        (first, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
+        for what, keys in (
+            (f"{number} segments x {len(OFFSETS_M)} offsets x 2 models", keys_of(metas[:number], first, seconds)),
+            ("4 segments x 1 offset x 2 models", keys_of(metas[:4], first, seconds, (0.5,))),
+        ):
+            driven(root, keys[:2], first, second)
+            one.seconds = other.seconds = 0.0
+            total, count = driven(root, keys, first, second)
+            model = one.seconds + other.seconds
+            print(
+                f"share: {gflop:.2f} GFLOP at {camera.width}x{camera.height}, {what}: {1000 * total / count:.3f} ms a step, "
+                f"of it {1000 * model / count:.3f} ms inference; not inference: {1 - model / total:.1%}", flush=True,
+            )  # fmt: skip
 
 
 def loop(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
     data, gflop = graph_of(SMALL, 12, 2)
     policy, _ = policy_of(SMALL, data)
     keys = keys_of(metas, policy, seconds)
-    driven(root, policy, keys[:2])
-    ours = driven(root, policy, keys)[0] / len(keys)
+    driven(root, keys[:2], policy)
+    ours = driven(root, keys, policy)[0] / len(keys)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session, meta = onnxruntime.InferenceSession(data, options), metas[0]
-    steps, store = round(seconds * meta.rate_hz), root / meta.segment_id / "frames.mp4"
-    plain = float(np.median([by_opencv(store, root, meta, session, steps, meta.rate_hz) for _ in range(3)]))
+    count, store = round(seconds * meta.rate_hz), root / meta.segment_id / "frames.mp4"
+    plain = float(np.median([by_opencv(store, root, meta, session, count, meta.rate_hz) for _ in range(3)]))
     large = root.parent / "full.mp4"
-    full_size(read_segment(root, meta.segment_id).frames(0, round(meta.rate_hz) + steps), large, meta.rate_hz)
-    full = float(np.median([by_opencv(large, root, meta, session, steps, meta.rate_hz) for _ in range(2)]))
+    full_size(read_segment(root, meta.segment_id).frames(0, round(meta.rate_hz) + count), large, meta.rate_hz)
+    full = float(np.median([by_opencv(large, root, meta, session, count, meta.rate_hz) for _ in range(2)]))
     print(
         f"loop: {gflop:.3f} GFLOP, {seconds:g} s: {ours:.3f} CPU s a rollout; per-frame OpenCV loop on the store {plain:.3f} "
         f"({plain / ours:.1f}x), on {FULL_SIZE[0]}x{FULL_SIZE[1]} video {full:.3f} ({full / ours:.1f}x)", flush=True,
@@ -208,10 +217,10 @@ def flat(root: Path, metas: Sequence[SegmentMeta], counts: Sequence[int], second
     """Copies of the segments under other names: the same work, other files."""
     policy, _ = policy_of(SMALL, graph_of(SMALL, 12, 2)[0])
     copies = [copied(root, metas[k % len(metas)], k) for k in range(max(counts))]
-    driven(root, policy, keys_of(copies[:2], policy, seconds, (0.5,)))
+    driven(root, keys_of(copies[:2], policy, seconds, (0.5,)), policy)
     process = psutil.Process()
     for count in counts:
-        cpu, _ = driven(root, policy, keys_of(copies[:count], policy, seconds, (0.5,)))
+        cpu, _ = driven(root, keys_of(copies[:count], policy, seconds, (0.5,)), policy)
         memory = process.memory_info().rss / 2**20
         print(
             f"flat: {count} segments of {seconds:g} s: {cpu / count:.4f} CPU s each; {memory:.0f} MiB resident after", flush=True
