@@ -1,77 +1,117 @@
-"""The dynamics transformer without the work that nobody reads: only its last position's logits are ever used.
+"""The dynamics transformer, written again for lock-step batches: same weights, same bits, less work around them.
 
-In the last layer every position but the last still gives keys and values, but no query, no MLP and no head. Two query
-rows are kept, not one: with a single row the runtime takes another matrix path, whose last bits differ.
+- Only the last position's logits are used: in the last layer the others give keys and values, but no query, no MLP and
+  no head. Attention keeps two query rows there, not one: a single row takes another matrix path, whose last bits differ.
+- Rows are ordered position first, [20, B, width]. The attention's matrix products then read queries, keys and values by
+  stride where they lie; batch first, each is transposed and copied before.
+- GELU's factor of a half is in the weights of the product after it: a power of two moves no bit.
+- The batch dimension has no name. Where the runtime can prove two shapes equal it lets softmax overwrite its input, which
+  takes twice as long.
 """
+
+import math
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
 
-ROWS = 2
+HEADS = 4
+EPSILON = 1e-5
+LAYER = 4
+"""Weight matrices of a layer: query-key-value, projection, and the two of the MLP."""
+
+Floats = NDArray[np.float32]
 
 
-def _constant(name: str, values: list[int]) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.array(values, dtype=np.int64), name)
+class _Graph:
+    """Nodes and weights as they are added; every value is named by its number."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def weight(self, value: ArrayLike) -> str:
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.array(value), name))
+        return name
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], domain=domain, **attributes))
+        return name
+
+    def last(self, value: str, count: int) -> str:
+        """The last `count` positions."""
+        start, end, axis = (self.weight(np.array([number])) for number in (-count, 2**31 - 1, 0))
+        return self.op("Slice", value, start, end, axis)
 
 
-def prune(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """A copy whose output is [b, 2, 1024], the last two positions; None where the graph is not built as expected:
-    softmax(where(mask, -inf, q k * scale)) v, merged heads, projected, added to the residual stream."""
-    pruned = onnx.ModelProto()
-    pruned.CopyFrom(model)
-    graph = pruned.graph
-    producer = {output: node for node in graph.node for output in node.output}
-    consumers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            consumers.setdefault(name, []).append(node)
-
-    def follow(node: onnx.NodeProto, *kinds: str) -> list[onnx.NodeProto] | None:
-        """The chain of sole consumers of these kinds."""
-        chain = [node]
-        for kind in kinds:
-            after = consumers.get(chain[-1].output[0], [])
-            if len(after) != 1 or after[0].op_type != kind:
-                return None
-            chain.append(after[0])
-        return chain[1:]
-
-    softmax = [node for node in graph.node if node.op_type == "Softmax"]
-    chain = follow(softmax[-1], "MatMul", "Transpose", "Reshape", "MatMul", "Add") if softmax else None
-    where = producer.get(softmax[-1].input[0]) if softmax else None
-    scale = producer.get(where.input[2]) if where is not None and where.op_type == "Where" else None
-    scores = producer.get(scale.input[0]) if scale is not None and scale.op_type == "Mul" else None
-    if chain is None or where is None or scores is None or scores.op_type != "MatMul":
+def lean(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """A graph of the same inputs whose output is the last position's logits, [B, 1024]; None where the weights are not
+    named and shaped as expected. That the bits are the same is the caller's to check: only the weights are read here."""
+    named = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    dense = [named[n.input[1]] for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in named]
+    layers = (len(dense) - 2) // LAYER
+    try:
+        position = named["transformer.wp_embedding.weight"]
+        length, width = position.shape
+        shapes = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
+        if width % HEADS or [weight.shape for weight in dense[1:-1]] != shapes * layers:
+            return None
+        return _build(named, dense, layers, length, width)
+    except (KeyError, ValueError):
         return None
-    reshape, projection, add = chain[2], chain[3], chain[4]
-    weight = next((w for w in graph.initializer if w.name == projection.input[1]), None)
-    residual = [index for index, name in enumerate(add.input) if name != projection.output[0]]
-    if weight is None or len(residual) != 1:
-        return None
-    graph.initializer.extend(
-        [
-            _constant("prune_start", [-ROWS]),
-            _constant("prune_end", [2**31 - 1]),
-            _constant("prune_merged", [0, ROWS, weight.dims[0]]),
-        ]
-    )
-    for axis in (1, 2):
-        graph.initializer.append(_constant(f"prune_axis_{axis}", [axis]))
 
-    def cut(node: onnx.NodeProto, index: int, axis: int) -> None:
-        """Feed the node the last rows of that input."""
-        name = f"{node.input[index]}_last"
-        slicing = helper.make_node("Slice", [node.input[index], "prune_start", "prune_end", f"prune_axis_{axis}"], [name])
-        graph.node.insert(next(i for i, n in enumerate(graph.node) if n.output[0] == node.output[0]), slicing)
-        node.input[index] = name
 
-    # Node objects stay valid: protobuf inserts references, and each is named by its own first output.
-    by_output = {node.output[0]: node for node in graph.node}
-    cut(by_output[scores.output[0]], 0, 2)
-    cut(by_output[where.output[0]], 0, 2)
-    cut(by_output[add.output[0]], residual[0], 1)
-    by_output[reshape.output[0]].input[1] = "prune_merged"
-    graph.output[0].type.tensor_type.shape.dim[1].dim_value = ROWS
-    onnx.checker.check_model(pruned)
-    return pruned
+def _build(named: dict[str, Floats], dense: list[Floats], layers: int, length: int, width: int) -> onnx.ModelProto:
+    graph = _Graph()
+    op, weight = graph.op, graph.weight
+    split, merge = weight(np.array([0, 0, HEADS, width // HEADS])), weight(np.array([0, 0, width]))
+    seen = np.tril(np.ones((1, 1, length, length), dtype=bool))
+    minus_infinity, one = weight(np.float32(-np.inf)), weight(np.float32(1))
+    cubic, outer = weight(np.float32(0.044715)), weight(np.float32(math.sqrt(2 / math.pi)))
+
+    def norm(value: str, name: str) -> str:
+        parts = (weight(named[f"transformer.{name}.{part}"]) for part in ("weight", "bias"))
+        return op("LayerNormalization", value, *parts, axis=-1, epsilon=EPSILON)
+
+    def heads(value: str, matrix: Floats) -> str:
+        return op("Reshape", op("MatMul", value, weight(matrix)), split)
+
+    def product(left: str, right: str, **attributes: Any) -> str:
+        return op("FusedMatMul", left, right, domain="com.microsoft", transBatchB=1, **attributes)
+
+    state = op("MatMul", op("Transpose", "states", perm=[1, 0, 2]), weight(dense[0]))
+    state = op("Add", state, weight(named["transformer.wt_embedding.bias"]))
+    token = op("Gather", weight(named["transformer.wt2_embedding.weight"]), op("Transpose", "tokens", perm=[1, 0]))
+    position = weight(named["transformer.wp_embedding.weight"][:, None])
+    x = op("Add", op("Concat", state, token, axis=-1), position)
+    for layer in range(layers):
+        end = layer == layers - 1
+        joint, project, up, down = dense[1 + LAYER * layer : 1 + LAYER * (layer + 1)]
+        normed = norm(x, f"h.{layer}.attn.layer_norm")
+        query = heads(graph.last(normed, 2) if end else normed, joint[:, :width])
+        key, value = heads(normed, joint[:, width : 2 * width]), heads(normed, joint[:, 2 * width :])
+        scores = product(query, key, transBatchA=1, transB=1, alpha=(width // HEADS) ** -0.5)
+        masked = op("Where", weight(seen[:, :, -2:] if end else seen), scores, minus_infinity)
+        mixed = op("Transpose", product(op("Softmax", masked, axis=-1), value), perm=[2, 0, 1, 3])
+        attended = op("Reshape", mixed, merge)
+        if end:
+            attended, x = graph.last(attended, 1), graph.last(x, 1)
+        x = op("Add", x, op("MatMul", attended, weight(project)))
+        u = op("MatMul", norm(x, f"h.{layer}.mlp.layer_norm"), weight(up))
+        inner = op("Add", u, op("Mul", op("Mul", u, op("Mul", u, u)), cubic))
+        gate = op("Add", op("Tanh", op("Mul", inner, outer)), one)
+        x = op("Add", x, op("MatMul", op("Mul", u, gate), weight(down * np.float32(0.5))))
+    logits = op("MatMul", norm(x, "layer_norm_f"), weight(dense[-1]))
+    graph.nodes.append(helper.make_node("Squeeze", [logits, weight(np.array([0]))], ["output"]))
+    inputs = [
+        helper.make_tensor_value_info("states", TensorProto.FLOAT, [None, length, 4]),
+        helper.make_tensor_value_info("tokens", TensorProto.INT64, [None, length]),
+    ]
+    outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, dense[-1].shape[1]])]
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    built = helper.make_graph(graph.nodes, "lean", inputs, outputs, graph.weights)
+    return helper.make_model(built, opset_imports=domains, ir_version=8)
