@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     """Failed attempts after which a shard is split into single rollouts, and a single rollout given up."""
     shard_rollouts: Annotated[int, Field(ge=1)] = 4
     """Rollouts of each camera model in one shard."""
-    shard_rollouts_controls: Annotated[int, Field(ge=1)] = 32
+    shard_rollouts_controls: Annotated[int, Field(ge=1)] = 64
     """Rollouts of each controller (tinyphysics) in one shard."""
     worker_shards: Annotated[int, Field(ge=1)] = 200
     """Shards that one process of a worker drives before a fresh one takes its place."""
