@@ -117,7 +117,7 @@ TRACE_COLUMNS: dict[str, str] = {
     "curvature": "curvature that the vehicle drives, 1/m, left positive",
     "curvature_command": "curvature that the model asked for (after plan conversion, before delay and limits), 1/m",
     "acceleration_command_mps2": "acceleration that the model asked for; NaN if it gives none, m/s²",
-    "saturated": "1 where a limit (rate, lateral acceleration, jerk) cut the command, else 0",
+    "saturated": "1 where a limit (rate, lateral acceleration, jerk, steering torque) cut the command, else 0",
     # ... against the log, at the point of the logged path that is nearest
     "log_index": "fractional frame index of the nearest point of the logged path",
     "station_m": "arc length of that point along the logged path, m",

@@ -92,6 +92,12 @@ class Vehicle:
     """1/m/s, at any speed; the lateral jerk bound below holds as well."""
     max_lateral_acceleration_mps2: float = 4.0
     max_lateral_jerk_mps3: float = 5.0
+    torque_lateral_acceleration_mps2: float | None = None
+    """What the steering motor's full torque holds on a level road (openpilot's latAccelFactor); None: no limit."""
+    torque_friction: float = 0.0
+    """Share of the full torque that friction takes (openpilot's `friction`)."""
+    max_torque_rate: float | None = None
+    """Full torques per s by which it may change (openpilot's STEER_DELTA_UP a step, of STEER_MAX); None: no limit."""
     width_m: float = 1.85
     length_m: float = 4.6
 

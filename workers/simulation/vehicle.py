@@ -4,6 +4,12 @@ Order: the command is clipped to the limits (as openpilot clips a desired curvat
 actuator delay, is followed with a first-order lag, becomes a steering-wheel angle by the parameters that the car's own
 controller believes in (the segment's), and that angle becomes a curvature by the parameters that the car really has
 (the segment's with the drive_key's overrides and noise). Equal parameters cancel.
+
+Steering torque: at small slip a tyre's self-aligning torque grows with its lateral force (Rajamani, ch. 13), so the motor's
+torque T, in shares of its full one, holds the lateral acceleration that the tyres give, f T; some of T is lost to friction.
+This is the steady state of openpilot's torque controller (latcontrol_torque.py, `torque_from_lateral_accel`; f is its
+latAccelFactor). |T| <= 1 bounds curvature v² + g roll by f (1 - friction), and a bound on T's rate that one's rate by f times
+it. Not modelled: the torque that turns a standing wheel, and the driver's hands.
 """
 
 import math
@@ -52,6 +58,10 @@ class Vehicles:
     max_rate: Floats
     max_lateral_acceleration: Floats
     max_lateral_jerk: Floats
+    held_lateral_acceleration: Floats
+    """By the full steering torque, gravity's part on a banked road included; infinite without a limit."""
+    held_lateral_jerk: Floats
+    """The same by the torque's rate."""
     width_m: Floats
 
 
@@ -94,6 +104,11 @@ def vehicles(nominal: Sequence[Vehicle], true: Sequence[Vehicle], delay_noise_s:
     def column(rows: Sequence[Vehicle], name: str) -> Floats:
         return np.array([getattr(row, name) for row in rows], np.float64)
 
+    def unless_none(name: str) -> Floats:
+        return np.array([np.inf if (value := getattr(row, name)) is None else value for row in true])
+
+    torque = unless_none("torque_lateral_acceleration_mps2")
+
     return Vehicles(
         wheelbase_m=column(nominal, "wheelbase_m"), steer_ratio=column(nominal, "steer_ratio"),
         slip_factor=column(nominal, "slip_factor"), angle_offset_rad=column(nominal, "angle_offset_rad"),
@@ -105,6 +120,8 @@ def vehicles(nominal: Sequence[Vehicle], true: Sequence[Vehicle], delay_noise_s:
         max_rate=column(true, "max_curvature_rate"),
         max_lateral_acceleration=column(true, "max_lateral_acceleration_mps2"),
         max_lateral_jerk=column(true, "max_lateral_jerk_mps3"),
+        held_lateral_acceleration=torque * np.maximum(1.0 - column(true, "torque_friction"), 1e-6),
+        held_lateral_jerk=torque * unless_none("max_torque_rate"),
         width_m=column(true, "width_m"),
     )  # fmt: skip
 
@@ -135,7 +152,8 @@ def steer(
         wanted, motion.speed_mps, next_speed, roll_rad, dt_s, rows.wheelbase_m, rows.steer_ratio, rows.slip_factor,
         rows.angle_offset_rad, rows.true_wheelbase_m, rows.true_steer_ratio, rows.true_slip_factor,
         rows.true_angle_offset_rad, rows.curvature_gain, rows.delay_s, rows.lag_s, rows.max_rate,
-        rows.max_lateral_acceleration, rows.max_lateral_jerk, x, y, yaw, curvature, actuator, command, pending, cut,
+        rows.max_lateral_acceleration, rows.max_lateral_jerk, rows.held_lateral_acceleration, rows.held_lateral_jerk,
+        x, y, yaw, curvature, actuator, command, pending, cut,
     )  # fmt: skip
     moved = replace(
         motion, x_m=x, y_m=y, yaw_rad=yaw, speed_mps=next_speed, acceleration_mps2=next_acceleration,
@@ -165,13 +183,15 @@ def foreseen(rows: Vehicles, motion: Motion, dt_s: float) -> tuple[Floats, Float
 @njit(cache=True)
 def _steer(  # type: ignore[no-untyped-def]
     wanted, speed, next_speed, roll, dt, wheelbase, ratio, slip, angle_offset, true_wheelbase, true_ratio, true_slip,
-    true_offset, gain, delay, lag, max_rate, max_lateral, max_jerk, x, y, yaw, curvature, actuator, command, pending, cut,
+    true_offset, gain, delay, lag, max_rate, max_lateral, max_jerk, held, held_jerk,
+    x, y, yaw, curvature, actuator, command, pending, cut,
 ):  # fmt: skip
     for r in range(len(x)):
         v = 0.5 * (speed[r] + next_speed[r])
         v2 = max(v * v, 1.0)
-        bound, step = min(max_lateral[r] / v2, MAX_CURVATURE), min(max_rate[r], max_jerk[r] / v2) * dt
-        sent = min(max(wanted[r], -bound), bound)
+        lean = GRAVITY_MPS2 * roll[r]
+        bound, step = min(max_lateral[r] / v2, MAX_CURVATURE), min(max_rate[r], min(max_jerk[r], held_jerk[r]) / v2) * dt
+        sent = min(max(wanted[r], max(-bound, (-held[r] - lean) / v2)), min(bound, (held[r] - lean) / v2))
         sent = min(max(sent, command[r] - step), command[r] + step)
         cut[r] = abs(sent - wanted[r]) > 1e-9
         command[r] = sent
@@ -185,7 +205,6 @@ def _steer(  # type: ignore[no-untyped-def]
         actuator[r] += share * (arrived - actuator[r])
         # Steady-state bicycle model (Rajamani, Vehicle Dynamics and Control, ch. 2.6 and 3.2): with understeer s and
         # bank, curvature = (tan(wheel angle / ratio) / wheelbase + s g roll) / (1 - s v^2).
-        lean = GRAVITY_MPS2 * roll[r]
         tangent = (actuator[r] * max(1.0 - slip[r] * v * v, 0.1) - slip[r] * lean) * wheelbase[r]
         wheel = math.atan(tangent) * ratio[r] + angle_offset[r]
         road = math.tan((wheel - true_offset[r]) / true_ratio[r]) / true_wheelbase[r] + true_slip[r] * lean

@@ -64,6 +64,43 @@ def test_limits_cut_the_command_and_say_so() -> None:
     assert cut == [True] * 3
 
 
+WEAK = replace(FREE, torque_lateral_acceleration_mps2=2.0, torque_friction=0.25)
+
+
+@pytest.mark.parametrize("speed", [5.0, 20.0, 30.0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_steering_torque_bounds_the_lateral_acceleration_alike_to_both_sides(speed: float, sign: float) -> None:
+    motions, cut = driven(WEAK, [sign * 0.19] * 3, speed=speed)
+    assert np.array(curvatures(motions)) * speed**2 == pytest.approx([sign * 1.5] * 3)
+    assert cut == [True] * 3
+    below, cut = driven(WEAK, [sign * 1.4 / speed**2] * 3, speed=speed)
+    assert np.array(curvatures(below)) * speed**2 == pytest.approx([sign * 1.4] * 3)
+    assert cut == [False] * 3
+
+
+def test_a_bank_takes_its_part_of_the_steering_torque() -> None:
+    lean = 9.81 * 0.05  # left side up: gravity pulls to the right, so less is left for a left turn
+    for sign, held in ((1.0, 1.5 - lean), (-1.0, 1.5 + lean)):
+        motions, _ = driven(WEAK, [sign * 0.19] * 2, roll=0.05)
+        assert np.array(curvatures(motions)) * 400 == pytest.approx([sign * held] * 2)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_steering_torque_changes_no_faster_than_its_rate(sign: float) -> None:
+    motions, cut = driven(replace(WEAK, max_torque_rate=0.5), [sign * 0.19] * 40)
+    torque = np.array(curvatures(motions)) * 400 / 2.0
+    assert np.diff(torque[:29], prepend=0.0) == pytest.approx(np.full(29, sign * 0.5 * DT))
+    assert torque[-1] == pytest.approx(sign * 0.75)  # the other quarter is friction
+    assert cut == [True] * 40
+
+
+def test_a_car_without_a_torque_limit_drives_the_same_bits_as_one_whose_limit_is_never_reached() -> None:
+    commands = list(0.004 * np.sin(np.arange(100.0)))
+    far = replace(Vehicle(), torque_lateral_acceleration_mps2=1e9, torque_friction=0.5, max_torque_rate=1e9)
+    one, other = (driven(car, commands, roll=0.02)[0][-1] for car in (Vehicle(), far))
+    assert [one.x_m, one.y_m, one.yaw_rad] == [other.x_m, other.y_m, other.yaw_rad]
+
+
 def test_a_car_that_is_what_its_controller_believes_drives_what_is_asked() -> None:
     car = replace(FREE, slip_factor=-0.002, angle_offset_rad=0.1, steer_ratio=13.0)
     motions, _ = driven(car, [0.01] * 3, roll=0.03)
