@@ -43,7 +43,8 @@ class Signal:
 
 def vehicle(log: dict[str, Channel]) -> tuple[Vehicle, tuple[str, ...]]:
     """Bicycle model from carParams and liveParameters, as openpilot's VehicleModel has it: slip factor
-    m (c_f l_f - c_r l_r) / (l² c_f c_r), with both stiffnesses times the learned factor."""
+    m (c_f l_f - c_r l_r) / (l² c_f c_r), with both stiffnesses times the learned factor. What the steering torque holds is
+    from liveTorqueParameters where they were learned, else from carParams; logs do not tell its rate."""
     if "carParams" not in log:
         return Vehicle(), ("The log has no carParams: a usual passenger car is taken.",)
     car = {name: values[-1] for name, values in log["carParams"].values.items()}
@@ -61,9 +62,16 @@ def vehicle(log: dict[str, Channel]) -> tuple[Vehicle, tuple[str, ...]]:
     slip = 0.0
     if c_front > 0 and c_rear > 0:
         slip = float(car["mass"]) * (c_front * front - c_rear * (length - front)) / (length**2 * c_front * c_rear)
+    torque, friction = float(car["torque"]), float(car["friction"])
+    if "liveTorqueParameters" in log and (rows := log["liveTorqueParameters"].valid & log["liveTorqueParameters"]["ok"]).any():
+        torque, friction = (float(np.median(log["liveTorqueParameters"][name][rows])) for name in ("torque", "friction"))
+    limited = 0.1 < torque < 20.0 and 0.0 <= friction < 1.0
+    if limited:
+        notes.append(f"The steering torque holds {torque * (1 - friction):.2f} m/s² on a level road, friction taken off.")
     found = Vehicle(
-        wheelbase_m=length, steer_ratio=ratio, slip_factor=slip, angle_offset_rad=offset, actuator_delay_s=float(car["delay"])
-    )
+        wheelbase_m=length, steer_ratio=ratio, slip_factor=slip, angle_offset_rad=offset, actuator_delay_s=float(car["delay"]),
+        torque_lateral_acceleration_mps2=torque if limited else None, torque_friction=friction if limited else 0.0,
+    )  # fmt: skip
     return found, tuple(notes)
 
 

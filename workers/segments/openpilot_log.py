@@ -78,7 +78,9 @@ def _parameters(m: Any) -> dict[str, Any]:
 
 
 def _car_parameters(m: Any) -> dict[str, Any]:
+    torque = m.lateralTuning.torque if m.lateralTuning.which() == "torque" else None
     return {
+        "torque": 0.0 if torque is None else torque.latAccelFactor, "friction": 0.0 if torque is None else torque.friction,
         "car": m.carFingerprint, "mass": m.mass, "wheelbase": m.wheelbase, "to_front": m.centerToFront,
         "steer_ratio": m.steerRatio, "front": m.tireStiffnessFront, "rear": m.tireStiffnessRear, "delay": m.steerActuatorDelay,
     }  # fmt: skip
@@ -99,6 +101,11 @@ FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "carControl": lambda m: {"steers": m.latActive},
     "carParams": _car_parameters,
     "liveParameters": _parameters,
+    "liveTorqueParameters": lambda m: {
+        "ok": m.liveValid,
+        "torque": m.latAccelFactorFiltered,
+        "friction": m.frictionCoefficientFiltered,
+    },
     "liveCalibration": lambda m: {"status": str(m.calStatus), "rpy": list(m.rpyCalib), "height": list(m.height)[:1] or [np.nan]},
     "cameraOdometry": _odometry,
     "modelV2": _model,

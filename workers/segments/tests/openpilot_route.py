@@ -95,6 +95,14 @@ def position(i: int, flags: int = 1, fix: bool = False, unix_ms: int = 1_690_488
     return event
 
 
+def torque(i: int, factor: float, ok: bool) -> Any:
+    """What was learned of the steering torque, with a friction of an eighth."""
+    event = _event("liveTorqueParameters", i)
+    learned = event.liveTorqueParameters
+    learned.latAccelFactorFiltered, learned.frictionCoefficientFiltered, learned.liveValid = factor, 0.125, ok
+    return event
+
+
 def write_transport_stream(path: Path, frames: Iterable[np.ndarray]) -> None:
     with av.open(str(path), "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=Fraction(20))

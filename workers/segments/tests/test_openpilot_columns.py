@@ -125,3 +125,23 @@ def test_the_mount_is_the_inverse_of_the_logged_attitude(tmp_path: Path) -> None
     )  # fmt: skip
     seen = mounting.T @ [1.0, 0.0, 0.0]
     np.testing.assert_allclose(seen * [1, -1, -1], ahead_in_device, atol=1e-6)
+
+
+@pytest.mark.parametrize("tuned, learned, holds", [(False, False, None), (True, False, (2.0, 0.25)), (True, True, (1.6, 0.125))])
+def test_what_the_steering_torque_holds_is_learned_or_of_the_car_or_unknown(
+    tmp_path: Path, tuned: bool, learned: bool, holds: tuple[float, float] | None
+) -> None:
+    route = make_route(4)
+    if tuned:
+        tuning = route.of("carParams")[0].carParams.lateralTuning.init("torque")
+        tuning.latAccelFactor, tuning.friction = 2.0, 0.25
+    if learned:
+        route.events += [made.torque(i, factor, ok) for i, (factor, ok) in enumerate(((9.0, False), (1.5, True), (1.7, True)))]
+    found, notes = vehicle(logged(route, tmp_path))
+    assert found.max_torque_rate is None, "no log tells it"
+    if holds is None:
+        assert (found.torque_lateral_acceleration_mps2, found.torque_friction) == (None, 0.0)
+    else:
+        assert found.torque_lateral_acceleration_mps2 == pytest.approx(holds[0])
+        assert found.torque_friction == holds[1]
+        assert f"The steering torque holds {holds[0] * (1 - holds[1]):.2f} m/s² on a level road, friction taken off." in notes
