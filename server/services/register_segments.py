@@ -97,7 +97,9 @@ def usable_metas(session: Session) -> list[SegmentMeta]:
 
 
 def _view(segment: Segment) -> SegmentView:
-    return SegmentView.model_validate(segment, from_attributes=True)
+    view = SegmentView.model_validate(segment, from_attributes=True)
+    # What an older version indexed lacks the fields that came since: they have their defaults.
+    return view.model_copy(update={"meta": _META.dump_python(_META.validate_python(segment.meta), mode="json")})
 
 
 def list_segments(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session, sessionmaker
 
+from server.db.models import Segment
 from server.settings import Settings
 from suites.identity import digest
 from suites.segment import Facts
@@ -78,11 +80,26 @@ def test_what_is_left_out_for_want_of_knowledge_is_said(
     refused = client.post("/v1/suites", json={"toml": rule})
     assert refused.status_code == 422
     assert "leaves out 1 of 1 segments, 1 of them because it is not known" in refused.text
-    add_segment("r2/0", facts=Facts(weather="rain"))
+    add_segment("r2/0", facts=Facts(weather="rain", mean_speed_mps=21.5, intersection=False))
     version = client.post("/v1/suites", json={"toml": rule}).json()
     assert version["planned"] == 2
     (left,) = client.get(f"/v1/suite-versions/{version['digest']}").json()["left_out"]
     assert (left["where"], left["problem"]) == ("select.weather", "leaves out 1 of 2 segments, 1 of them because it is not known")
+
+
+def test_the_page_of_a_segment_shows_what_is_known_of_it(
+    client: TestClient, add_segment: Callable[..., Any], sessions: sessionmaker[Session]
+) -> None:
+    add_segment("r2/0", facts=Facts(weather="rain", mean_speed_mps=21.5, max_speed_mps=25.0, intersection=False))
+    add_segment("old")
+    client.post("/v1/segments/index")
+    with sessions.begin() as session:  # as an older version indexed it
+        row = session.get_one(Segment, "old")
+        row.meta = {key: value for key, value in row.meta.items() if key != "facts"}
+    page = client.get("/segments/r2/0", headers={"Accept": "text/html"}).text
+    for words in ("21.5", "light unknown, rain", "<dt>Intersection</dt><dd>none</dd>", "<dt>Platform</dt><dd>unknown</dd>"):
+        assert words in page
+    assert "<dt>Intersection</dt><dd>unknown</dd>" in client.get("/segments/old", headers={"Accept": "text/html"}).text
 
 
 class TestSegments:
