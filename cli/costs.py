@@ -13,9 +13,12 @@ from suites.errors import Finding, SubmitterError
 from suites.judgement import PairTable
 from suites.rollout import Scenario
 from suites.schema import PlannedRollout, breadth_first
+from suites.sentence import plural
 from suites.words import Outcome
 
 MODEL_COLUMNS = ("controller", "model")
+SUITE_COLUMNS = ("suite", "suite_digest")
+"""Which suite a row was driven on: all rows must agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,17 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
         raise SubmitterError(f"{path} is not a file")
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise SubmitterError(f"{path} cannot be read: {error}") from None
     reader = csv.DictReader(text.splitlines())
     columns = list(reader.fieldnames or ())
     model = next((name for name in MODEL_COLUMNS if name in columns), None)
-    reserved = {"segment", "suite", "route", model, route_column}
-    rows = list(reader)
+    reserved = {"segment", *SUITE_COLUMNS, "route", model, route_column}
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise SubmitterError(f"{path} is no CSV: {error}") from None
     chosen = tuple(metrics) or tuple(name for name in columns if name not in reserved and _numeric(rows, name))
     lacks = [name for name in ("segment", *chosen, *((route_column,) if route_column else ())) if name not in columns]
     if model is None or lacks or not chosen:
@@ -57,8 +63,16 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
     findings: list[Finding] = []
     suites = set()
     for line, row in enumerate(rows, start=2):
-        segment, suite = row["segment"], row.get("suite")
-        suites.add(suite)
+        fields = [value for value in row.values() if value is not None]
+        if None in row or len(fields) < len(columns):
+            problem = f"more than {len(columns)} fields" if None in row else f"{len(fields)} fields of {len(columns)}"
+            findings.append(Finding(f"line {line}", problem, "give one for each column"))
+            continue
+        segment = row["segment"]
+        suites.add(tuple(row[name] for name in SUITE_COLUMNS if name in columns))
+        if not segment or not row[model]:
+            findings.append(Finding(f"line {line}", f"no {model if segment else 'segment'}", "name it"))
+            continue
         route = (row[routes_from] if routes_from else segment) or segment
         known = costs.values.setdefault(row[model], {})
         if segment in known:
@@ -68,10 +82,10 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
         known[segment] = [_number(row[name], f"line {line}, {name}", findings) for name in chosen]
         costs.not_finite[row[model]] += sum(not np.isfinite(v) for v in known[segment])
     if len(suites) > 1:
-        names = ", ".join(sorted(str(s) for s in suites))
+        names = ", ".join(sorted(" ".join(suite) or "none" for suite in suites))
         findings.append(Finding("suite", f"results of different suites: {names}", "compare results of one suite digest only"))
     if findings:
-        raise SubmitterError(f"{path} cannot be judged ({len(findings)} problems)", tuple(findings[:10]))
+        raise SubmitterError(f"{path} cannot be judged ({plural(len(findings), 'problem')})", tuple(findings[:10]))
     return costs
 
 
@@ -81,7 +95,7 @@ def _numeric(rows: list[dict[str, str]], name: str) -> bool:
     return first.replace(".", "").lstrip("+-")[:1].isdigit() or first.lower().lstrip("+-") in {"nan", "inf", "infinity"}
 
 
-def _number(text: str | None, where: str, findings: list[Finding]) -> float:
+def _number(text: str, where: str, findings: list[Finding]) -> float:
     if not text:
         return float("nan")
     try:
@@ -94,9 +108,12 @@ def _number(text: str | None, where: str, findings: list[Finding]) -> float:
 
 def paired(costs: Costs, candidate: str, baseline: str, order_seed: int) -> PairTable:
     """Every segment that either model drove, in the order of a run: random by `order_seed`, breadth first over routes."""
+    if candidate == baseline:
+        raise SubmitterError(f"{candidate!r} is named as the candidate and as the baseline: a model never differs from itself")
     for name in (candidate, baseline):
         if name not in costs.values:
-            raise SubmitterError(f"{costs.path} has no model {name!r}: it has {', '.join(sorted(costs.values))}")
+            there = ", ".join(sorted(costs.values)) or "no row at all"
+            raise SubmitterError(f"{costs.path} has no model {name!r}: it has {there}")
     c, b = costs.values[candidate], costs.values[baseline]
     plan = [
         PlannedRollout(

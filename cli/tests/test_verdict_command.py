@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cli.plan import app as plan_app
 from cli.verdict import app
 from suites.errors import SubmitterError
+from suites.metrics.registry import METRICS
 
 REAL = Path(__file__).parents[3] / "shared/data/paired_costs/controls_5000.csv.gz"
 real = pytest.mark.skipif(not REAL.exists(), reason="needs ../shared/data/paired_costs")
@@ -88,18 +89,24 @@ def test_missing_segments_are_counted_and_never_pass(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         ("", "lacks"),
-        ("segment,cost\na,1\n", "controller (or model)"),
+        ("segment,cost\na,1\n", r"controller \(or model\)"),
         ("segment,model\na,old\n", "any metric"),
         ("segment,model,cost\na,old,1\na,old,2\na,new,1\n", "cannot be judged"),
         ("segment,model,cost\na,old,1\na,new,one\n", "cannot be judged"),
-        ("segment,model,cost,suite\na,old,1,3f2a\na,new,1,77b0\n", "cannot be judged"),
+        ("segment,model,cost,suite\na,old,1,3f2a\na,new,1,77b0\n", r"cannot be judged \(1 problem\)"),
+        ("segment,model,cost,suite_digest\na,old,1,3f2a\na,new,1,77b0\n", "cannot be judged"),
+        ("segment,model,cost\na,old,1\na,new\n", "cannot be judged"),
+        ("segment,model,cost\na,old,1\na,new,1,2\n", "cannot be judged"),
+        ("segment,model,cost\na,old,1\n,new,1\n", "cannot be judged"),
+        ("segment,model,cost\n", "no row at all"),
+        ('segment,model,cost\na,old,"' + "1" * 140_000 + '"\n', "is no CSV: field larger"),
         ("segment,model,cost\na,old,1\n", "no model 'new'"),
     ],
 )
 def test_files_that_cannot_be_judged_are_refused_by_name(tmp_path: Path, content: str, complaint: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(content)
-    with pytest.raises(SubmitterError, match=complaint.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(SubmitterError, match=complaint):
         judge(str(path), *BOTH)
 
 
@@ -142,6 +149,49 @@ def test_plan_says_how_many_segments(tmp_path: Path) -> None:
     assert "From 400 segments of 80 routes" in text
 
 
+def test_ragged_rows_are_named_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("segment,model,cost\na,old,1\na,new\nb,,1\nb,new,1,7\n")
+    with pytest.raises(SubmitterError) as caught:
+        judge(str(path), *BOTH)
+    assert [(f.where, f.problem) for f in caught.value.findings] == [
+        ("line 3", "2 fields of 3"), ("line 4", "no model"), ("line 5", "more than 3 fields"),
+    ]  # fmt: skip
+    marked = write(tmp_path / "a.csv")
+    marked.write_bytes(b"\xef\xbb\xbf" + marked.read_bytes())
+    assert judge(str(marked), *BOTH, "--margin", "0.1", "--route-column", "drive")[0] == 0
+
+
+def test_a_model_is_never_compared_with_itself(tmp_path: Path) -> None:
+    with pytest.raises(SubmitterError, match="never differs from itself"):
+        judge(str(write(tmp_path / "a.csv")), "--baseline", "old", "--candidate", "old")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "said"),
+    [("5", "5", 0, "zero effect"), ("0", "0", 0, "zero effect"), ("5", "6", 1, "worse in the typical drive by 18.2 %")],
+)
+def test_constant_metrics_and_no_difference_at_all(tmp_path: Path, old: str, new: str, code: int, said: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("segment,model,cost\n" + "".join(f"s{i},old,{old}\ns{i},new,{new}\n" for i in range(60)))
+    found, text = judge(str(path), *BOTH)
+    assert found == code
+    assert said in text
+
+
+def test_a_metric_that_is_better_when_higher_fails_when_it_falls(tmp_path: Path) -> None:
+    """Registered metrics have a direction; any other column is a cost."""
+    name = next(metric.name for metric in METRICS.values() if metric.direction == "higher")
+    path = write(tmp_path / "a.csv", effect=-0.2)
+    path.write_text(path.read_text().replace(",cost,", f",{name},"))
+    arguments = [*BOTH, "--margin", "0.1", "--metric", name, "--route-column", "drive"]
+    code, text = judge(str(path), *arguments)
+    assert code == 1
+    assert f"{name} is worse in the typical drive by 2" in text
+    assert judge(str(path), "--baseline", "new", "--candidate", "old", *arguments[4:])[0] == 0, "and passes when it rises"
+    assert judge(str(write(tmp_path / "b.csv", effect=-0.2)), *BOTH, *arguments[4:6], "--metric", "cost")[0] == 0
+
+
 @real
 def test_real_costs_of_distinct_controllers_are_told_apart_within_sixty_segments() -> None:
     code, text = judge(str(REAL), "--baseline", "ff_a", "--candidate", "pid", "--metric", "total_cost", "--json")
@@ -149,6 +199,8 @@ def test_real_costs_of_distinct_controllers_are_told_apart_within_sixty_segments
     assert code == 1
     assert verdict["pairs_consumed"] <= 60
     assert verdict["gates"][0]["decided_at"] <= 60
+    every = json.loads(judge(str(REAL), "--baseline", "ff_a", "--candidate", "pid", "--json")[1])
+    assert max(gate["decided_at"] for gate in every["gates"]) <= 60, "and so by all three of its costs together"
 
 
 @real
