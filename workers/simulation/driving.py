@@ -157,11 +157,11 @@ class DrivingSimulator:
         nominal = [segments[i].meta.vehicle for i in slot]
         true = [vehicle.overridden(nominal[row], key.vehicle) for row, key in enumerate(keys)]
         zeros, offsets = np.zeros(len(keys)), [key.scenario.offset for key in keys]
-        depth = tuple(self.depth_of(s.meta) for s in segments)
+        depth, device = tuple(self.depth_of(s.meta) for s in segments), keys[0].execution.device
         trust = [trust_of(TRUST[depth[i]], self.parameters) for i in slot]
         state = DrivingState(
             keys=tuple(keys), manifest=manifest, logs=logs,
-            views=self.make_views(segments, manifest.camera, self.parameters, keys[0].execution.device) if manifest.camera else None,
+            views=self.make_views(segments, manifest.camera, self.parameters, device) if manifest.camera else None,
             vehicles=vehicle.vehicles(
                 nominal, true, draws[:, 2] * [n.delay_s for n in noise],
                 np.maximum(1.0 + draws[:, 3] * [n.curvature_gain for n in noise], 0.1),

@@ -49,32 +49,33 @@ _tap = _device(pixel.tap)
 _unpacked = _device(pixel.unpacked)
 
 
+class Scratch:
+    """Room on the device for at most `rows` views of [height, width]; one for all that is made in turn."""
+
+    def __init__(self, rows: int, height: int, width: int) -> None:
+        shape = (rows, height, width)
+        self.depth, self.colour = cuda.device_array(shape, np.float32), cuda.device_array(shape, np.uint32)
+        self.hidden, self.fringe = cuda.device_array(shape, np.bool_), cuda.device_array(shape, np.bool_)
+
+
 class CudaWarp:
-    """As `warp`, for at most `rows` views at once of frames on the device; holds their scratch there."""
+    """As `warp`, for many views at once of frames on the device."""
 
-    def __init__(self, warp: Warp, rows: int) -> None:
-        self._warp = warp
+    def __init__(self, warp: Warp, scratch: Scratch) -> None:
+        self._warp, self._scratch = warp, scratch
         self._source, self._target = (tuple(np.float32(value) for value in lens.numbers()) for lens in (warp.source, warp.target))
-        shape = (rows, warp.target.height, warp.target.width)
-        self._depth, self._colour = cuda.device_array(shape, np.float32), cuda.device_array(shape, np.uint32)
-        self._hidden, self._fringe = cuda.device_array(shape, np.bool_), cuda.device_array(shape, np.bool_)
-
-    @staticmethod
-    def row_bytes(height: int, width: int) -> int:
-        """Of scratch on the device, for one view."""
-        return height * width * (4 + 4 + 1 + 1)
 
     def forward(
         self, pictures: Any, near: Any, frame: NDArray[np.int32], motion: NDArray[np.float64], place: Any, out: Any
     ) -> None:
         """`Warp.forward` of B views of frames that are on the device.
 
-        pictures [n, H, W], near [n, h, w] and out [R, height, width, 3] are device arrays; view b is of frame[b], moved by
-        motion[b] [3, 4], and is written to out[place[b]].
+        pictures [n, H, W], near [n, h, w] (or one for all, [1, h, w]) and out [R, height, width, 3] are device arrays; view b
+        is of frame[b], moved by motion[b] [3, 4], and is written to out[place[b]].
         """
         turned = np.abs(motion[:, :, 3]).max(axis=1) < 1e-6  # a rotation needs no depth
         there, picked = cuda.to_device(motion.astype(np.float32)), cuda.to_device(frame)
-        depth, warp = self._depth[: len(frame)], self._warp
+        depth, warp = self._scratch.depth[: len(frame)], self._warp
         _, rows, columns = depth.shape
         _, height, width = near.shape
         samples = ((height - 1) * warp.fine + 1) * ((width - 1) * warp.fine + 1)
@@ -93,7 +94,7 @@ class CudaWarp:
     ) -> None:
         """`Warp.backward` of B views, as `forward`."""
         picked = cuda.to_device(frame)
-        depth, grid = self._depth[: len(frame)], self._warp.grid
+        depth, grid = self._scratch.depth[: len(frame)], self._warp.grid
         pixels = depth.shape[1] * depth.shape[2]
         _same_place[_grid(pixels, frame)](near, picked, self._source, self._target, grid[0], grid[1], depth)
         steps = np.ones(len(frame), np.int32)
@@ -104,7 +105,8 @@ class CudaWarp:
         place: NDArray[np.int32], out: Any,
     ) -> None:  # fmt: skip
         count, grid = len(motion), self._warp.grid
-        depth, colour, hidden, fringe = (a[:count] for a in (self._depth, self._colour, self._hidden, self._fringe))
+        room = self._scratch
+        depth, colour, hidden, fringe = (a[:count] for a in (room.depth, room.colour, room.hidden, room.fringe))
         back = cuda.to_device(np.stack([inverse(m) for m in motion]).astype(np.float32))
         pixels = depth.shape[1] * depth.shape[2]
         _colours[_grid(pixels, motion)](
@@ -136,7 +138,7 @@ def _splat(near, frame, motion, source, target, grid_u, grid_v, slack, fine, dep
     count = (width - 1) * fine + 1
     if number >= count * ((height - 1) * fine + 1):
         return
-    samples, i = near[frame[b]], number % count
+    samples, i = near[frame[b] % len(near)], number % count
     j, below, part = _sample_rows(number // count, fine, height)
     left, along = i // fine, np.float32(i % fine) * (ONE / np.float32(fine))
     right = min(left + 1, width - 1)
@@ -191,7 +193,7 @@ def _same_place(near, frame, source, target, grid_u, grid_v, depth):  # type: ig
         v, u = pixel // depth.shape[2], pixel % depth.shape[2]
         i = _same_sample(u, target[0], target[2], source[0], source[2], grid_u, near.shape[2])
         j = _same_sample(v, target[1], target[3], source[1], source[3], grid_v, near.shape[1])
-        depth[b, v, u] = near[frame[b], j, i]
+        depth[b, v, u] = near[frame[b] % len(near), j, i]
 
 
 @cuda.jit
@@ -203,7 +205,7 @@ def _colours(  # type: ignore[no-untyped-def]
     if pixel >= depth.shape[1] * depth.shape[2]:
         return
     v, u = pixel // depth.shape[2], pixel % depth.shape[2]
-    samples, picture = near[frame[b]], pictures[frame[b]]
+    samples, picture = near[frame[b] % len(near)], pictures[frame[b]]
     scale, shift = _pixel_rays(target[0], target[2])
     x, bundle = np.float32(u) * scale + shift, _rays(motion[b], (np.float32(v) - target[3]) / target[1])
     q = depth[b, v, u] if steps[b] > 0 else ZERO

@@ -4,21 +4,25 @@ Prints one JSON line: for every view, whether the device's bytes are the CPU's, 
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
+from suites.model import VirtualCamera
+from suites.parameters import parse
+from workers.simulation.driving import Poses
 from workers.simulation.geometry import Lens, between, levelled, mount
-from workers.simulation.tests.analytic import CAMERA
+from workers.simulation.reprojection import Footage, make_views
+from workers.simulation.tests.analytic import CAMERA, segment
 from workers.simulation.warp import Warp, inverse_depth, plane_inverse_depth
-from workers.simulation.warp_cuda import CudaWarp
+from workers.simulation.warp_cuda import CudaWarp, Scratch
 
 SOURCE = Lens(28, 14, 16.0, 16.0, 13.5, 5.5)
 EGOS = {
-    "still": (0, 0, 0, 0, 0, 0), "left": (0, 1, 0, 0, 0, 0), "right, turned": (0, -1, 0, 0, 0, 0.1),
-    "a turn": (0, 0, 0, 0, 0, 0.2), "all axes": (1, 0.5, 0, 0.05, 0.02, -0.1), "to the sky": (-30, 3, 0, 0, -0.5, 0),
-    "into the board": (4, 0, 0, 0, 0, 0),
+    "still": (0, 0, 0, 0, 0, 0), "right, turned": (0, -1, 0, 0, 0, 0.1), "a turn": (0, 0, 0, 0, 0, 0.2),
+    "all axes": (1, 0.5, 0, 0.05, 0.02, -0.1), "to the sky": (-30, 3, 0, 0, -0.5, 0),
 }  # fmt: skip
 """Rear axle, m, and roll, pitch, yaw, rad, from where the log was."""
 
@@ -46,7 +50,7 @@ def compare(target: Lens, height: int, width: int, how: str) -> dict[str, tuple[
     motion = np.stack([between(still, mount(CAMERA), np.array(e, np.float64), levelled(CAMERA)) for e in EGOS.values()])
     place = np.arange(len(EGOS), dtype=np.int32)[::-1].copy()
     out = cuda.device_array((len(EGOS), target.height, target.width, 3), np.uint8)
-    on_device = CudaWarp(warp, len(EGOS) + 1)
+    on_device = CudaWarp(warp, Scratch(len(EGOS) + 1, target.height, target.width))
     run = on_device.forward if how == "forward" else on_device.backward
     run(cuda.to_device(pictures), cuda.to_device(near), frame, motion, place, out)
     found, expected = out.copy_to_host(), np.empty((target.height, target.width, 3), np.uint8)
@@ -59,10 +63,37 @@ def compare(target: Lens, height: int, width: int, how: str) -> dict[str, tuple[
     return equal
 
 
+def compare_batches() -> dict[str, tuple[bool, int]]:
+    """`driving.Views` over two segments, across the border of a chunk, with rows that end on the way."""
+    pictures = np.random.default_rng(2).integers(0, 256, (60, SOURCE.height, SOURCE.width, 3), np.uint8)
+    depths = np.random.default_rng(3).uniform(2, 20, (60, 7, 14)).astype(np.float32)
+    camera = replace(CAMERA, width=SOURCE.width, height=SOURCE.height, fx=16.0, fy=16.0, cx=13.5, cy=5.5)
+    segments = [
+        segment(name, 3.0, camera=camera, pictures=lambda i: pictures[i], depths=lambda i: depths[i]) for name in ("a", "b")
+    ]
+    segments[1] = replace(segments[1], meta=replace(segments[1].meta, depth_source="plane"))
+    seen = VirtualCamera(width=16, height=8, fx=16.0, fy=16.0, cx=7.5, cy=3.0)
+    footage, equal = Footage(), {}
+    on_cpu, on_device = (make_views(footage, segments, seen, parse({}), device) for device in ("cpu", "cuda"))
+    for step, slots in ((18, [0, 0, 1]), (20, [0, 0, 1]), (41, [1, 0])):
+        slot = np.array(slots)
+        log, still = segments[0].columns, np.zeros(len(slots))
+        frame = np.full(len(slots), step) - 3 * slot
+        left = 0.5 * np.arange(len(slots))
+        poses = Poses(
+            slot=slot, frame=frame, time_s=frame / 20.0, x_m=log.x_m[frame] + 0.2, y_m=log.y_m[frame] + left, z_m=still,
+            roll_rad=still, pitch_rad=still, yaw_rad=log.yaw_rad[frame],
+        )  # fmt: skip
+        expected, found = on_cpu.frames(poses), on_device.frames(poses)
+        equal[f"batch at {step}"] = (found.tobytes() == expected.tobytes(), len(np.unique(expected)))
+    return equal
+
+
 def main() -> None:
     small, fine = Lens(16, 8, 16.0, 16.0, 7.5, 3.0), Lens(12, 8, 24.0, 24.0, 5.5, 3.0)
     views = compare(small, 7, 14, "forward") | compare(fine, 7, 14, "forward")
-    print(json.dumps(views | compare(small, 7, 14, "backward") | compare(small, 14, 28, "plane")))
+    views |= compare_batches()
+    print(json.dumps(views | compare(small, 14, 28, "backward") | compare(small, 7, 14, "plane")))
 
 
 if __name__ == "__main__":
