@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cli.plan import app as plan_app
 from cli.verdict import app
 from suites.errors import SubmitterError
 from suites.metrics.registry import METRICS
@@ -133,20 +132,6 @@ def test_negative_costs_and_one_route_give_the_reason(tmp_path: Path) -> None:
     code, text = judge(str(write(tmp_path / "b.csv", routes=1)), *BOTH, "--metric", "cost", "--route-column", "drive")
     assert code == 3
     assert "1 route cannot show it" in text
-
-
-def test_plan_says_how_many_segments(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv")
-    options = [str(path), *BOTH, "--metric", "cost", "--route-column", "drive", "--segment-seconds", "36", "--json"]
-    mean, typical = json.loads(CliRunner().invoke(plan_app, [*options, "--margin", "0.02"]).stdout)
-    assert (mean["estimand"], typical["estimand"]) == ("mean", "typical")
-    assert typical["segments_needed"] == 100 * typical["hours_needed"]
-    wide = json.loads(CliRunner().invoke(plan_app, [*options, "--margin", "0.1"]).stdout)[1]
-    assert wide["segments_needed"] < typical["segments_needed"]
-    rich = json.loads(CliRunner().invoke(plan_app, [*options, "--budget", "1600"]).stdout)[1]
-    assert rich["visible_effect"] == pytest.approx(typical["visible_effect"] / 2)
-    text = CliRunner().invoke(plan_app, [*options[:-1], "--cap", "0.0001"]).stdout
-    assert "From 400 segments of 80 routes" in text
 
 
 def test_ragged_rows_are_named_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
