@@ -8,6 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import DataError, SubmitterError
+from suites.judgement import MetricResult
+from suites.metrics import measure
 from suites.parameters import parse
 from suites.rollout import TRACE_COLUMNS, Noise, Offset, Rollout
 from suites.words import Outcome
@@ -171,6 +173,27 @@ def test_too_far_from_where_the_log_was_is_outside_the_trust_region() -> None:
     assert rollout.trace is not None
     behind = 15 + 0.75 * np.arange(len(rollout.trace)) - column(rollout, "station_m")
     assert behind[-1] > 15.0 >= behind[-2]
+
+
+def test_hard_braking_and_stopping_short_of_where_the_log_stopped_are_measured() -> None:
+    """The log brakes at 1.5 m/s² from 12 m/s and stands; the models brake from the same step on, as hard or harder."""
+    stop = segment("stop", 14.0, lambda t: np.clip(12 - 1.5 * (t - 2), 0, 12), lambda t: np.zeros_like(t))
+
+    def braking_at(mps2: float) -> dict[str, MetricResult]:
+        def answer(observation: Observation, rows: NDArray[np.int64], step: int) -> Action:
+            return Action(curvature=np.zeros(len(rows)), acceleration=np.full(len(rows), -mps2 if step >= 20 else 0.0))
+
+        rollout = run(stop, blind(answer), {"trust_longitudinal_m": 50.0})
+        assert rollout.outcome is Outcome.COMPLETED
+        return measure(rollout.trace, rollout.outcome, ("hard_brake_share", "incident_hard_brake", "progress_shortfall"))
+
+    hard, soft = braking_at(6.0), braking_at(1.5)
+    assert soft["hard_brake_share"].value == soft["incident_hard_brake"].value == 0.0
+    assert soft["progress_shortfall"].value < 0.05
+    assert hard["incident_hard_brake"].value == 1.0
+    assert 13 * hard["hard_brake_share"].value == pytest.approx(12 / 6, abs=0.2), "seconds of 13"
+    # It stands 12 + 12 + 3.6 m (for the lag) after the window's start: there the log was after 2.4 of its 13 s.
+    assert hard["progress_shortfall"].value == pytest.approx(1 - 2.43 / 13, abs=0.02)
 
 
 def test_declared_noise_comes_from_the_seed_and_only_where_it_is_declared() -> None:
