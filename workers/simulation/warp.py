@@ -110,7 +110,7 @@ def _pack(frames, factor, out):  # type: ignore[no-untyped-def]
     count, height, width = out.shape
     area, half = np.uint32(factor * factor), np.uint32(factor * factor // 2)
     lines = frames.reshape(count, frames.shape[1], -1)
-    total = np.empty(frames.shape[2] * 3, np.uint32)
+    total, mean = np.empty(frames.shape[2] * 3, np.uint32), np.empty(frames.shape[2] * 3, np.uint32)
     one, two = np.uint32(8), np.uint32(16)
     for n in range(count):
         for v in range(height):
@@ -119,20 +119,22 @@ def _pack(frames, factor, out):  # type: ignore[no-untyped-def]
             for y in range(v * factor + 1, (v + 1) * factor):
                 for k in range(len(total)):
                     total[k] += lines[n, y, k]
-            if factor == 1:  # the common factors without a division
+            if factor == 1:  # the common factors without a division, at a stride that the compiler knows
                 for u in range(width):
                     out[n, v, u] = total[3 * u] | total[3 * u + 1] << one | total[3 * u + 2] << two
+                continue
+            if factor == 2:
+                for k in range(len(total) - 3):
+                    mean[k] = (total[k] + total[k + 3] + half) >> np.uint32(2)
+                for u in range(width):
+                    out[n, v, u] = mean[6 * u] | mean[6 * u + 1] << one | mean[6 * u + 2] << two
                 continue
             for u in range(width):
                 first = 3 * factor * u
                 red, green, blue = half, half, half
                 for k in range(first, first + 3 * factor, 3):
                     red, green, blue = red + total[k], green + total[k + 1], blue + total[k + 2]
-                if factor == 2:
-                    red, green, blue = red >> np.uint32(2), green >> np.uint32(2), blue >> np.uint32(2)
-                else:
-                    red, green, blue = red // area, green // area, blue // area
-                out[n, v, u] = red | green << one | blue << two
+                out[n, v, u] = red // area | (green // area) << one | (blue // area) << two
 
 
 @njit(cache=True, nogil=True)

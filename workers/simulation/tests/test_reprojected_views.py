@@ -20,6 +20,7 @@ from workers.simulation.registry import open_simulator
 from workers.simulation.reprojection import CHUNK, over_segments
 from workers.simulation.tests.analytic import MemorySegment, columns_of, key_for, segment
 from workers.simulation.tests.models import Model, manifest, straight
+from workers.simulation.warp import packed
 
 WHOLE = VirtualCamera(width=320, height=160, fx=200.0, fy=200.0, cx=159.5, cy=69.5)
 
@@ -154,3 +155,11 @@ def test_rendering_needs_a_world() -> None:
     stored = segment(columns=columns_of(2.0, lambda t: np.full_like(t, 10.0), lambda t: np.zeros_like(t)))
     with pytest.raises(DataError, match="segment a has no world"):
         rendered.RenderedViews([stored], WHOLE, parse({}))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_a_packed_pixel_is_the_rounded_mean_of_its_block(factor: int) -> None:
+    frames = np.random.default_rng(factor).integers(0, 256, (2, 12 * factor, 18 * factor, 3), np.uint8)
+    sums = frames.reshape(2, 12, factor, 18, factor, 3).sum(axis=(2, 4), dtype=np.int64)
+    red, green, blue = np.moveaxis((sums + factor**2 // 2) // factor**2, -1, 0)
+    assert np.array_equal(packed(frames, factor), red | green << 8 | blue << 16)
