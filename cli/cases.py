@@ -1,4 +1,4 @@
-"""`redrive cases`: draft, prove, accept, reject, waive, list."""
+"""`redrive cases`: draft, prove, accept, reject, waive, revoke, waivers, must-pass, list, show."""
 
 import sys
 import time
@@ -214,6 +214,44 @@ def revoke(waiver_id: Annotated[str, typer.Argument(help="Id of the waiver.")], 
     with connect(url) as client:
         ended = client.post(f"/v1/waivers/{waiver_id}/revoke", {"actor": actor})
     print(f"{ended['case']} counts again", file=sys.stderr)
+
+
+@app.command()
+def waivers(
+    suite: Annotated[str | None, typer.Option(envvar="REDRIVE_SUITE", help="Only of this suite.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only in force, expired or revoked.")] = None,
+    most: Annotated[int, typer.Option(envvar="REDRIVE_MOST", min=1, help="At most so many.")] = 50,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Waivers, newest first: who answers for which failing case, until when and why."""
+    asked = {name: value for name, value in (("suite", suite), ("state", state)) if value}
+    with connect(url) as client:
+        items = list(client.items("/v1/waivers", most=most, **asked))
+    rows = [
+        (w["id"], w["state"], f"{w['suite']}/{w['case']}", w["owner"], w["expires"][:10], w["because_of"], w["reason"][:80])
+        for w in items
+    ]
+    columns = ("waiver", "state", "case", "owner", "until", "because of", "why")
+    print_json(items) if as_json else print_table(columns, rows, "no waiver: redrive cases waive SUITE CASE ...")
+
+
+@app.command("must-pass")
+def must_pass(
+    suite: Annotated[str, typer.Argument(help="Name (the newest version), name@digest, or digest.")],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """The must-pass cases of a suite: since when, why, who passed them, who answers for them; --json has their conditions."""
+    with connect(url) as client:
+        found = client.get(f"/v1/suite-versions/{suite}/cases")
+    rows = [
+        (c["name"], c["status"], c["segment_id"], f"{c['start_s']:g}", "end" if c["end_s"] is None else f"{c['end_s']:g}",
+         c["since"]["digest"][:6], c["held_by_name"] or ("accepted" if c["held_since"] else ""), c["note"][:60])
+        for c in found["cases"]
+    ]  # fmt: skip
+    columns = ("case", "status", "segment", "from s", "to s", "since", "held by", "why")
+    print_json(found) if as_json else print_table(columns, rows, "no must-pass case: redrive cases draft --suite NAME ...")
 
 
 @app.command("prove")

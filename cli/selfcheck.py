@@ -51,6 +51,11 @@ def selfcheck(
     probe: Annotated[
         int | None, typer.Option(envvar="REDRIVE_PROBE", min=1, max=1000, help="Drive so many stored rollouts again.")
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="What the service keeps: nights, self-checks, probes, open alarms.")
+    ] = False,
+    acknowledge: Annotated[int | None, typer.Option(min=1, help="Close the alarm of this number: somebody has looked.")] = None,
+    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who has looked.")] = "",
     suite: Annotated[Path, typer.Option(envvar="REDRIVE_SUITE_FILE", help="The suite whose gates judge two replays.")] = OVERALL,
     baseline: Annotated[str | None, typer.Option(envvar="REDRIVE_BASELINE", help="CSV: one of two near-equal models.")] = None,
     candidate: Annotated[str | None, typer.Option(envvar="REDRIVE_CANDIDATE", help="CSV: the other one.")] = None,
@@ -68,6 +73,9 @@ def selfcheck(
 
     Exit code 0: sound as far as was seen, 4: something errs more often than it may.
     """
+    if show or acknowledge is not None:
+        _kept(url, acknowledge, actor, as_json)
+        return
     found = Found()
     if results:
         table, gates = _from_files(results, suite, baseline, candidate, metric or [], margin)
@@ -88,6 +96,33 @@ def selfcheck(
     else:
         _show(found)
     raise typer.Exit(EXIT_OURS if found.faults else 0)
+
+
+def _kept(url: str, acknowledge: int | None, actor: str, as_json: bool) -> None:
+    with connect(url) as client:
+        if acknowledge is not None:
+            client.post(f"/v1/alarms/{acknowledge}/acknowledge", {"actor": actor})
+        kept = client.get("/v1/checks")
+    if as_json:
+        print_json(kept)
+        return
+    nights = [
+        (n["night"], n["error"] or ("; ".join(n["report"]["faults"]) or "no fault seen" if n["finished"] else "begun"),
+         len(n["report"]["self_checks"]), len(n["report"]["probes"]))
+        for n in kept["nights"]
+    ]  # fmt: skip
+    print_table(
+        ("night", "result", "self-checks", "probes"), nights, "no night yet: redrive selfcheck --nightly does the same now"
+    )
+    checks = [
+        (c["run_id"], "; ".join(c["faults"]) or "sound", c["report"]["runs"], c["created"][:16]) for c in kept["self_checks"]
+    ]
+    print_table(
+        ("self-check of run", "result", "simulated runs", "when"), checks, "no self-check yet: redrive selfcheck --nightly"
+    )
+    print("probes: " + ", ".join(f"{count} {word}" for word, count in kept["probes"].items()))
+    alarms = [(a["id"], a["kind"], a["created"][:16], str(a["detail"])[:100]) for a in kept["alarms"]]
+    print_table(("alarm", "kind", "when", "what"), alarms, "no open alarm")
 
 
 def _from_files(

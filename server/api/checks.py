@@ -3,17 +3,19 @@
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, BackgroundTasks, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.common import Configured, Database
 from server.errors import declares
 from server.queue import BROKER_ERRORS, probe
 from server.services.checks import (
+    AlarmView,
     ChecksView,
     ProbeView,
     SelfCheckView,
     WorkerView,
+    acknowledge,
     ask_probes,
     check_workers,
     read_checks,
@@ -33,6 +35,14 @@ class ProbeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     count: Annotated[int, Field(ge=1, le=MOST_PROBES, description="They are chosen at random.")]
+
+
+class Acknowledgement(BaseModel):
+    """Who has looked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    actor: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Workers(BaseModel):
@@ -63,6 +73,12 @@ def workers(session: Database) -> Workers:
 def add_self_check(run_id: str, body: SelfCheck, session: Database) -> SelfCheckView:
     """Keep what `redrive selfcheck --nightly` found on the results of a run."""
     return store_self_check(session, run_id, body)
+
+
+@router.post("/alarms/{alarm_id}/acknowledge", responses=declares("not-found", "not-now", "not-json"))
+def acknowledge_alarm(alarm_id: Annotated[int, Path(ge=1, le=2**63 - 1)], body: Acknowledgement, session: Database) -> AlarmView:
+    """Somebody has looked at an alarm."""
+    return acknowledge(session, alarm_id, actor=body.actor)
 
 
 def _ask(request: Request, by_device: dict[str, list[int]], size: int) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from server.api.common import Configured, Cursor, Database, Limit
 from server.errors import declares
 from server.services.cases import CaseView, list_cases
+from server.services.must_pass import MustPass, read_must_pass
 from server.services.paging import Page
 from server.services.promote import Promoted, promote
 from server.services.register_segments import index_segments
@@ -86,6 +87,12 @@ def versions(name: str, session: Database, limit: Limit, cursor: Cursor = None) 
 def suite_version(reference: str, session: Database) -> VersionDetail:
     """One version by digest, its first digits, `name@digest`, or name (the newest)."""
     return read_version(session, reference)
+
+
+@router.get("/suite-versions/{reference}/cases", tags=["cases"], responses=declares("not-found", "ambiguous"))
+def must_pass(reference: str, session: Database) -> MustPass:
+    """The must-pass cases of a version: what each asks, why and since when, who passed it, who answers for it."""
+    return read_must_pass(session, reference)
 
 
 @router.get("/cases", tags=["cases"], responses=declares("not-found", "ambiguous", "bad-request"))

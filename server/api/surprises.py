@@ -19,7 +19,7 @@ from server.services.field_reports import (
     reject_report,
 )
 from server.services.paging import Page
-from server.services.waivers import WaiverRequest, WaiverView, add_waiver, list_waivers, revoke_waiver
+from server.services.waivers import WaiverRequest, WaiverState, WaiverView, add_waiver, list_waivers, revoke_waiver
 from suites.words import CaseStatus
 
 router = APIRouter(prefix="/v1")
@@ -153,10 +153,14 @@ def waive_case(body: WaiverRequest, session: Database) -> WaiverView:
 
 @router.get("/waivers", tags=["cases"], responses=declares("bad-request"))
 def waivers(
-    session: Database, limit: Limit, cursor: Cursor = None, suite: Annotated[str | None, Query(max_length=200)] = None
+    session: Database,
+    limit: Limit,
+    cursor: Cursor = None,
+    suite: Annotated[str | None, Query(max_length=200)] = None,
+    state: WaiverState | None = None,
 ) -> Page[WaiverView]:
     """Waivers, newest first, those that have ended too."""
-    return list_waivers(session, suite=suite, cursor=cursor, limit=limit)
+    return list_waivers(session, suite=suite, state=state, cursor=cursor, limit=limit)
 
 
 @router.post("/waivers/{waiver_id}/revoke", tags=["cases"], responses=declares("not-found", "not-now", "not-json"))

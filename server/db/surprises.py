@@ -1,6 +1,6 @@
 """The tables of surprises on their way to a test: field reports, drafts of cases, what is ratcheted, what is waived."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, SmallInteger, String, func, text
@@ -128,6 +128,13 @@ class Waiver(Base):
     expires: Mapped[datetime]
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     revoked: Mapped[datetime | None]
+
+    @property
+    def state(self) -> str:
+        """`in force`, `expired` or `revoked`, as of now."""
+        if self.revoked is None:
+            return "in force" if datetime.now(UTC) < self.expires else "expired"
+        return "revoked" if self.revoked < self.expires else "expired"
 
     @property
     def words(self) -> str:

@@ -1,14 +1,13 @@
 """Field reports and drafts of cases: the lists, one of each, and the forms that decide on them."""
 
-from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from server.api.common import Cursor, Database
-from server.errors import Refused
+from server.pages.forms import Form, asked, needed, number, see
 from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.accept import accept_draft
 from server.services.audit import EventView, list_events
@@ -23,15 +22,13 @@ from server.services.drafts import (
     reject_draft,
 )
 from server.services.field_reports import ReportDetail, ReportView, list_reports, read_report, reject_report
-from suites.errors import Finding, SubmitterError
-from suites.model import validation_findings
+from server.services.suggest import SIGNALS, condition
 from suites.words import CaseStatus
 
 router = APIRouter(include_in_schema=False)
 
 LINES = 50
 TRAIL = 30
-_DRAFT = TypeAdapter(DraftRequest)
 
 
 class ReportsPage(BaseModel):
@@ -84,53 +81,33 @@ def _trail(session: Database, kind: str, subject: str) -> list[EventView]:
     return list_events(session, subject_kind=kind, subject_id=subject, cursor=None, limit=TRAIL).items
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form of ours that are not blank. Raises Refused when another site sent it."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        finding = Finding("header.Origin", f"{origin} is not this site", "send the form from its own page")
-        raise Refused("bad-request", "the form comes from another site", (finding,))
-    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
-    return {name: values[0].strip() for name, values in fields.items() if values[0].strip()}
-
-
-Form = Annotated[dict[str, str], Depends(_form)]
-
-
-def _see(path: str) -> RedirectResponse:
-    return RedirectResponse(path, status_code=303)
-
-
 def register(form: Form, session: Database) -> RedirectResponse:
-    """Register a failure as a test."""
-    try:
-        asked = _DRAFT.validate_python(form)
-    except ValidationError as error:
-        raise SubmitterError("the form is not complete", validation_findings(error)) from None
-    return _see(f"/case-drafts/{add_draft(session, asked).id}")
+    """Register a failure as a test: with a bound it is a case of one's own, without one the rule is proposed."""
+    fields: dict[str, object] = dict(form)
+    signal = fields.pop("signal", None)
+    window = {name: number(form, name) for name in ("start_s", "end_s") if fields.pop(name, None) is not None}
+    if fields.pop("bound", None) is not None and signal in SIGNALS:
+        start = {name: number(form, name) for name in ("lateral_m", "heading_rad") if name in form}
+        rule = condition(SIGNALS[str(signal)][0], str(signal), number(form, "bound"))
+        fields["case"] = window | {"offset": start, "conditions": [rule]}
+    return see(f"/case-drafts/{add_draft(session, asked(DraftRequest, fields)).id}")
 
 
 def decide(draft_id: str, form: Form, session: Database) -> RedirectResponse:
     """Accept a draft, or reject it with a reason."""
-    version = int(_needed(form, "version")) if _needed(form, "version").isdigit() else 0
-    actor = _needed(form, "actor")
+    version = int(needed(form, "version")) if needed(form, "version").isdigit() else 0
+    actor = needed(form, "actor")
     if form.get("decision") == "accept":
         accept_draft(session, draft_id, version, actor=actor)
     else:
-        reject_draft(session, draft_id, version, _needed(form, "reason"), actor=actor)
-    return _see(f"/case-drafts/{draft_id}")
+        reject_draft(session, draft_id, version, needed(form, "reason"), actor=actor)
+    return see(f"/case-drafts/{draft_id}")
 
 
 def close(report_id: str, form: Form, session: Database) -> RedirectResponse:
     """Reject a report with a reason."""
-    reject_report(session, report_id, _needed(form, "reason"), actor=_needed(form, "actor"))
-    return _see(f"/reports/{report_id}")
-
-
-def _needed(form: dict[str, Any], name: str) -> str:
-    if name not in form:
-        raise SubmitterError("the form is not complete", (Finding(name, "missing", "fill it in"),))
-    return str(form[name])
+    reject_report(session, report_id, needed(form, "reason"), actor=needed(form, "actor"))
+    return see(f"/reports/{report_id}")
 
 
 page(router, "/reports", "reports.html", reports_page)

@@ -15,6 +15,7 @@ from server.services.reproduce import reproduce
 from server.services.results import Change, Sort, list_results
 from server.services.rollouts import ResultView
 from server.services.runs import RunSummary, read_summary
+from server.services.suggest import Suggestion, suggest
 from server.storage import BlobStore
 from suites.metrics.incidents import incidents
 from suites.metrics.registry import METRICS
@@ -64,6 +65,8 @@ class CaseVerdictView(BaseModel):
     passed: bool | None
     reason: str
     instant_s: float | None
+    waived: str
+    """Who answers for it; empty where nobody has to."""
 
 
 class RunCase(BaseModel):
@@ -88,6 +91,8 @@ class RunCase(BaseModel):
     candidate: DrivenSide
     baseline: DrivenSide
     metrics: list[MetricRow]
+    suggestion: Suggestion | None
+    """The bound that registering it as a test would begin with; null where the proof proposes one."""
     previous: int | None
     next: int | None
     """Positions of the failing cases before and after this one."""
@@ -110,7 +115,7 @@ def read_case(session: Session, blobs: BlobStore, run_id: str, position: int) ->
         end_s=scenario["end_s"], offset=scenario["offset"], has_views=key["simulator"]["name"] != "tinyphysics",
         why=_why(mine[0], theirs[0], verdict), instant_s=_instant(mine, theirs, verdict), verdict=verdict,
         candidate=mine[0], baseline=theirs[0], metrics=_metrics(session, mine[0], theirs[0], document),
-        previous=before, next=after,
+        suggestion=suggest(document.get("gates", []), mine[1], theirs[1]), previous=before, next=after,
     )  # fmt: skip
 
 

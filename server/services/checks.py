@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session, aliased
 
 from server.db.models import Alarm, Demand, DriveKeyRow, Night, OwnerKind, Probe, ResultRow, Role, RolloutRow, Run, SelfCheckRow
 from server.db.models import SuiteVersion as VersionRow
-from server.errors import Refused
+from server.errors import Refused, not_found
 from server.services.audit import record
 from server.services.runs import find_run
 from suites.errors import Finding
 from suites.selfcheck import SelfCheck
 from suites.simulators import SIMULATORS
 from suites.statistics.contrasts import sign_of
-from suites.statistics.workers import DrivenPair, WorkerResidual, worker_residuals
+from suites.statistics.workers import DrivenPair, worker_residuals
 from suites.words import Outcome, Status
 
 ALPHA_WORKERS = 0.01
@@ -120,6 +120,7 @@ class ChecksView(BaseModel):
     self_checks: list[SelfCheckView]
     probes: dict[str, int]
     """Probes ever: equal, unequal, waiting, failed."""
+    recent_probes: list[ProbeView]
     alarms: list[AlarmView]
     """Those that nobody has acknowledged."""
 
@@ -140,6 +141,7 @@ def store_self_check(session: Session, run_id: str, report: SelfCheck) -> SelfCh
 def read_checks(session: Session) -> ChecksView:
     """The newest self-checks, probes by how they ended, alarms that are open."""
     checks = session.scalars(select(SelfCheckRow).order_by(SelfCheckRow.id.desc()).limit(SHOWN))
+    probes = session.scalars(select(Probe).order_by(Probe.id.desc()).limit(SHOWN))
     alarms = session.scalars(select(Alarm).where(Alarm.acknowledged.is_(None)).order_by(Alarm.id.desc()).limit(SHOWN))
     equal, unequal, waiting, total = session.execute(
         select(
@@ -153,6 +155,7 @@ def read_checks(session: Session) -> ChecksView:
         nights=[NightView.model_validate(night, from_attributes=True) for night in nights],
         self_checks=[SelfCheckView.model_validate(check, from_attributes=True) for check in checks],
         probes={"equal": equal, "unequal": unequal, "waiting": waiting, "failed": total - equal - unequal - waiting},
+        recent_probes=[ProbeView.model_validate(probe, from_attributes=True) for probe in probes],
         alarms=[AlarmView.model_validate(alarm, from_attributes=True) for alarm in alarms],
     )
 
@@ -160,11 +163,10 @@ def read_checks(session: Session) -> ChecksView:
 def check_workers(session: Session) -> list[WorkerView]:
     """The residual of every worker over the runs of the last two weeks, worst first. A bad worker raises an alarm, once
     until it is acknowledged."""
-    residuals = worker_residuals(list(_driven_pairs(session)))
+    views = compare_workers(session)
     known = set(
         session.scalars(select(Alarm.detail["worker"].astext).where(Alarm.kind == "bad_worker", Alarm.acknowledged.is_(None)))
     )
-    views = [_worker_view(residual) for residual in residuals]
     for view in views:
         if view.bad and view.worker not in known:
             known.add(view.worker)
@@ -172,8 +174,23 @@ def check_workers(session: Session) -> list[WorkerView]:
     return views
 
 
-def _worker_view(residual: WorkerResidual) -> WorkerView:
-    return WorkerView(**asdict(residual), bad=residual.p < ALPHA_WORKERS)
+def compare_workers(session: Session) -> list[WorkerView]:
+    """The same, but nobody is alarmed."""
+    residuals = worker_residuals(list(_driven_pairs(session)))
+    return [WorkerView(**asdict(residual), bad=residual.p < ALPHA_WORKERS) for residual in residuals]
+
+
+def acknowledge(session: Session, alarm_id: int, *, actor: str) -> AlarmView:
+    """Somebody has looked at it: it is no longer shown as open. Raises Refused (404, 409)."""
+    alarm = session.get(Alarm, alarm_id, with_for_update=True)
+    if alarm is None:
+        raise not_found("alarm", str(alarm_id), "see GET /v1/checks")
+    if alarm.acknowledged is not None:
+        finding = Finding("alarm", f"somebody did at {alarm.acknowledged:%Y-%m-%d %H:%M}", "nothing to do")
+        raise Refused("not-now", f"alarm {alarm_id} is acknowledged", (finding,))
+    alarm.acknowledged = datetime.now(UTC)
+    record(session, "alarm.acknowledged", ("alarm", str(alarm_id)), actor=actor, detail={"kind": alarm.kind})
+    return AlarmView.model_validate(alarm, from_attributes=True)
 
 
 def _driven_pairs(session: Session) -> Iterable[DrivenPair]:

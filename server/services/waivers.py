@@ -3,10 +3,11 @@
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from server.db.surprises import CaseDraft, Waiver
@@ -37,10 +38,19 @@ class WaiverRequest(BaseModel):
     """Another waived case of the suite that fails for the same cause."""
 
 
+class WaiverState(StrEnum):
+    """What a waiver says now."""
+
+    IN_FORCE = "in force"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class WaiverView(BaseModel):
     """A waiver."""
 
     id: str
+    state: WaiverState
     suite: str
     case: str
     owner: str
@@ -49,6 +59,7 @@ class WaiverView(BaseModel):
     expires: datetime
     created: datetime
     revoked: datetime | None
+    """When somebody ended it; of one that ran out, when that was noticed: the time at which it expired."""
 
 
 def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
@@ -118,9 +129,21 @@ def end_expired(session: Session) -> None:
         _tell_draft(session, waiver, CaseStatus.ENFORCED)
 
 
-def list_waivers(session: Session, *, suite: str | None, cursor: str | None, limit: int) -> Page[WaiverView]:
+def list_waivers(
+    session: Session, *, suite: str | None, case: str | None = None, state: WaiverState | None, cursor: str | None, limit: int
+) -> Page[WaiverView]:
     """Newest first, those that have ended too."""
-    query = select(Waiver) if suite is None else select(Waiver).where(Waiver.suite == suite)
+    query, now = select(Waiver), datetime.now(UTC)
+    if suite is not None:
+        query = query.where(Waiver.suite == suite)
+    if case is not None:
+        query = query.where(Waiver.case == case)
+    if state is WaiverState.IN_FORCE:
+        query = query.where(Waiver.revoked.is_(None), Waiver.expires > now)
+    elif state is WaiverState.EXPIRED:
+        query = query.where(Waiver.expires <= func.coalesce(Waiver.revoked, now))
+    elif state is WaiverState.REVOKED:
+        query = query.where(Waiver.revoked < Waiver.expires)
     return read_page(
         session, query, (Waiver.created, Waiver.id), cursor=cursor, limit=limit, descending=True, view=lambda row: _view(row[0])
     )

@@ -149,3 +149,39 @@ def test_only_rollouts_that_this_code_can_repeat_are_probed(
             )
         )  # fmt: skip
     assert client.post("/v1/probes", json={"count": 1}).status_code == 409, "of an older simulator"
+
+
+BROWSER = {"Accept": "text/html"}
+
+
+def test_the_page_shows_what_was_checked_and_alarms_are_closed_there(
+    client: TestClient, run_id: str, driven: Callable[..., None], monkeypatch: pytest.MonkeyPatch, sessions: Sessions
+) -> None:
+    driven(bad=0.1)
+    monkeypatch.setattr(api, "probe", lambda *_: None)
+    client.post(f"/v1/runs/{run_id}/self-checks", json=report(30))
+    sent = client.post("/checks/probes", data={"count": "3"}, headers=BROWSER, follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/checks#probes")
+    page = client.get("/checks", headers=BROWSER).text
+    for words in ("30.0 %", f"/runs/{run_id}", "errs", "false alarms: 30.0 %", "No night has compared them yet", "waits"):
+        assert words in page, words
+    seen = client.get("/checks.json").json()
+    assert (seen["compared_now"], seen["workers"], len(seen["checks"]["recent_probes"])) == (False, [], 3)
+    (alarm,) = seen["checks"]["alarms"]
+    path = f"/checks/alarms/{alarm['id']}/acknowledge"
+    assert client.post(path, data={}, headers=BROWSER).status_code == 422, "somebody must say so"
+    assert client.post(path, data={"actor": "ada"}, headers=BROWSER, follow_redirects=False).status_code == 303
+    assert client.get("/v1/checks").json()["alarms"] == []
+    again = client.post(f"/v1/alarms/{alarm['id']}/acknowledge", json={"actor": "bo"})
+    assert again.status_code == 409
+    assert client.post("/v1/alarms/99/acknowledge", json={"actor": "bo"}).status_code == 404
+    trail = client.get("/v1/audit", params={"subject_kind": "alarm"}).json()["items"]
+    assert [(event["kind"], event["actor"]) for event in trail] == [("alarm.acknowledged", "ada")]
+
+
+def test_workers_are_compared_now_without_an_alarm(client: TestClient, driven: Callable[..., None]) -> None:
+    driven(bad=0.1)
+    seen = client.get("/checks.json", params={"workers": "now"}).json()
+    assert (seen["compared_now"], seen["workers"][0]["worker"], seen["workers"][0]["bad"]) == (True, "w0", True)
+    assert seen["checks"]["alarms"] == []
+    assert "differs" in client.get("/checks", params={"workers": "now"}, headers=BROWSER).text

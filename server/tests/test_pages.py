@@ -9,7 +9,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import event
+from sqlalchemy.orm import Session, sessionmaker
 
+from server.db.surprises import CaseDraft
 from suites.words import RunVerdict
 
 pytestmark = pytest.mark.services
@@ -74,7 +76,8 @@ def look(client: TestClient, path: str) -> Outline:
 
 
 PAGES = ("/runs", "/runs/{run}", "/runs/{run}/cases", "/runs/{run}/cases/4", "/runs/{run}/cases/2", "/runs/{run}/cases/11",
-         "/models", "/models/candidate", "/segments", "/segments/r1/0")  # fmt: skip
+         "/models", "/models/candidate", "/suites", "/suites/highway", "/segments", "/segments/r1/0", "/waivers", "/checks",
+         "/reports")  # fmt: skip
 
 
 class TestEveryPage:
@@ -107,7 +110,14 @@ class TestEveryPage:
 class TestEmptyInstallation:
     @pytest.mark.parametrize(
         "path, command",
-        [("/runs", "redrive submit"), ("/models", "redrive models push"), ("/segments", "redrive segments import")],
+        [
+            ("/runs", "redrive submit"),
+            ("/models", "redrive models push"),
+            ("/segments", "redrive segments import"),
+            ("/suites", "redrive suites push"),
+            ("/waivers", "redrive cases waive"),
+            ("/checks", "redrive selfcheck --nightly"),
+        ],
     )
     def test_says_the_command_that_fills_it(self, path: str, command: str, client: TestClient) -> None:
         assert command in look(client, path).words
@@ -191,6 +201,26 @@ class TestRunPage:
         decide(driven, RunVerdict.FAIL, "FAIL: exit_7.", cases=[case])
         assert "exit_7 failed took the exit at 3.00 s" in look(client, f"/runs/{driven}").words
 
+    def test_a_waiver_that_touched_the_verdict_is_one_step_away(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        cases = [
+            {
+                "case": "exit_7",
+                "passed": False,
+                "reason": "took the exit",
+                "instant_s": 3.0,
+                "waived": "waived by bo until 2026-12-01",
+            },
+            {"case": "exit_8", "passed": False, "reason": "took it too", "instant_s": 3.0, "waived": ""},
+        ]
+        decide(driven, RunVerdict.PASS, "PASS.", cases=cases)
+        page = look(client, f"/runs/{driven}")
+        ways = [str(attrs["href"]) for attrs in page.all("a") if "/waivers?" in str(attrs["href"])]
+        assert ways == ["/waivers?suite=highway&case=exit_7", "/waivers?suite=highway&case=exit_8#give"]
+        assert "waived by bo until 2026-12-01" in page.words
+        assert any(str(attrs["href"]).startswith("/suites/") for attrs in page.all("a"))
+
     def test_offsets_and_sandbox_are_taken_apart(self, driven: str, client: TestClient) -> None:
         view = client.get(f"/runs/{driven}.json").json()
         assert [(row["lateral_m"], row["pairs"]) for row in view["offsets"]["rows"]] == [(0.0, 6), (0.5, 5)]
@@ -237,6 +267,39 @@ class TestCasePage:
 
     def test_it_has_the_commands_that_drive_it_again(self, driven: str, client: TestClient) -> None:
         assert "redrive replay r" in look(client, f"/runs/{driven}/cases/4").words
+
+    def test_registering_it_begins_with_the_broken_gate_and_the_baselines_bound(
+        self, driven: str, client: TestClient, decide: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        found = client.get(f"/runs/{driven}/cases/7.json").json()["case"]["suggestion"]
+        assert (found["gate"], found["signal"]) == ("lateral_error_mean_m", "lateral_offset_m")
+        assert found["bound"] == pytest.approx(found["baseline_largest"] + 0.3, abs=0.006)
+        assert found["baseline_largest"] < found["bound"] < found["candidate_largest"]
+        page = look(client, f"/runs/{driven}/cases/7")
+        fields = {str(attrs["name"]): str(attrs.get("value")) for attrs in page.all("input") if "name" in attrs}
+        assert (fields["segment"], float(fields["bound"])) == ("r" + fields["segment"][1:], found["bound"])
+        assert float(fields["start_s"]) == 1.0 < float(fields["end_s"])
+        assert page.all("textarea")[0].keys() >= {"required"}, "a note is required"
+        sent = {name: value for name, value in fields.items() if name != "time"} | {"author": "ada", "note": "it drifted"}
+        made = client.post("/case-drafts", data=sent, follow_redirects=False)
+        assert made.status_code == 303, made.text
+        with sessions() as session:
+            asked = session.get_one(CaseDraft, made.headers["location"].rpartition("/")[2]).asked
+        assert asked is not None
+        rule = {"signal": "lateral_offset_m", "absolute": True, "below": found["bound"]}
+        assert asked["conditions"][0]["always"] == rule
+        assert (asked["start_s"], asked["end_s"], asked["note"]) == (1.0, float(fields["end_s"]), "it drifted")
+        assert asked["offset"]["lateral_m"] == float(fields["lateral_m"])
+        proposed = client.post("/case-drafts", data=sent | {"bound": "", "name": "other"}, follow_redirects=False)
+        with sessions() as session:
+            asked = session.get_one(CaseDraft, proposed.headers["location"].rpartition("/")[2]).asked
+        assert asked is not None
+        assert asked["conditions"] == [], "an empty bound: the rule is proposed"
+
+    def test_where_the_candidate_kept_to_the_bound_the_proof_proposes_one(self, driven: str, client: TestClient) -> None:
+        assert client.get(f"/runs/{driven}/cases/0.json").json()["case"]["suggestion"] is None
+        assert "The window and the bound are proposed" in look(client, f"/runs/{driven}/cases/0").words
 
     def test_no_such_place_is_404(self, driven: str, client: TestClient) -> None:
         assert client.get(f"/runs/{driven}/cases/99").status_code == 404

@@ -55,6 +55,8 @@ def test_what_a_released_model_passed_every_later_one_must(
 ) -> None:
     judged("one", bend=True, exit=False)
     assert promote("one").json()["waived"] == []
+    held = {case["name"]: case["held_by_name"] for case in client.get("/v1/suite-versions/kept/cases").json()["cases"]}
+    assert held == {"bend": "one", "exit": None}
     never = promote("two")
     assert (never.status_code, never.json()["type"].partition("#")[2]) == (409, "held-cases")
     (error,) = never.json()["errors"]
@@ -103,3 +105,21 @@ def test_only_a_result_on_the_case_as_it_is_counts(
     promote("two")
     (error,) = promote("one").json()["errors"]
     assert (error["where"], error["problem"]) == ("cases.bend", "it was not driven on it"), "its bend had another bound"
+
+
+def test_a_release_from_the_page_is_refused_and_taken_alike(client: TestClient, judged: Callable[..., str]) -> None:
+    judged("one", bend=True)
+
+    def release(model: str) -> Any:
+        fields = {"model": model, "actor": "ada"}
+        headers = {"Accept": "text/html", "Origin": "http://redrive.test"}
+        return client.post("/suites/kept/promote", data=fields, headers=headers, follow_redirects=False)
+
+    taken = release("one")
+    assert (taken.status_code, taken.headers["location"]) == (303, "/suites/kept")
+    refused = release("two")
+    assert refused.status_code == 409
+    assert "redrive submit two --suite kept" in refused.text
+    page = client.get("/suites/kept", headers={"Accept": "text/html"}).text
+    assert ">one</a> passed it" in page
+    assert "suite promoted" in page

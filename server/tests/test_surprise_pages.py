@@ -1,10 +1,14 @@
 """Reports and drafts in the browser: what is shown, what the forms do, and whom they refuse."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.db.surprises import Waiver
 
 pytestmark = pytest.mark.services
 BROWSER = {"Accept": "text/html"}
@@ -64,3 +68,69 @@ def test_a_form_says_what_it_lacks_and_refuses_other_sites(client: TestClient, r
     page = look(client, f"/reports/{report}")
     assert "the road was flooded" in page
     assert "Register as test" not in page
+
+
+@pytest.fixture
+def cases(client: TestClient, suite: str) -> None:
+    """Suite `kept` with the cases bend and exit."""
+    case = '[[cases]]\nname = "{}"\nsegment = "r1/0"\n'
+    text = 'name = "kept"\nkind = "specific"\n' + case.format("bend") + case.format("exit")
+    assert client.post("/v1/suites", json={"toml": text}).status_code == 201
+
+
+WAIVER = {"suite": "kept", "case": "bend", "owner": "bo", "days": "7", "reason": "<i>fixed</i> by the next camera"}
+
+
+@pytest.mark.usefixtures("cases")
+def test_a_waiver_is_given_and_ended_on_its_page(client: TestClient) -> None:
+    assert send(client, "/waivers", WAIVER, "https://elsewhere.example").status_code == 400
+    given = send(client, "/waivers", WAIVER)
+    assert (given.status_code, given.headers["location"]) == (303, "/waivers?suite=kept&case=bend")
+    assert send(client, "/waivers", WAIVER | {"case": "exit", "because_of": "bend", "days": "3"}).status_code == 303
+    page = look(client, "/waivers?suite=kept&case=bend")
+    assert "in force" in page
+    assert "<i>fixed</i>" not in page, "what strangers write is never markup"
+    assert "kept/exit" not in page
+    listed = client.get("/waivers.json").json()
+    assert [(w["case"], w["because_of"]) for w in listed["waivers"]] == [("exit", "bend"), ("bend", None)]
+    waiver = listed["waivers"][1]["id"]
+    assert send(client, f"/waivers/{waiver}/revoke", {}).status_code == 422, "somebody must say so"
+    ended = send(client, f"/waivers/{waiver}/revoke", {"actor": "ada"})
+    assert ended.status_code == 303
+    assert "revoked" in look(client, ended.headers["location"])
+    seen = client.get("/waivers.json", params={"suite": "kept", "case": "bend"}).json()
+    assert [(e["kind"], e["actor"]) for e in seen["trail"]] == [("case.waiver_revoked", "ada"), ("case.waived", "bo")]
+
+
+@pytest.mark.usefixtures("cases")
+def test_waivers_are_told_apart_by_state(client: TestClient, sessions: sessionmaker[Session]) -> None:
+    ids = {}
+    for case, days in (("bend", "7"), ("exit", "7")):
+        send(client, "/waivers", WAIVER | {"case": case, "days": days})
+        ids[case] = client.get("/v1/waivers").json()["items"][0]["id"]
+    with sessions.begin() as session:
+        row = session.get_one(Waiver, ids["exit"])
+        row.created, row.expires = (datetime.now(UTC) - timedelta(days=days) for days in (2, 1))
+    send(client, f"/waivers/{ids['bend']}/revoke", {"actor": "ada"})
+    send(client, "/waivers", WAIVER)  # also closes what has run out
+    states = {
+        state: client.get("/v1/waivers", params={"state": state}).json()["items"] for state in ("in force", "expired", "revoked")
+    }
+    assert {state: [w["case"] for w in found] for state, found in states.items()} == {
+        "in force": ["bend"], "expired": ["exit"], "revoked": ["bend"],
+    }  # fmt: skip
+    assert all(w["state"] == state for state, found in states.items() for w in found)
+    assert "kept/exit" in look(client, "/waivers?state=expired")
+
+
+@pytest.mark.usefixtures("cases")
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"days": "400"}, "90"), ({"days": "soon"}, "no number"), ({"reason": "no"}, "reason"), ({"case": "nothing"}, "nothing"),
+     ({"owner": ""}, "owner")],
+)  # fmt: skip
+def test_a_waiver_that_cannot_be_given_says_why(client: TestClient, wrong: dict[str, str], says: str) -> None:
+    answer = send(client, "/waivers", WAIVER | wrong)
+    assert answer.status_code in (404, 422)
+    assert says in answer.text
+    assert client.get("/waivers.json").json()["waivers"] == []

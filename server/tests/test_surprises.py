@@ -275,6 +275,37 @@ class TestRatchetAndWaivers:
         assert kind(client.post("/v1/suites", json={"toml": head + loosened})) == (409, "ratchet")
         assert client.post("/v1/suites", json={"toml": head + enforced + other}).status_code == 201
 
+    def test_the_suites_page_says_who_why_and_since_when(
+        self, enforced: str, client: TestClient, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]]
+    ) -> None:
+        (first,) = client.get("/suites/surprises.json").json()["suite"]["cases"]
+        assert (first["name"], first["status"], first["author"], first["accepted_by"]) == ("drifted", "enforced", "ada", "bo")
+        assert (first["toml"], first["note"]) == (enforced, "it drifted over the line")
+        assert (first["since"]["number"], first["held_by"]) == (1, None)
+        assert first["held_since"] is not None
+        other = '[[cases]]\nname = "other"\nsegment = "r1/0"\n'
+        suite = 'name = "surprises"\nkind = "specific"\n' + enforced + other
+        second = client.post("/v1/suites", json={"toml": suite}).json()
+        held = settle(draft(control="clone", name="disputed", report=None, segment="r2/0", at_s=6.0, case={
+            "conditions": [{"always": {"signal": "lateral_offset_m", "absolute": True, "below": 1.0}}],
+        }).json()["id"])  # fmt: skip
+        self.waiver(client)
+        seen = client.get("/v1/suite-versions/surprises/cases").json()
+        drifted, added = seen["cases"]
+        assert drifted["since"] == first["since"]
+        assert (drifted["status"], drifted["waiver"]["owner"]) == ("waived", "bo")
+        assert (added["since"]["digest"], added["held_since"], added["draft"]) == (second["digest"], None, None)
+        assert [(d["id"], d["status"]) for d in seen["not_counted"]] == [(held["id"], "quarantined")]
+        assert [c["name"] for c in client.get(f"/suites/{first['since']['digest']}.json").json()["suite"]["cases"]] == ["drifted"]
+        page = client.get("/suites/surprises", headers={"Accept": "text/html"}).text
+        for words in (
+            "it drifted over the line",
+            "drafted</a> by ada, accepted by bo",
+            "quarantined",
+            f"/case-drafts/{held['id']}",
+        ):
+            assert words in page, words
+
     def waiver(self, client: TestClient, days: float = 7, **changes: Any) -> Any:
         expires = (datetime.now(UTC) + timedelta(days=days)).isoformat()
         body = {"suite": "surprises", "case": "drifted", "owner": "bo", "reason": "fixed by the next camera", "expires": expires}
