@@ -149,13 +149,16 @@ class ReprojectedViews:
     def frames(self, poses: Poses) -> NDArray[np.uint8]:
         if len(self._out) != len(poses.slot):
             self._out = buffer(len(poses.slot), self._camera)
-        for slot in np.unique(poses.slot):
-            chunks = poses.frame[poses.slot == slot] // CHUNK
-            self._sources[slot].load({int(number) for number in chunks})
+        places = list(zip(poses.slot.tolist(), poses.frame.tolist(), strict=True))
+        wanted: dict[int, set[int]] = {}
+        for slot, frame in places:
+            wanted.setdefault(slot, set()).add(frame // CHUNK)
+        for slot, numbers in wanted.items():
+            self._sources[slot].load(numbers)
         ego = np.stack([poses.x_m, poses.y_m, poses.z_m, poses.roll_rad, poses.pitch_rad, poses.yaw_rad], axis=1)
-        for row, (slot, frame) in enumerate(zip(poses.slot, poses.frame, strict=True)):
+        for row, (slot, frame) in enumerate(places):
             source = self._sources[slot]
-            picture, near = source.at(int(frame))
+            picture, near = source.at(frame)
             motion = between(source.poses[frame], source.mount, ego[row], source.levelled)
             if self._how == "forward":
                 source.warp.forward(picture, near, motion, self._out[row])
