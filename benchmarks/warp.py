@@ -2,8 +2,7 @@
 
     python -m benchmarks.warp [--torch PYTHON] [--rounds 200]
 
-First the quality (PSNR at 0.25 to 1.5 m of lateral offset) of the three warps on two committed scenes: the ray-cast boxes of
-workers/simulation/tests/scene.py, and 24 frames of the procedural world, both with nine rays a pixel, as a lens averages.
+First the quality of the three warps on two committed scenes, as workers/simulation/fidelity/bars.py says.
 Then CPU milliseconds a view at 128 x 256, medians of interleaved rounds in one run, on one thread. `--torch`: a Python with
 torch, which is timed in a process of its own right after.
 """
@@ -14,24 +13,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.segment import Camera
-from workers.simulation.fidelity.likeness import psnr
-from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Shot, take, virtual
+from workers.simulation.fidelity.bars import bars
+from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Shot, take
 from workers.simulation.fidelity.sources import COLUMNS, LENS, ROWS, SLACK
 from workers.simulation.geometry import between, inverse
 from workers.simulation.reprojection import target_lens
-from workers.simulation.tests import scene
-from workers.simulation.warp import Warp, inverse_depth, packed, plane_inverse_depth
-from workers.simulation.world.drive import STORED_CAMERA, render_view
+from workers.simulation.warp import Warp, inverse_depth, packed
 
-OFFSETS_M = (0.25, 0.5, 1.0, 1.5)
 BY = Displacement(lateral_m=0.7, heading_rad=0.02)
 
 TORCH = """
@@ -74,47 +68,6 @@ def remapped(shot: Shot, near: NDArray[np.float32], back: NDArray[np.float32]) -
     return np.asarray(out, np.uint8)
 
 
-def quality(root: Path) -> None:
-    """Forward, backward and plane on both scenes."""
-    boxes, depth = scene.render(scene.STILL, LOGGED_MOUNT, LENS)
-    ground = plane_inverse_depth(LENS, np.array([0.0, 1.0, 0.0]), STORED_CAMERA.up_m, ROWS, COLUMNS)
-    shots = [(shot, supersampled(shot, shot.pose, STORED_CAMERA, logged=True)) for shot in take(root)]
-    warp, out = Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK), np.empty((128, 256, 3), np.uint8)
-    for offset in OFFSETS_M:
-        ego = np.array([0.0, offset, 0.0, 0.0, 0.0, 0.0])
-        cases = [
-            (
-                boxes, scene.block_depth(depth), between(scene.STILL, LOGGED_MOUNT, ego, LEVELLED_MOUNT),
-                scene.render(ego, LEVELLED_MOUNT, target_lens(FULL))[0],
-            )
-        ]  # fmt: skip
-        for shot, picture in shots:
-            there = shot.displaced(Displacement(lateral_m=offset))
-            motion = between(shot.pose, LOGGED_MOUNT, there, LEVELLED_MOUNT)
-            cases.append((picture, shot.depth, motion, supersampled(shot, there, virtual(FULL), logged=False)))
-        found: dict[str, list[float]] = {"forward": [], "backward": [], "plane": []}
-        for frame, metres, motion, truth in cases:
-            for how, row in found.items():
-                near = ground if how == "plane" else inverse_depth(metres)
-                getattr(warp, how)(packed(frame[None], 1)[0], near, motion, out)
-                row.append(psnr(out, truth))
-        text = "; ".join(f"{how} {row[0]:.1f} / {np.mean(row[1:]):.1f}" for how, row in found.items())
-        print(f"PSNR at {offset:g} m, boxes / world, dB: {text}", flush=True)
-
-
-def supersampled(shot: Shot, pose: NDArray[np.float64], camera: Camera, logged: bool) -> NDArray[np.uint8]:
-    """Rendered with 3 x 3 rays a pixel, on the log's stance or on the road as it is there."""
-    k = 3
-    fine = replace(
-        camera, width=k * camera.width, height=k * camera.height, fx=k * camera.fx, fy=k * camera.fy,
-        cx=k * (camera.cx + 0.5) - 0.5, cy=k * (camera.cy + 0.5) - 0.5,
-    )  # fmt: skip
-    x, y, z, roll, pitch, yaw = (float(v) for v in pose)
-    rgb, _ = render_view(shot.drive, shot.time_s, x, y, yaw, fine, tilt=(z, roll, pitch) if logged else None)
-    mean = rgb.reshape(camera.height, k, camera.width, k, 3).mean(axis=(1, 3))
-    return np.asarray(np.rint(mean), np.uint8)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch", type=Path)
@@ -122,7 +75,9 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        quality(Path(folder))
+        for bar in bars(take(Path(folder))):
+            text = "; ".join(f"{how} {db:.1f} dB" for how, db in bar.psnr_db.items())
+            print(f"{bar.scene} at {bar.offset_m:g} m: {text}; bar {bar.least_db} dB", flush=True)
         shot = take(Path(folder), scenes=((0, 0),), rows=(40,))[0]
         near, warp = inverse_depth(shot.depth), Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK)
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)

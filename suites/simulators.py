@@ -8,7 +8,7 @@ from suites.model import Manifest
 from suites.parameters import parse, parse_controls
 from suites.rollout import ExecutionClass, SimulatorSpec
 
-SIMULATORS: dict[str, str] = {"reprojection": "1", "tinyphysics": "1", "rendered": "1"}
+SIMULATORS: dict[str, str] = {"reprojection": "2", "tinyphysics": "1", "rendered": "1"}
 """Simulator to version. Golden rollouts force the version to be bumped: whoever changes a trace changes it here."""
 
 AUXILIARY_ROLES: dict[str, tuple[str, ...]] = {"reprojection": (), "tinyphysics": ("dynamics",), "rendered": ()}

@@ -31,8 +31,6 @@ HALF, ONE, ZERO = np.float32(0.5), np.float32(1.0), np.float32(0.0)
 LEAST = np.float32(0.05)
 """Of the scaled z: what lies behind the camera is drawn from just before it."""
 NEAREST_M = 0.5
-FRINGE = 3
-"""Pixels behind an edge that may show some of what stands before it."""
 SAME = np.float32(0.06)
 """Two inverse depths that differ by this share, or by SLACK, lie on one surface."""
 
@@ -359,15 +357,14 @@ def sample_place(place, per_pixel):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def surface(q00, q01, q10, q11, a, b, slack):  # type: ignore[no-untyped-def]
-    """(inverse depth between four samples, the nearest of them, how much may differ on one surface): bilinear where they
-    are of one surface, else the closest sample."""
-    nearest = max(max(q00, q01), max(q10, q11))
-    tolerance = slack + SAME * nearest
+    """(inverse depth between four samples, how much may differ on one surface): bilinear where they are of one surface,
+    else the closest sample."""
+    tolerance = slack + SAME * max(max(q00, q01), max(q10, q11))
     apart = max(max(abs(q00 - q01), abs(q10 - q11)), max(abs(q00 - q10), abs(q01 - q11)))
     top, bottom = q00 + (q01 - q00) * a, q10 + (q11 - q10) * a
     upper, lower = q01 if a >= HALF else q00, q11 if a >= HALF else q10
     side = lower if b >= HALF else upper
-    return top + (bottom - top) * b if apart <= tolerance else side, nearest, tolerance
+    return top + (bottom - top) * b if apart <= tolerance else side, tolerance
 
 
 @njit(cache=True, nogil=True)
@@ -403,7 +400,7 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
     corner, flat_near = np.empty((4, columns), np.float32), near.reshape(-1)
     from_u, from_v, from_q, scaled = row[0], row[1], row[2], row[3]
     at, blend = np.empty(columns, np.int32), np.empty((2, columns), np.uint32)
-    taps, hidden, fringe = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
+    taps, hidden = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_)
     flat = picture.reshape(-1)
     # Unsigned indices: a signed one is tested for counting from the end at every look-up.
     next_, next_line, next_samples = np.uint32(1), np.uint32(width), np.uint32(wide)
@@ -425,13 +422,11 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
                 corner[0, u], corner[1, u] = flat_near[k], flat_near[k + next_]
                 corner[2, u], corner[3, u] = flat_near[below], flat_near[below + next_]
             for u in range(columns):
-                found, nearest, tolerance = surface(
+                found, tolerance = surface(
                     corner[0, u], corner[1, u], corner[2, u], corner[3, u], from_u[u], from_v[u], slack
                 )  # fmt: skip
                 off = found - from_q[u]
                 hidden[u] = hide and off > tolerance
-                # A picture's pixel behind an edge has some of the colour of what stands before it.
-                fringe[u] = hide and nearest - from_q[u] > tolerance
                 line[u] = found * scaled[u] if abs(off) <= tolerance else line[u]
         for u in range(columns):
             i, a = tap(from_u[u], far_u)
@@ -447,7 +442,7 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
         for u in range(columns):
             some |= hidden[u]
         if some:
-            in_paint(taps[0], line, hidden, fringe)
+            in_paint(taps[0], line, hidden)
         for u in range(columns):
             out[v, u, 0], out[v, u, 1], out[v, u, 2] = unpacked(taps[0, u])
 
@@ -459,8 +454,8 @@ def unpacked(colour):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def in_paint(colours, line, hidden, fringe):  # type: ignore[no-untyped-def]
-    """Runs of hidden pixels, and the fringe that they end in, repeat the first clean pixel on their farther side."""
+def in_paint(colours, line, hidden):  # type: ignore[no-untyped-def]
+    """Runs of hidden pixels repeat the pixel on their farther side."""
     width = len(colours)
     u = 0
     while u < width:
@@ -472,18 +467,5 @@ def in_paint(colours, line, hidden, fringe):  # type: ignore[no-untyped-def]
             u += 1
         if start == 0 and u == width:
             return
-        stop = u
-        if start > 0 and (u == width or line[start - 1] <= line[u]):
-            low = start - 1
-            while low > 0 and start - low < FRINGE and fringe[low] and not hidden[low - 1]:
-                low -= 1
-            colour = colours[low]
-            start = low
-        else:
-            high = stop
-            while high < width - 1 and high - stop < FRINGE and fringe[high] and not hidden[high + 1]:
-                high += 1
-            colour = colours[high]
-            stop = high
-        for k in range(start, stop):
-            colours[k] = colour
+        left = start > 0 and (u == width or line[start - 1] <= line[u])
+        colours[start:u] = colours[start - 1] if left else colours[u]

@@ -55,7 +55,7 @@ class Scratch:
     def __init__(self, rows: int, height: int, width: int) -> None:
         shape = (rows, height, width)
         self.depth, self.colour = cuda.device_array(shape, np.float32), cuda.device_array(shape, np.uint32)
-        self.hidden, self.fringe = cuda.device_array(shape, np.bool_), cuda.device_array(shape, np.bool_)
+        self.hidden = cuda.device_array(shape, np.bool_)
 
 
 class CudaWarp:
@@ -106,15 +106,15 @@ class CudaWarp:
     ) -> None:  # fmt: skip
         count, grid = len(motion), self._warp.grid
         room = self._scratch
-        depth, colour, hidden, fringe = (a[:count] for a in (room.depth, room.colour, room.hidden, room.fringe))
+        depth, colour, hidden = (a[:count] for a in (room.depth, room.colour, room.hidden))
         back = cuda.to_device(np.stack([inverse(m) for m in motion]).astype(np.float32))
         pixels = depth.shape[1] * depth.shape[2]
         _colours[_grid(pixels, motion)](
             pictures, near, picked, depth, back, self._source, self._target, ONE / grid[0], ONE / grid[1], slack,
-            cuda.to_device(steps.astype(np.int32)), hide, colour, hidden, fringe,
+            cuda.to_device(steps.astype(np.int32)), hide, colour, hidden,
         )  # fmt: skip
         if hide:
-            _paint_rows[_grid(depth.shape[1], motion)](colour, depth, hidden, fringe)
+            _paint_rows[_grid(depth.shape[1], motion)](colour, depth, hidden)
         _unpack[_grid(pixels, motion)](colour, cuda.to_device(place), out)
 
 
@@ -198,7 +198,7 @@ def _same_place(near, frame, source, target, grid_u, grid_v, depth):  # type: ig
 
 @cuda.jit
 def _colours(  # type: ignore[no-untyped-def]
-    pictures, near, frame, depth, motion, source, target, to_i, to_j, slack, steps, hide, colour, hidden, fringe
+    pictures, near, frame, depth, motion, source, target, to_i, to_j, slack, steps, hide, colour, hidden
 ):
     """steps: per view, how often the depth is corrected; 0 for a view that needs none, whose depth is infinite."""
     pixel, b = cuda.grid(2)
@@ -209,16 +209,15 @@ def _colours(  # type: ignore[no-untyped-def]
     scale, shift = _pixel_rays(target[0], target[2])
     x, bundle = np.float32(u) * scale + shift, _rays(motion[b], (np.float32(v) - target[3]) / target[1])
     q = depth[b, v, u] if steps[b] > 0 else ZERO
-    hidden[b, v, u] = fringe[b, v, u] = False
+    hidden[b, v, u] = False
     from_u, from_v, from_q, z = _project(bundle, source, x, q)
     for _ in range(steps[b]):
         i, a = _tap(_sample_place(from_u, to_i), np.float32(samples.shape[1] - 1))
         j, c = _tap(_sample_place(from_v, to_j), np.float32(samples.shape[0] - 1))
-        found, nearest, tolerance = _surface(
+        found, tolerance = _surface(
             samples[j, i], samples[j, i + 1], samples[j + 1, i], samples[j + 1, i + 1], a, c, slack
         )  # fmt: skip
         hidden[b, v, u] = hide and found - from_q > tolerance
-        fringe[b, v, u] = hide and nearest - from_q > tolerance
         if abs(found - from_q) <= tolerance:
             q = found * z
         from_u, from_v, from_q, z = _project(bundle, source, x, q)
@@ -231,10 +230,10 @@ def _colours(  # type: ignore[no-untyped-def]
 
 
 @cuda.jit
-def _paint_rows(colour, depth, hidden, fringe):  # type: ignore[no-untyped-def]
+def _paint_rows(colour, depth, hidden):  # type: ignore[no-untyped-def]
     v, b = cuda.grid(2)
     if v < depth.shape[1]:
-        _in_paint(colour[b, v], depth[b, v], hidden[b, v], fringe[b, v])
+        _in_paint(colour[b, v], depth[b, v], hidden[b, v])
 
 
 @cuda.jit

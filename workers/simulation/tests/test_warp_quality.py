@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from workers.simulation.fidelity.bars import BARS_DB
+from workers.simulation.fidelity.boxes import STILL, render
+from workers.simulation.fidelity.likeness import psnr
 from workers.simulation.geometry import Lens, between, inverse, levelled, mount
 from workers.simulation.reprojection import source_lens
 from workers.simulation.tests.analytic import CAMERA
-from workers.simulation.tests.scene import STILL, block_depth, psnr, render
 from workers.simulation.warp import Warp, inverse_depth, packed, plane_inverse_depth
+from workers.simulation.world.reduce import halved
 
 SOURCE = source_lens(CAMERA)
 FULL = Lens(256, 128, 200.0, 200.0, 127.5, 55.5)
 SMALL = Lens(128, 64, 100.0, 100.0, 63.5, 27.5)
 SLACK = 1.5 * 2 / (200 * 1.3)
 FRAME, DEPTH = render(STILL, mount(CAMERA), SOURCE)
-NEAR = inverse_depth(block_depth(DEPTH))
+NEAR = inverse_depth(halved(DEPTH))
 GROUND = plane_inverse_depth(SOURCE, np.array([0.0, 1.0, 0.0]), 1.3, 80, 160)
 
 
@@ -51,7 +54,7 @@ def test_where_nothing_moved_the_view_is_the_frame_to_the_bit(how: str) -> None:
     assert np.array_equal(view(pose(), how), FRAME[14:142, 32:288])
 
 
-@pytest.mark.parametrize("left, bar", [(0.25, 37.9), (0.5, 33.4), (1.0, 28.1), (1.5, 25.8), (-1.0, 28.1), (-1.5, 25.8)])
+@pytest.mark.parametrize("left, bar", [(sign * offset, bar) for offset, bar in BARS_DB.items() for sign in (1, -1)])
 def test_forward_depth_holds_its_bars_and_beats_the_other_warps(left: float, bar: float) -> None:
     ego = pose(left=left)
     real = truth(ego)
@@ -82,7 +85,7 @@ def test_the_calibration_of_the_camera_is_undone() -> None:
     out = np.zeros((128, 256, 3), np.uint8)
     for ego, bar in ((pose(), 36.0), (pose(left=0.5), 31.0)):
         motion = between(STILL, crooked, ego, levelled(CAMERA))
-        warp.forward(packed(frame[None], 1)[0], inverse_depth(block_depth(depth)), motion, out)
+        warp.forward(packed(frame[None], 1)[0], inverse_depth(halved(depth)), motion, out)
         assert psnr(out[:110], truth(ego)[:110]) > bar
 
 
@@ -96,11 +99,13 @@ def test_a_smaller_view_is_averaged_and_not_aliased() -> None:
 
 
 def test_what_a_near_edge_uncovers_is_filled_with_clean_background() -> None:
-    """A white board before a black wall; the pixel at the edge shows some of both and must not be smeared over the hole."""
+    """A white board before a black wall. The pixel at the edge shows some of both: depth puts it on the board, so that it
+    moves with it and is not smeared over the hole."""
     frame = np.zeros((160, 320, 3), np.uint8)
     frame[:, :160], frame[:, 160] = 255, 128
-    near = np.full((80, 160), 0.02, np.float32)
-    near[:, :80] = 0.2
+    full = np.full((160, 320), 50.0, np.float32)
+    full[:, :160] = 5.0
+    near = inverse_depth(halved(full))
     out = np.zeros((128, 256, 3), np.uint8)
     motion = between(STILL, mount(CAMERA), pose(left=-0.5), levelled(CAMERA))
     Warp(SOURCE, FULL, near.shape, SLACK).forward(packed(frame[None], 1)[0], near, motion, out)

@@ -178,6 +178,9 @@ def test_half_the_depth_keeps_planes_exact_and_edges_sharp() -> None:
     assert np.allclose(half, 1 / centre, rtol=1e-5)
     step = np.where(u < 31, np.float32(5.0), np.float32(50.0)).astype(np.float32)
     assert set(np.unique(halved(step))) == {np.float32(5.0), np.float32(50.0)}
+    assert (halved(step)[:, 15:17] == [5.0, 50.0]).all()
+    on_the_border = np.where(u < 32, np.float32(5.0), np.float32(50.0)).astype(np.float32)
+    assert (halved(on_the_border)[:, 15:18] == [5.0, 5.0, 50.0]).all()  # one pixel beside the edge goes with the nearer side
 
 
 def test_a_small_view_is_the_big_one_reduced() -> None:

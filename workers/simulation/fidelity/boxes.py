@@ -32,7 +32,8 @@ def _ground(x: Floats, y: Floats, pixel: Floats) -> Floats:
 
 
 def render(pose: Floats, mount: Floats, lens: Lens, samples: int = 3) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(RGB [H, W, 3], depth m [H, W] at pixel centres, infinite in the sky) of a camera on a vehicle."""
+    """(RGB [H, W, 3], depth m [H, W] at pixel centres, infinite in the sky) of a camera on a vehicle, by samples x samples
+    rays a pixel."""
     total = np.zeros((lens.height, lens.width, 3))
     steps = (np.arange(samples) + 0.5) / samples - 0.5
     for du in steps:
@@ -40,17 +41,6 @@ def render(pose: Floats, mount: Floats, lens: Lens, samples: int = 3) -> tuple[N
             total += _cast(pose, mount, lens, du, dv)[0]
     depth = _cast(pose, mount, lens, 0.0, 0.0)[1]
     return np.clip(np.rint(total / samples**2), 0, 255).astype(np.uint8), depth.astype(np.float32)
-
-
-def block_depth(depth: NDArray[np.float32], factor: int = 2) -> NDArray[np.float32]:
-    """Depth at a reduced resolution: the inverse of the mean inverse of each block where it is one surface, else the nearest."""
-    h, w = depth.shape
-    blocks = (
-        (1 / depth).reshape(h // factor, factor, w // factor, factor).transpose(0, 2, 1, 3).reshape(h // factor, w // factor, -1)
-    )
-    with np.errstate(divide="ignore"):
-        one = np.ptp(blocks, axis=-1) <= 0.012 + 0.06 * blocks.max(axis=-1)
-        return np.asarray(np.where(one, 1 / blocks.mean(axis=-1), 1 / blocks.max(axis=-1)), np.float32)
 
 
 def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tuple[Floats, Floats]:
@@ -81,8 +71,3 @@ def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tupl
             colour = np.where(hit[..., None], (body + stripes[..., None]) * shade[..., None], colour)
             best = np.where(hit, near, best)
     return colour, best
-
-
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """dB."""
-    return float(10 * np.log10(255**2 / max(np.mean((a.astype(float) - b.astype(float)) ** 2), 1e-6)))

@@ -1,0 +1,87 @@
+"""The bars that the forward warp must hold at 128 x 256, with the warps that know less in the same run.
+
+Two committed scenes: the ray-cast boxes, which follow from constants, and the procedural world of `shots` (seed 0), in the
+mean over its frames. Both are rendered with nine rays a pixel, as a lens averages.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites.segment import Camera
+from workers.simulation.fidelity import boxes
+from workers.simulation.fidelity.likeness import psnr
+from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Frame, Shot, virtual
+from workers.simulation.fidelity.sources import COLUMNS, LENS, ROWS, SLACK
+from workers.simulation.geometry import Floats, between
+from workers.simulation.reprojection import target_lens
+from workers.simulation.warp import Inverse, Warp, inverse_depth, packed, plane_inverse_depth
+from workers.simulation.world.drive import STORED_CAMERA, render_view
+from workers.simulation.world.reduce import halved
+
+BARS_DB = {0.25: 37.9, 0.5: 33.4, 1.0: 28.1, 1.5: 25.8}
+"""Lateral offset m to the least PSNR."""
+RAYS = 3
+GROUND = plane_inverse_depth(LENS, np.array([0.0, 1.0, 0.0]), STORED_CAMERA.up_m, ROWS, COLUMNS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One scene at one offset."""
+
+    scene: str
+    offset_m: float
+    least_db: float
+    psnr_db: dict[str, float]
+    """Of the forward, backward and plane warps."""
+
+    @property
+    def holds(self) -> bool:
+        return self.psnr_db["forward"] >= self.least_db
+
+
+def bars(shots: Sequence[Shot] = ()) -> list[Bar]:
+    """Of the boxes, and of the world where there are shots of it."""
+    target = target_lens(FULL)
+    picture, depth = boxes.render(boxes.STILL, LOGGED_MOUNT, LENS)
+    near = inverse_depth(halved(depth))
+    world = [(_averaged(shot, shot.pose, STORED_CAMERA, logged=True), inverse_depth(shot.depth)) for shot in shots]
+    out = []
+    for offset, least in BARS_DB.items():
+        ego = np.array([0.0, offset, 0.0, 0.0, 0.0, 0.0])
+        motion = between(boxes.STILL, LOGGED_MOUNT, ego, LEVELLED_MOUNT)
+        found = _psnr(picture, near, motion, boxes.render(ego, LEVELLED_MOUNT, target)[0])
+        out.append(Bar(scene="boxes", offset_m=offset, least_db=least, psnr_db=found))
+        rows = []
+        for shot, (seen, known) in zip(shots, world, strict=True):
+            there = shot.displaced(Displacement(lateral_m=offset))
+            truth = _averaged(shot, there, virtual(FULL), logged=False)
+            rows.append(_psnr(seen, known, between(shot.pose, LOGGED_MOUNT, there, LEVELLED_MOUNT), truth))
+        if rows:
+            mean = {how: float(np.mean([row[how] for row in rows])) for how in rows[0]}
+            out.append(Bar(scene="procedural world", offset_m=offset, least_db=least, psnr_db=mean))
+    return sorted(out, key=lambda bar: bar.scene)
+
+
+def _psnr(picture: Frame, near: Inverse, motion: Floats, truth: Frame) -> dict[str, float]:
+    warp, view = Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK), np.empty_like(truth)
+    out = {}
+    for how, depth in (("forward", near), ("backward", near), ("plane", GROUND)):
+        getattr(warp, how)(packed(picture[None], 1)[0], depth, motion, view)
+        out[how] = psnr(view, truth)
+    return out
+
+
+def _averaged(shot: Shot, pose: NDArray[np.float64], camera: Camera, logged: bool) -> Frame:
+    """Rendered with RAYS x RAYS rays a pixel, on the log's stance or on the road as it is there."""
+    k = RAYS
+    fine = replace(
+        camera, width=k * camera.width, height=k * camera.height, fx=k * camera.fx, fy=k * camera.fy,
+        cx=k * (camera.cx + 0.5) - 0.5, cy=k * (camera.cy + 0.5) - 0.5,
+    )  # fmt: skip
+    x, y, z, roll, pitch, yaw = (float(v) for v in pose)
+    rgb, _ = render_view(shot.drive, shot.time_s, x, y, yaw, fine, tilt=(z, roll, pitch) if logged else None)
+    mean = rgb.reshape(camera.height, k, camera.width, k, 3).mean(axis=(1, 3))
+    return np.asarray(np.rint(mean), np.uint8)
