@@ -45,7 +45,7 @@ def redrive(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     with TestClient(create_app(settings), base_url="http://redrive.test") as http, capture_logs():
         http.post("/v1/segments/index")
         monkeypatch.setattr(http, "close", lambda: None)
-        for module in ("reports", "cases"):
+        for module in ("reports", "cases", "suites"):
             build(module)
             monkeypatch.setattr(f"cli.{module}.connect", lambda _: Client("http://redrive.test", http=http, attempts=1))
         yield lambda *words: CliRunner().invoke(build(words[0]), list(words))
@@ -80,6 +80,25 @@ def test_an_unknown_suite_or_draft_says_where_to_look(redrive: Redrive) -> None:
     assert "redrive cases draft" in redrive("cases", "list").stderr
 
 
+@pytest.mark.services
+def test_waivers_and_must_pass_cases_are_listed(redrive: Redrive, tmp_path: Path) -> None:
+    assert "redrive cases waive" in redrive("cases", "waivers").stderr
+    suite = tmp_path / "kept.toml"
+    suite.write_text('name = "kept"\nkind = "specific"\n[[cases]]\nname = "bend"\nsegment = "r0/0"\nnote = "it cut the bend"\n')
+    assert redrive("suites", "push", str(suite)).exit_code == 0
+    waived = redrive("cases", "waive", "kept", "bend", "--owner", "ada", "--reason", "until the next camera", "--json")
+    listed = redrive("cases", "waivers", "--state", "in force")
+    assert json.loads(waived.stdout)["id"] in listed.stdout
+    assert "kept/bend" in listed.stdout
+    cases = redrive("cases", "must-pass", "kept")
+    assert "it cut the bend" in cases.stdout
+    assert "waived" in cases.stdout
+    (case,) = json.loads(redrive("cases", "must-pass", "kept", "--json").stdout)["cases"]
+    assert (case["waiver"]["owner"], case["since"]["number"]) == ("ada", 1)
+    redrive("cases", "revoke", json.loads(waived.stdout)["id"], "--actor", "bo")
+    assert "revoked" in redrive("cases", "waivers", "--suite", "kept").stdout
+
+
 @pytest.mark.parametrize(("text", "expected"), [("83", 83.0), ("83.5", 83.5), ("1:23", 83.0), ("1:02:03", 3723.0)])
 def test_times_as_people_write_them(text: str, expected: float) -> None:
     assert seconds(text, "TIME") == expected
@@ -109,5 +128,14 @@ def test_the_proof_runs_here_without_a_service(monkeypatch: pytest.MonkeyPatch, 
     assert proven.exit_code == 0, proven.output
     assert "fails 3 of 3 draws" in proven.stderr
     assert load_suite('name = "s"\nkind = "specific"\n' + proven.stdout).cases[0].repeats == 3
+    suite = tmp_path / "mine.toml"
+    rule = 'always = { signal = "lateral_offset_m", absolute = true, below = 1.0 }'
+    suite.write_text(
+        f'name = "mine"\nkind = "specific"\n[[cases]]\nname = "mine"\nsegment = "r0/0"\n[[cases.conditions]]\n{rule}\n'
+    )
+    mine = [*words, "--case", str(suite), "--name", "mine"]
+    small = CliRunner().invoke(build("cases"), mine)
+    assert "made smaller by bisection: window from 0–12 s to 5" in small.stderr
+    assert "as written" in CliRunner().invoke(build("cases"), [*mine, "--as-written"]).stderr
     own = CliRunner().invoke(build("cases"), [*words, "--control", "twin"])
     assert isinstance(own.exception, SubmitterError)

@@ -20,7 +20,7 @@ from cli.stored import run_table
 from server.api import checks as api
 from server.app import create_app
 from server.client import Client
-from server.db.models import Demand, Probe, ResultRow, Role, RolloutRow, Run
+from server.db.models import Alarm, Demand, Probe, ResultRow, Role, RolloutRow, Run
 from server.services.judge import Evidence, document
 from server.settings import Settings
 from suites.errors import RedriveError
@@ -147,6 +147,20 @@ class TestStoredRun:
         assert kept["probes"]["waiting"] == 20
         assert "20 still wait" in result.stdout
 
+    def test_what_is_kept_is_shown_and_alarms_are_closed(
+        self, client: Client, run_id: str, sessions: sessionmaker[Session]
+    ) -> None:
+        redrive("--nightly", "--runs", "2", "--timeout", "0")
+        with sessions.begin() as session:
+            session.add(Alarm(kind="bad_worker", detail={"worker": "w9"}))
+        shown = redrive("--show")
+        assert (shown.exit_code, f"{run_id}" in shown.stdout, "20 waiting" in shown.stdout) == (0, True, True)
+        (alarm,) = client.get("/v1/checks")["alarms"]
+        assert f"{alarm['id']}      bad_worker" in shown.stdout
+        closed = redrive("--acknowledge", str(alarm["id"]), "--actor", "ada", "--json")
+        assert json.loads(closed.stdout)["alarms"] == []
+        assert isinstance(redrive("--acknowledge", str(alarm["id"]), "--actor", "ada").exception, RedriveError)
+
     def test_a_rollout_that_does_not_repeat_is_our_fault(
         self, client: Client, run_id: str, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -168,7 +182,7 @@ def test_rare_incidents_of_a_run(client: Client, run_id: str, monkeypatch: pytes
     monkeypatch.setattr("cli.runs.connect", lambda _: client)
     shown = CliRunner().invoke(cli, ["runs", "incidents", run_id])
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.startswith("Per 1,000 h, over drives that began on the logged path")
+    assert shown.stdout.startswith("Per 1,000 h of natural driving, over drives that began on the logged path")
     failures = next(line for line in shown.stdout.splitlines() if line.startswith("failure"))
     assert "cannot tell" in failures
     told = json.loads(CliRunner().invoke(cli, ["runs", "incidents", run_id, "--json"]).stdout)
