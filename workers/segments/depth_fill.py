@@ -43,9 +43,9 @@ def filled(near: Inverse, picture: Frames, camera: Camera, width: int, height: i
     sides = coo_array((np.tile(-weight, 2), (np.concatenate([a, b]), np.concatenate([b, a]))), shape=(count, count))
     system = (sides + diags_array(diagonal)).tocsc()
     above_ground = spsolve(system, np.where(known, sparse - ground, 0.0))
-    with np.errstate(divide="ignore"):
-        depth = 1.0 / np.clip(ground + above_ground, 0.0, 1.0 / NEAREST_M)
-    return np.asarray(depth.reshape(height, width), np.float32)
+    with np.errstate(divide="ignore", over="ignore"):
+        depth = np.float32(1.0) / np.clip(ground + above_ground, 0.0, 1.0 / NEAREST_M).astype(np.float32)
+    return depth.reshape(height, width)
 
 
 def _reduced(near: Inverse, width: int, height: int, slack: float) -> Inverse:

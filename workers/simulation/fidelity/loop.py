@@ -1,8 +1,10 @@
 """The loop: the same models drive the same segments, rendered and re-projected. Do the two come to the same verdict?"""
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from workers.segments.store import StoredSegment, read_segment
 from workers.simulation import rendered
 from workers.simulation.driving import DrivingSimulator
 from workers.simulation.engine import drive
+from workers.simulation.fidelity.sensors import SENSORS, with_sensor
 from workers.simulation.fidelity.sources import ROUGH_BLUR, ROUGH_SHARE
 from workers.simulation.reprojection import over_segments
 
@@ -105,16 +108,27 @@ class RoughDepth:
         return np.asarray(np.exp(gaussian_filter(np.log(depth), (0, ROUGH_BLUR, ROUGH_BLUR)) - wrong), np.float32)
 
 
-def simulators(root: Path) -> dict[str, DrivingSimulator]:
-    """Those that are compared, the renderer first. The trust region is left open: what is asked is where it should end."""
+def sensed_roots(root: Path, scratch: Path, segments: Sequence[SegmentMeta]) -> dict[str, Path]:
+    """Sensor to a store under `scratch` with the same segments, their depth as that sensor would have logged it."""
+    for sensor in SENSORS:
+        for meta in segments:
+            shutil.copytree(root / meta.segment_id, scratch / sensor / meta.segment_id)
+            with_sensor(scratch / sensor, meta, sensor)
+    return {sensor: scratch / sensor for sensor in SENSORS}
+
+
+def simulators(root: Path, sensed: Mapping[str, Path]) -> dict[str, DrivingSimulator]:
+    """Those that are compared, the renderer first; `sensed` holds the same segments with other depth. The trust region is
+    left open: what is asked is where it should end."""
     open_end = Parameters(trust_lateral_m=1e3, trust_longitudinal_m=1e3, trust_heading_rad=10.0)
 
-    def stored(name: str) -> StoredSegment:
+    def stored(name: str, root: Path = root) -> StoredSegment:
         return read_segment(root, name)
 
     return {
         "rendered": rendered.open_simulator(root, {}, {}),
         "stored": over_segments(stored, open_end),
+        **{sensor: over_segments(partial(stored, root=there), open_end) for sensor, there in sensed.items()},
         "rough": over_segments(lambda name: RoughDepth(stored(name)), open_end),
         "plane": over_segments(stored, replace(open_end, warp="plane")),
         "backward": over_segments(stored, replace(open_end, warp="backward")),

@@ -13,7 +13,7 @@ from PIL import Image
 from workers.simulation.fidelity import trust
 from workers.simulation.fidelity.report import Report
 
-COLOURS = ("#1b6ca8", "#d1495b", "#66a182", "#edae49", "#7a5195", "#555555")
+COLOURS = ("#1b6ca8", "#d1495b", "#66a182", "#edae49", "#7a5195", "#555555", "#00a5b5", "#a0522d")
 WIDTH, HEIGHT, LEFT, BOTTOM = 460, 260, 46, 34
 LOOP_HEAD = (
     "depth", "rollouts", "failed (rendered)", "failed", "failures agree", "paths differ, m", "costs correlate", "ranking",
@@ -48,6 +48,11 @@ re-projected, with the trust region open.</p>
 {{ table(["depth"] + offset_names, offset_rows) }}
 {{ table(["verdict, rendered → re-projected"] + loop_names, verdict_rows) }}{% endif %}
 
+<h2>The bars</h2>
+<p>PSNR at 128 x 256 against rendered truth at lateral offsets, nine rays a pixel: the forward warp beside its bar, and the warps
+that know less.</p>
+{{ table(["scene", "offset, m", "bar, dB", "forward", "holds", "backward", "plane"], bar_rows) }}
+
 <h2>Views against rendered truth</h2>
 <div class="row">{{ psnr_curve }}{{ ssim_curve }}{{ heading_curve }}{{ share_curve }}{{ error_curve }}</div>
 {{ table(["displacement"] + sources, likeness_rows) }}
@@ -74,6 +79,11 @@ def render(report: Report) -> str:
     groups = list(dict.fromkeys(g for x in report.likeness for g in x.groups))
     values: dict[str, Any] = {
         "r": report, "table": table, "tolerance": trust.TOLERANCE, "slip": trust.SLIP_MPS2, "sources": sources, "groups": groups,
+        "bar_rows": [
+            [b.scene, f"{b.offset_m:g}", b.least_db, f"{b.psnr_db['forward']:.1f}", "yes" if b.holds else "no"]
+            + [f"{b.psnr_db[how]:.1f}" for how in ("backward", "plane")]
+            for b in report.bars
+        ],
         "trust_rows": [[k, *(f"{v:.2f}" for v in row.values())] for k, row in report.trust.items()],
         "probe_rows": [[p.source, f"{p.r2:.2f}", f"{p.r2_truth:.2f}", f"{p.excess:+.2f}"] for p in report.probes],
         "stereo_rows": [

@@ -84,10 +84,10 @@ class _Moved(Shot):
 
 def _logged_at(drive: Drive, row: int, aside_m: float) -> Shot:
     empty = np.empty((0, 0), np.float32)
-    at = _Moved(drive, row, (), np.empty((0, 0, 3), np.uint8), empty, np.empty((0, 0, 3), np.uint8), empty, aside_m)
+    at = _Moved(drive, row, (), np.empty((0, 0, 3), np.uint8), empty, np.empty((0, 0, 3), np.uint8), empty, aside_m=aside_m)
     x, y, z, roll, pitch, yaw = (float(v) for v in at.pose)
     picture, depth = render_view(drive, at.time_s, x, y, yaw, STORED_CAMERA, tilt=(z, roll, pitch))
-    return _Moved(drive, row, (), picture, halved(depth), picture, depth, aside_m)
+    return _Moved(drive, row, (), picture, halved(depth), picture, depth, aside_m=aside_m)
 
 
 def _features(view: Frame) -> Floats:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from workers.policy.protocol import Policy
 from workers.segments.world import make_segment
 from workers.simulation.fidelity import loop, trust, views
+from workers.simulation.fidelity.bars import Bar, bars
 from workers.simulation.fidelity.probe import Probe, probe
 from workers.simulation.fidelity.shots import FULL, SEED, Displacement, Frame, Shot, take
 from workers.simulation.fidelity.sources import SOURCES
@@ -27,6 +29,7 @@ class Report:
 
     scenes: int
     models: tuple[str, ...]
+    bars: list[Bar]
     likeness: list[views.Likeness]
     responses: list[views.Response]
     slips: list[views.Slip]
@@ -43,6 +46,8 @@ class Report:
         del out["pictures"]
         for a, agreement in zip(out["agreements"], self.agreements, strict=True):
             a["verdicts_agree"] = agreement.verdicts_agree
+        for b, bar in zip(out["bars"], self.bars, strict=True):
+            b["holds"] = bar.holds
         for p, found in zip(out["probes"], self.probes, strict=True):
             p["excess"] = found.excess
         return out
@@ -55,11 +60,11 @@ def measure(
     routes: int = ROUTES,
     say: Say = lambda _: None,
 ) -> Report:
-    """Everything, in a quarter of an hour on one core. root: the segment store; world segments that are missing are made.
+    """Everything, in half an hour on one core. root: the segment store; world segments that are missing are made.
     models: open camera policies; without any, what needs one is left out."""
     say("views against rendered truth")
     shots, grid = take(root), views.displacements()
-    alike = views.likeness(shots, grid)
+    held, alike = bars(shots), views.likeness(shots, grid)
     say("what the models answer to them")
     answers, late = views.responses(shots, grid, models), views.slips(shots, models)
     say("the artifact probe")
@@ -68,9 +73,12 @@ def measure(
     if models:
         segments = [make_segment(root, SEED, route, number) for route in range(routes) for number in range(PER_ROUTE)]
         count, tables = len(segments), {}
-        for name, simulator in loop.simulators(root).items():
-            say(f"the loop: {len(segments)} segments, {len(models)} models, {name}")
-            tables[name] = loop.drive_all(simulator, models, segments)
+        with TemporaryDirectory() as scratch:
+            say(f"depth as sensors would log it: {len(segments)} segments")
+            sensed = loop.sensed_roots(root, Path(scratch), segments)
+            for name, simulator in loop.simulators(root, sensed).items():
+                say(f"the loop: {len(segments)} segments, {len(models)} models, {name}")
+                tables[name] = loop.drive_all(simulator, models, segments)
         agreements = [loop.agreement(name, tables["rendered"], found) for name, found in tables.items() if name != "rendered"]
     pairs: list[PairFidelity] = []
     pictures: dict[str, Frame | Grey] = _pictures(shots)
@@ -82,7 +90,7 @@ def measure(
             for pair, picture in zip(pairs, moved, strict=True)
         }
     return Report(
-        scenes=len(shots), models=tuple(models), likeness=alike, responses=answers, slips=late, probes=probes,
+        scenes=len(shots), models=tuple(models), bars=held, likeness=alike, responses=answers, slips=late, probes=probes,
         trust=trust.table(answers, late, [s.name for s in SOURCES]) if models else {},
         loop_segments=count, agreements=agreements, stereo=pairs, pictures=pictures,
     )  # fmt: skip
@@ -93,7 +101,7 @@ def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
     chosen = [
         next((s for s in shots if ("night" in s.tags) == night and "near_vehicle" in s.tags), shots[0]) for night in (False, True)
     ]
-    shown = [s for s in SOURCES if s.name in ("exact", "rough", "plane", "backward")]
+    shown = [s for s in SOURCES if s.name in ("exact", "lidar", "stereo", "rough", "plane", "backward")]
     out: dict[str, Frame | Grey] = {}
     for shot in chosen:
         for by in PICTURED:

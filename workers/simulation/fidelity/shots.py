@@ -1,8 +1,8 @@
 """Pictures of the procedural world with all that is known about them, and the views that the truth gives at an offset."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
 from suites.model import VirtualCamera
-from suites.segment import Camera
+from suites.segment import Camera, DepthSource
 from workers.segments.store import read_segment
 from workers.segments.world import make_segment, tags_of
 from workers.simulation.fidelity.likeness import psnr
+from workers.simulation.fidelity.sensors import SENSORS, sensed
 from workers.simulation.geometry import Floats, levelled, mount
 from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_from_origin, render_view
 from workers.simulation.world.reduce import halved
@@ -64,6 +65,8 @@ class Shot:
     """After the store's video codec."""
     stored_depth: Depth
     """After the store's depth codec."""
+    sensed: Mapping[DepthSource, Depth] = field(default_factory=dict)
+    """[80, 160] m by sensor (sensors.py)."""
 
     @property
     def time_s(self) -> float:
@@ -116,5 +119,6 @@ def take(root: Path, scenes: Sequence[tuple[int, int]] = SCENES, rows: Sequence[
                 problem = f"frame {row} is not what this version renders: it was made by another one"
                 finding = Finding(meta.segment_id, problem, "remove the folder; it is made again")
                 raise DataError(f"segment {meta.segment_id} cannot be compared with the world", (finding,))
-            shots.append(Shot(drive, row, tags_of(drive), picture, halved(depth), kept, kept_depth))
+            logged = {sensor: sensed(sensor, drive, row, picture) for sensor in SENSORS}
+            shots.append(Shot(drive, row, tags_of(drive), picture, halved(depth), kept, kept_depth, logged))
     return shots

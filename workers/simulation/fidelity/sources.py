@@ -59,6 +59,8 @@ def rough(shot: Shot) -> Inverse:
 SOURCES = (
     Source("exact", "exact depth, no codec, forward warp", "forward", lambda shot: inverse_depth(shot.depth)),
     Source("stored", "exact depth and frames as the store keeps them", "forward", lambda s: inverse_depth(s.stored_depth), True),
+    Source("lidar", "depth from 64 lidar beams, filled", "forward", lambda shot: inverse_depth(shot.sensed["lidar"])),
+    Source("stereo", "depth from a right camera, filled", "forward", lambda shot: inverse_depth(shot.sensed["stereo"])),
     Source("rough", "depth as rough as a network's (10 %, blurred edges)", "forward", rough),
     Source("plane", "the ground plane for depth, forward warp", "forward", ground),
     Source("backward", "exact depth, plain backward warp", "backward", lambda shot: inverse_depth(shot.depth)),

@@ -10,16 +10,21 @@ from PIL import Image
 
 from suites.errors import DataError
 from workers.policy.protocol import Action, Observation
+from workers.segments.store import read_segment
+from workers.segments.world import make_segment
 from workers.simulation.fidelity import views
-from workers.simulation.fidelity.loop import agreement
+from workers.simulation.fidelity.bars import BARS_DB, bars
+from workers.simulation.fidelity.loop import agreement, sensed_roots
 from workers.simulation.fidelity.page import render
 from workers.simulation.fidelity.probe import Probe
 from workers.simulation.fidelity.report import Report
+from workers.simulation.fidelity.sensors import SENSORS
 from workers.simulation.fidelity.shots import Displacement, Shot, take
 from workers.simulation.fidelity.sources import SOURCES
 from workers.simulation.fidelity.stereo import compare
 from workers.simulation.fidelity.tests.test_fidelity_figures import response, table
 from workers.simulation.tests.models import Model, manifest
+from workers.simulation.world.drive import drive_spec
 
 PAIRS = Path(__file__).parents[4].parent / "shared" / "data" / "kitti_stereo"
 
@@ -36,6 +41,39 @@ def test_views_where_nothing_moved_are_the_truth_and_depth_beats_the_plane(shots
     assert found["+1 m left", "exact"].psnr_db > found["+1 m left", "plane"].psnr_db + 2
     assert found["+1 m left", "exact"].ssim > found["+1 m left", "plane"].ssim
     assert found["none", "exact"].groups.keys() >= {"day"}
+
+
+def test_the_bars_hold_on_the_committed_scene_and_the_other_warps_do_not(shots: list[Shot]) -> None:
+    found = bars(shots[:1])
+    boxes = [bar for bar in found if bar.scene == "boxes"]
+    assert [bar.offset_m for bar in boxes] == [bar.offset_m for bar in found if bar.scene != "boxes"] == list(BARS_DB)
+    for bar in boxes:
+        assert bar.holds
+        assert bar.psnr_db["forward"] > bar.psnr_db["backward"] + 6 > bar.psnr_db["plane"] + 5
+    for bar in found:
+        assert bar.psnr_db["forward"] > bar.psnr_db["plane"] + 2
+
+
+def test_depth_of_sensors_lies_between_exact_depth_and_the_plane(shots: list[Shot]) -> None:
+    alike = views.likeness(shots, [Displacement(lateral_m=1.0)])
+    quality = {found.source: found.psnr_db for found in alike}
+    for sensor in SENSORS:
+        assert quality["exact"] + 0.5 > quality[sensor] > quality["plane"] + 1.0
+        depth, exact = shots[0].sensed[sensor], shots[0].depth
+        near = (exact < 60) & (np.arange(80)[:, None] > 40)
+        assert np.median(np.abs(depth[near] / exact[near] - 1)) < 0.02
+
+
+def test_a_segment_with_the_depth_of_a_sensor_is_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.segments.world.drive_spec", lambda *args: replace(drive_spec(*args), duration_s=0.2))
+    meta = make_segment(tmp_path / "root", 0, 0, 0)
+    roots = sensed_roots(tmp_path / "root", tmp_path / "scratch", [meta])
+    for sensor, root in roots.items():
+        found = read_segment(root, meta.segment_id, verify=True)
+        assert found.meta.depth_source == sensor
+        assert found.depth().shape == (4, 80, 160)
+        assert found.meta.files["frames.mp4"] == meta.files["frames.mp4"]
+    assert read_segment(tmp_path / "root", meta.segment_id).meta == meta
 
 
 def test_a_model_that_reads_the_picture_is_wrong_by_what_the_picture_is(shots: list[Shot]) -> None:
@@ -113,14 +151,15 @@ def test_the_page_holds_every_figure_and_escapes_names(shots: list[Shot]) -> Non
     costs = table({"good": [0.1, 0.12, 0.1, 0.1], "<b>": [0.5, 0.52, 0.5, 0.5]})
     answers = [replace(response(x, 0.1, 1.0, source="exact"), model="<b>") for x in (1.0, 2.0)]
     report = Report(
-        scenes=1, models=("<b>",), likeness=views.likeness(shots[:1], [Displacement(), Displacement(lateral_m=1.0)], SOURCES[:2]),
+        scenes=1, models=("<b>",), bars=bars(),
+        likeness=views.likeness(shots[:1], [Displacement(), Displacement(lateral_m=1.0)], SOURCES[:2]),
         responses=answers, slips=[], trust={"exact": {"lateral_m": 2.25, "heading_deg": 9.0, "longitudinal_m": 7.0}},
         probes=[Probe(source="exact", r2=0.6, r2_truth=0.25)], loop_segments=2, agreements=[agreement("stored", costs, costs)],
         stereo=[], pictures={"a <picture>": shots[0].picture},
     )  # fmt: skip
     page = render(report)
     assert "<b>" not in page.replace("&lt;b&gt;", "")
-    for text in ("2.25", "+0.35", "a &lt;picture&gt;", "data:image/png;base64,", "<svg", "worse → worse"):
+    for text in ("2.25", "+0.35", "a &lt;picture&gt;", "data:image/png;base64,", "<svg", "worse → worse", "<td>37.9</td>"):
         assert text in page
     document = json.loads(json.dumps(report.document()))
     assert document["probes"][0]["excess"] == pytest.approx(0.35)
