@@ -1,8 +1,8 @@
 """Against real cameras: the left picture of a rectified stereo pair moved to where the right camera stands.
 
-Depth never comes from the pair that judges it. It comes from the neighbouring pairs: their own stereo depth (census
-matching, Zabih and Woodfill 1994), carried over by the logged poses and splatted into the judged left picture; what no
-neighbour has seen takes the ground plane. Nothing moves with the poses but what stands still, as everywhere here.
+Depth never comes from the pair that judges it. It comes from the neighbouring pairs: their own stereo depth (matched as an
+import does it), carried over by the logged poses and splatted into the judged left picture; what no neighbour has seen
+takes the ground plane. Nothing moves with the poses but what stands still, as everywhere here.
 
 The folder is laid out as KITTI odometry: left/ and right/ with grey PNGs by frame number, calib.txt with the two
 projection matrices 3x4 (left, right), poses.txt with one camera-to-world matrix 3x4 a frame number.
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from suites.errors import DataError, Finding
+from workers.segments.disparity import disparity
 from workers.simulation.fidelity.likeness import psnr, ssim
 from workers.simulation.geometry import Lens
 from workers.simulation.warp import EMPTY, Inverse, Warp, packed, plane_inverse_depth
@@ -27,8 +28,6 @@ Grey = NDArray[np.uint8]
 HALVED = 2
 """The pictures are halved: 620 x 188 pixels."""
 MAX_DISPARITY = 64
-RADIUS = 4
-"""Of the window that matching sums over."""
 CAMERA_UP_M = 1.65
 """Height of KITTI's cameras (Geiger et al. 2013)."""
 WAYS = ("neighbours", "plane", "unmoved")
@@ -93,8 +92,8 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
 
 def inverse_of_pair(left: Grey, right: Grey, rig: Rig) -> Inverse:
     """[H, W] inverse depth of the left picture, EMPTY where matching left to right and back disagree."""
-    disparity = _match(_census(left), _census(right), MAX_DISPARITY, RADIUS)
-    return np.where(disparity < 0, EMPTY, disparity / np.float32(rig.lens.fx * rig.baseline_m)).astype(np.float32)
+    found = disparity(left, right, MAX_DISPARITY)
+    return np.where(np.isfinite(found), found / np.float32(rig.lens.fx * rig.baseline_m), EMPTY).astype(np.float32)
 
 
 def _moved(left: Grey, near: Inverse, rig: Rig) -> Grey:
@@ -139,70 +138,6 @@ def _bad(path: Path, problem: str) -> DataError:
         f"no stereo pairs in {path.name}: {problem}",
         (Finding(str(path), problem, "see `workers/simulation/fidelity/stereo.py`"),),
     )
-
-
-@njit(cache=True)
-def _census(image):  # type: ignore[no-untyped-def]
-    """[H, W] 48 bits: which of the 7 x 7 neighbours are darker."""
-    h, w = image.shape
-    out = np.zeros((h, w), np.uint64)
-    for v in range(3, h - 3):
-        for u in range(3, w - 3):
-            word = np.uint64(0)
-            for dv in range(-3, 4):
-                for du in range(-3, 4):
-                    if dv != 0 or du != 0:
-                        word = (word << np.uint64(1)) | np.uint64(image[v + dv, u + du] < image[v, u])
-            out[v, u] = word
-    return out
-
-
-@njit(cache=True)
-def _bits(word):  # type: ignore[no-untyped-def]
-    count = 0
-    while word:
-        word &= word - np.uint64(1)
-        count += 1
-    return count
-
-
-@njit(cache=True)
-def _match(left, right, most, radius):  # type: ignore[no-untyped-def]
-    """[H, W] disparity in pixels, finer than a pixel by a parabola, -1 where left and right do not choose each other."""
-    h, w = left.shape
-    cost = np.empty((most, h, w), np.float32)
-    for d in range(most):
-        for v in range(h):
-            for u in range(w):
-                cost[d, v, u] = _bits(left[v, u] ^ right[v, u - d]) if u >= d else 48.0
-        # Sums over the window: along rows, then along columns.
-        for v in range(h):
-            row = np.cumsum(cost[d, v].astype(np.float64))
-            for u in range(w):
-                low, high = u - radius - 1, min(u + radius, w - 1)
-                cost[d, v, u] = row[high] - (row[low] if low >= 0 else 0.0)
-        for u in range(w):
-            column = np.cumsum(cost[d, :, u].astype(np.float64))
-            for v in range(h):
-                low, high = v - radius - 1, min(v + radius, h - 1)
-                cost[d, v, u] = column[high] - (column[low] if low >= 0 else 0.0)
-    out = np.full((h, w), np.float32(-1.0))
-    for v in range(h):
-        for u in range(most, w):
-            best = 0
-            for d in range(most):
-                if cost[d, v, u] < cost[best, v, u]:
-                    best = d
-            back, x = 0, u - best
-            for d in range(min(most, w - x)):
-                if cost[d, v, x + d] < cost[back, v, x + back]:
-                    back = d
-            if abs(back - best) > 1 or best == 0 or best == most - 1:
-                continue
-            a, b, c = cost[best - 1, v, u], cost[best, v, u], cost[best + 1, v, u]
-            bend = a - 2.0 * b + c
-            out[v, u] = best + (0.5 * (a - c) / bend if bend > 0.0 else 0.0)
-    return out
 
 
 def _carry(near: Inverse, motion: Floats, lens: Lens, into: Inverse) -> None:

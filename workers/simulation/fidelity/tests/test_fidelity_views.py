@@ -133,6 +133,17 @@ def test_depth_of_neighbours_puts_a_wall_where_the_right_camera_sees_it(tmp_path
         assert pair.psnr_db["neighbours"] > 22
 
 
+def test_the_judged_right_picture_tells_nothing_of_its_own_view(tmp_path: Path) -> None:
+    wall_pairs(tmp_path)
+    _, before = compare(tmp_path)
+    judged = tmp_path / "right" / "000001.png"
+    Image.fromarray(np.random.default_rng(5).integers(0, 255, (96, 480), np.uint8)).save(judged)
+    _, after = compare(tmp_path)
+    height = before[1].shape[0] // 3
+    assert np.array_equal(before[1][:height], after[1][:height])  # the moved left picture
+    assert not np.array_equal(before[0][:height], after[0][:height])  # a neighbour's depth is gone
+
+
 def test_a_folder_without_pairs_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no stereo pairs"):
         compare(tmp_path)
