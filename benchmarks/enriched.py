@@ -4,7 +4,8 @@
     python -m benchmarks.enriched [--draws 5000]
 
 `drive` replays every stored segment from every offset of the grid and keeps the result in results/enriched.csv. The rest
-works on that. Stated natural distribution: a segment without lane change or exit at random, an offset near zero. Hard one:
+works on that. Stated natural distribution: a segment without lane change or exit at random, an offset as a
+suite states it in `offset_weights`. Hard one:
 wider offsets, and segments by the square of the largest error that another model (the pilot) made on them from the logged
 path, as an installation knows it from earlier runs. Brute force is the sum over the whole grid, each scenario with its
 natural probability; an enriched estimate has a tenth of the grid's replays and is set beside ten times as many natural ones.
@@ -35,6 +36,12 @@ HARD_SPREAD_M = 0.7
 NATURAL_SHARE = 0.1
 MODEL, PILOT = "baseline", "twin"
 COLUMNS = ("segment", "pilot_m", "offset_m", "outcome", "lateral_error_max_m")
+
+
+def offset_weights(spread_m: float) -> tuple[float, ...]:
+    """Offsets normal with `spread_m`, on the grid: as `offset_weights` of a suite."""
+    density = np.exp(-0.5 * (np.array(OFFSETS_M) / spread_m) ** 2)
+    return tuple((density / density.sum()).tolist())
 
 
 def drive(data: Path, until: float) -> None:
@@ -98,8 +105,10 @@ class Bank:
 def load() -> Bank:
     rows = stored()
     offset, pilot, error = (np.array([float(row[c]) for row in rows]) for c in ("offset_m", "pilot_m", "lateral_error_max_m"))
-    natural = np.exp(-0.5 * (offset / SPREAD_M) ** 2)
-    hard = np.exp(-0.5 * (offset / HARD_SPREAD_M) ** 2) * pilot**2
+    of = {m: i for i, m in enumerate(OFFSETS_M)}
+    at = [of[m] for m in offset.tolist()]
+    natural = np.array(offset_weights(SPREAD_M))[at]
+    hard = np.array(offset_weights(HARD_SPREAD_M))[at] * pilot**2
     failed = np.array([float(row["outcome"] == "failed") for row in rows])
     return Bank(natural / natural.sum(), hard / hard.sum(), failed, error)
 
