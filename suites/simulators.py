@@ -1,6 +1,6 @@
 """What a drive_key says about the machinery: simulator versions and default execution classes, known to server and workers."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from suites.errors import Finding, SubmitterError
@@ -47,4 +47,14 @@ def default_execution(manifest: Manifest) -> ExecutionClass:
     """How a model runs when nobody chose: built-ins as themselves, graphs on ONNX Runtime, the CPU, in float32."""
     if manifest.builtin is not None:
         return ExecutionClass(runtime="builtin", version=BUILTIN_VERSION, precision="float64")
-    return ExecutionClass(runtime="onnxruntime", version=version("onnxruntime"))
+    return ExecutionClass(runtime="onnxruntime", version=installed("onnxruntime", "onnxruntime-gpu") or version("onnxruntime"))
+
+
+def installed(*packages: str) -> str | None:
+    """The version of the first of these packages that is installed: one program may come as several, by what it runs on."""
+    for package in packages:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return None

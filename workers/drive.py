@@ -111,11 +111,11 @@ class _Driver:
         yield Progress(math.inf, tuple(_not_driven(key, Outcome.POLICY_FAILED, failed) for key in waiting.values()))
 
     def _agree(self, key: DriveKey) -> None:
-        """On a runtime that is not the reference, a model first shows, once in this process, that it answers there what it
-        answers on the reference: over the observations of one rollout. Raises SubmitterError where it does not."""
+        """On a runtime, a device or a precision that is not the reference, a model first shows, once in this process, that it
+        answers there as on the reference: over the observations of one rollout. Raises SubmitterError where it does not."""
         reference = default_execution(self.manifest)
         model = (key.model, key.execution)
-        if key.execution.runtime == reference.runtime or model in _agreed:
+        if key.execution == reference or model in _agreed:
             return
         with (
             closing(open_policy(self.manifest, self.graphs, execution=reference, sandboxed=self.sandboxed)) as first,

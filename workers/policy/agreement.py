@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 
 from suites.errors import Finding, SubmitterError
+from suites.rollout import ExecutionClass
 from workers.policy.protocol import Action, Observation, Policy
 
 SEEN = 100
@@ -40,11 +41,16 @@ def check_agreement(reference: Policy, other: Policy, observations: Iterable[Obs
         largest = max(largest, _difference(reference.act(observation), other.act(observation)))
     tolerance = reference.manifest.agreement_tolerance
     if largest > tolerance:
-        runtimes = f"{reference.execution.runtime} and {other.execution.runtime} in {other.execution.precision}"
+        runtimes = f"{_words(reference.execution)} and {_words(other.execution)}"
         problem = f"expected actions within {tolerance:g}, found a difference of {largest:.3g} between {runtimes}"
         remedy = f"judge this model on {reference.execution.runtime}, or state a larger agreement_tolerance"
         raise SubmitterError(f"the runtimes disagree: {problem}", (Finding("agreement_tolerance", problem, remedy),))
     return largest
+
+
+def _words(execution: ExecutionClass) -> str:
+    device = "" if execution.device == "cpu" else f" on {execution.device}"
+    return f"{execution.runtime}{device} in {execution.precision}"
 
 
 def _difference(a: Action, b: Action) -> float:

@@ -37,7 +37,8 @@ def main(config_fd: int) -> None:
         graphs = {role: read_graph(_read_all(fd), digests[role]) for role, fd in config["graph_fds"].items()}
         runtime = runtime_for(execution)
         runtime.prepare(execution)
-        taken = lock_down(Bounds(**config["bounds"]), config["parent_pid"], runtime.starts_threads)
+        device = execution.device != "cpu"
+        taken = lock_down(Bounds(**config["bounds"]), config["parent_pid"], runtime.starts_threads or device, device)
         _reply(replies, Reply.LOCKED, taken)
         loaded: dict[str, Runtime] = {
             role: runtime(graph, outputs_of(manifest, role), execution) for role, graph in graphs.items()

@@ -29,12 +29,13 @@ def open_policy(
 
     `sandboxed=False` runs the graph in this process, for trusted models only; the bits are the same. Static checks
     (server.graphs) were made at submission. Raises MachineError when this machine lacks the runtime, its version or a
-    graph; PolicyError, in this process, when a graph does not load (a sandboxed one says so at its first step).
+    graph, or the runtime can't be sandboxed and should be; PolicyError, in this process, when a graph does not load (a
+    sandboxed one says so at its first step).
     """
     execution = execution or default_execution(manifest)
     if manifest.builtin is not None:
         return _builtin(manifest)
-    runtime_for(execution)
+    runtime_for(execution, sandboxed)
     files: dict[str, Path] = {graph.role: graphs[graph.sha256] for graph in manifest.graphs}
     if sandboxed:
         return SandboxedPolicy(manifest, files, execution, limits)

@@ -20,6 +20,7 @@ STDERR_BYTES = 65536
 CLONE_THREAD, CLONE3, FIRST_ARGUMENT = 0x10000, 435, 16
 CLONE = {"x86_64": 56, "aarch64": 220}
 SET_ROBUST_LIST = {"x86_64": 273, "aarch64": 99}
+IOCTL = {"x86_64": 16, "aarch64": 29}
 
 # (AUDIT_ARCH, number of seccomp(2), the calls that computing, allocating and answering through an open pipe need)
 _ALLOWED: dict[str, tuple[int, int, dict[str, int]]] = {
@@ -46,7 +47,8 @@ _ALLOWED: dict[str, tuple[int, int, dict[str, int]]] = {
 class Bounds:
     """What the process may use from now on."""
 
-    address_space_bytes: int
+    address_space_bytes: int | None
+    """None: a CUDA context reserves hundreds of GiB of addresses, so there this can't be bounded."""
     cpu_s: int
 
 
@@ -60,10 +62,11 @@ def _call(name: str, *arguments: int | bytes | None) -> int:
     return result
 
 
-def lock_down(bounds: Bounds, parent_pid: int, threads: bool = False) -> list[str]:
+def lock_down(bounds: Bounds, parent_pid: int, threads: bool = False, device: bool = False) -> list[str]:
     """Give up files, network, processes and privileges for good; the steps that this kernel let it take, by name.
 
-    `threads`: whether the caller may go on starting threads. Landlock binds the calling thread and those that it starts:
+    `threads`: whether the caller may go on starting threads; `device`: whether it works with a driver that it has opened,
+    which takes ioctl(2) on what is open. Landlock binds the calling thread and those that it starts:
     with others about, the step is called `landlock_one_thread`. The caller dies with its parent (`parent_pid`).
     """
     taken = []
@@ -78,10 +81,10 @@ def lock_down(bounds: Bounds, parent_pid: int, threads: bool = False) -> list[st
     if os.getppid() != parent_pid:
         os._exit(0)
     _limit(bounds, threads)
-    taken.append("rlimits")
+    taken.append("rlimits" if bounds.address_space_bytes is not None else "rlimits_but_address_space")
     try:
-        _seccomp(threads)
-        taken.append("seccomp")
+        _seccomp(threads, device)
+        taken.append("seccomp_but_ioctl" if device else "seccomp")
     except (OSError, KeyError):
         pass
     return taken
@@ -122,7 +125,8 @@ def _limit(bounds: Bounds, threads: bool) -> None:
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_AS, bounds.address_space_bytes),
     ):
-        _lower(name, value, value)
+        if value is not None:
+            _lower(name, value, value)
     _lower(resource.RLIMIT_CPU, bounds.cpu_s, bounds.cpu_s + 1)
 
 
@@ -133,7 +137,7 @@ def _lower(name: int, soft: int, hard: int) -> None:
     resource.setrlimit(name, (soft, hard))
 
 
-def _seccomp(threads: bool) -> None:
+def _seccomp(threads: bool, device: bool) -> None:
     """Every system call that is not on the list fails with EPERM; one of another architecture kills.
 
     With `threads`, clone(2) passes with CLONE_THREAD only, and clone3(2), whose flags a filter can't see, fails with
@@ -147,7 +151,8 @@ def _seccomp(threads: bool) -> None:
         program += [(equal, 0, 1, CLONE3), (give_back, 0, 0, enosys)]
         program += [(equal, 0, 4, CLONE[platform.machine()]), (load, 0, 0, FIRST_ARGUMENT)]
         program += [(has, 1, 0, CLONE_THREAD), (give_back, 0, 0, eperm), (give_back, 0, 0, allow)]
-    numbers = sorted([*calls.values(), *([SET_ROBUST_LIST[platform.machine()]] if threads else [])])
+    more = [SET_ROBUST_LIST[platform.machine()]] * threads + [IOCTL[platform.machine()]] * device
+    numbers = sorted([*calls.values(), *more])
     program += [(equal, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
     program += [(give_back, 0, 0, eperm), (give_back, 0, 0, allow)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))

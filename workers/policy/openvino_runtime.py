@@ -38,10 +38,12 @@ def _settings(execution: ExecutionClass) -> dict[str, Any]:
 class OpenVinoRuntime:
     """`graph`: the bytes of the ONNX file; `outputs`: the names to read. Raises PolicyError when it does not load."""
 
-    package = "openvino"
+    packages = ("openvino",)
     precisions = tuple(PRECISIONS)
+    devices = ("cpu",)
     starts_threads = True
     """It works in a thread of its own, made when a graph is compiled."""
+    sandboxed = True
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:

@@ -1,34 +1,40 @@
 """The literal registry of runtimes, and which execution classes this machine can honour."""
 
-import importlib.metadata
 from functools import lru_cache
 from pathlib import Path
 
 from suites.errors import MachineError
 from suites.identity import digest
 from suites.rollout import ExecutionClass
+from suites.simulators import installed
 from workers.policy.onnx_runtime import OnnxRuntime
 from workers.policy.openvino_runtime import OpenVinoRuntime
 from workers.policy.runtime import Runtime
+from workers.policy.tinygrad_runtime import TinygradRuntime
 
-RUNTIMES: dict[str, type[OnnxRuntime] | type[OpenVinoRuntime]] = {"onnxruntime": OnnxRuntime, "openvino": OpenVinoRuntime}
+RuntimeClass = type[OnnxRuntime] | type[OpenVinoRuntime] | type[TinygradRuntime]
+
+RUNTIMES: dict[str, RuntimeClass] = {"onnxruntime": OnnxRuntime, "openvino": OpenVinoRuntime, "tinygrad": TinygradRuntime}
 """By `ExecutionClass.runtime`. None of them loads its library before `prepare`."""
 
 
-def runtime_for(execution: ExecutionClass) -> type[OnnxRuntime] | type[OpenVinoRuntime]:
+def runtime_for(execution: ExecutionClass, sandboxed: bool = False) -> RuntimeClass:
     """The runtime's class. Raises MachineError where this machine has not exactly what `execution` says: both models of
-    a comparison run on the same, so nothing else will do."""
+    a comparison run on the same, so nothing else will do. `sandboxed`: whether the model is to run locked down."""
     asked = f"{execution.runtime} {execution.version} ({execution.precision}, {execution.device})"
     runtime = RUNTIMES.get(execution.runtime)
     if runtime is None:
         raise MachineError(f"the work is for {asked}; this program knows {', '.join(RUNTIMES)}")
-    try:
-        version = importlib.metadata.version(runtime.package)
-    except importlib.metadata.PackageNotFoundError:
-        raise MachineError(f"the work is for {asked}; install {runtime.package} here, or leave it to another worker") from None
-    if (execution.version, execution.device) != (version, "cpu") or execution.precision not in runtime.precisions:
-        here = f"{execution.runtime} {version} ({' or '.join(runtime.precisions)}, cpu)"
+    version = installed(*runtime.packages)
+    if version is None:
+        raise MachineError(f"the work is for {asked}; install {runtime.packages[0]} here, or leave it to another worker")
+    known = execution.device in runtime.devices and execution.precision in runtime.precisions
+    if execution.version != version or not known:
+        here = f"{execution.runtime} {version} ({' or '.join(runtime.precisions)}, {' or '.join(runtime.devices)})"
         raise MachineError(f"the work is for {asked}; this machine offers {here}: leave it to a worker that has it")
+    if sandboxed and not runtime.sandboxed:
+        why = f"{execution.runtime} compiles code while it runs, which the sandbox forbids"
+        raise MachineError(f"the work is for {asked}; {why}: use another runtime, or `replay --no-sandbox` for a trusted model")
     return runtime
 
 

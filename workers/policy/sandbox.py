@@ -35,6 +35,8 @@ from workers.policy.protocol import Action, Observation, PolicyError
 ROOT = Path(__file__).parents[2]
 BOOT = "import sys; sys.path[:] = sys.argv[2:]; from workers.policy.child import main; main(int(sys.argv[1]))"
 ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+DEVICE_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+"""Of ours, for a child that works on a GPU: which one, and where its libraries are."""
 LEAST_ROWS = 16
 STARVED = 10
 """After so many times the time-out without the CPU time to match, the machine is to blame and not the model."""
@@ -136,7 +138,9 @@ class _Child:
             fcntl.fcntl(region_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             self.region = mmap.mmap(region_fd, layout.size)
             graph_fds = {role: opened.enter_context(path.open("rb")).fileno() for role, path in graphs.items()}
-            bounds = {"address_space_bytes": limits.address_space_bytes + layout.size, "cpu_s": limits.cpu_s}
+            device = execution.device != "cpu"
+            addresses = None if device else limits.address_space_bytes + layout.size
+            bounds = {"address_space_bytes": addresses, "cpu_s": limits.cpu_s}
             config = {
                 "manifest": asdict(manifest), "execution": asdict(execution), "rows": layout.rows, "region_fd": region_fd,
                 "graph_fds": graph_fds, "bounds": bounds, "parent_pid": os.getpid(),
@@ -148,7 +152,7 @@ class _Child:
             os.lseek(config_fd, 0, os.SEEK_SET)
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", BOOT, str(config_fd), str(ROOT), *filter(None, sys.path)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, cwd="/", env=ENVIRONMENT, bufsize=0,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, cwd="/", env=_environment(device), bufsize=0,
                 pass_fds=(region_fd, config_fd, *graph_fds.values()), start_new_session=True,
             )  # fmt: skip
         assert self._process.stdin is not None
@@ -242,6 +246,10 @@ class _Child:
         else:
             problem, remedy = f"crashed its process ({_status(status)})", "run it with `replay --no-sandbox` to see where"
         return PolicyError(f"the model {problem}: {remedy}", (Finding("graph", said[-600:] or problem, remedy),))
+
+
+def _environment(device: bool) -> dict[str, str]:
+    return ENVIRONMENT | {name: os.environ[name] for name in DEVICE_ENVIRONMENT if device and name in os.environ}
 
 
 def _status(code: int) -> str:

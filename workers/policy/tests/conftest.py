@@ -10,7 +10,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from suites.identity import digest
-from suites.model import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
+from suites.model import ActionSpec, Graph, Manifest, StatePair, Tensor, VirtualCamera
 
 Built = tuple[Manifest, dict[str, Path]]
 Build = Callable[..., Built]
@@ -102,4 +102,29 @@ def bomb_model(build: Build) -> Built:
         [Tensor(name="speed", dtype="float32", shape=("batch", 1), role="speed")],
         [Tensor(name="action", dtype="float32", shape=("batch", 1), role="action")],
         {"many": np.array([1 << 34]), "zero": np.array([0])},
+    )
+
+
+@pytest.fixture
+def recurrent_model(build: Build) -> Built:
+    """Some matrix work with recurrent state, so that precision shows."""
+    rng = np.random.default_rng(8)
+    return build(
+        [
+            helper.make_node("Concat", ["speed", "h"], ["all"], axis=1),
+            helper.make_node("MatMul", ["all", "mix"], ["mixed"]),
+            helper.make_node("Tanh", ["mixed"], ["h_out"]),
+            helper.make_node("MatMul", ["h_out", "last"], ["action"]),
+        ],
+        [
+            Tensor(name="speed", dtype="float32", shape=("batch", 1), role="speed"),
+            Tensor(name="h", dtype="float32", shape=("batch", 64), role="state"),
+        ],
+        [
+            Tensor(name="action", dtype="float32", shape=("batch", 1), role="action"),
+            Tensor(name="h_out", dtype="float32", shape=("batch", 64), role="state"),
+        ],
+        {"mix": rng.standard_normal((65, 64)).astype(np.float32) / 8, "last": rng.standard_normal((64, 1)).astype(np.float32)},
+        states=(StatePair(input="h", output="h_out", initial=0.1),),
+        agreement_tolerance=1e-4,
     )

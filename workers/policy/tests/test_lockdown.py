@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ATTEMPTS = """
-import ctypes, json, mmap, os, resource, signal, socket, sys, threading
+import ctypes, fcntl, json, mmap, os, resource, signal, socket, sys, termios, threading
 from workers.policy.lockdown import Bounds, lock_down
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -35,6 +35,7 @@ ATTEMPTS = {
     "duplicate a descriptor": lambda: os.dup(0),
     "make a shared file": lambda: os.memfd_create("x"),
     "allocate beyond the limit": lambda: bytearray(3 << 30),
+    "drive a device": lambda: fcntl.ioctl(read_end, termios.FIONREAD, b"1234"),
 }
 ALLOWED = {
     "allocate": lambda: bytearray(64 << 20),
@@ -42,7 +43,9 @@ ALLOWED = {
     "answer through an open pipe": lambda: os.write(write_end, b"x") and os.read(read_end, 1),
     "draw random bytes": lambda: os.urandom(8),
 }
-taken = lock_down(Bounds(2 << 30, 60), os.getppid(), threads=sys.argv[1] == "threads")
+mode = sys.argv[1]
+bounds = Bounds(None if mode == "device" else 2 << 30, 60)
+taken = lock_down(bounds, os.getppid(), threads=mode != "alone", device=mode == "device")
 
 def outcome(attempt):
     try:
@@ -85,6 +88,7 @@ REFUSED = {
     "duplicate a descriptor": "PermissionError",
     "make a shared file": "PermissionError",
     "allocate beyond the limit": "MemoryError",
+    "drive a device": "PermissionError",
 }
 
 
@@ -100,6 +104,14 @@ def test_still_works(outcomes: dict[str, object], attempt: str) -> None:
 
 def test_a_runtime_that_needs_threads_gets_them_and_nothing_else(outcomes: dict[str, object]) -> None:
     assert attempt_all("threads") == outcomes | {"start a thread": "done"}
+
+
+def test_a_gpu_s_driver_gets_addresses_and_ioctl_and_the_record_says_so(outcomes: dict[str, object]) -> None:
+    found = attempt_all("device")
+    taken, other = found.pop("taken"), {name: value for name, value in outcomes.items() if name != "taken"}
+    assert found == other | {"start a thread": "done", "allocate beyond the limit": "done", "drive a device": "done"}
+    assert isinstance(taken, list)
+    assert {"rlimits_but_address_space", "seccomp_but_ioctl"} <= set(taken)
 
 
 def test_landlock_alone_already_hides_every_file() -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
 
 from suites.errors import MachineError, SubmitterError
-from suites.model import Manifest, StatePair, Tensor
+from suites.model import Manifest
 from suites.rollout import ExecutionClass
 from workers.policy.agreement import check_agreement
 from workers.policy.load import open_policy
@@ -26,39 +25,14 @@ except importlib.metadata.PackageNotFoundError:
 there = pytest.mark.skipif(VERSION is None, reason="openvino, an optional runtime, is not installed")
 
 
-@pytest.fixture
-def model(build: Build) -> Built:
-    """Some matrix work with recurrent state, so that precision shows."""
-    rng = np.random.default_rng(8)
-    return build(
-        [
-            helper.make_node("Concat", ["speed", "h"], ["all"], axis=1),
-            helper.make_node("MatMul", ["all", "mix"], ["mixed"]),
-            helper.make_node("Tanh", ["mixed"], ["h_out"]),
-            helper.make_node("MatMul", ["h_out", "last"], ["action"]),
-        ],
-        [
-            Tensor(name="speed", dtype="float32", shape=("batch", 1), role="speed"),
-            Tensor(name="h", dtype="float32", shape=("batch", 64), role="state"),
-        ],
-        [
-            Tensor(name="action", dtype="float32", shape=("batch", 1), role="action"),
-            Tensor(name="h_out", dtype="float32", shape=("batch", 64), role="state"),
-        ],
-        {"mix": rng.standard_normal((65, 64)).astype(np.float32) / 8, "last": rng.standard_normal((64, 1)).astype(np.float32)},
-        states=(StatePair(input="h", output="h_out", initial=0.1),),
-        agreement_tolerance=1e-4,
-    )
-
-
 def seen() -> list[Observation]:
     return [Observation(scalars={"speed": np.array([step, 2.0 * step, -step])}) for step in range(5)]
 
 
 @there
 @pytest.mark.parametrize("sandboxed", [False, True])
-def test_float32_agrees_and_bfloat16_is_held_to_the_tolerance(model: Built, sandboxed: bool) -> None:
-    manifest, files = model
+def test_float32_agrees_and_bfloat16_is_held_to_the_tolerance(recurrent_model: Built, sandboxed: bool) -> None:
+    manifest, files = recurrent_model
     reference = open_policy(manifest, files, sandboxed=False)
     for precision in ("float32", "bfloat16"):
         execution = ExecutionClass(runtime="openvino", version=VERSION or "", precision=precision)
@@ -72,7 +46,7 @@ def test_float32_agrees_and_bfloat16_is_held_to_the_tolerance(model: Built, sand
         if precision == "float32":
             assert check_agreement(reference, policy, seen(), 3) < 1e-4
         else:
-            with pytest.raises(SubmitterError, match="onnxruntime and openvino in bfloat16"):
+            with pytest.raises(SubmitterError, match="onnxruntime in float32 and openvino in bfloat16"):
                 check_agreement(reference, policy, seen(), 3)
         if sandboxed:
             assert {"no_new_privs", "rlimits", "seccomp"} <= set(policy.provenance["sandbox"])
@@ -82,18 +56,18 @@ def test_float32_agrees_and_bfloat16_is_held_to_the_tolerance(model: Built, sand
 @pytest.mark.parametrize(
     "execution, message",
     [
-        (ExecutionClass(runtime="tinygrad", version="1"), "this program knows onnxruntime, openvino"),
+        (ExecutionClass(runtime="tensorrt", version="1"), "this program knows onnxruntime, openvino, tinygrad"),
         (ExecutionClass(runtime="openvino", version="0.1"), "install openvino here|this machine offers openvino"),
-        (ExecutionClass(runtime="onnxruntime", version=importlib.metadata.version("onnxruntime"), device="cuda"), "cpu"),
+        (ExecutionClass(runtime="onnxruntime", version=importlib.metadata.version("onnxruntime"), device="npu"), "cpu or cuda"),
     ],
 )
-def test_what_a_machine_lacks_is_its_own_fault(model: Built, execution: ExecutionClass, message: str) -> None:
+def test_what_a_machine_lacks_is_its_own_fault(recurrent_model: Built, execution: ExecutionClass, message: str) -> None:
     with pytest.raises(MachineError, match=message):
-        open_policy(*model, execution=execution)
+        open_policy(*recurrent_model, execution=execution)
 
 
-def test_a_precision_that_a_runtime_lacks_is_refused(model: Built) -> None:
-    manifest, files = model
+def test_a_precision_that_a_runtime_lacks_is_refused(recurrent_model: Built) -> None:
+    manifest, files = recurrent_model
     execution = replace(open_policy(manifest, files, sandboxed=False).execution, precision="bfloat16")
-    with pytest.raises(MachineError, match=r"this machine offers onnxruntime .* \(float32, cpu\)"):
+    with pytest.raises(MachineError, match=r"this machine offers onnxruntime .* \(float32, cpu or cuda\)"):
         open_policy(manifest, files, execution=execution)
