@@ -30,12 +30,14 @@ class World:
     def __init__(self, needs_m: float = 0.0, flaky: frozenset[int] = frozenset(), control_m: float = 0.0) -> None:
         self.needs_m, self.flaky, self.control_m = needs_m, flaky, control_m
         self.driven: set[str] = set()
+        self.noisy = 0
 
     def __call__(self, keys: Sequence[DriveKey]) -> Sequence[Rollout]:
         return [self._drive(key) for key in keys]
 
     def _drive(self, key: DriveKey) -> Rollout:
         self.driven.add(key.digest)
+        self.noisy += key.scenario.noise != Noise()
         scenario = key.scenario
         steps = round((scenario.end_s - scenario.start_s) * RATE)
         t = scenario.start_s + np.arange(steps) / RATE
@@ -101,7 +103,9 @@ def test_a_persons_own_case_is_made_small_too() -> None:
 
 def test_a_persons_noise_is_for_the_proof_alone() -> None:
     noisy = replace(SPEC, noise=Noise(pose_m=0.2), repeats=2)
-    spec, _, proof = examine(TRIAL, noisy, 0.0, 3, World())
+    world = World()
+    spec, _, proof = examine(TRIAL, noisy, 0.0, 3, world)
+    assert world.noisy == 2 * 2, "both models' draws of the proof"
     assert spec is not None
     assert (spec.noise, spec.repeats) == (noisy.noise, 2)
     assert spec.start_s > 9
