@@ -59,7 +59,7 @@ MODES = {
 
 def generated(source: Path, folder: Path, count: int) -> list[Path]:
     """Segments like the given one: its channels shifted in time and scaled (every eighth far beyond the tokens' range), every
-    fourth shorter. Nine digits, as in the dataset: with 17, older versions of pandas do not round correctly."""
+    fourth shorter. Nine digits (the dataset has up to eight): with 17, older versions of pandas do not round correctly."""
     lines = source.read_text().splitlines()
     rows = [line.split(",") for line in lines[1:]]
     generator = np.random.default_rng(0)
