@@ -164,11 +164,11 @@ def by_opencv(
 
 
 def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
-    for camera, width, depth, number in ((SMALL, 32, 4, len(metas)), (SMALL, 96, 6, 3), (LARGE, 64, 3, 3)):
+    for camera, width, depth in ((SMALL, 32, 4), (SMALL, 96, 6), (LARGE, 64, 3)):
         data, gflop = graph_of(camera, width, depth)
         (first, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
         for what, keys in (
-            (f"{number} segments x {len(OFFSETS_M)} offsets x 2 models", keys_of(metas[:number], first, seconds)),
+            (f"{len(metas)} segments x {len(OFFSETS_M)} offsets x 2 models", keys_of(metas, first, seconds)),
             ("4 segments x 1 offset x 2 models", keys_of(metas[:4], first, seconds, (0.5,))),
         ):
             driven(root, keys[:2], first, second)
