@@ -45,7 +45,9 @@ def selfcheck(
     run: Annotated[str | None, typer.Option(envvar="REDRIVE_RUN", help="Check on the stored results of this run.")] = None,
     nightly: Annotated[
         bool,
-        typer.Option(help="Everything, for cron: the newest run of each suite, the workers, some probes; kept by the service."),
+        typer.Option(
+            help="All that the service does every night, now: the newest run of each suite, the workers, some probes; kept."
+        ),
     ] = False,
     workers: Annotated[bool, typer.Option(help="Look for a worker whose rollouts lie differently.")] = False,
     probe: Annotated[
