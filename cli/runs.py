@@ -75,8 +75,10 @@ def compare(
         again = one["corrected"]
         name = one["candidate"]["name"]
         rows.append((name, "run", one["verdict"], again["verdict"] or again["problem"]))
-        words = again["gates"] or ["-"] * len(one["gates"])
-        rows += [(name, gate["metric"], gate["verdict"], word) for gate, word in zip(one["gates"], words, strict=True)]
+        rows += [
+            (name, gate["metric"], gate["verdict"], again["gates"][i] if again["gates"] else "-")
+            for i, gate in enumerate(one["gates"])
+        ]
     columns = ("candidate", "gate", "alone", "corrected")
     print_table(columns if several else columns[:3], rows if several else [row[:3] for row in rows], "")
     print(found["correction"])

@@ -209,3 +209,28 @@ def test_migrate_says_where_the_schema_is(empty_database_url: str, monkeypatch: 
     get_settings.cache_clear()
     assert "(was empty)" in first.stderr
     assert again.stderr == first.stderr.replace(" (was empty)", "")
+
+
+def test_several_candidates_are_compared_and_incidents_are_listed(
+    redrive: Redrive, models: dict[str, str], registered: str, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    manifest = (Path(models["candidate"]) / "manifest.json").read_text()
+    (second / "manifest.json").write_text(manifest.replace('"candidate"', '"second"'))
+    decide_at_the_first_look(app, monkeypatch, RunVerdict.FAIL)
+    for folder in (models["candidate"], str(second)):
+        address = redrive("submit", folder, "--suite", "highway", "--baseline", models["baseline"]).stderr.splitlines()[0]
+    result = redrive("runs", "compare", "candidate", "second", "--baseline", "baseline")
+    assert result.exit_code == 0, result.output
+    assert [line.split() for line in result.stdout.splitlines()[:3]] == [
+        ["candidate", "gate", "alone", "corrected"], ["candidate", "run", "fail", "inconclusive"],
+        ["second", "run", "fail", "inconclusive"],
+    ]  # fmt: skip
+    assert "2 candidates: each judged again at alpha = 0.05 / 2 (Bonferroni)" in result.stdout
+    alone = redrive("runs", "compare", "candidate", "--baseline", "baseline")
+    assert alone.stdout.splitlines()[0].split() == ["candidate", "gate", "alone"]
+    listed = redrive("runs", "incidents", address.rpartition("/")[2])
+    assert listed.exit_code == 0, listed.output
+    assert "over drives that began on the logged path" in listed.stdout
+    assert "nothing driven" in listed.stdout
