@@ -1,11 +1,12 @@
 """Several candidates against one baseline, on one suite digest or not at all.
 
-Each run was judged by itself at the suite's alpha, so that of twenty candidates as good as the baseline one would err. Beside
-each word stands the one that is corrected for the number m of candidates: what the run has stored is judged again in the
-same registered order, with the same signs, at alpha / m. Each of these verdicts errs with at most that probability
-at whatever look it stopped, so all of them together with at most alpha, whatever they share, the baseline's drives above all
-(Bonferroni; Dunn 1961, JASA 56(293)). A run that stopped when alone it was decided may be open at the smaller alpha: submitted
-with `--full` it has all the evidence there is. Only the candidates that are asked for together are counted.
+Each run was judged by itself at the suite's alpha, so that of twenty candidates as good as the baseline one would err.
+Beside each word stands the one that is corrected for the number m of candidates: what the run has stored is judged again in
+the same registered order, with the same signs, at alpha / m. Each kind of error (a gate wrongly called better or worse; a
+run wrongly passed) then has at most that probability in each of them, at whatever look it stopped, and at most alpha in any,
+whatever they share, the baseline's drives above all (Bonferroni; Dunn 1961, JASA 56(293)). A run that stopped when alone it
+was decided may be open at the smaller alpha: submitted with `--full` it has all the evidence there is. Only the candidates
+that are asked for together are counted.
 """
 
 from typing import Any
@@ -106,8 +107,8 @@ def _correction(count: int, alpha: float) -> str:
     if count == 1:
         return f"One candidate at alpha = {alpha:g}: nothing to correct."
     return (
-        f"{count} candidates: each judged again at alpha = {alpha:g} / {count} (Bonferroni), so that with probability "
-        f"{1 - alpha:g} no corrected word is wrong."
+        f"{count} candidates: each judged again at alpha = {alpha:g} / {count} (Bonferroni). Any gate of any "
+        f"of them is wrongly called better or worse with probability at most {alpha:g}, and so is any run wrongly passed."
     )
 
 
