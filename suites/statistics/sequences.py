@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 
 def best_rho(variance: float, alpha: float = 0.05) -> float:
     """rho for which the two-sided normal mixture is about tightest at the intrinsic time `variance`:
     v / (2 ln(1/alpha) + ln(1 + 2 ln(1/alpha))) (Howard et al. 2021, "Time-uniform, nonparametric, nonasymptotic confidence
-    sequences", Annals of Statistics 49(2), section 3.5); for the one-sided bound, that of twice the alpha."""
+    sequences", Annals of Statistics 49(2), section 3.5)."""
     log_term = 2 * float(np.log(1 / alpha))
     return variance / (log_term + float(np.log1p(log_term)))
 
@@ -21,18 +19,6 @@ def normal_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> fl
     (Robbins 1970; Howard et al. 2021, eq. 14)."""
     total = variance + rho
     return float(np.sqrt(total * (np.log(total / rho) + 2 * np.log(1 / alpha))))
-
-
-def one_sided_mixture_bound(variance: float, rho: float, alpha: float = 0.05) -> float:
-    """One-sided bound of S_t: the s that solves ln(sqrt(4 rho / (v + rho)) exp(s^2 / (2 (v + rho))) Phi(s / sqrt(v + rho)))
-    = ln(1/alpha) (Howard et al. 2021, proposition 6)."""
-    total = variance + rho
-
-    def excess(s: float) -> float:
-        log_e = 0.5 * np.log(4 * rho / total) + s * s / (2 * total) + norm.logcdf(s / np.sqrt(total))
-        return float(log_e - np.log(1 / alpha))
-
-    return float(brentq(excess, 0.0, 2 * normal_mixture_bound(variance, rho, alpha)))
 
 
 BURN_IN = 30
