@@ -75,11 +75,9 @@ def staging(segments: Sequence[Any], camera: VirtualCamera, rows: int, chunks: i
     step_s = [timed(lambda f=f: made.frames(poses(segments, rows, f))) for f in range(chunks * CHUNK)]  # type: ignore[misc]
     first, inner = step_s[CHUNK::CHUNK], [s for f, s in enumerate(step_s) if f % CHUNK]
     cold = timed(lambda: make_views(Footage(), segments, camera, parse({}), "cuda").frames(poses(segments, rows, 0)))
-    usual, fresh = (1000 * statistics.median(s) for s in (inner, first))
-    print(
-        f"staging: {len(segments)} segments: {usual:.2f} ms a step, {fresh:.2f} where new frames are needed, {1000 * cold:.2f} were "
-        "nothing decoded ahead", flush=True,
-    )  # fmt: skip
+    usual, fresh, cold = (1000 * seconds for seconds in (statistics.median(inner), statistics.median(first), cold))
+    waits = f"{fresh:.2f} where new frames are needed, {cold:.2f} were nothing decoded ahead"
+    print(f"staging: {len(segments)} segments: {usual:.2f} ms a step, {waits}", flush=True)
 
 
 def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, seconds: float) -> None:
