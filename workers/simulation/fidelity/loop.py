@@ -108,18 +108,19 @@ class RoughDepth:
         return np.asarray(np.exp(gaussian_filter(np.log(depth), (0, ROUGH_BLUR, ROUGH_BLUR)) - wrong), np.float32)
 
 
-def sensed_roots(root: Path, scratch: Path, segments: Sequence[SegmentMeta]) -> dict[str, Path]:
-    """Sensor to a store under `scratch` with the same segments, their depth as that sensor would have logged it."""
+def sensed_segments(root: Path, scratch: Path, segments: Sequence[SegmentMeta]) -> dict[str, list[SegmentMeta]]:
+    """By sensor, the same segments with the depth that it would have logged, in a store `scratch`/sensor."""
+    out: dict[str, list[SegmentMeta]] = {}
     for sensor in SENSORS:
         for meta in segments:
             shutil.copytree(root / meta.segment_id, scratch / sensor / meta.segment_id)
-            with_sensor(scratch / sensor, meta, sensor)
-    return {sensor: scratch / sensor for sensor in SENSORS}
+            out.setdefault(sensor, []).append(with_sensor(scratch / sensor, meta, sensor))
+    return out
 
 
-def simulators(root: Path, sensed: Mapping[str, Path]) -> dict[str, DrivingSimulator]:
-    """Those that are compared, the renderer first; `sensed` holds the same segments with other depth. The trust region is
-    left open: what is asked is where it should end."""
+def simulators(root: Path, scratch: Path) -> dict[str, DrivingSimulator]:
+    """Those that are compared, the renderer first; `scratch` as `sensed_segments` left it. The trust region is left open:
+    what is asked is where it should end."""
     open_end = Parameters(trust_lateral_m=1e3, trust_longitudinal_m=1e3, trust_heading_rad=10.0)
 
     def stored(name: str, root: Path = root) -> StoredSegment:
@@ -128,7 +129,7 @@ def simulators(root: Path, sensed: Mapping[str, Path]) -> dict[str, DrivingSimul
     return {
         "rendered": rendered.open_simulator(root, {}, {}),
         "stored": over_segments(stored, open_end),
-        **{sensor: over_segments(partial(stored, root=there), open_end) for sensor, there in sensed.items()},
+        **{sensor: over_segments(partial(stored, root=scratch / sensor), open_end) for sensor in SENSORS},
         "rough": over_segments(lambda name: RoughDepth(stored(name)), open_end),
         "plane": over_segments(stored, replace(open_end, warp="plane")),
         "backward": over_segments(stored, replace(open_end, warp="backward")),

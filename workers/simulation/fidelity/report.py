@@ -75,10 +75,10 @@ def measure(
         count, tables = len(segments), {}
         with TemporaryDirectory() as scratch:
             say(f"depth as sensors would log it: {len(segments)} segments")
-            sensed = loop.sensed_roots(root, Path(scratch), segments)
-            for name, simulator in loop.simulators(root, sensed).items():
+            sensed = loop.sensed_segments(root, Path(scratch), segments)
+            for name, simulator in loop.simulators(root, Path(scratch)).items():
                 say(f"the loop: {len(segments)} segments, {len(models)} models, {name}")
-                tables[name] = loop.drive_all(simulator, models, segments)
+                tables[name] = loop.drive_all(simulator, models, sensed.get(name, segments))
         agreements = [loop.agreement(name, tables["rendered"], found) for name, found in tables.items() if name != "rendered"]
     pairs: list[PairFidelity] = []
     pictures: dict[str, Frame | Grey] = _pictures(shots)

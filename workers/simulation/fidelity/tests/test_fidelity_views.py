@@ -14,7 +14,7 @@ from workers.segments.store import read_segment
 from workers.segments.world import make_segment
 from workers.simulation.fidelity import views
 from workers.simulation.fidelity.bars import BARS_DB, bars
-from workers.simulation.fidelity.loop import agreement, sensed_roots
+from workers.simulation.fidelity.loop import agreement, drive_all, sensed_segments, simulators
 from workers.simulation.fidelity.page import render
 from workers.simulation.fidelity.probe import Probe
 from workers.simulation.fidelity.report import Report
@@ -23,7 +23,7 @@ from workers.simulation.fidelity.shots import Displacement, Shot, take
 from workers.simulation.fidelity.sources import SOURCES
 from workers.simulation.fidelity.stereo import compare
 from workers.simulation.fidelity.tests.test_fidelity_figures import response, table
-from workers.simulation.tests.models import Model, manifest
+from workers.simulation.tests.models import Model, manifest, straight
 from workers.simulation.world.drive import drive_spec
 
 PAIRS = Path(__file__).parents[4].parent / "shared" / "data" / "kitti_stereo"
@@ -64,15 +64,17 @@ def test_depth_of_sensors_lies_between_exact_depth_and_the_plane(shots: list[Sho
         assert np.median(np.abs(depth[near] / exact[near] - 1)) < 0.02
 
 
-def test_a_segment_with_the_depth_of_a_sensor_is_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.segments.world.drive_spec", lambda *args: replace(drive_spec(*args), duration_s=0.2))
+def test_segments_with_the_depth_of_a_sensor_are_driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.segments.world.drive_spec", lambda *args: replace(drive_spec(*args), duration_s=1.3))
     meta = make_segment(tmp_path / "root", 0, 0, 0)
-    roots = sensed_roots(tmp_path / "root", tmp_path / "scratch", [meta])
-    for sensor, root in roots.items():
-        found = read_segment(root, meta.segment_id, verify=True)
-        assert found.meta.depth_source == sensor
-        assert found.depth().shape == (4, 80, 160)
+    sensed = sensed_segments(tmp_path / "root", tmp_path / "scratch", [meta])
+    compared = simulators(tmp_path / "root", tmp_path / "scratch")
+    for sensor, (other,) in sensed.items():
+        found = read_segment(tmp_path / "scratch" / sensor, meta.segment_id, verify=True)
+        assert (found.meta, other.depth_source) == (other, sensor)
         assert found.meta.files["frames.mp4"] == meta.files["frames.mp4"]
+        table = drive_all(compared[sensor], {"m": Model(straight, manifest())}, [other], offsets=(0.5,))
+        assert not table["m", meta.segment_id, 0.5].failed
     assert read_segment(tmp_path / "root", meta.segment_id).meta == meta
 
 
