@@ -1,5 +1,6 @@
 """From drive_keys to rollouts, without a service: the Celery task and `redrive replay` drive through here."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -17,11 +18,14 @@ from workers.policy.agreement import Watched, check_agreement
 from workers.policy.load import open_policy
 from workers.policy.protocol import PolicyError
 from workers.simulation.engine import Progress, Way, drive, side_by_side, steps
+from workers.simulation.memory import free_bytes, row_bytes, rows_that_fit
 from workers.simulation.protocol import Simulator
 from workers.simulation.registry import open_simulator
 
+log = logging.getLogger(__name__)
+
 MAX_BATCH = 64
-"""Rows that advance in lock-step: bounds the memory of one model's batch."""
+"""Rows that advance in lock-step; fewer where memory is short (workers.simulation.memory)."""
 
 TOGETHER = 2
 """Models that are driven side by side, so that a segment is decoded once for both: bounds the memory of one call."""
@@ -71,9 +75,16 @@ class _Driver:
     sandboxed: bool
 
     def drive(self, keys: Sequence[DriveKey]) -> Way:
-        """Batch after batch."""
-        for start in range(0, len(keys), MAX_BATCH):
-            yield from self._confirmed(keys[start : start + MAX_BATCH])
+        """Batch after batch, each of as many rows as fit into the memory that is free now."""
+        start, each = 0, row_bytes(self.manifest)
+        device = keys[0].execution.device if self.manifest.camera else "cpu"
+        while start < len(keys):
+            free = free_bytes(device) // TOGETHER
+            rows = rows_that_fit(free, each, MAX_BATCH)
+            if rows < min(MAX_BATCH, len(keys) - start):
+                log.info("batches of %d rows: %d MiB free, %.1f MiB a row", rows, free >> 20, each / 2**20)
+            yield from self._confirmed(keys[start : start + rows])
+            start += rows
 
     def _confirmed(self, keys: Sequence[DriveKey]) -> Way:
         """A batch, and those of its rows alone that another row may have taken down with it: a rollout is a function of

@@ -1,0 +1,59 @@
+"""How many rows go in lock-step here: what a row keeps in memory against what is free."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from suites.model import Manifest
+
+CHUNKS = 3
+"""Of decoded frames, for each row at most: two at a border, and one that is being decoded."""
+CHUNK = 20
+MARGIN = 1.6
+"""Stored pixels for each pixel of the view: a quarter more in each direction."""
+PIXEL_BYTES = 4 + 1 + 3
+"""Of a stored frame: packed colour, depth at half the resolution in float32, and the decoder's own."""
+DEVICE_SHARE = 0.4
+"""Of a GPU's free memory; the rest is the model's, whose use is not known beforehand."""
+
+
+def row_bytes(manifest: Manifest) -> int:
+    """What a row that looks at frames of its own keeps: decoded chunks, its view, its history and what the graph is fed.
+    The graph's own intermediate tensors are not in it."""
+    if manifest.camera is None:
+        return 4096
+    pixels, history = manifest.camera.width * manifest.camera.height, manifest.history
+    kept = (history.frames - 1) * history.stride + 1
+    return int(pixels * (CHUNKS * CHUNK * MARGIN * PIXEL_BYTES + 3 * (2 + kept) + 3 * 4 * history.frames))
+
+
+def rows_that_fit(free_bytes: int, each_bytes: int, most: int) -> int:
+    """At least one row, at most `most`."""
+    return max(1, min(most, free_bytes // each_bytes))
+
+
+def free_bytes(device: str) -> int:
+    """What one process may plan with on `device`: its part of the free memory, one process for each core of the CPU; less
+    where a control group allows less. Raises MachineError where there is no such device."""
+    if device == "cuda":
+        from numba import cuda
+
+        from workers.simulation.reprojection_cuda import require_device
+
+        require_device()
+        return int(DEVICE_SHARE * cuda.current_context().get_memory_info().free)
+    free = min(psutil.virtual_memory().available, group_headroom(Path("/sys/fs/cgroup")))
+    return int(free / (os.cpu_count() or 1))
+
+
+def group_headroom(root: Path) -> int:
+    """What the control group (version 2, memory.max in cgroup-v2.rst) at `root` has left, file cache that can be dropped
+    included; without a limit, 2^63."""
+    try:
+        limit = (root / "memory.max").read_text().strip()
+        used = int((root / "memory.current").read_text())
+        stat = dict(line.split() for line in (root / "memory.stat").read_text().splitlines())
+    except OSError:
+        return 1 << 63
+    return 1 << 63 if limit == "max" else max(0, int(limit) - used + int(stat.get("inactive_file", 0)))
