@@ -82,6 +82,8 @@ class Circumstances:
     """Planned pairs that never came."""
     cases_missing: int
     identical: bool
+    lacking: int
+    """Most pairs of an open gate where one model has no value."""
     more: int | None
     """About how many more segments would settle the open gates."""
 
@@ -170,6 +172,10 @@ def _undecided(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], se
         if seen.routes < least_routes(seen.alpha):
             few, least = plural(seen.routes, "route"), least_routes(seen.alpha)
             parts.append(f"{few} cannot show it at alpha = {seen.alpha:g}: at least {least} are needed")
+        elif seen.lacking:
+            parts.append(
+                f"in {plural(seen.lacking, 'pair')} one model has no value, which counts at its best and worst: supply it"
+            )
         elif seen.more is not None:
             parts.append(f"about {seen.more:,} more segments of other routes would tell")
         else:

@@ -223,9 +223,14 @@ class RunJudge:
             for gate, error in zip(gates, errors, strict=True)
             if gate.critical and gate.verdict is MetricVerdict.CANNOT_TELL and gate.interval
         ]
+        lacking = [
+            int(self._judge.totals.lopsided[g])
+            for g, gate in enumerate(gates)
+            if gate.critical and gate.verdict is MetricVerdict.CANNOT_TELL
+        ]
         seen = Circumstances(
             segments=segments, routes=len(self._routes), alpha=alpha, failed=self._only(), failing=self._failing(),
-            missing=missing, cases_missing=cases_missing, identical=identical,
+            missing=missing, cases_missing=cases_missing, identical=identical, lacking=max(lacking, default=0),
             more=None if None in open_ else max((n for n in open_ if n is not None), default=None),
         )  # fmt: skip
         return run_sentence(run, gates, cases, seen)

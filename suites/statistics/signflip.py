@@ -164,11 +164,3 @@ def _show(shown: Signs, rejected: NDArray[np.bool_], direction: Signs) -> None:
     """Records rejections that are new; the first one stays."""
     fresh = rejected & (shown == 0)
     shown[fresh] = direction[fresh]
-
-
-def sign_flip_p(differences: Floats) -> float:
-    """Exact two-sided p-value of |sum D| over all 2**n sign vectors (Fisher 1935), n <= 20."""
-    n = len(differences)
-    signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    sums = np.abs(signs @ differences)
-    return float((sums >= sums[0] * (1 - TIE)).mean())

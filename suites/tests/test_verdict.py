@@ -117,6 +117,15 @@ def test_six_routes_cannot_tell_of_a_near_twin_and_say_what_would(seed: int) -> 
     assert "more segments of other routes would tell" in verdict.sentence
 
 
+def test_values_that_one_model_lacks_are_asked_for_instead_of_more_segments() -> None:
+    rows = drives(0.0)
+    rows.candidate[::2] = rows.candidate_low[::2] = rows.candidate_high[::2] = np.nan
+    verdict = decide(rows, suite(0.25), 180)
+    assert verdict.verdict is RunVerdict.INCONCLUSIVE
+    assert "in 90 pairs one model has no value, which counts at its best and worst: supply it" in verdict.sentence
+    assert "more segments" not in verdict.sentence
+
+
 def test_pairs_that_wait_for_the_next_look_are_not_invalid() -> None:
     judge = RunJudge(suite(0.25), 180)
     judge.extend(rows_of(drives(1.0), 0, 24))
