@@ -20,7 +20,7 @@ EVERYWHERE = Trust(lateral_m=float("inf"), longitudinal_m=float("inf"), heading_
 TRUST: dict[str, Trust] = {
     "exact": Trust(lateral_m=2.25, longitudinal_m=15.0, heading_rad=0.20),
     "lidar": Trust(lateral_m=2.25, longitudinal_m=15.0, heading_rad=0.20),
-    "stereo": Trust(lateral_m=2.25, longitudinal_m=15.0, heading_rad=0.20),
+    "stereo": Trust(lateral_m=2.0, longitudinal_m=15.0, heading_rad=0.20),
     "model": Trust(lateral_m=2.0, longitudinal_m=15.0, heading_rad=0.20),
     "plane": Trust(lateral_m=1.5, longitudinal_m=15.0, heading_rad=0.20),
     "rendered": EVERYWHERE,
