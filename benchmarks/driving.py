@@ -114,7 +114,7 @@ def keys_of(
         DriveKey(
             model="benchmark", simulator=simulator_spec("reprojection", {}), execution=policy.execution,
             scenario=Scenario(
-                segment_id=m.segment_id, segment_digest=digest(m), start_s=1.0, end_s=1.0 + seconds, offset=Offset(lateral_m=o)
+                segment_id=m.segment_id, segment_digest=m.digest, start_s=1.0, end_s=1.0 + seconds, offset=Offset(lateral_m=o)
             ),
         )
         for m in metas

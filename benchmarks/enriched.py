@@ -47,7 +47,6 @@ def offset_weights(spread_m: float) -> tuple[float, ...]:
 def drive(data: Path, until: float) -> None:
     """Add to the CSV the segments that are not in it yet."""
     from cli.local import local_model
-    from suites.identity import digest
     from suites.metrics import measure
     from suites.rollout import DriveKey, Offset, Scenario
     from suites.simulators import default_execution, simulator_spec
@@ -69,7 +68,7 @@ def drive(data: Path, until: float) -> None:
                 DriveKey(
                     model=model, simulator=simulator_spec("reprojection", {}), execution=default_execution(models[model][0]),
                     scenario=Scenario(
-                        segment_id=meta.segment_id, segment_digest=digest(meta), start_s=1.0, end_s=meta.duration_s,
+                        segment_id=meta.segment_id, segment_digest=meta.digest, start_s=1.0, end_s=meta.duration_s,
                         offset=Offset(lateral_m=offset),
                     ),
                 )

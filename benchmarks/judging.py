@@ -17,7 +17,6 @@ import numpy as np
 
 from benchmarks.statistics import N, judging_cost
 from cli.local import local_model
-from suites.identity import digest
 from suites.rollout import DriveKey, Scenario
 from suites.schema import Suite, load_suite
 from suites.segment import SegmentMeta
@@ -45,7 +44,7 @@ def replay(root: Path, metas: list[SegmentMeta], suite: Suite) -> tuple[int, flo
         DriveKey(
             model=model, simulator=simulator_spec("reprojection", {}), execution=default_execution(manifest),
             scenario=Scenario(
-                segment_id=meta.segment_id, segment_digest=digest(meta), start_s=suite.start_s,
+                segment_id=meta.segment_id, segment_digest=meta.digest, start_s=suite.start_s,
                 end_s=meta.duration_s, offset=offset,
             ),
         )

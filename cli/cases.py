@@ -24,7 +24,6 @@ from cli.service import (
 )
 from server.client import Client
 from suites.errors import Finding, SubmitterError
-from suites.identity import digest
 from suites.rollout import DriveKey, Rollout
 from suites.schema import CaseSpec, load_suite
 from suites.simulators import default_execution, simulator_spec
@@ -285,7 +284,7 @@ def prove_here(
     drivers = [Driver(m.digest, default_execution(m)) for m, _ in models.values()]
     trial = Trial(
         offender=drivers[0], control=drivers[1], simulator=simulator_spec(simulator, {}), segment_id=meta.segment_id,
-        segment_digest=digest(meta), duration_s=meta.duration_s,
+        segment_digest=meta.digest, duration_s=meta.duration_s,
     )  # fmt: skip
     driven: dict[str, Rollout] = {}
 

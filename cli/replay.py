@@ -100,13 +100,12 @@ def replay(
 
 
 def _metas(root: Path, csv: list[Path], names: list[str], tags: list[str]) -> list[tuple[Any, str]]:
-    from suites.identity import digest
     from suites.places import find_segment
     from workers.segments.controls_csv import import_controls_csv
     from workers.segments.store import list_segments
 
     if csv:
-        return [(meta, digest(meta)) for meta in import_controls_csv(csv, root)]
+        return [(meta, meta.digest) for meta in import_controls_csv(csv, root)]
     stored = list_segments(root)
     chosen = [find_segment(name, stored) for name in names]
     chosen += [meta for meta in stored if set(tags) & set(meta.tags)]
@@ -115,7 +114,7 @@ def _metas(root: Path, csv: list[Path], names: list[str], tags: list[str]) -> li
             "no segment is named",
             (Finding("SEGMENT", "expected segment ids, --tag, or a .csv file", "`redrive segments list` shows what is stored"),),
         )
-    return [(meta, digest(meta)) for meta in chosen]
+    return [(meta, meta.digest) for meta in chosen]
 
 
 def _noise(text: str) -> Noise:

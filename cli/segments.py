@@ -11,7 +11,6 @@ import typer
 
 from cli.service import AsJson, print_json, print_table
 from suites.errors import DataError, Finding, SubmitterError
-from suites.identity import digest
 from suites.places import find_segment
 from suites.segment import DRIVER_CODES, Facts, SegmentMeta, Weather
 from workers.segments.store import StoredSegment, list_segments, read_segment
@@ -167,7 +166,7 @@ def depth(
         raise SubmitterError(
             "one source of depth is needed", (Finding("--lidar", "either --lidar, or --stereo with --baseline-m, expected"),)
         )
-    print(f"{meta.segment_id}: depth from {meta.depth_source}; digest {digest(meta)}", file=sys.stderr)
+    print(f"{meta.segment_id}: depth from {meta.depth_source}; digest {meta.digest}", file=sys.stderr)
 
 
 @app.command()
@@ -253,7 +252,7 @@ def _summary(meta: SegmentMeta) -> str:
 def _document(meta: SegmentMeta) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {"digest": digest(meta), **asdict(meta)}
+    return {"digest": meta.digest, **asdict(meta)}
 
 
 def _tell(error: DataError) -> None:

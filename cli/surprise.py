@@ -13,7 +13,6 @@ from cli.local import local_model
 from cli.supervisor import say
 from server.client import Client
 from suites.errors import MachineError
-from suites.identity import digest
 from suites.rollout import DriveKey, Rollout, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import default_execution, simulator_spec
@@ -47,7 +46,7 @@ def takeovers(data: Path) -> Iterator[Takeover]:
     roads = [meta for meta in list_segments(data / "segments") if not {"lane_change", "exit", "night"} & set(meta.tags)]
     driven, execution, spec = _one_a_route(roads)[:FLEET_DRIVES], default_execution(manifest), simulator_spec("rendered", {})
     places = [
-        Scenario(segment_id=m.segment_id, segment_digest=digest(m), start_s=WARM_UP_S, end_s=m.duration_s) for m in driven
+        Scenario(segment_id=m.segment_id, segment_digest=m.digest, start_s=WARM_UP_S, end_s=m.duration_s) for m in driven
     ]  # fmt: skip
     keys = [DriveKey(model=manifest.digest, scenario=place, simulator=spec, execution=execution) for place in places]
     found = drive_keys(keys, segments_root=data / "segments", find_model=lambda _: (manifest, graphs), auxiliary={})

@@ -239,7 +239,7 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
             continue
         for offset in suite.offsets:
             scenario = Scenario(
-                segment_id=meta.segment_id, segment_digest=digest(meta), start_s=suite.start_s, end_s=end_s,
+                segment_id=meta.segment_id, segment_digest=meta.digest, start_s=suite.start_s, end_s=end_s,
                 offset=offset, noise=suite.noise,
             )  # fmt: skip
             planned += [
@@ -266,7 +266,7 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         if never := tuple(_never_judged(case, end_s)):
             raise SubmitterError(f"case {case.name} can never be judged", never)
         scenario = Scenario(
-            segment_id=case.segment, segment_digest=digest(case_meta), start_s=case.start_s, end_s=end_s,
+            segment_id=case.segment, segment_digest=case_meta.digest, start_s=case.start_s, end_s=end_s,
             offset=case.offset, noise=case.noise,
         )  # fmt: skip
         planned += [

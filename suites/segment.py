@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.identity import canonical_json, digest
+
 Floats = NDArray[np.float64]
 
 DRIVER_CODES: dict[str, int] = {"unknown": 0, "human": 1, "model": 2, "takeover": 3}
@@ -142,9 +144,9 @@ class SegmentMeta:
     frame_count: int
     rate_hz: float
     duration_s: float
-    camera: Camera | None
+    camera: Camera | None = None
     vehicle: Vehicle
-    depth_source: DepthSource | None
+    depth_source: DepthSource | None = None
     depth: dict[str, Any] = field(default_factory=dict)
     """Codec parameters: width, height, near_m, far_m."""
     tags: tuple[str, ...] = ()
@@ -158,3 +160,20 @@ class SegmentMeta:
     """File name to sha256."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where it came from: seed, parameters, input file digests."""
+
+    def canonical(self) -> bytes:
+        """The bytes of `meta.json`: canonical JSON without fields that are None or empty. A field that comes later is so by
+        default: what was stored before it keeps its identity."""
+        return canonical_json(_stated(self))
+
+    @property
+    def digest(self) -> str:
+        """sha256 of `canonical`: the segment's identity."""
+        return digest(self.canonical())
+
+
+def _stated(value: Camera | Vehicle | Facts | SegmentMeta) -> dict[str, Any]:
+    """Fields of a dataclass, and of those within, that say something."""
+    parts = {f.name: getattr(value, f.name) for f in fields(value)}
+    stated = {name: _stated(part) if isinstance(part, Camera | Vehicle | Facts) else part for name, part in parts.items()}
+    return {name: part for name, part in stated.items() if part not in (None, {}, ())}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from cli.world import app
-from suites.identity import digest
 from workers.segments.store import list_segments
 
 
@@ -24,5 +23,5 @@ def test_segments_are_made_and_a_second_call_keeps_them(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, call)
     assert again.exit_code == 0
     assert "1 segments" in again.stdout
-    assert [digest(m) for m in list_segments(tmp_path / "segments")] == [digest(meta)]
+    assert [m.digest for m in list_segments(tmp_path / "segments")] == [meta.digest]
     assert (tmp_path / "segments" / meta.segment_id).stat().st_ino == inode

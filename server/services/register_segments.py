@@ -13,7 +13,6 @@ from server.db.models import Segment
 from server.errors import not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
-from suites.identity import digest
 from suites.segment import SegmentMeta
 
 _META = TypeAdapter(SegmentMeta)
@@ -32,6 +31,7 @@ class SegmentView(BaseModel):
     """Why it is kept out of new suite versions; null: it isn't."""
     indexed: datetime
     meta: dict[str, Any]
+    """Its meta.json with every field; the digest is of the canonical JSON without what is null or empty."""
 
 
 class IndexReport(BaseModel):
@@ -71,7 +71,7 @@ def index_segments(session: Session, root: Path) -> IndexReport:
     known = {row.segment_id: row.digest for row in session.execute(select(Segment.segment_id, Segment.digest))}
     rows = [
         {
-            "segment_id": name, "digest": digest(meta), "route": meta.route, "kind": meta.kind, "tags": list(meta.tags),
+            "segment_id": name, "digest": meta.digest, "route": meta.route, "kind": meta.kind, "tags": list(meta.tags),
             "duration_s": meta.duration_s, "meta": meta,
         }
         for name, meta in metas.items()

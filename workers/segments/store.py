@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from suites.errors import DataError, Finding
-from suites.identity import canonical_json, digest, file_digest
+from suites.identity import file_digest
 from suites.segment import DepthSource, Floats, SegmentColumns, SegmentMeta
 from workers.segments.depth import Depth, DepthCodec, read_depth, write_depth
 from workers.segments.video import Frames, read_video, write_video
@@ -133,7 +133,7 @@ def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> Sto
     meta = _read_meta(folder)
     if meta.segment_id != segment_id:
         raise _damaged(folder / META, f"segment_id {segment_id!r} expected, found {meta.segment_id!r}")
-    identity = digest(meta)
+    identity = meta.digest
     check = verify if verify is not None else (folder, identity) not in _verified
     for name, expected in meta.files.items():
         path = folder / name
@@ -278,8 +278,8 @@ def _finish(root: Path, scratch: Path, folder: Path, meta: SegmentMeta) -> Segme
     """Write the meta of the files in `scratch`, and give them the segment's name."""
     meta = replace(meta, files={path.name: file_digest(path) for path in sorted(scratch.iterdir())})
     # Through JSON once, so that 200 and 200.0 in a float field give one identity before and after reading.
-    meta = _META.validate_json(canonical_json(meta))
-    (scratch / META).write_bytes(canonical_json(meta))
+    meta = _META.validate_json(meta.canonical())
+    (scratch / META).write_bytes(meta.canonical())
     _publish(root, scratch, folder)
     return meta
 

@@ -1,5 +1,6 @@
 """The store: whole or not at all, verified when read, one identity."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 
 from suites.errors import DataError
-from suites.identity import digest, file_digest
-from suites.segment import SegmentColumns
+from suites.identity import file_digest
+from suites.segment import Facts, SegmentColumns
 from workers.segments.store import list_segments, read_segment, write_segment
 from workers.segments.tests.segment_parts import COUNT, camera_meta, depths, moving_frames
 from workers.segments.video import Frames
@@ -32,7 +33,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     meta = write_segment(tmp_path, camera_meta(), COLUMNS, moving_frames(), depths(), table)
     segment = read_segment(tmp_path, "route/0")
     assert segment.meta == meta
-    assert segment.digest == digest(meta) == file_digest(tmp_path / "route" / "0" / "meta.json")
+    assert segment.digest == meta.digest == file_digest(tmp_path / "route" / "0" / "meta.json")
     assert set(meta.files) == {"columns.npz", "depth.zst", "frames.mp4", "table.npz"}
     for name in SegmentColumns.__slots__:
         np.testing.assert_array_equal(getattr(segment.columns, name), getattr(COLUMNS, name))
@@ -40,6 +41,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert segment.frames().shape == (COUNT, 32, 64, 3)
     assert segment.depth().shape == (COUNT, 16, 32)
     assert {k: meta.depth[k] for k in ("width", "height")} == {"width": 32, "height": 16}
+
+
+def test_a_field_that_came_later_leaves_what_was_stored_its_identity(tmp_path: Path) -> None:
+    store(tmp_path)
+    path = tmp_path / "route" / "0" / "meta.json"
+    before = read_segment(tmp_path, "route/0")
+    older = json.loads(path.read_bytes())
+    assert "facts" not in older, "unknown facts are not written"
+    assert "torque_lateral_acceleration_mps2" not in older["vehicle"]
+    assert before.meta.facts == Facts()
+    assert replace(before.meta, facts=Facts(weather="rain")).digest != before.digest
 
 
 def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_whole_segment_is_kept_and_a_damaged_or_different_one_is_made_again(tm
     video = folders[1] / "frames.mp4"
     video.write_bytes(video.read_bytes()[:-100])
     (folders[2] / "meta.json").write_bytes((folders[2] / "meta.json").read_bytes().replace(b'"lane":1', b'"lane":0'))
-    assert [digest(meta) for meta in make_route(tmp_path, 0, 2, range(3))] == [digest(meta) for meta in first]
+    assert [meta.digest for meta in make_route(tmp_path, 0, 2, range(3))] == [meta.digest for meta in first]
     assert [folder.stat().st_ino == inode for folder, inode in zip(folders, before, strict=True)] == [True, False, False]
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 from scipy.stats import t as student
 
-from suites.identity import digest
 from suites.parameters import Parameters
 from suites.rollout import DriveKey, ExecutionClass, Offset, Rollout, Scenario
 from suites.segment import SegmentColumns, SegmentMeta
@@ -151,7 +150,7 @@ def drive_all(
             DriveKey(
                 model=model, simulator=spec, execution=EXECUTION,
                 scenario=Scenario(
-                    segment_id=meta.segment_id, segment_digest=digest(meta), start_s=START_S, end_s=meta.duration_s,
+                    segment_id=meta.segment_id, segment_digest=meta.digest, start_s=START_S, end_s=meta.duration_s,
                     offset=Offset(lateral_m=offset),
                 ),
             )

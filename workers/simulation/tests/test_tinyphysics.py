@@ -145,7 +145,8 @@ def drive(simulator: TinyPhysics, keys: Sequence[DriveKey], act: Callable[[Obser
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("public", [False, True])
 def test_a_batch_equals_the_plain_computation_to_the_bit(tmp_path: Path, full: bool, public: bool) -> None:
-    """Segments of unequal length, one of them outside the range of tokens until control starts: every value of the history and every cost."""
+    """Segments of unequal length, one outside the range of tokens until control starts: every value of the history and every
+    cost."""
     if public and not SHARED.exists():
         pytest.skip("the public tinyphysics model is not on this machine")
     model = SHARED / "tinyphysics.onnx" if public else dynamics(tmp_path / "d.onnx")
