@@ -14,7 +14,7 @@ from cli.local import local_model
 from suites.errors import Finding, SubmitterError
 from suites.identity import file_digest
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec
-from suites.simulators import SIMULATORS, default_execution
+from suites.simulators import EXECUTION_FORM, RUNTIMES, SIMULATORS, execution_here, execution_of
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})  # options may follow the segments
 PATH = "a CSV of the controls dataset"
@@ -50,6 +50,9 @@ def replay(
     seed_string: Annotated[
         str | None, typer.Option(help="tinyphysics: hash this path as the public script does; {segment} is the name.")
     ] = None,
+    execution: Annotated[
+        str | None, typer.Option(envvar="REDRIVE_EXECUTION", help=f"{EXECUTION_FORM}; runtime: {', '.join(RUNTIMES)}.")
+    ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Show these metrics only.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write each rollout's trace here, one .npz a rollout.")] = None,
     video: Annotated[
@@ -79,8 +82,8 @@ def replay(
         ]
         auxiliary = {} if simulator_model is None else {"dynamics": simulator_model}
         spec = _spec(simulator, _parameters(parameter or [], seed_string), auxiliary)
-        execution = default_execution(manifest)
-        keys = [DriveKey(model=manifest.digest, scenario=s, repeat=seed, simulator=spec, execution=execution) for s in scenarios]
+        ran_on = execution_of(manifest, None if execution is None else execution_here(execution))
+        keys = [DriveKey(model=manifest.digest, scenario=s, repeat=seed, simulator=spec, execution=ran_on) for s in scenarios]
         from workers.drive import drive_keys
 
         rollouts = []

@@ -29,6 +29,10 @@ def submit(
     routes: Annotated[
         int | None, typer.Option(envvar="REDRIVE_ROUTES", min=1, help="Only the suite's first so many routes.")
     ] = None,
+    execution: Annotated[
+        str | None,
+        typer.Option(envvar="REDRIVE_EXECUTION", help="What both models run on: RUNTIME[/PRECISION[/DEVICE]], as openvino/bf16."),
+    ] = None,
     full: Annotated[bool, typer.Option(envvar="REDRIVE_FULL", help="Drive everything, even after the decision.")] = False,
     allow_inconclusive: Annotated[
         bool, typer.Option(envvar="REDRIVE_ALLOW_INCONCLUSIVE", help="Exit 0 when the verdict is inconclusive.")
@@ -58,6 +62,7 @@ def submit(
     with connect(url) as client:
         body: dict[str, Any] = {
             "candidate": model_reference(client, candidate), "suite": suite, "max_routes": routes, "full": full,
+            "execution": execution,
             "baseline": model_reference(client, baseline) if baseline else None,
             "source": {name: value for name, value in source.items() if value}, "requested_by": requested_by,
         }  # fmt: skip

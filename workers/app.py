@@ -23,6 +23,7 @@ from server.db.engine import make_engine, make_sessions
 from server.queue import BROKER_ERRORS, celery_app, queue_name, waiting
 from server.settings import Settings
 from server.storage import BlobStore
+from suites.simulators import installed_runtimes
 from workers.results import WorkerName, depart, heartbeat
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,9 @@ def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) 
 
     if settings.log_level != "debug":
         logging.getLogger("celery").setLevel(logging.WARNING)  # two lines for every message say nothing
-    worker = WorkerName(name=name, host=socket.gethostname(), device=device, concurrency=concurrency)
+    worker = WorkerName(
+        name=name, host=socket.gethostname(), device=device, concurrency=concurrency, runtimes=installed_runtimes()
+    )  # fmt: skip
     app: Celery = celery_app(settings)
     register(app)
     beat = Heartbeat(worker, settings, app)

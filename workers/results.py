@@ -50,6 +50,8 @@ class WorkerName:
     host: str
     device: str
     concurrency: int
+    runtimes: dict[str, str]
+    """Name to version of those that are installed where it runs."""
 
     def child(self, pid: int) -> str:
         """Who holds a shard: one process of this worker."""
@@ -209,7 +211,9 @@ def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Call
     """
     session.execute(
         insert(Worker)
-        .values(name=worker.name, host=worker.host, device=worker.device, concurrency=worker.concurrency)
+        .values(
+            name=worker.name, host=worker.host, device=worker.device, concurrency=worker.concurrency, runtimes=worker.runtimes
+        )
         .on_conflict_do_update(index_elements=[Worker.name], set_={"seen": func.now()})
     )
     session.execute(delete(Worker).where(Worker.seen < func.now() - FORGET))

@@ -44,7 +44,7 @@ def submit_run(
     body: Submission, idempotency_key: KeyHeader, response: Response, session: Database, settings: Configured
 ) -> RunView:
     """Compare a candidate with a baseline on a suite. An unchanged resubmission answers with the run that exists."""
-    run, new = submit(session, body, idempotency_key)
+    run, new = submit(session, body, idempotency_key, settings.lease_s)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/runs/{run.id}"
     return read_run(session, run.id, settings.public_url)

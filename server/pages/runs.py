@@ -13,6 +13,7 @@ from server.services.breakdown import Breakdown, by_offset, case_positions, sand
 from server.services.comment import headline
 from server.services.incidents import IncidentsView, read_incidents
 from server.services.overview import RunLine, add_counts
+from server.services.reproduce import execution_words
 from server.services.results import Change, PairView, count_changes, worst_pairs
 from server.services.runs import RunFilter, RunView, list_runs, read_run
 from suites.words import RunVerdict, Status
@@ -92,6 +93,7 @@ def _commands(run: RunView) -> dict[str, str]:
         f"redrive submit {run.candidate.digest[:12]} --baseline {run.baseline.digest[:12]} "
         f"--suite {run.suite.name}@{run.suite.digest[:12]}"
     )
+    again = " ".join([again, *execution_words(run.candidate_execution, run.baseline_execution)])
     return {"Submit the same comparison": again, "Drive all of it, past the decision": f"{again} --full"}
 
 

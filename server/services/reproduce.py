@@ -5,6 +5,9 @@ import math
 import shlex
 from typing import Any
 
+from suites.rollout import ExecutionClass
+from suites.simulators import execution_name
+
 
 def reproduce(key: dict[str, Any], model: str) -> str:
     """`redrive replay ...` for a DriveKey (as JSON) of the model of that name."""
@@ -27,4 +30,10 @@ def reproduce(key: dict[str, Any], model: str) -> str:
         words += ["--noise", json.dumps(noise)]
     if key["repeat"]:
         words += ["--seed", str(key["repeat"])]
-    return shlex.join(words) + models
+    return shlex.join(words + execution_words(key["execution"])) + models
+
+
+def execution_words(*executions: dict[str, Any]) -> list[str]:
+    """`--execution NAME` for a run or rollout of these execution classes (as JSON); nothing where the default does it."""
+    names = [execution_name(ExecutionClass(**execution)) for execution in executions]
+    return next((["--execution", name] for name in names if name is not None), [])

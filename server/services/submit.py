@@ -16,6 +16,7 @@ from server.db.models import SuiteVersion as VersionRow
 from server.errors import Refused
 from server.queue import notify
 from server.services.audit import record
+from server.services.executions import find_execution
 from server.services.register_model import find_model
 from server.services.register_suite import check_stored, cut_version, find_version, stored_version
 from server.services.waivers import in_force
@@ -24,7 +25,7 @@ from suites.identity import canonical_json, digest
 from suites.model import Manifest, load_manifest
 from suites.rollout import DriveKey, ExecutionClass, SimulatorSpec
 from suites.schema import SuiteVersion
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import execution_of, simulator_spec
 from suites.words import Status
 
 
@@ -52,6 +53,9 @@ class Submission(BaseModel):
     """A suite by name (its newest version), `name@digest`, or digest."""
     max_routes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Only the first so many routes of the suite's order: a smaller run, another digest."""
+    execution: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """What both models run on: `RUNTIME[/PRECISION[/DEVICE]]`, e.g. `openvino/bf16`; ONNX Runtime on the CPU when not given.
+    Built-in models run as themselves."""
     source: Source = Field(default_factory=Source)
     requested_by: Annotated[str, Field(max_length=200)] = ""
     full: bool = False
@@ -60,8 +64,9 @@ class Submission(BaseModel):
     """0 is served first, 9 last."""
 
 
-def submit(session: Session, submission: Submission, idempotency_key: str) -> tuple[Run, bool]:
-    """The run for a submission, and whether it is new. Raises Refused (404, 409, 422) or SubmitterError."""
+def submit(session: Session, submission: Submission, idempotency_key: str, lease_s: float) -> tuple[Run, bool]:
+    """The run for a submission, and whether it is new. `lease_s`: workers that were silent for longer are not up.
+    Raises Refused (404, 409, 422) or SubmitterError."""
     body = digest(submission.model_dump())
     if not session.scalar(select(func.pg_try_advisory_xact_lock(_lock_number("key", idempotency_key)))):
         raise Refused("idempotency-in-progress", "another request holds this key")
@@ -70,13 +75,13 @@ def submit(session: Session, submission: Submission, idempotency_key: str) -> tu
         if used.request_digest != body:
             raise Refused("idempotency-key-reused", f"the key was used for run {used.run_id} with another body")
         return session.get_one(Run, used.run_id), False
-    run, new = _find_or_create(session, submission)
+    run, new = _find_or_create(session, submission, lease_s)
     session.flush()
     session.add(IdempotencyKey(key=idempotency_key, request_digest=body, run_id=run.id))
     return run, new
 
 
-def _find_or_create(session: Session, submission: Submission) -> tuple[Run, bool]:
+def _find_or_create(session: Session, submission: Submission, lease_s: float) -> tuple[Run, bool]:
     candidate = find_model(session, submission.candidate)
     row = find_version(session, submission.suite)
     baseline = _baseline(session, submission, row)
@@ -86,9 +91,10 @@ def _find_or_create(session: Session, submission: Submission) -> tuple[Run, bool
     simulator = simulator_spec(version.suite.simulator.name, version.suite.simulator.parameters)
     manifests = {model.digest: load_manifest(canonical_json(model.manifest)) for model in (candidate, baseline)}
     _check_kinds(version, manifests.values())
+    chosen = None if submission.execution is None else find_execution(session, submission.execution, lease_s)
     executions = {
-        Role.CANDIDATE: default_execution(manifests[candidate.digest]),
-        Role.BASELINE: default_execution(manifests[baseline.digest]),
+        Role.CANDIDATE: execution_of(manifests[candidate.digest], chosen),
+        Role.BASELINE: execution_of(manifests[baseline.digest], chosen),
     }
     waivers = sorted(waiver.id for waiver in in_force(session, row.suite, datetime.now(UTC)).values())
     identity = digest(

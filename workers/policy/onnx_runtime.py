@@ -31,11 +31,7 @@ class OnnxRuntime:
     `graph`: the bytes of the ONNX file; `outputs`: the names to compute. Raises PolicyError when it does not load.
     """
 
-    packages = ("onnxruntime", "onnxruntime-gpu")
-    precisions = ("float32",)
-    devices = tuple(PROVIDERS)
     starts_threads = False
-    sandboxed = True
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:

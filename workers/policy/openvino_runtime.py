@@ -38,12 +38,8 @@ def _settings(execution: ExecutionClass) -> dict[str, Any]:
 class OpenVinoRuntime:
     """`graph`: the bytes of the ONNX file; `outputs`: the names to read. Raises PolicyError when it does not load."""
 
-    packages = ("openvino",)
-    precisions = tuple(PRECISIONS)
-    devices = ("cpu",)
     starts_threads = True
     """It works in a thread of its own, made when a graph is compiled."""
-    sandboxed = True
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:

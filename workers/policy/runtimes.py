@@ -6,6 +6,7 @@ from pathlib import Path
 from suites.errors import MachineError
 from suites.identity import digest
 from suites.rollout import ExecutionClass
+from suites.simulators import RUNTIMES as KINDS
 from suites.simulators import installed
 from workers.policy.onnx_runtime import OnnxRuntime
 from workers.policy.openvino_runtime import OpenVinoRuntime
@@ -25,14 +26,15 @@ def runtime_for(execution: ExecutionClass, sandboxed: bool = False) -> RuntimeCl
     runtime = RUNTIMES.get(execution.runtime)
     if runtime is None:
         raise MachineError(f"the work is for {asked}; this program knows {', '.join(RUNTIMES)}")
-    version = installed(*runtime.packages)
+    kind = KINDS[execution.runtime]
+    version = installed(*kind.packages)
     if version is None:
-        raise MachineError(f"the work is for {asked}; install {runtime.packages[0]} here, or leave it to another worker")
-    known = execution.device in runtime.devices and execution.precision in runtime.precisions
+        raise MachineError(f"the work is for {asked}; install {kind.packages[0]} here, or leave it to another worker")
+    known = execution.device in kind.devices and execution.precision in kind.precisions
     if execution.version != version or not known:
-        here = f"{execution.runtime} {version} ({' or '.join(runtime.precisions)}, {' or '.join(runtime.devices)})"
+        here = f"{execution.runtime} {version} ({' or '.join(kind.precisions)}, {' or '.join(kind.devices)})"
         raise MachineError(f"the work is for {asked}; this machine offers {here}: leave it to a worker that has it")
-    if sandboxed and not runtime.sandboxed:
+    if sandboxed and not kind.sandboxed:
         why = f"{execution.runtime} compiles code while it runs, which the sandbox forbids"
         raise MachineError(f"the work is for {asked}; {why}: use another runtime, or `replay --no-sandbox` for a trusted model")
     return runtime

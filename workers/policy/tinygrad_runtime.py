@@ -25,11 +25,7 @@ class TinygradRuntime:
     Kernels are compiled at the first two steps of each new batch size.
     """
 
-    packages = ("tinygrad",)
-    precisions = ("float32",)
-    devices = tuple(DEVICES)
     starts_threads = True
-    sandboxed = False
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:

@@ -25,7 +25,7 @@ from workers.results import Claim, LeaseLostError, WorkerName, claim, depart, fi
 pytestmark = pytest.mark.services
 LEASE_S = 30.0
 EXECUTION = ExecutionClass(runtime="builtin", version="1")
-ME = WorkerName(name="me", host="here", device="cpu", concurrency=2)
+ME = WorkerName(name="me", host="here", device="cpu", concurrency=2, runtimes={"onnxruntime": "1.2"})
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""Which execution class a submission that names one gets: one that a worker which is up can honour."""
+
+from collections import Counter
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.db.models import Worker
+from suites.errors import Finding, SubmitterError
+from suites.rollout import ExecutionClass
+from suites.simulators import RUNTIMES, installed_runtimes, parse_execution
+
+
+def find_execution(session: Session, text: str, lease_s: float) -> ExecutionClass:
+    """The execution class that `text` (RUNTIME[/PRECISION[/DEVICE]]) names, of the version that most places of the workers
+    offer which were heard of within a lease. Where none is up, of the version that is installed here, as when nobody chose.
+
+    Raises SubmitterError for a name that means nothing, a runtime that can't be sandboxed, or one that nobody offers."""
+    runtime, precision, device = parse_execution(text)
+    if not RUNTIMES[runtime].sandboxed:
+        finding = Finding(
+            "execution", f"{runtime} compiles code while it runs, which the sandbox of the workers forbids",
+            f"one of {', '.join(name for name, kind in RUNTIMES.items() if kind.sandboxed)}; "
+            "or `redrive replay --no-sandbox`, which trusts the model",
+        )  # fmt: skip
+        raise SubmitterError(f"{runtime} is not for runs", (finding,))
+    alive = Worker.seen > func.now() - timedelta(seconds=lease_s)
+    workers = session.scalars(select(Worker).where(alive)).all()
+    offers: Counter[str] = Counter()
+    for worker in workers:
+        if worker.device == device and runtime in worker.runtimes:
+            offers[worker.runtimes[runtime]] += worker.concurrency
+    if not workers and runtime in installed_runtimes():
+        offers[installed_runtimes()[runtime]] += 1
+    if not offers:
+        there = sorted({f"{name} {version} on {w.device}" for w in workers for name, version in w.runtimes.items()})
+        problem = f"the workers that are up offer {', '.join(there)}" if there else "no worker is up that says what it offers"
+        package = RUNTIMES[runtime].packages[-1 if device == "cuda" else 0]
+        remedy = f"install {package} beside `redrive worker --device {device}` and start it, or submit without execution"
+        raise SubmitterError(f"no worker offers {runtime} on {device}", (Finding("execution", problem, remedy),))
+    version = max(offers, key=lambda offered: (offers[offered], offered))
+    return ExecutionClass(runtime=runtime, version=version, precision=precision, device=device)
