@@ -33,8 +33,8 @@ from workers.policy.log import log_manifest
 from workers.segments.store import write_segment
 from workers.simulation.tests.columns import straight_columns
 
-pytestmark = pytest.mark.services
-DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 75.0, 3.0, 20.0, 80
+pytestmark = [pytest.mark.services, pytest.mark.timeout(400)]
+DEADLINE_S, LEASE_S, RATE_HZ, ROWS = 180.0, 3.0, 20.0, 80
 SUITE = """
 name = "SUITE_NAME"
 kind = "overall"
