@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import build
-from suites.errors import DataError, SubmitterError
+from suites import simulators
+from suites.errors import DataError, MachineError, SubmitterError
 from workers.simulation.tests.test_tinyphysics import PID, dynamics, plain, table
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -66,3 +67,15 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         replay(csv(tmp_path / "1.csv", 1), "--model", "pid", "--simulator", "tinyphysics")
     with pytest.raises(SubmitterError, match="does not exist"):
         replay(csv(tmp_path / "1.csv", 1), "--model", "pid", "--simulator", "tinyphysics", "--simulator-model", "no.onnx")
+
+
+def test_the_runtime_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (csv(tmp_path / "00007.csv", 7), "--simulator", "tinyphysics", "--simulator-model", dynamics(tmp_path / "d.onnx"),
+             "--model", MODELS / "pid", "--no-sandbox", "--json")  # fmt: skip
+    default, named = (json.loads(replay(*words, *more).stdout) for more in ((), ("--execution", "onnxruntime/f32/cpu")))
+    assert default == named
+    monkeypatch.setattr(simulators, "installed_runtimes", lambda: {"openvino": "0.1"})
+    with pytest.raises(MachineError, match=r"the work is for openvino 0\.1 \(bfloat16, cpu\)"):
+        replay(*words, "--execution", "openvino/bf16")
+    with pytest.raises(SubmitterError, match="no execution class is named 'tensorrt'"):
+        replay(*words, "--execution", "tensorrt")

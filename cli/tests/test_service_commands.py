@@ -152,6 +152,14 @@ def test_a_wait_that_is_over_exits_5_and_says_how_to_resume(redrive: Redrive, mo
     assert redrive("runs", "watch", run_id, "--timeout", "0").exit_code == 5
 
 
+def test_the_runtime_of_both_models_is_passed_on(redrive: Redrive, models: dict[str, str], registered: str) -> None:
+    words = ["submit", models["candidate"], "--suite", "highway", "--baseline", models["baseline"], "--no-wait"]
+    assert redrive(*words, "--execution", "onnxruntime").exit_code == 0
+    with pytest.raises(SubmitterError, match="no execution class is named") as caught:
+        raise redrive(*words, "--execution", "tensorrt").exception or AssertionError("it was taken")
+    assert "onnxruntime, openvino, tinygrad" in caught.value.findings[0].remedy
+
+
 def test_without_waiting_it_exits_0_at_once(redrive: Redrive, models: dict[str, str], registered: str) -> None:
     result = redrive("submit", models["candidate"], "--suite", "highway", "--baseline", models["baseline"], "--no-wait")
     assert (result.exit_code, result.stdout) == (0, "QUEUED: no verdict\n")

@@ -82,7 +82,7 @@ def _gate_table(run: RunView) -> list[str]:
 
 def _provenance(run: RunView) -> list[str]:
     execution = run.candidate_execution
-    how = f"{execution['runtime']} {execution['version']} on {execution['device']}"
+    how = f"{execution['runtime']} {execution['version']} in {execution['precision']} on {execution['device']}"
     lines = [
         f"- candidate {_code(run.candidate.name)} `{run.candidate.digest[:12]}`",
         f"- baseline {_code(run.baseline.name)} `{run.baseline.digest[:12]}`",

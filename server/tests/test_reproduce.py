@@ -1,7 +1,7 @@
 """The reproduce command names all that a drive_key holds, quoted for a shell."""
 
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from server.services.reproduce import reproduce
 from suites.rollout import DriveKey, ExecutionClass, Noise, Offset, Scenario, SimulatorSpec
@@ -29,3 +29,10 @@ def test_the_simulators_own_model_is_found_in_the_data_folder() -> None:
     command = reproduce(asdict(key(simulator, Offset(), Noise(), 0)), "pid")
     assert command.endswith(f' --simulator-model "${{REDRIVE_DATA:-.redrive}}/blobs/ab/{"ab" * 32}"')
     assert "--lateral" not in command
+
+
+def test_what_it_ran_on_is_named_unless_it_is_the_default() -> None:
+    asked = key(SimulatorSpec(name="rendered", version="1"), Offset(), Noise(), 0)
+    openvino = ExecutionClass(runtime="openvino", version="2026.1", precision="bfloat16")
+    command = reproduce(asdict(replace(asked, execution=openvino)), "net")
+    assert command == f"{reproduce(asdict(asked), 'net')} --execution openvino/bfloat16/cpu"

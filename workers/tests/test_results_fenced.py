@@ -228,6 +228,12 @@ class TestHeartbeat:
             assert session.scalar(select(Shard.lease_until > almost).where(Shard.id == kept))
         assert "its process died" in (shard_of(sessions, lost).error or "")
 
+    def test_it_says_what_the_worker_can_run(self, sessions: sessionmaker[Session]) -> None:
+        self.beat(sessions)
+        self.beat(sessions)
+        with sessions() as session:
+            assert session.get_one(Worker, "me").runtimes == {"onnxruntime": "1.2"}
+
     def test_a_lease_that_ended_is_not_revived(self, sessions: sessionmaker[Session]) -> None:
         number = add_shard(sessions, 1)
         must_take(sessions, pid=1)

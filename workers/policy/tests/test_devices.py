@@ -11,12 +11,15 @@ import pytest
 from suites.errors import MachineError
 from suites.model import Manifest, load_manifest
 from suites.rollout import ExecutionClass
+from suites.simulators import RUNTIMES as KINDS
 from suites.simulators import default_execution
 from workers.policy import runtimes
 from workers.policy.agreement import check_agreement
 from workers.policy.load import open_policy
-from workers.policy.onnx_runtime import CUDA, OnnxRuntime
+from workers.policy.onnx_runtime import CUDA, PROVIDERS, OnnxRuntime
+from workers.policy.openvino_runtime import PRECISIONS
 from workers.policy.protocol import Observation, Policy
+from workers.policy.tinygrad_runtime import DEVICES
 
 Built = tuple[Manifest, dict[str, Path]]
 MODELS = Path(__file__).parents[3] / "models"
@@ -84,3 +87,10 @@ def test_tinygrad_agrees_on_the_shipped_controller(on_tinygrad: ExecutionClass) 
     roles = [tensor.role for tensor in manifest.inputs if tensor.role != "state"]
     seen = [Observation(scalars={role: rng.normal(size=2) for role in roles}) for _ in range(6)]
     assert check_agreement(reference, other, seen, 2) < 1e-9
+
+
+def test_what_can_be_asked_for_is_what_the_runtimes_know() -> None:
+    assert list(KINDS) == list(runtimes.RUNTIMES)
+    assert KINDS["onnxruntime"].devices == tuple(PROVIDERS)
+    assert KINDS["tinygrad"].devices == tuple(DEVICES)
+    assert KINDS["openvino"].precisions == tuple(PRECISIONS)
