@@ -252,12 +252,12 @@ def forty(effect: float) -> Simulation:
     return run
 
 
-def spiking(share: float, cap: float | None) -> Simulation:
-    """5 % smoother on every segment, but a share of the segments costs twenty times as much."""
+def spiking(smoother: float, share: float, cap: float | None) -> Simulation:
+    """Smoother by so much on every segment, but a share of the segments costs twenty times as much."""
 
     def run(rng: np.random.Generator, seed: int) -> Row:
         c, b = costs(rng, N)
-        c = 0.95 * np.where(rng.random(c.shape) < share, 20 * c, c)
+        c = (1 - smoother) * np.where(rng.random(c.shape) < share, 20 * c, c)
         judge = RunJudge(suite_of([0.02], seed, cap=cap), N)
         judge.extend(table_of(c, b, singles(N)))
         return _words(judge)
@@ -321,10 +321,10 @@ SCENARIOS: dict[str, tuple[Simulation, float]] = {
     "shipped gates: equal, 6 routes": (demo(6, 0.0), 1.0),
     "40 null metrics": (forty(0.0), 1.0),
     "40 metrics, 5 worse by 2 %": (forty(0.02), 0.5),
-    "spiking on 1.5 % but smoother": (spiking(0.015, CAP), 0.5),
-    "spiking on 1.5 % but smoother, no cap": (spiking(0.015, None), 0.5),
-    "spiking on 3 % but smoother": (spiking(0.03, CAP), 0.5),
-    "spiking on 3 % but smoother, no cap": (spiking(0.03, None), 0.5),
+    "spiking on 1.5 % but smoother by 5 %": (spiking(0.05, 0.015, CAP), 0.5),
+    "spiking on 1.5 % but smoother by 5 %, no cap": (spiking(0.05, 0.015, None), 0.5),
+    "spiking on 3 % but smoother by 10 %": (spiking(0.10, 0.03, CAP), 0.5),
+    "spiking on 3 % but smoother by 10 %, no cap": (spiking(0.10, 0.03, None), 0.5),
     "pid against ff_a, real": (pid, 1.0),
     "ff_b against ff_a, real": (close_pair, 0.1),
     "judging 2,000 routes x 40 metrics": (judging_cost, 0.0025),
