@@ -150,6 +150,8 @@ def differences(one: Any, other: Any, where: str = "", most: int = 20) -> list[F
 
 
 def _brief(value: Any) -> str:
+    if value is None:
+        return "not given"
     if isinstance(value, list):
         return f"{len(value)} entries"
     text = str(value)
