@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -72,12 +72,13 @@ class Claim:
     keys: tuple[DriveKey, ...]
 
 
-def claim(session: Session, worker: str, device: str, lease_s: float) -> Claim | None:
-    """Take the first queued shard for this kind of device: by priority, then age. None when nothing is to do."""
+def claim(session: Session, worker: str, device: str, runtimes: Mapping[str, str], lease_s: float) -> Claim | None:
+    """Take the first queued shard for this kind of device, by priority, then age; one for a runtime that is not of these
+    (name to version) only where no worker that is up has it, to say so. None when nothing is to do."""
     _expire(session, and_(Shard.worker == worker, Shard.status == ShardStatus.LEASED), "left behind by its process")
     first = (
         select(Shard.id)
-        .where(_claimable(device))
+        .where(_claimable(device, runtimes, lease_s))
         .order_by(Shard.priority, Shard.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -227,7 +228,8 @@ def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Call
         else:
             _expire(session, mine, "its process died: killed, out of memory, or past the time limit of a shard")
     long_ago = func.now() - lease
-    overdue = select(Shard.id).where(_claimable(worker.device), Shard.not_before < long_ago, Shard.created < long_ago).exists()
+    for_me = _claimable(worker.device, worker.runtimes, lease_s)
+    overdue = select(Shard.id).where(for_me, Shard.not_before < long_ago, Shard.created < long_ago).exists()
     return not held and bool(session.scalar(select(overdue)))
 
 
@@ -282,9 +284,15 @@ def same_bits(session: Session, rollout: Rollout, bits: str | None, worker: str)
     return False
 
 
-def _claimable(device: str) -> ColumnElement[bool]:
+def _claimable(device: str, runtimes: Mapping[str, str], lease_s: float) -> ColumnElement[bool]:
+    runtime, version = Shard.execution["runtime"].astext, Shard.execution["version"].astext
+    others = select(Worker.name).where(
+        Worker.seen > func.now() - timedelta(seconds=lease_s), Worker.device == device,
+        Worker.runtimes.op("->>")(runtime) == version,
+    )  # fmt: skip
     return and_(
-        Shard.status == ShardStatus.QUEUED, Shard.not_before <= func.now(), Shard.execution["device"].astext == device
+        Shard.status == ShardStatus.QUEUED, Shard.not_before <= func.now(), Shard.execution["device"].astext == device,
+        or_(tuple_(runtime, version).in_(list(runtimes.items())), ~others.exists()),
     )  # fmt: skip
 
 

@@ -159,8 +159,8 @@ def test_built_in_models_run_as_themselves(
 
 
 def test_the_version_that_most_places_offer_is_taken(compare: Submit, add_worker: Callable[..., None]) -> None:
-    add_worker("old", {"openvino": "2026.0"}, places=2)
-    add_worker("new", {"openvino": "2026.1"}, places=4)
+    add_worker("few", {"openvino": "2026.2"}, places=2)
+    add_worker("many", {"openvino": "2026.1"}, places=4)
     add_worker("gone", {"openvino": "2025.9"}, places=99, up=False)
     add_worker("elsewhere", {"openvino": "2025.8"}, places=99, device="cuda")
     assert compare("openvino").json()["candidate_execution"]["version"] == "2026.1"

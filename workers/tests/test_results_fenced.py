@@ -79,7 +79,7 @@ def add_shard(sessions: sessionmaker[Session], *numbers: int, priority: int = 5,
 
 def take(sessions: sessionmaker[Session], pid: int = 1, device: str = "cpu") -> Claim | None:
     with sessions.begin() as session:
-        return claim(session, ME.child(pid), device, LEASE_S)
+        return claim(session, ME.child(pid), device, ME.runtimes, LEASE_S)
 
 
 def must_take(sessions: sessionmaker[Session], pid: int = 1) -> Claim:
@@ -111,10 +111,28 @@ class TestClaim:
         assert [must_take(sessions, pid).shard for pid in (1, 2, 3)] == [first, second, later]
         assert take(sessions, 4) is None
 
+    def test_a_runtime_that_only_another_worker_has_is_left_to_it_while_it_is_up(self, sessions: sessionmaker[Session]) -> None:
+        number = add_shard(sessions, 1)
+        openvino = {"runtime": "openvino", "version": "2026.1", "precision": "float32", "device": "cpu"}
+        long_ago = func.now() - timedelta(seconds=2 * LEASE_S)
+        with sessions.begin() as session:
+            session.execute(update(Shard).values(execution=openvino, created=long_ago, not_before=long_ago))
+            session.add(Worker(name="other", host="h", device="cpu", concurrency=1, runtimes={"openvino": "2026.1"}))
+        assert take(sessions) is None
+        with sessions.begin() as session:
+            assert not heartbeat(session, ME, LEASE_S, list), "what waits for another does not starve this one"
+            held = claim(session, "other/1", "cpu", {"openvino": "2026.1"}, LEASE_S)
+            assert held is not None
+            assert held.shard == number
+        requeue(sessions)
+        with sessions.begin() as session:
+            session.execute(update(Worker).where(Worker.name == "other").values(runtimes={"openvino": "2026.2"}))
+        assert must_take(sessions).shard == number, "nobody has it: taken, to say so"
+
     def test_two_workers_never_hold_the_same_shard(self, sessions: sessionmaker[Session]) -> None:
         one, two = add_shard(sessions, 1), add_shard(sessions, 2)
         with sessions.begin() as mine, sessions.begin() as theirs:
-            a, b = claim(mine, "a/1", "cpu", LEASE_S), claim(theirs, "b/1", "cpu", LEASE_S)
+            a, b = claim(mine, "a/1", "cpu", {}, LEASE_S), claim(theirs, "b/1", "cpu", {}, LEASE_S)
         assert a is not None
         assert b is not None
         assert {a.shard, b.shard} == {one, two}
