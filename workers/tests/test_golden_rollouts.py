@@ -46,7 +46,7 @@ SUMMED = 1e-5
 """The same for sums over whole views: a grey level in a dozen bytes of every view moves a rollout by 4e-6."""
 SEEN = 1e-4
 """The same for a network's answers to views. Commands that differ by a relative 1e-5, more than float32 kernels of two CPUs do,
-move a rollout by 2e-5 m, and a grey level in one byte of every view by 4e-5 m; version 2 of reprojection moved it by 1.5e-3 m
+move a rollout by 2e-5 m, and a grey level in one byte of every view by 4e-5 m; version 2 of reprojection moved it by 1e-3 m
 and more."""
 
 
