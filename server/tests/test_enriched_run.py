@@ -8,8 +8,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.db.models import Demand, DriveKeyRow, Role, RolloutRow, Run
+from server.db.models import Demand, DriveKeyRow, Role, RolloutRow, Run, SuiteVersion
 from server.services.judge import Evidence, document
+from server.services.register_suite import stored_version
 from suites.segment import SegmentMeta
 from suites.words import Outcome, RunVerdict, Status
 
@@ -79,6 +80,11 @@ def test_a_tenth_of_the_drives_agrees_with_brute_force(client: TestClient, run_i
     rate = found["candidate"]
     assert rate["drives"] <= 0.1 * 5 * len(SEGMENTS)
     assert rate["low"] <= truth <= rate["high"]
+    with sessions() as session:
+        version = stored_version(session.get_one(SuiteVersion, session.get_one(Run, run_id).suite_digest))
+    weights = zip(version.planned, version.natural_weights, strict=True)
+    failing = sum(w for p, w in weights if fails(int(p.route[1:]), p.scenario.offset.lateral_m))
+    assert rate["per_1000_h"] == pytest.approx(1000 * failing / sum(version.natural_weights)), "each with its own weight"
     assert rate["per_1000_h"] == pytest.approx(truth, rel=0.6)
     assert rate["with_incident"] > 2 * rate["drives"] * truth / 1000, "failures were sought"
     assert found["baseline"]["per_1000_h"] == 0
