@@ -109,6 +109,13 @@ def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) ->
         "hours needed",
     )  # fmt: skip
     print_table(columns, rows, "")
+    if sample := view["enriched"]:
+        print(
+            f"enriched: {sample['drives']} drives of {sample['segments']} segments, worth {sample['effective_segments']:.1f} "
+            f"natural segments; one drive counts for at most {sample['largest_weight']:.1f}."
+        )
+        if sample["warning"]:
+            print(f"careful: {sample['warning']}.")
     print("evidence: label test on distinct routes, readable at any time. p: McNemar's exact test of them (Holm), all driven.")
     offsets = [
         (kind["kind"], c["offset"], _share(c), _share(b))

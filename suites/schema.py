@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from suites.conditions import load_condition
+from suites.enrichment import Enrichment, draw, enrichment_contradictions
 from suites.errors import Finding, SubmitterError
 from suites.identity import digest
 from suites.metrics.registry import METRICS
@@ -89,6 +90,8 @@ class Suite:
     offset_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     """Probability of each offset in natural driving, in their order. Only where it is stated do incidents from drives that
     began beside the log count per 1,000 h; gates weigh all pairs alike."""
+    enriched: Enrichment | None = None
+    """Only some of the grid of segments and offsets is driven, the hard more often: for the rates of rare incidents."""
     noise: Noise = field(default_factory=Noise)
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
     cases: tuple[CaseSpec, ...] = ()
@@ -126,6 +129,8 @@ class SuiteVersion:
     metric_versions: dict[str, int]
     planned: tuple[PlannedRollout, ...]
     parent: str | None = None
+    natural_weights: tuple[float, ...] = ()
+    """Of an enriched suite: how many natural drives each of the first `planned` counts for; those that follow are cases."""
 
     @property
     def digest(self) -> str:
@@ -170,7 +175,7 @@ def _contradictions(suite: Suite) -> Iterable[Finding]:
         yield Finding("select", "the suite selects nothing", "add [select] or [[cases]]")
     if suite.kind == "specific" and not suite.cases:
         yield Finding("cases", "a specific suite has no case", "add [[cases]], or make its kind overall")
-    if suite.select is not None and not suite.gates and suite.kind == "overall":
+    if suite.select is not None and not suite.gates and suite.kind == "overall" and suite.enriched is None:
         yield Finding("gates", "an overall suite has no gate", "add [[gates]] with a metric and a margin")
     if not suite.offsets:
         yield Finding("offsets", "there is none", "offsets = [{}] starts on the human's path")
@@ -179,6 +184,11 @@ def _contradictions(suite: Suite) -> Iterable[Finding]:
         yield Finding("offset_weights", problem, "give one for each offset, in their order")
     elif suite.offset_weights and not isclose(sum(suite.offset_weights), 1, abs_tol=1e-6):
         yield Finding("offset_weights", f"they add up to {sum(suite.offset_weights):g}", "make the sum of the probabilities 1")
+    if suite.enriched is not None:
+        if suite.select is None:
+            yield Finding("enriched", "the suite selects nothing to draw from", "add [select]")
+        judged = {"gates": bool(suite.gates), "max_failed_share": suite.max_failed_share is not None}
+        yield from enrichment_contradictions(suite.enriched, suite.offset_weights, len(suite.offsets), judged)
     for offset in sorted({offset_name(o) for o in suite.offsets if suite.offsets.count(o) > 1}):
         yield Finding("offsets", f"{offset} is given twice", "keep one of them")
     for i, gate in enumerate(suite.gates):
@@ -253,6 +263,12 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         raise _nothing_selected(suite, suite.select, chosen, metas)
     max_routes = suite.select.max_routes if suite.select else None
     planned = breadth_first(planned, suite.order_seed, max_routes)
+    drawn: list[float] = []
+    if suite.enriched is not None and planned:
+        natural = dict(zip(suite.offsets, suite.offset_weights, strict=True))
+        weights = draw(suite.enriched, list(dict.fromkeys(p.scenario for p in planned)), natural, by_id, suite.order_seed)
+        planned = [p for p in planned if p.scenario in weights]
+        drawn = [weights[p.scenario] for p in planned]
     if findings := tuple(_not_stored(suite, by_id)):
         raise SubmitterError(f"suite {suite.name} has cases whose segment is not stored", findings)
     for case in suite.cases:
@@ -275,7 +291,7 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         ]
     used = {gate.metric for gate in suite.gates}
     return SuiteVersion(
-        suite=suite, planned=tuple(planned), parent=parent,
+        suite=suite, planned=tuple(planned), parent=parent, natural_weights=tuple(drawn),
         metric_versions={name: METRICS[name].version for name in sorted(used)},
     )  # fmt: skip
 
@@ -318,4 +334,8 @@ def on_routes(suite: Suite, max_routes: int) -> Suite:
     """The same suite on the first so many routes of its order: a smaller run, another digest."""
     if suite.select is None:
         raise SubmitterError(f"suite {suite.name} has no [select]: it cannot be cut to {max_routes} routes")
+    if suite.enriched is not None:
+        problem = "the routes that no drive was drawn on would be missing, and its rates wrong"
+        finding = Finding("enriched", problem, "state max_routes in its [select], or a smaller share")
+        raise SubmitterError(f"suite {suite.name} is enriched: it cannot be cut to {max_routes} routes", (finding,))
     return replace(suite, select=replace(suite.select, max_routes=max_routes))

@@ -97,7 +97,7 @@ def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Seque
     """One sentence why."""
     critical = [g for g in gates if g.critical]
     if verdict is RunVerdict.PASS:
-        return f"PASS: {'; '.join(_passed(critical, cases, seen) or ['nothing was asked'])}."
+        return f"PASS: {'; '.join(_passed(critical, cases, seen))}."
     where = f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
     if verdict is RunVerdict.FAIL:
         reasons = _failed(critical, cases, seen)
@@ -125,6 +125,7 @@ def _passed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen:
     if cases:
         waived = sum(bool(c.waived and not c.passed) for c in cases)
         parts.append(f"{plural(len(cases) - waived, 'must-pass case')} passed" + (f", {waived} waived" if waived else ""))
+    parts = parts or ["nothing was asked"]
     if seen.failed[0]:
         parts.append(f"yet {_only(seen)}")
     return parts

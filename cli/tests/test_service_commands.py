@@ -242,3 +242,18 @@ def test_several_candidates_are_compared_and_incidents_are_listed(
     assert listed.exit_code == 0, listed.output
     assert "over drives that began on the logged path" in listed.stdout
     assert "nothing driven" in listed.stdout
+
+
+def test_incidents_of_an_enriched_suite_say_what_their_drives_are_worth(
+    redrive: Redrive, models: dict[str, str], registered: str, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = 'name = "rare"\nkind = "overall"\noffset_weights = [1.0]\n[select]\n[enriched]\nshare = 1.0\n'
+    (tmp_path / "rare.toml").write_text(text)
+    pushed = redrive("suites", "push", str(tmp_path / "rare.toml"))
+    assert pushed.exit_code == 0, pushed.output
+    decide_at_the_first_look(app, monkeypatch, RunVerdict.PASS)
+    submitted = redrive("submit", models["candidate"], "--suite", "rare", "--baseline", models["baseline"])
+    listed = redrive("runs", "incidents", submitted.stderr.splitlines()[0].rpartition("/")[2])
+    assert listed.exit_code == 0, listed.output
+    assert "enriched: 0 drives of 0 segments, worth 0.0 natural segments" in listed.stdout
+    assert "careful: no rate before all that was drawn is driven" in listed.stdout

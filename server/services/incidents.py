@@ -2,8 +2,9 @@
 
 A rate per 1,000 h is of natural driving. Drives that began beside the logged path are driven to provoke: they count for it
 only where the suite states its distribution of offsets (`offset_weights`), each with its importance weight. Where it states
-none, nobody knows how often such a beginning occurs on the road: only drives from the logged path count. Must-pass cases
-were chosen, and never count. Every offset is reported by itself as well, as shares of drives.
+none, nobody knows how often such a beginning occurs on the road: only drives from the logged path count. Drives of an
+enriched suite count with the weight that their draw gave them, once all are driven. Must-pass cases were chosen, and never
+count. Every offset is reported by itself as well, as shares of drives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from suites.metrics.registry import METRICS
 from suites.rollout import Offset, Trace
 from suites.schema import offset_name
 from suites.statistics.enriched import natural_weights
-from suites.statistics.incidents import DrivenTwice, IncidentKind, compare_incidents
+from suites.statistics.incidents import DrivenTwice, EnrichedSample, IncidentKind, compare_incidents, enriched_sample
 from suites.words import Outcome
 
 FAILURE = "failure"
@@ -48,6 +49,8 @@ class IncidentsView(BaseModel):
     offset_weights: dict[str, float] | None
     """Offset to its probability in natural driving, as the suite states it; null where it states none, so that only drives
     from the logged path count per hour."""
+    enriched: EnrichedSample | None
+    """What the drives are worth; null where the suite is not enriched."""
     kinds: list[IncidentKind]
 
 
@@ -58,14 +61,19 @@ LOST = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
 def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> IncidentsView:
     """Every kind of incident over the pairs of a run that are driven so far. Raises Refused (404)."""
     run = find_run(session, run_id)
-    suite = stored_version(find_version(session, run.suite_digest)).suite
+    version = stored_version(find_version(session, run.suite_digest))
+    suite = version.suite
     driven = _pairs(session, run_id)
+    complete = len(driven) == run.planned
     pairs = [pair for pair in driven if not LOST & {pair.c_outcome, pair.b_outcome}]
     measured = _measured(session, run_id)
     offsets = [None if pair.mandatory else Offset(**pair.offset) for pair in pairs]
     stated = dict(zip(suite.offsets, suite.offset_weights, strict=True)) if suite.offset_weights else {ON_THE_LOG: 1.0}
+    weights = natural_weights(offsets, stated)
+    if suite.enriched is not None:
+        weights = [version.natural_weights[p.position] if complete and not p.mandatory else 0.0 for p in pairs]
     drives = []
-    for pair, weight in zip(pairs, natural_weights(offsets, stated), strict=True):
+    for pair, weight in zip(pairs, weights, strict=True):
         offset = Offset(**pair.offset)
         sides = ((pair.c_key, pair.c_outcome, pair.c_trace), (pair.b_key, pair.b_outcome, pair.b_trace))
         drives.append(
@@ -76,10 +84,10 @@ def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> Incidents
                 happened=(_happened(blobs, *sides[0], measured), _happened(blobs, *sides[1], measured)),
             )
         )  # fmt: skip
-    complete = len(driven) == run.planned
     return IncidentsView(
         run_id=run_id, pairs=len(drives), routes=len({d.route for d in drives}), alpha=suite.alpha, complete=complete,
         offset_weights={offset_name(o): p for o, p in stated.items()} if suite.offset_weights else None,
+        enriched=enriched_sample(drives) if suite.enriched is not None else None,
         kinds=compare_incidents(drives, KINDS, suite.alpha, complete),
     )  # fmt: skip
 
@@ -88,7 +96,8 @@ def _pairs(session: Session, run_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
     ours, theirs, c, b = aliased(Demand), aliased(Demand), aliased(RolloutRow), aliased(RolloutRow)
     return session.execute(
         select(
-            ours.route, ours.mandatory, DriveKeyRow.segment_id, DriveKeyRow.key["scenario"]["offset"].label("offset"),
+            ours.position, ours.route, ours.mandatory, DriveKeyRow.segment_id,
+            DriveKeyRow.key["scenario"]["offset"].label("offset"),
             c.drive_key.label("c_key"), c.outcome.label("c_outcome"), c.ended_s.label("c_ended"), c.trace_sha256.label("c_trace"),
             b.drive_key.label("b_key"), b.outcome.label("b_outcome"), b.ended_s.label("b_ended"), b.trace_sha256.label("b_trace"),
         )

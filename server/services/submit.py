@@ -111,7 +111,7 @@ def _find_or_create(session: Session, submission: Submission, lease_s: float) ->
         id=secrets.token_hex(6), identity=identity, candidate=candidate.digest, baseline=baseline.digest, suite_digest=row.digest,
         simulator=asdict(simulator), candidate_execution=asdict(executions[Role.CANDIDATE]),
         baseline_execution=asdict(executions[Role.BASELINE]), planned=len(version.planned), priority=submission.priority,
-        drive_all=submission.full,
+        drive_all=submission.full or version.suite.enriched is not None,  # a rate of what came first is biased
         status=Status.QUEUED, source=submission.source.model_dump(exclude_defaults=True), requested_by=submission.requested_by,
     )  # fmt: skip
     session.add(run)

@@ -3,6 +3,7 @@
 A scenario is drawn from m p + (1 - m) q, where p is the stated natural distribution, q the one that favours hard
 scenarios and m >= 0.1 the natural share. The weight w = 1 / (m + (1 - m) q / p) is at most 1 / m (defensive mixture,
 Hesterberg 1995, Technometrics 37(2); Owen & Zhou 2000, JASA 95), so that mean(w f) estimates E_p[f] without bias.
+Drawn without replacement, each scenario by itself with a known probability, sum(w f) / n does (Horvitz & Thompson 1952).
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ class Weighted:
     low: float
     high: float
     effective: float
-    """Effective sample size (sum w)^2 / sum w^2 (Kish 1965): natural replays that the weights are worth by themselves."""
+    """`effective_sample` of the weights."""
 
 
 def mixture(natural: Floats, hard: Floats, natural_share: float) -> Floats:
@@ -46,6 +47,23 @@ def mixture(natural: Floats, hard: Floats, natural_share: float) -> Floats:
 def weights(natural: Floats, drawn: Floats) -> Floats:
     """w = p / (m p + (1 - m) q) for scenarios with natural probability `natural`, drawn with probability `drawn`."""
     return np.asarray(natural / drawn)
+
+
+def poisson_sample(natural: Floats, hard: Floats, natural_share: float, expected: float) -> tuple[Floats, Floats]:
+    """Probability [n] with which each of n scenarios is driven, independently of the others, and its weight [n] if it is.
+
+    pi = min(1, E (m p + (1 - m) q)) at `expected` drives E (fewer where the minimum binds), p and q normalised over the n. The
+    weight w = E p / pi is that of Horvitz & Thompson (1952, JASA 47) in natural drives: sum(w f) / E over the drives estimates
+    E_p[f] without bias, a ratio of two such sums with one of order 1 / E. At most 1 / m where pi < 1; certain scenarios count
+    E p, as among all. ValueError as `mixture`."""
+    probability = np.minimum(1.0, expected * mixture(natural, hard, natural_share))
+    often = expected * natural / natural.sum()
+    return probability, np.divide(often, probability, out=np.zeros_like(often), where=probability > 0)
+
+
+def effective_sample(weight: Floats) -> float:
+    """(sum w)^2 / sum w^2 (Kish 1965): as many natural drives the weights are worth by themselves."""
+    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def natural_weights(driven: Sequence[Start | None], stated: Mapping[Start, float]) -> list[float]:
@@ -67,5 +85,5 @@ def weighted_mean(values: Floats, weight: Floats, confidence: float = 0.95) -> W
     half = float(norm.isf((1 - confidence) / 2)) * error
     return Weighted(
         estimate=estimate, standard_error=error, low=estimate - half, high=estimate + half,
-        effective=float(weight.sum() ** 2 / (weight**2).sum()),
+        effective=effective_sample(weight),
     )  # fmt: skip

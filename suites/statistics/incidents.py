@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 from scipy.stats import binomtest
 
+from suites.statistics.enriched import effective_sample
 from suites.statistics.multiplicity import holm
 from suites.statistics.rates import hours_still_needed, label_e_value, mcnemar_exact, poisson_interval, zero_event_hours
 
@@ -25,6 +27,9 @@ RARE_PER_H = 1 / 1000
 
 LEAST_HOURS = zero_event_hours(1.0)
 """Below about three hours of exposure not even zero incidents show that there is fewer than one an hour: no rate is quoted."""
+
+LEAST_EFFECTIVE = 30.0
+"""Enriched segments worth fewer natural ones than this may have missed what matters, interval and all: a rule of thumb."""
 
 Word = Literal["more", "fewer", "cannot tell"]
 
@@ -38,7 +43,7 @@ class DrivenTwice:
     offset: str
     """Empty where it began on the logged path."""
     weight: float
-    """How often natural driving begins so, over how often it was driven (1 where the two agree); 0: not stated, or never."""
+    """How often natural driving begins so, over how often it is driven (1 where the two agree); 0: not stated, or never."""
     hours: tuple[float, float]
     happened: tuple[Mapping[str, bool], Mapping[str, bool]]
     """Kind of incident to whether it happened; a kind that is absent is unknown."""
@@ -60,6 +65,20 @@ class IncidentRate:
     low: float | None
     """Bounds of the 95 % interval; None without an hour driven."""
     high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrichedSample:
+    """What the drives of an enriched suite are worth for natural driving."""
+
+    drives: int
+    segments: int
+    effective_segments: float
+    """Segments of natural driving that these are worth by their weights (suites.statistics.enriched.effective_sample)."""
+    largest_weight: float
+    """Natural drives that one drive counts for at most."""
+    warning: str
+    """Why its rates may mislead; empty where nothing says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +159,28 @@ def _rate(drives: Sequence[DrivenTwice], kind: str, side: int) -> IncidentRate:
             events[d.segment] += d.weight
     each = [1000 * w / natural_hours for w in events.values()]
     low, high = poisson_interval(each, 1000 * max(weight.values()) / natural_hours)
-    total = sum(weight.values())
+    each_segment = np.array(list(weight.values()))
     return IncidentRate(
         drives=len(counted), with_incident=count, hours=driven, per_1000_h=sum(each), low=low, high=high,
-        effective_hours=total * natural_hours / sum(w * w for w in weight.values()),
+        effective_hours=effective_sample(each_segment) * natural_hours / float(each_segment.sum()),
+    )  # fmt: skip
+
+
+def enriched_sample(drives: Sequence[DrivenTwice]) -> EnrichedSample:
+    """The drives of an enriched suite that count; none does before all that was drawn is driven."""
+    counted = [d for d in drives if d.weight > 0]
+    if not counted:
+        why = "no rate before all that was drawn is driven: what is driven first is no random part of it"
+        return EnrichedSample(drives=0, segments=0, effective_segments=0.0, largest_weight=0.0, warning=why)
+    weight = defaultdict[str, float](float)
+    for d in counted:
+        weight[d.segment] += d.weight
+    effective, warning = effective_sample(np.array(list(weight.values()))), ""
+    if effective < LEAST_EFFECTIVE:
+        warning = f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss what matters, draw more"
+    return EnrichedSample(
+        drives=len(counted), segments=len(weight), effective_segments=effective,
+        largest_weight=max(d.weight for d in counted), warning=warning,
     )  # fmt: skip
 
 
