@@ -81,6 +81,12 @@ PROBLEMS: dict[str, ProblemType] = {
     "different-suites": ProblemType(
         409, "These runs were made on different suites", "submitter", "Submit both on one digest; `errors` lists what differs."
     ),
+    "different-runtimes": ProblemType(
+        409,
+        "These runs were driven on different runtimes",
+        "submitter",
+        "Submit both with one `execution`; `errors` lists what differs.",
+    ),
     "data-unusable": ProblemType(
         409, "Stored data can't be used", "data", "The owner of the data imports it again; `errors` names file and channel."
     ),

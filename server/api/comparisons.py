@@ -11,7 +11,7 @@ from server.services.compare import Comparison, compare
 router = APIRouter(prefix="/v1", tags=["comparisons"])
 
 
-@router.get("/comparisons", responses=declares("not-found", "ambiguous", "different-suites"))
+@router.get("/comparisons", responses=declares("not-found", "ambiguous", "different-suites", "different-runtimes"))
 def comparisons(
     session: Database,
     baseline: Annotated[str, Query(max_length=200, description="A model: digest, its first digits, or name.")],

@@ -66,7 +66,7 @@ def compare(session: Session, baseline: str, candidates: list[str], suite: str |
     """The newest finished run of each candidate against the baseline, on `suite` if one is named.
 
     Raises Refused: 404 for a model that isn't known or was never compared so, 409 when the runs were made on different
-    suite digests, with the fields that differ."""
+    suite digests or runtimes, with the fields that differ."""
     base = find_model(session, baseline)
     version = find_version(session, suite) if suite is not None else None
     rows: list[tuple[ModelName, Run]] = []
@@ -87,6 +87,13 @@ def compare(session: Session, baseline: str, candidates: list[str], suite: str |
             findings = tuple(version_differences(reference_version.document, other.document))
             raise Refused(
                 "different-suites", f"{rows[0][0].name} and {name.name} were judged on different suite digests", findings
+            )
+        if run.baseline_execution != first.baseline_execution:
+            findings = tuple(differences(first.baseline_execution, run.baseline_execution, "execution"))
+            raise Refused(
+                "different-runtimes",
+                f"the runs of {rows[0][0].name} and {name.name} met the baseline on different runtimes",
+                findings,
             )
     count, alpha = len(rows), float(reference_version.document["suite"]["alpha"])
     return Comparison(

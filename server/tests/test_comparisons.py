@@ -137,3 +137,16 @@ def test_versions_differ_first_in_what_people_wrote() -> None:
     assert len(found) == 20
     again = version_differences(version(0.1, "a", None), version(0.1, "a", "x"))
     assert [f.where for f in again] == ["parent"]
+
+
+def test_runs_on_different_runtimes_are_refused(
+    client: TestClient, judged: Judged, sessions: sessionmaker[Session]
+) -> None:  # fmt: skip
+    judged("worse", 1.5)
+    other = judged("equal", 1.0)
+    with sessions.begin() as session:
+        run = session.get_one(Run, other)
+        run.baseline_execution = run.baseline_execution | {"precision": "bf16"}
+    answer = client.get("/v1/comparisons", params={"baseline": "baseline", "candidate": ["worse", "equal"]})
+    assert (answer.status_code, answer.json()["type"].rpartition("#")[2]) == (409, "different-runtimes")
+    assert [error["where"] for error in answer.json()["errors"]] == ["execution.precision"]
