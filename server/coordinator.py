@@ -127,7 +127,7 @@ class Coordinator:
         rebuilt = evidence is None
         if evidence is None:
             evidence = self._evidence[run.id] = Evidence(session, run)
-        if evidence.consume(session) or rebuilt:
+        if evidence.consume(session, beyond=run.drive_all) or rebuilt:
             verdict = evidence.verdict()
             run.pairs_consumed, run.verdict_document = evidence.consumed, document(verdict)
             if run.verdict is None:

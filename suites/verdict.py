@@ -83,6 +83,11 @@ class RunJudge:
         """What the gates say so far."""
         return tuple(self._words)
 
+    @property
+    def room(self) -> int:
+        """Pairs that are consumed before the next look."""
+        return self._judge.room
+
     def extend(self, table: PairTable) -> None:
         """Consumes the next rows of the registered order, with a look wherever the suite says."""
         self._check(table)

@@ -71,11 +71,14 @@ class Evidence:
         self._cases: dict[str, CaseVerdict] = {}
         self._broke: Ended | None = None
 
-    def consume(self, session: Session) -> bool:
-        """Take what follows in the registered order as far as it is driven and measured; whether there was anything."""
+    def consume(self, session: Session, beyond: bool = False) -> bool:
+        """Take what follows in the registered order as far as it is driven and measured; whether there was anything. It
+        ends at the look that decides, so that a verdict never depends on what else was driven by then; a further call goes
+        on `beyond` it."""
         before = self.consumed, len(self._cases)
         self.unmeasured = {}
-        while self.consumed < self.overall and not self.broken:
+        decided = self.judge.reached
+        while self.consumed < self.overall and not self.broken and self.judge.reached is (decided if beyond else None):
             pairs = _pairs(session, self._run_id, self.consumed, min(self.consumed + BLOCK, self.overall))
             ready, results = self._measured(session, pairs)
             self._take(ready, results)
@@ -87,17 +90,20 @@ class Evidence:
         return before != (self.consumed, len(self._cases))
 
     def _take(self, pairs: Sequence[Pair], results: Results) -> None:
-        """Consume pairs up to the first on which the candidate itself broke, unless it was judged before that."""
-        first = next((i for i, (c, _) in enumerate(pairs) if c.outcome is Outcome.POLICY_FAILED), None)
-        for part in (pairs,) if first is None else (pairs[: first + 1], pairs[first + 1 :]):
-            if part and not self.broken:
-                table = self._table(part, results)
-                self.judge.extend(table)
-                self._live.consume(table)
-                self.consumed += len(part)
-                last = part[-1][0]
-                if last.outcome is Outcome.POLICY_FAILED and self.judge.reached is None:
-                    self._broke = last
+        """Consume pairs look by look, up to a decision or to the first pair on which the candidate broke before one."""
+        decided, first = self.judge.reached, 0
+        while first < len(pairs) and not self.broken and self.judge.reached is decided:
+            part = pairs[first : first + self.judge.room]
+            broke = next((i for i, (c, _) in enumerate(part) if c.outcome is Outcome.POLICY_FAILED), len(part))
+            part = part[: broke + 1]
+            table = self._table(part, results)
+            self.judge.extend(table)
+            self._live.consume(table)
+            self.consumed += len(part)
+            first += len(part)
+            last = part[-1][0]
+            if last.outcome is Outcome.POLICY_FAILED and self.judge.reached is None:
+                self._broke = last
 
     @property
     def broken(self) -> bool:

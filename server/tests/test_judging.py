@@ -92,6 +92,15 @@ def overall(submit: Submit, sessions: sessionmaker[Session]) -> Stage:
 
 
 @pytest.fixture
+def looks(submit: Submit, sessions: sessionmaker[Session], client: TestClient, suite_toml: str) -> Stage:
+    """12 pairs, a look after every four, and a bound that two failures cross."""
+    toml = "look_every = 4\nmax_failed_share = 0.1\n" + suite_toml.replace('name = "', 'name = "looks_', 1)
+    answer = client.post("/v1/suites", json={"toml": toml})
+    assert answer.is_success, answer.text
+    return Stage(sessions, submit(suite="looks_highway").json()["id"])
+
+
+@pytest.fixture
 def specific(submit: Submit, sessions: sessionmaker[Session], client: TestClient) -> Stage:
     """Cases `exit` (2 repeats, one must pass: positions 0 and 1) and `merge` (a condition: position 2), no gates."""
     answer = client.post("/v1/suites", json={"toml": CASES})
@@ -121,6 +130,19 @@ class TestOrder:
         assert steady.verdict() == late.verdict()
         assert late.verdict().verdict is not None
         assert late.gates_decided
+
+    def test_what_is_driven_after_the_look_that_decides_changes_no_word_of_the_verdict(self, looks: Stage) -> None:
+        early, late = looks.evidence(), looks.evidence()
+        for position in range(12):
+            looks.pair(position, Outcome.FAILED if position < 6 else Outcome.COMPLETED)
+            looks.consume(early)
+        looks.consume(late)
+        assert (early.consumed, late.consumed) == (4, 4), "the second look would be at 8"
+        assert early.verdict() == late.verdict()
+        assert "failed on 4 rollouts" in late.verdict().sentence
+        with looks.sessions() as session:
+            assert late.consume(session, beyond=True)
+        assert (late.consumed, late.verdict().pairs_consumed) == (12, 4)
 
     def test_invalid_data_drops_the_pair_and_is_counted(self, overall: Stage) -> None:
         overall.pair(0, Outcome.DATA_INVALID)
