@@ -180,7 +180,7 @@ class TestRunPage:
     def test_what_cannot_be_counted_stands_beside_the_verdict(self, driven: str, client: TestClient) -> None:
         words = look(client, f"/runs/{driven}").words
         tally = words[words.index("pairs judged, of 12 planned") : words.index("Worst cases")]
-        assert "regressed 2 improved 0 unchanged 8" in tally
+        assert "regressed, of 11 pairs driven 2 improved 0 unchanged 8" in tally
         assert "invalid 1 not driven 1 errored (ours) 0" in tally
 
     def test_while_it_runs_its_numbers_are_labelled_so(
