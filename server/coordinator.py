@@ -129,9 +129,9 @@ class Coordinator:
             evidence = self._evidence[run.id] = Evidence(session, run)
         if evidence.consume(session, beyond=run.drive_all) or rebuilt:
             verdict = evidence.verdict()
-            run.pairs_consumed, run.verdict_document = evidence.consumed, document(verdict)
+            run.verdict_document = document(verdict)
             if run.verdict is None:
-                run.sentence = verdict.sentence
+                run.pairs_consumed, run.sentence = evidence.consumed, verdict.sentence
                 if verdict.verdict is not None:
                     self._decide(run, verdict.verdict)
             if evidence.broken or (evidence.gates_decided and not run.drive_all):

@@ -175,6 +175,7 @@ class Run(Base):
     verdict_document: Mapped[dict[str, Any] | None]
     """suites.judgement.Verdict as of the last look; a verdict only where `verdict` is set."""
     pairs_consumed: Mapped[int] = mapped_column(server_default="0")
+    """Judged so far; once there is a verdict, those that it rests on."""
     error: Mapped[str] = mapped_column(server_default="")
     """Why it errored, and who must act."""
     source: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))

@@ -103,6 +103,26 @@ def test_a_run_is_driven_in_its_order_and_finishes(
     assert not coordinator.tick(), "nothing is left to wait for"
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_a_verdict_rests_on_the_pairs_up_to_the_look_that_decides_even_if_all_are_driven(
+    full: bool, submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session],
+    client: TestClient, suite_toml: str,
+) -> None:  # fmt: skip
+    toml = "look_every = 4\nmax_failed_share = 0.1\n" + suite_toml.replace('name = "', 'name = "looks_', 1)
+    assert client.post("/v1/suites", json={"toml": toml}).is_success
+    run_id = submit(suite="looks_highway", full=full).json()["id"]
+    for _ in range(8):
+        coordinator.tick()
+        drive(outcome=lambda role, p: Outcome.FAILED if role is Role.CANDIDATE else Outcome.COMPLETED)
+    coordinator.tick()
+    run = run_of(sessions, run_id)
+    assert (run.status, run.verdict, run.pairs_consumed) == (Status.FINISHED, RunVerdict.FAIL, 4)
+    assert "failed on 4 rollouts" in run.sentence
+    with sessions() as session:
+        stored = session.scalar(select(func.count()).select_from(RolloutRow)) or 0
+    assert stored == 24 if full else stored < 24
+
+
 def test_results_are_consumed_in_the_registered_order(
     submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
 ) -> None:
