@@ -157,9 +157,9 @@ def load_suite(document: str | Path) -> Suite:
     return suite
 
 
-def suite_version_from_json(document: bytes) -> SuiteVersion:
-    """The inverse of canonical_json(version)."""
-    return _VERSION.validate_json(document)
+def suite_version(document: Any) -> SuiteVersion:
+    """A version as stored: the inverse of its canonical JSON, parsed."""
+    return _VERSION.validate_python(document)
 
 
 def _contradictions(suite: Suite) -> Iterable[Finding]:

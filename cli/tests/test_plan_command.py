@@ -19,10 +19,9 @@ from server.app import create_app
 from server.client import Client
 from server.db.models import Demand, ResultRow, RolloutRow
 from server.settings import Settings
+from server.tests.plain_segments import add_plain_segment
 from suites.errors import SubmitterError
-from suites.identity import canonical_json
 from suites.model import ActionSpec, Manifest
-from suites.segment import SegmentMeta, Vehicle
 from suites.words import Outcome
 
 REAL = Path(__file__).parents[3] / "shared/data/paired_costs/controls_5000.csv.gz"
@@ -109,13 +108,7 @@ def run_id(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A run of 12 routes from two offsets, every pair driven for 9 s."""
     settings = Settings(database_url=database_url, data=tmp_path / "data", public_url="http://redrive.test")
     for number in range(12):
-        meta = SegmentMeta(
-            segment_id=f"r{number}/0", route=f"r{number}", source="test/1", kind="camera", frame_count=240, rate_hz=20.0,
-            duration_s=12.0, camera=None, vehicle=Vehicle(), depth_source=None,
-        )  # fmt: skip
-        folder = settings.segments / meta.segment_id
-        folder.mkdir(parents=True)
-        (folder / "meta.json").write_bytes(canonical_json(meta))
+        add_plain_segment(settings.segments, f"r{number}/0")
     app = create_app(settings)
     with TestClient(app, base_url="http://redrive.test") as http, capture_logs():
         monkeypatch.setattr(http, "close", lambda: None)

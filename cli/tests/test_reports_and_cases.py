@@ -15,12 +15,11 @@ from cli.reports import seconds
 from server.app import create_app
 from server.client import Client
 from server.settings import Settings
+from server.tests.plain_segments import add_plain_segment
 from suites.errors import SubmitterError
-from suites.identity import canonical_json
 from suites.metrics.tests.test_metrics import moved
 from suites.rollout import DriveKey, Rollout
 from suites.schema import load_suite
-from suites.segment import SegmentMeta, Vehicle
 from suites.words import Outcome
 
 Redrive = Callable[..., Result]
@@ -36,12 +35,7 @@ r0--0,soon,no time,ada,low
 @pytest.fixture
 def redrive(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Redrive]:
     settings = Settings(database_url=database_url, data=tmp_path / "data", public_url="http://redrive.test")
-    meta = SegmentMeta(
-        segment_id="r0/0", route="r0", source="test/1", kind="camera", frame_count=240, rate_hz=20.0, duration_s=12.0,
-        camera=None, vehicle=Vehicle(), depth_source=None,
-    )  # fmt: skip
-    (settings.segments / "r0" / "0").mkdir(parents=True)
-    (settings.segments / "r0" / "0" / "meta.json").write_bytes(canonical_json(meta))
+    add_plain_segment(settings.segments, "r0/0")
     with TestClient(create_app(settings), base_url="http://redrive.test") as http, capture_logs():
         http.post("/v1/segments/index")
         monkeypatch.setattr(http, "close", lambda: None)
@@ -105,13 +99,7 @@ def test_times_as_people_write_them(text: str, expected: float) -> None:
 
 
 def test_the_proof_runs_here_without_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    folder = tmp_path / "segments" / "r0" / "0"
-    folder.mkdir(parents=True)
-    meta = SegmentMeta(
-        segment_id="r0/0", route="r0", source="test/1", kind="camera", frame_count=240, rate_hz=20.0, duration_s=12.0,
-        camera=None, vehicle=Vehicle(), depth_source=None,
-    )  # fmt: skip
-    (folder / "meta.json").write_bytes(canonical_json(meta))
+    add_plain_segment(tmp_path / "segments", "r0/0")
 
     def drive(keys: Sequence[DriveKey], **_: object) -> Iterator[Rollout]:
         for key in keys:

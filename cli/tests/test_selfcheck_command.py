@@ -23,10 +23,9 @@ from server.client import Client
 from server.db.models import Alarm, Demand, Probe, ResultRow, Role, RolloutRow, Run
 from server.services.judge import Evidence, document
 from server.settings import Settings
+from server.tests.plain_segments import add_plain_segment
 from suites.errors import RedriveError
-from suites.identity import canonical_json
 from suites.model import ActionSpec, Manifest
-from suites.segment import SegmentMeta, Vehicle
 from suites.selfcheck import self_check
 from suites.verdict import decide
 from suites.words import Outcome, RunVerdict, Status
@@ -53,13 +52,7 @@ Redrive = Callable[..., Result]
 def client(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     settings = Settings(database_url=database_url, data=tmp_path / "data", public_url="http://redrive.test")
     for number in range(ROUTES):
-        meta = SegmentMeta(
-            segment_id=f"r{number}/0", route=f"r{number}", source="test/1", kind="camera", frame_count=240, rate_hz=20.0,
-            duration_s=12.0, camera=None, vehicle=Vehicle(), depth_source=None,
-        )  # fmt: skip
-        folder = settings.segments / meta.segment_id
-        folder.mkdir(parents=True)
-        (folder / "meta.json").write_bytes(canonical_json(meta))
+        add_plain_segment(settings.segments, f"r{number}/0")
     app = create_app(settings)
     monkeypatch.setattr(api, "probe", lambda *_: None)
     with TestClient(app, base_url="http://redrive.test") as http, capture_logs():

@@ -19,10 +19,10 @@ from server.app import create_app
 from server.client import Client
 from server.db.models import Run
 from server.settings import Settings
+from server.tests.plain_segments import add_plain_segment
 from suites.errors import SubmitterError
 from suites.identity import canonical_json
 from suites.model import ActionSpec, Manifest
-from suites.segment import SegmentMeta, Vehicle
 from suites.words import RunVerdict, Status
 
 pytestmark = pytest.mark.services
@@ -44,13 +44,7 @@ def app(database_url: str, tmp_path: Path) -> FastAPI:
         database_url=database_url, data=tmp_path / "data", public_url="http://redrive.test", watch_interval_s=0.01
     )
     for number in range(3):
-        meta = SegmentMeta(
-            segment_id=f"r{number}/0", route=f"r{number}", source="test/1", kind="camera", frame_count=240, rate_hz=20.0,
-            duration_s=12.0, camera=None, vehicle=Vehicle(), depth_source=None,
-        )  # fmt: skip
-        folder = settings.segments / meta.segment_id
-        folder.mkdir(parents=True)
-        (folder / "meta.json").write_bytes(canonical_json(meta))
+        add_plain_segment(settings.segments, f"r{number}/0")
     return create_app(settings)
 
 

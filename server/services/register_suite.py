@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, aliased
@@ -18,11 +18,9 @@ from server.services.paging import Page, read_page
 from server.services.ratchet import check_ratchet
 from server.services.register_segments import usable_metas
 from suites.errors import Finding, SubmitterError
-from suites.schema import Suite, SuiteVersion, on_routes, resolve
+from suites.schema import Suite, SuiteVersion, on_routes, resolve, suite_version
 from suites.selector import left_out
 from suites.simulators import simulator_spec
-
-_VERSION = TypeAdapter(SuiteVersion)
 
 
 class VersionView(BaseModel):
@@ -64,7 +62,7 @@ def _as_view(row: VersionRow) -> VersionView:
 
 def stored_version(row: VersionRow) -> SuiteVersion:
     """The version as frozen data."""
-    return _VERSION.validate_python(row.document)
+    return suite_version(row.document)
 
 
 def _lock(session: Session, name: str) -> SuiteRow:

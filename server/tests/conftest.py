@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.app import create_app
 from server.settings import Settings
 from server.tests.driven import decide, driven  # noqa: F401  (fixtures)
+from server.tests.plain_segments import add_plain_segment
 from suites.identity import canonical_json
 from suites.model import ActionSpec, Manifest
-from suites.segment import SegmentMeta, Vehicle
+from suites.segment import SegmentMeta
 
 SUITE = """
 name = "highway"
@@ -60,15 +61,7 @@ def add_segment(settings: Settings) -> Callable[..., SegmentMeta]:
     """add_segment("r1/0", tags=(...)): the meta.json of a segment in the data folder."""
 
     def add(segment_id: str, **changes: Any) -> SegmentMeta:
-        fields: dict[str, Any] = {
-            "segment_id": segment_id, "route": segment_id.split("/")[0], "source": "test/1", "kind": "camera", "frame_count": 240,
-            "rate_hz": 20.0, "duration_s": 12.0, "camera": None, "vehicle": Vehicle(), "depth_source": None, "tags": ("highway",),
-        }  # fmt: skip
-        meta = SegmentMeta(**(fields | changes))
-        folder = settings.segments / segment_id
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "meta.json").write_bytes(canonical_json(meta))
-        return meta
+        return add_plain_segment(settings.segments, segment_id, **({"tags": ("highway",)} | changes))
 
     return add
 

@@ -1,17 +1,16 @@
 """The dashboard's pages on rollouts written as workers write them: readable without script, each with its JSON twin."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.surprises import CaseDraft
+from server.tests.statements import counted
 from suites.words import RunVerdict
 
 pytestmark = pytest.mark.services
@@ -55,18 +54,6 @@ class Outline(HTMLParser):
     @property
     def words(self) -> str:
         return " ".join(self.text.split())
-
-
-@contextmanager
-def counted(app: FastAPI) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
-
-    event.listen(app.state.engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(app.state.engine, "before_cursor_execute", note)
 
 
 def look(client: TestClient, path: str) -> Outline:

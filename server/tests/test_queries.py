@@ -1,13 +1,13 @@
 """Lists cost the same number of statements however long they are."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import event
+
+from server.tests.statements import counted
 
 pytestmark = pytest.mark.services
 
@@ -15,18 +15,6 @@ MOST = {
     "/v1/models": 1, "/v1/segments": 1, "/v1/suites": 1, "/v1/suites/highway/versions": 2, "/v1/cases?suite=highway": 1,
     "/v1/runs": 1, "/v1/audit": 1,
 }  # fmt: skip
-
-
-@contextmanager
-def counted(app: FastAPI) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
-
-    event.listen(app.state.engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(app.state.engine, "before_cursor_execute", note)
 
 
 def test_statements_do_not_grow_with_the_list(

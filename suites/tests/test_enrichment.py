@@ -1,11 +1,13 @@
 """Enriched suites: what is drawn, how it weighs, what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 
 from suites.errors import SubmitterError
 from suites.identity import canonical_json
-from suites.schema import load_suite, on_routes, resolve, suite_version_from_json
+from suites.schema import load_suite, on_routes, resolve, suite_version
 from suites.segment import SegmentMeta, Vehicle
 from suites.statistics.enriched import poisson_sample
 from suites.statistics.incidents import DrivenTwice, enriched_sample
@@ -47,7 +49,7 @@ def metas(count: int = 200) -> list[SegmentMeta]:
 def test_a_share_of_the_grid_is_drawn_the_hard_more_often_and_is_the_same_for_everyone() -> None:
     version = resolve(load_suite(SUITE), metas())
     assert version == resolve(load_suite(SUITE), metas()[::-1])
-    assert suite_version_from_json(canonical_json(version)) == version
+    assert suite_version(json.loads(canonical_json(version))) == version
     assert len(version.natural_weights) == len(version.planned) == len({p.case_id for p in version.planned})
     assert 30 <= len(version.planned) <= 80, "a tenth of 600"
     beside = [p.scenario.offset.lateral_m for p in version.planned]

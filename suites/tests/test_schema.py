@@ -1,5 +1,6 @@
 """Suites: what is refused, what is chosen, in which order, under which digest."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from suites.errors import SubmitterError
 from suites.identity import canonical_json, digest, seed_for
 from suites.model import Manifest, load_manifest
-from suites.schema import load_suite, on_routes, resolve, suite_version_from_json
+from suites.schema import load_suite, on_routes, resolve, suite_version
 from suites.segment import SegmentMeta, Vehicle
 from suites.simulators import simulator_spec
 
@@ -73,7 +74,7 @@ def test_a_smaller_run_is_another_suite_version_on_a_prefix_of_the_routes() -> N
 
 def test_the_version_survives_storage() -> None:
     version = resolve(load_suite(SUITE), METAS)
-    again = suite_version_from_json(canonical_json(version))
+    again = suite_version(json.loads(canonical_json(version)))
     assert again == version
     assert again.digest == version.digest
 

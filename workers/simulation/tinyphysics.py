@@ -19,7 +19,6 @@ import onnx
 from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding, SubmitterError
-from suites.identity import file_digest
 from suites.model import Manifest
 from suites.parameters import parse_controls
 from suites.rollout import DriveKey, Trace
@@ -271,8 +270,3 @@ def _table(root: Path, segment_id: str) -> dict[str, Floats]:
                 (Finding(f"{segment_id}: {name}", f"needs {CONTROL_START + 2} rows of finite numbers", "import it again"),),
             )
     return table
-
-
-def auxiliary_digest(path: Path) -> dict[str, str]:
-    """The identity of the dynamics model, for a SimulatorSpec."""
-    return {"dynamics": file_digest(path)}

@@ -183,13 +183,6 @@ def edges_at(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, N
     return edges[:, :4], lane
 
 
-def stance_at(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> Floats:
-    """[n, 3] z, roll and pitch that the ground gives the vehicle at ego poses [n] in the segment's frame."""
-    tilt = stance(drive.route.ground, *to_world(drive, x, y, yaw), VEHICLE.wheelbase_m, TRACK_M)
-    tilt[:, 0] -= drive.frame[2]
-    return tilt
-
-
 def render_view(
     drive: Drive, t_s: float, x: float, y: float, yaw: float, camera: Camera = STORED_CAMERA, *,
     tilt: tuple[float, float, float] | None = None,

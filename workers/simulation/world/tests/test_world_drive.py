@@ -11,6 +11,7 @@ from suites.segment import Camera
 from workers.simulation.world.drive import (
     FORMAT,
     STORED_CAMERA,
+    TRACK_M,
     VEHICLE,
     Drive,
     drive_from_origin,
@@ -18,10 +19,10 @@ from workers.simulation.world.drive import (
     edges_at,
     make_drive,
     render_view,
-    stance_at,
     to_world,
 )
 from workers.simulation.world.ground import AWAY, ground_at
+from workers.simulation.world.lanes import stance
 from workers.simulation.world.profile import Floats
 from workers.simulation.world.route import build_route, route_spec
 from workers.simulation.world.traffic import FRONT_M, Traffic
@@ -154,7 +155,8 @@ def ego_station(drive: Drive, i: int) -> float:
 def test_the_vehicle_stands_on_the_ground(name: str) -> None:
     drive = a_drive(name)
     c = drive.columns
-    tilt = stance_at(drive, c.x_m, c.y_m, c.yaw_rad)
+    tilt = stance(drive.route.ground, *to_world(drive, c.x_m, c.y_m, c.yaw_rad), VEHICLE.wheelbase_m, TRACK_M)
+    tilt[:, 0] -= drive.frame[2]
     assert np.allclose(tilt, np.stack([c.z_m, c.roll_rad, c.pitch_rad], axis=1), atol=1e-9)
     rise = np.diff(c.z_m) / np.hypot(np.diff(c.x_m), np.diff(c.y_m))
     # Between two frames about a metre apart and between the axles 2.7 m apart the grade changes a little.
