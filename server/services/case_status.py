@@ -10,8 +10,10 @@ from suites.errors import Finding
 from suites.words import CASE_TRANSITIONS, CaseStatus
 
 
-def move(session: Session, row: FieldReport | CaseDraft, to: CaseStatus, *, reason: str = "", actor: str = "") -> None:
-    """Raises Refused (409) where the table has no such step."""
+def move(
+    session: Session, row: FieldReport | CaseDraft, to: CaseStatus, *, reason: str = "", actor: str = "", draft: str | None = None
+) -> None:  # fmt: skip
+    """`draft`: the one that took its report along. Raises Refused (409) where the table has no such step."""
     kind = "report" if isinstance(row, FieldReport) else "draft"
     before = row.status
     if to not in CASE_TRANSITIONS[before]:
@@ -19,19 +21,16 @@ def move(session: Session, row: FieldReport | CaseDraft, to: CaseStatus, *, reas
         finding = Finding("status", f"the {kind} is {before}, it can't become {to}", f"it can become {allowed}")
         raise Refused("not-now", f"{kind} {row.id} is {before}", (finding,))
     row.status, row.reason, row.version = to, reason, row.version + 1
-    link = row.report_id if isinstance(row, CaseDraft) else None
-    detail = {"before": before, "after": to, "reason": reason}
-    record(
-        session, f"{kind}.{to.replace(' ', '_')}", (kind, row.id), actor=actor, detail=detail | ({"report": link} if link else {})
-    )
+    links = {"report": row.report_id if isinstance(row, CaseDraft) else None, "draft": draft}
+    detail = {"before": before, "after": to, "reason": reason} | {name: link for name, link in links.items() if link}
+    record(session, f"{kind}.{to.replace(' ', '_')}", (kind, row.id), actor=actor, detail=detail)
 
 
 def follow(session: Session, draft: CaseDraft, *, actor: str = "") -> None:
     """The report that a draft was made for goes where the draft went, as far as the table lets it."""
     report = _report_of(session, draft)
     if report is not None and report.status is not draft.status and draft.status in CASE_TRANSITIONS[report.status]:
-        move(session, report, draft.status, reason=draft.reason, actor=actor)
-        record(session, "report.linked", ("report", report.id), actor=actor, detail={"draft": draft.id, "status": draft.status})
+        move(session, report, draft.status, reason=draft.reason, actor=actor, draft=draft.id)
 
 
 def let_go(session: Session, draft: CaseDraft, *, actor: str = "") -> None:
@@ -43,8 +42,7 @@ def let_go(session: Session, draft: CaseDraft, *, actor: str = "") -> None:
         CaseDraft.report_id == report.id, CaseDraft.id != draft.id, CaseDraft.status == CaseStatus.DRAFTED
     )
     if report.status in (CaseStatus.DRAFTED, CaseStatus.QUARANTINED) and session.scalars(others.limit(1)).first() is None:
-        move(session, report, CaseStatus.REPRODUCED, reason=f"a draft was rejected: {draft.reason}", actor=actor)
-    record(session, "report.linked", ("report", report.id), actor=actor, detail={"draft": draft.id, "status": draft.status})
+        move(session, report, CaseStatus.REPRODUCED, reason=f"a draft was rejected: {draft.reason}", actor=actor, draft=draft.id)
 
 
 def _report_of(session: Session, draft: CaseDraft) -> FieldReport | None:

@@ -169,6 +169,10 @@ class TestProof:
         assert (report["status"], report["drafts"]) == ("enforced", [proven["id"]])
         trail = [e["kind"] for e in client.get("/v1/audit", params={"subject_id": proven["id"]}).json()["items"]]
         assert trail == ["draft.enforced", "draft.reviewed", "draft.drafted", "draft.reproduced", "draft.requested"]
+        moved = client.get("/v1/audit", params={"subject_id": report["id"]}).json()["items"]
+        kinds = ["report.enforced", "report.reviewed", "report.drafted", "report.reproduced", "report.linked"]
+        assert [e["kind"] for e in moved][:5] == kinds
+        assert {e["detail"]["draft"] for e in moved[:5]} == {proven["id"]}, "each step names the draft that took it along"
 
     def test_what_does_not_fail_is_not_reproduced(
         self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], client: TestClient
