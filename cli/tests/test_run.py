@@ -123,25 +123,29 @@ def test_environment_whose_python_is_gone_is_made_anew(run: ModuleType, root: Pa
     assert calls.verbs == ALL * 2
 
 
-def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
-    both = threading.Barrier(2, timeout=0.5)
-    met = []
+def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    second_is_here, inside, said = threading.Event(), set[int](), list[str]()
 
-    def meet() -> None:
-        try:
-            both.wait()
-            met.append("inside together")
-        except threading.BrokenBarrierError:
-            pass
+    def say(text: str, **_: object) -> None:
+        said.append(text)
+        if "waiting for it" in text:
+            second_is_here.set()
 
-    calls.entered = meet
+    def enter() -> None:
+        inside.add(threading.get_ident())
+        if len(inside) > 1:
+            second_is_here.set()
+        assert second_is_here.wait(60)
+
+    monkeypatch.setattr(run, "print", say, raising=False)
+    calls.entered = enter
     threads = [threading.Thread(target=run.ensure_environment, args=(root,)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert met == []
-    assert "another start is setting up .venv; waiting for it" in capsys.readouterr().err
+    assert len(inside) == 1, "they were inside together"
+    assert "another start is setting up .venv; waiting for it" in said
     assert calls.verbs == ALL
 
 
