@@ -16,7 +16,7 @@ from cli.children import Children
 from cli.processes import OWNER_VARIABLE, Program, end_orphans
 from suites.errors import MachineError
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 def script(name: str, code: str, **more: object) -> Program:
@@ -127,7 +127,9 @@ from cli.children import Children
 from cli.processes import Program
 mark = Path({mark!r})
 code = "import os, time; open({mark!r}, 'w').write(f'{{os.getpid()}}\\\\n'); time.sleep(600)"
-with Children([[Program("child", (sys.executable, "-c", code), ready=mark.exists)]], mark.parent, print):
+def written():
+    return mark.exists() and mark.read_text().endswith("\\n")
+with Children([[Program("child", (sys.executable, "-c", code), ready=written)]], mark.parent, print):
     print("ready", flush=True)
     time.sleep(600)
 """

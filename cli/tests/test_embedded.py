@@ -63,7 +63,7 @@ def test_data_survives_a_restart_and_queued_messages_too(tmp_path: Path) -> None
 def test_a_still_running_orphan_of_the_same_folder_is_ended(server: Child, tmp_path: Path) -> None:
     successor = launch(server.program, tmp_path / "logs")
     try:
-        assert server.process.wait(10) == 0, "the orphan got the signal for a clean shutdown"
+        assert server.process.wait(60) == 0, "the orphan got the signal for a clean shutdown"
         wait_ready(successor, timeout_s=60)
     finally:
         stop([successor])
@@ -79,7 +79,7 @@ def test_starts_again_after_sigkill(server: Child, tmp_path: Path) -> None:
 
 
 def test_pid_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    bystander = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
+    bystander = subprocess.Popen(["sleep", "600"], cwd=tmp_path)
     pid_file = tmp_path / "postmaster.pid"
     pid_file.write_text(f"{bystander.pid}\n{tmp_path}\n")
     try:
