@@ -1,23 +1,25 @@
 """Promoting a model: candidates meet it from now on, if it passes every case that is held or somebody answers for it."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.db.models import Run
+from server.db.models import Model, Run, Segment
 from server.db.models import Suite as SuiteRow
 from server.db.models import SuiteVersion as VersionRow
 from server.db.surprises import Ratchet
 from server.errors import Refused, not_found
 from server.services.audit import record
-from server.services.ratchet import hold_what_passed
+from server.services.ratchet import hold
 from server.services.register_model import find_model
 from server.services.register_suite import SuiteView, VersionView, find_version
 from server.services.waivers import in_force
 from suites.errors import Finding
+from suites.simulators import simulator_spec
 
 
 class WaivedCase(BaseModel):
@@ -40,16 +42,18 @@ class Promoted(SuiteView):
 class Standing(NamedTuple):
     """How a model stands on a case."""
 
-    run_id: str | None
-    """Its newest run that judged the case as it is now; None: there is none."""
     passed: bool | None
-    reason: str
+    """None: it can't be told, or no run judged the case as it is now."""
+    words: str
+    again: str = ""
+    """What has to be driven first, where no run judged the case as it is now."""
 
-    def __str__(self) -> str:
-        if self.run_id is None:
-            return "it was not driven on it"
-        word = {True: "passed", False: "failed", None: "can't be told"}[self.passed]
-        return f"{word} in run {self.run_id}" + (f": {self.reason}" if self.reason else "")
+
+class _Case(NamedTuple):
+    """A case in a version of its suite."""
+
+    spec: dict[str, Any]
+    segment_digest: str
 
 
 def promote(session: Session, name: str, model: str, *, actor: str = "") -> Promoted:
@@ -59,53 +63,80 @@ def promote(session: Session, name: str, model: str, *, actor: str = "") -> Prom
     if suite is None:
         raise not_found("suite", name, "see GET /v1/suites")
     found, newest = find_model(session, model), find_version(session, name)
-    waived = _check_held(session, newest, found.digest, found.name)
+    stands = standings(session, newest, found)
+    waived = _check_held(session, name, found.name, stands)
     detail = {"model": found.digest, "before": suite.promoted, "waived": [case.case for case in waived]}
     record(session, "suite.promoted", ("suite", name), actor=actor, detail=detail)
     suite.promoted = found.digest
-    hold_what_passed(session, name, found.digest)
+    hold(session, name, [case for case, standing in stands.items() if standing.passed], found.digest)
     view = VersionView.model_validate(newest, from_attributes=True)
     return Promoted(name=name, promoted=found.digest, promoted_name=found.name, newest=view, waived=waived)
 
 
-def _check_held(session: Session, version: VersionRow, model: str, name: str) -> list[WaivedCase]:
-    cases = {case["name"] for case in version.document["suite"]["cases"]}
-    held = sorted(cases & set(session.scalars(select(Ratchet.case).where(Ratchet.suite == version.suite))))
-    stands = standings(session, version, model) if held else {}
-    waivers = in_force(session, version.suite, datetime.now(UTC))
+def _check_held(session: Session, suite: str, model: str, stands: dict[str, Standing]) -> list[WaivedCase]:
+    held = sorted(stands.keys() & set(session.scalars(select(Ratchet.case).where(Ratchet.suite == suite))))
+    waivers = in_force(session, suite, datetime.now(UTC))
     waived, findings = [], []
     for case in held:
-        found = stands.get(case, Standing(None, None, ""))
+        found = stands[case]
         if found.passed:
             continue
         if case in waivers:
-            waived.append(WaivedCase(case=case, found=str(found), waived=waivers[case].words))
+            waived.append(WaivedCase(case=case, found=found.words, waived=waivers[case].words))
             continue
-        run = f"run it: `redrive submit {name} --suite {version.suite}`; or " if found.run_id is None else ""
-        answer = f'answer for it: `redrive cases waive {version.suite} {case} --owner YOU --reason "..." --days 14`'
-        findings.append(Finding(f"cases.{case}", str(found), f"{run}{answer}"))
+        answer = f'answer for it: `redrive cases waive {suite} {case} --owner YOU --reason "..." --days 14`'
+        findings.append(Finding(f"cases.{case}", found.words, f"{found.again}; or {answer}" if found.again else answer))
     if findings:
-        raise Refused("held-cases", f"{name} does not pass {len(findings)} of the {len(held)} held cases", tuple(findings))
+        raise Refused("held-cases", f"{model} does not pass {len(findings)} of the {len(held)} held cases", tuple(findings))
     return waived
 
 
-def standings(session: Session, version: VersionRow, model: str) -> dict[str, Standing]:
-    """A model's newest result, by name, on every case of a version that it was judged on in a run of the suite with that
-    case and the simulator as they are in this version."""
-    now = {case["name"]: case for case in version.document["suite"]["cases"]}
-    query = (
-        select(Run.id, Run.verdict_document["cases"], VersionRow.document["suite"])
+def standings(session: Session, version: VersionRow, model: Model) -> dict[str, Standing]:
+    """How a model stands on every case of a version, by name: its newest result on the case as it is now, of the same words,
+    on the bytes of its segment that are stored now, in the simulator's version of now."""
+    runs = session.execute(
+        select(Run.id, Run.suite_digest, Run.simulator, Run.verdict_document["cases"].label("judged"))
         .join(VersionRow, VersionRow.digest == Run.suite_digest)
-        .where(VersionRow.suite == version.suite, Run.candidate == model, Run.verdict.is_not(None))
+        .where(VersionRow.suite == version.suite, Run.candidate == model.digest, Run.verdict.is_not(None))
         .order_by(Run.created.desc())
-    )
+    ).all()
+    driven = select(VersionRow).where(VersionRow.digest.in_({run.suite_digest for run in runs}))
+    then = {row.digest: _cases(row) for row in session.scalars(driven)}
+    choice, now = version.document["suite"]["simulator"], _cases(version)
+    simulator = asdict(simulator_spec(choice["name"], choice["parameters"]))
+    outdated = _outdated(session, now)
     found: dict[str, Standing] = {}
-    for run_id, judged, suite in session.execute(query):
-        if suite["simulator"] != version.document["suite"]["simulator"]:
-            continue
-        then = {case["name"]: case for case in suite["cases"]}
-        for case in judged or ():
-            name = case["case"]
-            if name in now and name not in found and then.get(name) == now[name]:
-                found[name] = Standing(run_id, case["passed"], case.get("reason", ""))
-    return found
+    stale: dict[str, str] = {}
+    for run in runs:
+        for judged in run.judged or ():
+            name, case = judged["case"], then[run.suite_digest][judged["case"]]
+            if name not in now or name in found:
+                continue
+            again = name in outdated or case.segment_digest != now[name].segment_digest
+            if again or case != now[name] or run.simulator != simulator:
+                since = "its segment was imported again" if again else "the case or its simulator was changed"
+                stale.setdefault(name, f" as it is now: run {run.id} came before {since}")
+            else:
+                word = {True: "passed", False: "failed", None: "can't be told"}[judged["passed"]]
+                reason = f": {judged['reason']}" if judged.get("reason") else ""
+                found[name] = Standing(judged["passed"], f"{word} in run {run.id}{reason}")
+    drive = f"run it: `redrive submit {model.name} --suite {version.suite}`"
+    first = "its segment was imported again: `redrive suites push` the suite's file, then "
+    undriven = {
+        name: Standing(None, f"it was not driven on it{stale.get(name, '')}", (first if name in outdated else "") + drive)
+        for name in now
+    }
+    return undriven | found
+
+
+def _cases(version: VersionRow) -> dict[str, _Case]:
+    digests = {planned["case"]: planned["scenario"]["segment_digest"] for planned in version.document["planned"]}
+    return {spec["name"]: _Case(spec, digests[spec["name"]]) for spec in version.document["suite"]["cases"]}
+
+
+def _outdated(session: Session, cases: dict[str, _Case]) -> set[str]:
+    """Cases whose segment was imported again after the version was made."""
+    wanted = [case.spec["segment"] for case in cases.values()]
+    found = session.execute(select(Segment.segment_id, Segment.digest).where(Segment.segment_id.in_(wanted)))
+    stored = {row.segment_id: row.digest for row in found}
+    return {name for name, case in cases.items() if stored.get(case.spec["segment"]) != case.segment_digest}

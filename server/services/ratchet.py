@@ -1,11 +1,11 @@
 """The ratchet: a case that is enforced, or that a released model passed, stays as it is in every later version."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.models import Run
-from server.db.models import SuiteVersion as VersionRow
 from server.db.surprises import Ratchet
 from server.errors import Refused
 from suites.errors import Finding
@@ -29,11 +29,8 @@ def _loss(case: CaseSpec | None) -> str:
     return "is missing" if case is None else "was changed"
 
 
-def hold_what_passed(session: Session, suite: str, model: str) -> None:
-    """A model was released: every case that it passed in a run on this suite is held from now on."""
-    query = select(Run.verdict_document).join(VersionRow, VersionRow.digest == Run.suite_digest)
-    for document in session.scalars(query.where(VersionRow.suite == suite, Run.candidate == model, Run.verdict.is_not(None))):
-        for case in (document or {}).get("cases", []):
-            if case["passed"]:
-                row = {"suite": suite, "case": case["case"], "model": model}
-                session.execute(insert(Ratchet).values(row).on_conflict_do_nothing())
+def hold(session: Session, suite: str, cases: Iterable[str], model: str) -> None:
+    """A model was released: every one of these `cases`, which it passed as they are now, is held from now on."""
+    rows = [{"suite": suite, "case": case, "model": model} for case in cases]
+    if rows:
+        session.execute(insert(Ratchet).values(rows).on_conflict_do_nothing())

@@ -99,12 +99,57 @@ def test_what_cannot_be_told_is_not_passed(judged: Callable[..., str], promote: 
 def test_only_a_result_on_the_case_as_it_is_counts(
     client: TestClient, judged: Callable[..., str], promote: Callable[[str], Any]
 ) -> None:
-    judged("one", bend=True, exit=True)
+    old = judged("one", bend=True, exit=True)
     client.post("/v1/suites", json={"toml": HEAD + CASE.format("bend", 2) + CASE.format("exit", 1)})
     judged("two", bend=True, exit=True)
     promote("two")
     (error,) = promote("one").json()["errors"]
-    assert (error["where"], error["problem"]) == ("cases.bend", "it was not driven on it"), "its bend had another bound"
+    before = f"it was not driven on it as it is now: run {old} came before the case or its simulator was changed"
+    assert (error["where"], error["problem"]) == ("cases.bend", before), "its bend had another bound"
+
+
+def test_a_result_in_an_older_simulator_does_not_count(
+    judged: Callable[..., str], promote: Callable[[str], Any], sessions: sessionmaker[Session]
+) -> None:
+    judged("one", bend=True)
+    assert promote("one").status_code == 200
+    old = judged("two", bend=True)
+    with sessions.begin() as session:
+        run = session.get_one(Run, old)
+        run.simulator = run.simulator | {"version": "0"}
+    (error,) = promote("two").json()["errors"]
+    assert error["problem"].endswith(f"run {old} came before the case or its simulator was changed")
+
+
+def test_a_result_on_other_bytes_of_the_segment_does_not_count(
+    client: TestClient, judged: Callable[..., str], promote: Callable[[str], Any], add_segment: Callable[..., Any]
+) -> None:
+    text = HEAD + CASE.format("bend", 1) + CASE.format("exit", 1).replace("r1/0", "r2/0")
+    client.post("/v1/suites", json={"toml": text})
+    old = judged("one", bend=True, exit=True)
+    assert promote("one").status_code == 200
+    add_segment("r1/0", tags=("highway", "wet"))
+    client.post("/v1/segments/index")
+    (error,) = promote("one").json()["errors"]
+    words = f"it was not driven on it as it is now: run {old} came before its segment was imported again"
+    assert (error["where"], error["problem"]) == ("cases.bend", words), "exit lies on another segment"
+    assert "`redrive suites push` the suite's file, then run it: `redrive submit one --suite kept`" in error["remedy"]
+    client.post("/v1/suites", json={"toml": text})
+    (error,) = promote("one").json()["errors"]
+    assert (error["problem"], error["remedy"].split(";")[0]) == (words, "run it: `redrive submit one --suite kept`")
+    judged("one", bend=True, exit=True)
+    assert promote("one").status_code == 200
+
+
+def test_what_the_released_model_passed_only_before_is_not_held(
+    client: TestClient, judged: Callable[..., str], promote: Callable[[str], Any]
+) -> None:
+    judged("one", bend=True, exit=True)
+    client.post("/v1/suites", json={"toml": HEAD + CASE.format("bend", 2) + CASE.format("exit", 1)})
+    judged("one", bend=False, exit=True)
+    assert promote("one").status_code == 200
+    held = {case["name"]: case["held_by_name"] for case in client.get("/v1/suite-versions/kept/cases").json()["cases"]}
+    assert held == {"bend": None, "exit": "one"}
 
 
 def test_a_release_from_the_page_is_refused_and_taken_alike(client: TestClient, judged: Callable[..., str]) -> None:
