@@ -14,9 +14,8 @@ import pytest
 from cli import children
 from cli.children import Children
 from cli.processes import OWNER_VARIABLE, Program, end_orphans
+from cli.tests.gone import WAIT_S, gone
 from suites.errors import MachineError
-
-WAIT_S = 60
 
 
 def script(name: str, code: str, **more: object) -> Program:
@@ -106,8 +105,9 @@ def test_stop_takes_along_what_a_child_started(tmp_path: Path, heard: Heard) -> 
     code = f"import subprocess; p = subprocess.Popen(['sleep', '600']); open({str(mark)!r}, 'w').write(f'{{p.pid}}\\n'); p.wait()"
     program = script("parent", code, ready=written(mark))
     with Children([[program]], tmp_path, heard):
-        grandchild = psutil.Process(pids(mark)[0])
-    assert psutil.wait_procs([grandchild], timeout=WAIT_S)[1] == []
+        grandchild = pids(mark)[0]
+        assert psutil.pid_exists(grandchild)
+    assert gone(grandchild)
 
 
 def test_child_that_ignores_the_signal_is_killed(tmp_path: Path, heard: Heard) -> None:
@@ -141,9 +141,10 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
         assert supervisor.stdout.readline() == "ready\n"
-        child = psutil.Process(pids(mark)[0])
+        child = pids(mark)[0]
+        assert psutil.pid_exists(child)
         supervisor.kill()
-    assert psutil.wait_procs([child], timeout=WAIT_S)[1] == []
+    assert gone(child)
 
 
 def test_orphans_of_the_same_data_directory_only_are_ended(tmp_path: Path) -> None:

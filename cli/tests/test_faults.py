@@ -304,7 +304,7 @@ def test_damaged_data_is_said_and_the_segment_is_quarantined(service: Service) -
         quarantined = session.scalars(select(Segment).where(Segment.quarantined.is_not(None))).all()
         assert outcomes == {Outcome.COMPLETED: 20, Outcome.DATA_INVALID: 4}
         assert [segment.segment_id for segment in quarantined] == ["r3/1"]
-        quarantined[0].quarantined = None
+        session.execute(delete(Quarantine))
 
 
 def test_the_command_runs_quietly_and_ends_at_once_when_told_to(service: Service) -> None:

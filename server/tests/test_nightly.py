@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -66,7 +66,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         (AT_THREE + timedelta(hours=3), 3, None),
         (AT_THREE, -1, None),
         (datetime(2026, 11, 23, 0, 30, tzinfo=UTC), 23, NIGHT),
-        (datetime(2026, 11, 22, 5, 0, 5).astimezone(UTC).replace(tzinfo=UTC), 5, NIGHT),
+        (datetime(2026, 11, 21, 23, 0, 5, tzinfo=timezone(timedelta(hours=-6))), 5, NIGHT),
     ],
 )
 def test_it_is_due_from_the_hour_on_and_not_for_long(
