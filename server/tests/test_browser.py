@@ -19,7 +19,9 @@ from server.db.models import Artifact, Demand
 from suites.words import RunVerdict
 
 CHROMIUM = Path("/usr/bin/chromium")
-expect.set_options(timeout=30_000)  # a machine that is busy with other tests; nothing here waits in vain
+PATIENCE_MS = 120_000
+"""A machine that is busy with other tests; nothing here waits in vain."""
+expect.set_options(timeout=PATIENCE_MS)
 pytestmark = [
     pytest.mark.services,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"),
@@ -54,7 +56,7 @@ def address(app: FastAPI, client: TestClient) -> Iterator[str]:
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=quiet)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=quiet, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -63,6 +65,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser, address: str) -> Iterator[Page]:
     """A page, closed before the service is; whatever its console complains about fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    context.set_default_timeout(PATIENCE_MS)
     page, complaints = context.new_page(), list[str]()
     page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -111,7 +114,7 @@ def test_an_open_run_is_fetched_again_while_it_is_seen(
 @pytest.mark.usefixtures("pictures")
 def test_plots_frames_cursor_and_keys(address: str, page: Page, driven: str) -> None:
     page.goto(f"{address}/runs/{driven}/cases/4?panel=speed")
-    expect(page.locator("#case[data-ready]")).to_be_visible(timeout=30_000)
+    expect(page.locator("#case[data-ready]")).to_be_visible()
     expect(page.locator(".panel .plot .scatterlayer .trace path.js-line").first).to_be_visible()
     assert page.locator(".panel .plot .main-svg").count() >= page.locator(".panel").count() == 6
     expect(page.locator("#panel-speed.current")).to_be_visible()
@@ -134,6 +137,7 @@ def test_plots_frames_cursor_and_keys(address: str, page: Page, driven: str) -> 
     page.keyboard.press("?")
     page.keyboard.press("j")
     expect(page).to_have_url(f"{address}/runs/{driven}/cases/7")
+    expect(page.locator("#case[data-ready]")).to_be_visible()  # before that nobody listens to its keys
     page.keyboard.press("k")
     expect(page).to_have_url(f"{address}/runs/{driven}/cases/4")
 

@@ -6,12 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.timeout(600)  # a thread of the operating system for each of the device's
 def test_views_of_the_cuda_kernels_are_the_cpu_s_to_the_bit() -> None:
     """Every warp and displacement over a board, holes, zeros and infinities in the depth, and rows without any; batches over
     two segments whose frames are staged ahead."""
