@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.models import Alarm, Artifact, DriveKeyRow, Probe, ResultRow, RolloutRow, Segment, Shard, Worker
+from server.db.models import Alarm, Artifact, DriveKeyRow, Event, Probe, Quarantine, ResultRow, RolloutRow, Shard, Worker
 from server.queue import notify
 from server.storage import BlobStore
 from suites.conditions import Judgement
@@ -135,16 +135,20 @@ def store(session: Session, held: Claim, rollout: Rollout, measured: Mapping[str
         return False
     store_results(session, digest, measured)
     if rollout.outcome is Outcome.DATA_INVALID:
-        session.execute(
-            update(Segment)
-            .where(
-                Segment.segment_id == rollout.key.scenario.segment_id,
-                Segment.digest == rollout.key.scenario.segment_digest,
-                Segment.quarantined.is_(None),
-            )
-            .values(quarantined=rollout.reason, quarantined_at=func.now())
-        )
+        _quarantine(session, rollout, held.worker)
     return True
+
+
+def _quarantine(session: Session, rollout: Rollout, worker: str) -> None:
+    """Keep the bytes that can't be driven out of new suite versions, once."""
+    scenario = rollout.key.scenario
+    values = {"segment_digest": scenario.segment_digest, "reason": rollout.reason}
+    new = insert(Quarantine).values(values).on_conflict_do_nothing().returning(Quarantine.segment_digest)
+    if session.execute(new).one_or_none() is not None:
+        detail = {"digest": scenario.segment_digest, "reason": rollout.reason, "drive_key": rollout.key.digest}
+        session.add(
+            Event(kind="segment.quarantined", subject_kind="segment", subject_id=scenario.segment_id, actor=worker, detail=detail)
+        )
 
 
 def store_results(session: Session, drive_key: str, measured: Mapping[str, MetricResult]) -> None:

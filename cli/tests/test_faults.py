@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 import redis
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, create_engine, func, select, text
+from sqlalchemy import Engine, create_engine, delete, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from cli.embedded import valkey
@@ -23,7 +23,7 @@ from cli.processes import Child, Program, launch, stop, tail, wait_ready
 from server.app import create_app
 from server.coordinator import LOCK
 from server.db.engine import make_sessions
-from server.db.models import Alarm, Demand, OwnerKind, RolloutRow, Run, Segment, Shard, Worker
+from server.db.models import Alarm, Demand, OwnerKind, Quarantine, RolloutRow, Run, Segment, Shard, Worker
 from server.queue import celery_app, waiting
 from server.settings import Settings
 from suites.identity import canonical_json

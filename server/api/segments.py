@@ -28,6 +28,7 @@ class Quarantine(BaseModel):
 
     reason: Annotated[str, Field(min_length=1, max_length=2000)] | None
     """Null lets it back in."""
+    actor: Annotated[str, Field(max_length=200)] = ""
 
 
 @router.get("/segments", responses=declares("bad-request"))
@@ -53,8 +54,8 @@ def index(session: Database, settings: Configured) -> IndexReport:
 
 @router.put("/quarantine/{segment_id:path}", responses=declares("not-found", "not-json"))
 def quarantine(segment_id: str, body: Quarantine, session: Database) -> SegmentView:
-    """Keep a segment out of new suite versions, with the reason, or let it back in."""
-    return set_quarantine(session, segment_id, body.reason)
+    """Keep a segment's bytes as they are now out of new suite versions, with the reason, or let them back in."""
+    return set_quarantine(session, segment_id, body.reason, actor=body.actor)
 
 
 @router.get("/segments/{segment_id:path}", responses=declares("not-found"))

@@ -23,10 +23,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from suites.words import Outcome, RunVerdict, ShardStatus, Status
 
@@ -94,6 +95,16 @@ class Model(Base):
     __table_args__ = (Index(None, "created", "digest"), Index(None, "name"))
 
 
+class Quarantine(Base):
+    """Bytes of a segment that are kept out of new suite versions, whenever they are imported; others are not meant."""
+
+    __tablename__ = "quarantines"
+
+    segment_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    reason: Mapped[str]
+    since: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class Segment(Base):
     """Index of a stored segment's meta.json, which stays the truth."""
 
@@ -106,10 +117,11 @@ class Segment(Base):
     tags: Mapped[list[str]]
     duration_s: Mapped[float]
     meta: Mapped[dict[str, Any]] = mapped_column(JSON)
-    quarantined: Mapped[str | None]
-    """Why it is kept out of new suite versions; NULL: it isn't."""
-    quarantined_at: Mapped[datetime | None]
     indexed: Mapped[datetime] = mapped_column(server_default=func.now())
+    quarantined: Mapped[str | None] = column_property(
+        select(Quarantine.reason).where(Quarantine.segment_digest == digest).scalar_subquery()
+    )
+    """Why it is kept out of new suite versions; NULL: it isn't."""
 
     __table_args__ = (Index(None, "digest"), Index(None, "route"), Index(None, "tags", postgresql_using="gin"))
 

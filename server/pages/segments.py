@@ -7,11 +7,12 @@ from pydantic import BaseModel
 
 from server.api.common import Cursor, Database
 from server.pages.rendering import page
+from server.services.audit import EventView, list_events
 from server.services.register_segments import SegmentView, list_segments, read_segment
 
 router = APIRouter(include_in_schema=False)
 
-LINES = 100
+LINES, TRAIL = 100, 20
 
 
 class SegmentsPage(BaseModel):
@@ -27,6 +28,7 @@ class SegmentPage(BaseModel):
     """One segment."""
 
     segment: SegmentView
+    trail: list[EventView]
 
 
 def segments_page(
@@ -41,8 +43,10 @@ def segments_page(
 
 
 def segment_page(segment_id: str, session: Database) -> SegmentPage:
-    """One segment with its meta.json."""
-    return SegmentPage(segment=read_segment(session, segment_id))
+    """One segment with its meta.json and what was done to it."""
+    segment = read_segment(session, segment_id)
+    trail = list_events(session, subject_kind="segment", subject_id=segment_id, cursor=None, limit=TRAIL).items
+    return SegmentPage(segment=segment, trail=trail)
 
 
 page(router, "/segments", "segments.html", segments_page)

@@ -1,15 +1,16 @@
 """Index the stored segments: `meta.json` on disk is the truth, the table follows it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from sqlalchemy import select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.models import Segment
+from server.db.models import Quarantine, Segment
 from server.errors import not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
@@ -41,6 +42,8 @@ class IndexReport(BaseModel):
     added: list[str]
     changed: list[str]
     """Imported again with other bytes: suite versions keep the digests they were made with."""
+    no_longer_quarantined: list[str]
+    """Of those that changed: a quarantine is of bytes, and keeps out the bytes from before whenever they come back."""
     unchanged: int
     unreadable: dict[str, str]
     """Folder to what is wrong with its meta.json."""
@@ -68,7 +71,8 @@ def _scan(root: Path) -> tuple[dict[str, SegmentMeta], dict[str, str]]:
 def index_segments(session: Session, root: Path) -> IndexReport:
     """Make the table agree with the folder. Segments that are gone from disk stay listed: old runs name them."""
     metas, unreadable = _scan(root)
-    known = {row.segment_id: row.digest for row in session.execute(select(Segment.segment_id, Segment.digest))}
+    columns = select(Segment.segment_id, Segment.digest, Segment.quarantined)
+    known = {row.segment_id: row for row in session.execute(columns)}
     rows = [
         {
             "segment_id": name, "digest": meta.digest, "route": meta.route, "kind": meta.kind, "tags": list(meta.tags),
@@ -77,17 +81,37 @@ def index_segments(session: Session, root: Path) -> IndexReport:
         for name, meta in metas.items()
     ]  # fmt: skip
     added = [r for r in rows if r["segment_id"] not in known]
-    changed = [r for r in rows if r["segment_id"] in known and known[str(r["segment_id"])] != r["digest"]]
+    changed = [r for r in rows if r["segment_id"] in known and known[str(r["segment_id"])].digest != r["digest"]]
     if added or changed:
         statement = insert(Segment)
         fresh = {c: statement.excluded[c] for c in ("digest", "route", "kind", "tags", "duration_s", "meta")}
-        lifted = {"quarantined": None, "quarantined_at": None, "indexed": datetime.now(UTC)}
-        session.execute(statement.on_conflict_do_update(index_elements=["segment_id"], set_=fresh | lifted), added + changed)
+        update = statement.on_conflict_do_update(index_elements=["segment_id"], set_=fresh | {"indexed": datetime.now(UTC)})
+        session.execute(update, added + changed)
         record(session, "segments.indexed", ("segments", str(root.name)), detail={"added": len(added), "changed": len(changed)})
+    left = _quarantines_of_changed(session, [known[str(r["segment_id"])] for r in changed])
     return IndexReport(
         total=len(rows), added=[str(r["segment_id"]) for r in added], changed=[str(r["segment_id"]) for r in changed],
-        unchanged=len(rows) - len(added) - len(changed), unreadable=unreadable,
+        no_longer_quarantined=left, unchanged=len(rows) - len(added) - len(changed), unreadable=unreadable,
     )  # fmt: skip
+
+
+def _quarantines_of_changed(session: Session, before: Sequence[Row[str, str, str | None]]) -> list[str]:
+    """Say on the trail of each segment that was imported again where the quarantine of its bytes begins or ends; returns
+    those of which it ends."""
+    ids = [row.segment_id for row in before]
+    query = select(Segment.segment_id, Segment.digest, Segment.quarantined).where(Segment.segment_id.in_(ids))
+    now = {row.segment_id: row for row in session.execute(query)}
+    ended = []
+    for row in before:
+        after = now[row.segment_id]
+        if after.quarantined is not None:
+            reason = f"{after.digest[:12]} was imported again, which is quarantined: {after.quarantined}"
+            record(session, "segment.quarantined", ("segment", row.segment_id), detail={"reason": reason})
+        elif row.quarantined is not None:
+            reason = f"{after.digest[:12]} was imported; what stays quarantined is {row.digest[:12]}: {row.quarantined}"
+            record(session, "segment.released", ("segment", row.segment_id), detail={"reason": reason})
+            ended.append(row.segment_id)
+    return ended
 
 
 def usable_metas(session: Session) -> list[SegmentMeta]:
@@ -126,12 +150,18 @@ def read_segment(session: Session, segment_id: str) -> SegmentView:
     return _view(segment)
 
 
-def set_quarantine(session: Session, segment_id: str, reason: str | None, *, actor: str = "") -> SegmentView:
-    """Keep a segment out of new suite versions, with the reason, or let it back in (None). Raises Refused (404)."""
+def set_quarantine(session: Session, segment_id: str, reason: str | None, *, actor: str) -> SegmentView:
+    """Keep a segment's bytes as they are now out of new suite versions, with the reason, or let them back in (None).
+    Raises Refused (404)."""
     read_segment(session, segment_id)
     segment = session.get_one(Segment, segment_id)
-    segment.quarantined = reason
-    segment.quarantined_at = datetime.now(UTC) if reason is not None else None
+    session.execute(delete(Quarantine).where(Quarantine.segment_digest == segment.digest))
+    detail = {"digest": segment.digest}
+    if reason is not None:
+        session.add(Quarantine(segment_digest=segment.digest, reason=reason))
+        detail["reason"] = reason
     kind = "segment.quarantined" if reason is not None else "segment.released"
-    record(session, kind, ("segment", segment_id), actor=actor, detail={"reason": reason} if reason else {})
+    record(session, kind, ("segment", segment_id), actor=actor, detail=detail)
+    session.flush()
+    session.refresh(segment)
     return _view(segment)

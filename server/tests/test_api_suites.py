@@ -136,11 +136,34 @@ class TestSegments:
     def test_a_quarantined_segment_stays_listed_and_out_of_new_versions(
         self, client: TestClient, suite: str, suite_toml: str
     ) -> None:
-        kept_out = client.put("/v1/quarantine/r1/0", json={"reason": "the camera was blocked"}).json()
+        kept_out = client.put("/v1/quarantine/r1/0", json={"reason": "the camera was blocked", "actor": "ada"}).json()
         assert kept_out["quarantined"] == "the camera was blocked"
         assert client.post("/v1/suites", json={"toml": suite_toml}).json()["planned"] == 10
         assert len(client.get("/v1/segments").json()["items"]) == 6
         client.put("/v1/quarantine/r1/0", json={"reason": None})
         assert client.post("/v1/suites", json={"toml": suite_toml}).json()["planned"] == 12
+        trail = client.get("/v1/audit", params={"subject_id": "r1/0"}).json()["items"]
+        assert [(e["kind"], e["actor"]) for e in trail] == [("segment.released", ""), ("segment.quarantined", "ada")]
+
+    def test_a_quarantine_is_of_the_bytes_and_holds_whenever_they_are_imported(
+        self, client: TestClient, add_segment: Callable[..., Any]
+    ) -> None:
+        bad = add_segment("r1/0").digest
+        client.post("/v1/segments/index")
+        client.put("/v1/quarantine/r1/0", json={"reason": "the camera was blocked"})
+
+        def index() -> Any:
+            report = client.post("/v1/segments/index").json()
+            return report["no_longer_quarantined"], client.get("/v1/segments/r1/0").json()["quarantined"]
+
+        assert index() == ([], "the camera was blocked"), "nothing changed"
+        add_segment("r1/0", tags=("highway", "wiped"))
+        assert index() == (["r1/0"], None)
+        page = client.get("/segments/r1/0", headers={"Accept": "text/html"}).text
+        assert f"what stays quarantined is {bad[:12]}: the camera was blocked" in page
+        add_segment("r1/0")
+        assert index() == ([], "the camera was blocked"), "the bad bytes are back"
+        page = client.get("/segments/r1/0", headers={"Accept": "text/html"}).text
+        assert f"{bad[:12]} was imported again, which is quarantined: the camera was blocked" in page
         kinds = [e["kind"] for e in client.get("/v1/audit", params={"subject_id": "r1/0"}).json()["items"]]
-        assert kinds == ["segment.released", "segment.quarantined"]
+        assert kinds == ["segment.quarantined", "segment.released", "segment.quarantined"]

@@ -50,3 +50,21 @@ def test_a_failed_migration_changes_nothing(alembic_engine: Engine) -> None:
     with pytest.raises(Exception, match="already exists"):
         migrate(alembic_engine)
     assert inspect(alembic_engine).get_table_names() == ["runs"]
+
+
+def test_what_was_quarantined_stays_so_when_quarantines_become_their_own(
+    alembic_runner: MigrationContext, alembic_engine: Engine
+) -> None:
+    alembic_runner.migrate_up_to("0010")
+    row = "INSERT INTO segments (segment_id, digest, route, kind, tags, duration_s, meta, quarantined, quarantined_at) VALUES "
+    values = "('{0}', '{0}', 'r', 'camera', '{{}}', 1, '{{}}', {1}, '2026-01-01')"
+    with alembic_engine.begin() as connection:
+        connection.execute(text(row + values.format("bad", "'blocked'") + ", " + values.format("good", "NULL")))
+    alembic_runner.migrate_up_to("0011")
+    with alembic_engine.begin() as connection:
+        found = connection.execute(text("SELECT segment_digest, reason, since::date::text FROM quarantines")).all()
+    assert found == [("bad", "blocked", "2026-01-01")]
+    alembic_runner.migrate_down_to("0010")
+    with alembic_engine.begin() as connection:
+        found = connection.execute(text("SELECT segment_id, quarantined FROM segments ORDER BY 1")).all()
+    assert found == [("bad", "blocked"), ("good", None)]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.engine import make_engine, make_sessions
-from server.db.models import Alarm, DriveKeyRow, Model, ResultRow, RolloutRow, Segment, Shard, Worker
+from server.db.models import Alarm, DriveKeyRow, Event, Model, ResultRow, RolloutRow, Segment, Shard, Worker
 from server.settings import Settings
 from server.storage import BlobStore
 from suites.conditions import result_name
@@ -222,7 +222,7 @@ class TestStore:
         with sessions() as session:
             assert session.get_one(Segment, "s").quarantined == "frames.mp4 is cut"
             (event,) = session.scalars(select(Event).where(Event.subject_id == "s"))
-            assert (event.kind, event.actor, event.detail["reason"]) == ("segment.quarantined", "w/1", "frames.mp4 is cut")
+            assert (event.kind, event.actor, event.detail["reason"]) == ("segment.quarantined", "me/1", "frames.mp4 is cut")
 
 
 class TestHeartbeat:
