@@ -28,7 +28,7 @@ VOLUME /data
 FROM base AS server
 EXPOSE 8700
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "cli.healthy", "server"]
-CMD ["uvicorn", "server.app:app", "--host", "0.0.0.0", "--port", "8700", "--no-access-log"]
+CMD ["uvicorn", "server.app:app", "--host", "0.0.0.0", "--port", "8700"]
 
 FROM base AS worker
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-m", "cli.healthy", "worker"]

@@ -97,7 +97,7 @@ def service_stages(
         list(stores),
         [python("migrate", "cli.main", "migrate", once=True)],
         [
-            python("api", "uvicorn", "server.app:app", "--host", host, "--port", port, "--no-access-log",
+            python("api", "uvicorn", "server.app:app", "--host", host, "--port", port,
                    ready=functools.partial(answers, base_url)),
             python("coordinator", "server.coordinator"),
             *(python(f"worker-{number}", "cli.main", "worker", "--name", f"worker-{number}", "--concurrency", "1")
