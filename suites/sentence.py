@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from suites.judgement import CaseVerdict, GateVerdict, Interval
-from suites.statistics.planning import segments_needed
-from suites.statistics.spikes import quiet_routes, unseen
+from suites.statistics.planning import clearing_segments, segments_needed
 from suites.words import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
@@ -34,11 +33,13 @@ def more_segments(gate: GateVerdict, error: float | None, segments: int, alpha: 
     """About how many more segments would settle an open gate; None where no number helps or none can be told."""
     if gate.interval is None or error is None or not gate.pairs:
         return None
-    distance, typical = abs(gate.margin - gate.interval.estimate), gate.estimand is Estimand.TYPICAL
-    room = unseen(gate.pairs / segments, alpha) if typical else 0.0
-    needed = segments_needed(error, distance, segments, gate.routes, alpha, unseen=room)
-    if typical:
-        needed = max(needed, quiet_routes(gate.margin, distance, alpha) * segments / gate.routes)
+    change, per_segment = gate.interval.estimate, gate.pairs / segments
+    if gate.estimand is Estimand.TYPICAL:
+        needed = clearing_segments(
+            error, gate.margin, segments, gate.routes, alpha, per_segment=per_segment, change=change
+        )  # fmt: skip
+    else:
+        needed = segments_needed(error, abs(gate.margin - change), segments, gate.routes, alpha)
     if needed > BEYOND_REACH:
         return None
     return max(ceil(needed) - segments, ceil(segments / 2))

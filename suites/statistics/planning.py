@@ -41,12 +41,15 @@ def visible_effect(error: float, segments: int, routes: int, budget: int, alpha:
 
 
 def clearing_segments(
-    error: float, margin: float, segments: int, routes: int, alpha: float, power: float = 0.8, per_segment: float = 1.0
+    error: float, margin: float, segments: int, routes: int, alpha: float, power: float = 0.8, per_segment: float = 1.0,
+    change: float = 0.0,
 ) -> float:  # fmt: skip
-    """Segments at which equal models are shown not worse by `margin` in the typical drive, as segments_needed: by sign flips,
-    with the room that `per_segment` pairs of each leave for spikes, and by as many quiet routes as the bet on routes needs."""
-    needed = segments_needed(error, margin, segments, routes, alpha, power, unseen(per_segment, alpha))
-    return max(needed, quiet_routes(margin, margin, alpha) * segments / routes)
+    """Segments at which a `change` (0: equal models) is told from `margin` in the typical drive, as segments_needed: by sign
+    flips, with the room that `per_segment` pairs of each leave for spikes, and by as many quiet routes as the bet on routes
+    needs."""
+    distance = abs(margin - change)
+    needed = segments_needed(error, distance, segments, routes, alpha, power, unseen(per_segment, alpha))
+    return max(needed, quiet_routes(margin, distance, alpha) * segments / routes)
 
 
 def smallest_margin(needed: Callable[[float], float | None], budget: float) -> float | None:
