@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import io
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,9 @@ from suites.words import Outcome
 MODEL_COLUMNS = ("controller", "model")
 SUITE_COLUMNS = ("suite", "suite_digest")
 """Which suite a row was driven on: all rows must agree."""
+
+LARGEST = 1e100
+"""Costs beyond it, or below its inverse, would leave the range of floats when they are squared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +46,32 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SubmitterError(f"{path} cannot be read: {error}") from None
-    reader = csv.DictReader(text.splitlines())
-    columns = list(reader.fieldnames or ())
-    model = next((name for name in MODEL_COLUMNS if name in columns), None)
-    reserved = {"segment", *SUITE_COLUMNS, "route", model, route_column}
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        rows = list(reader)
+        columns = list(reader.fieldnames or ())
+        lines = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise SubmitterError(f"{path} is no CSV: {error}") from None
-    chosen = tuple(metrics) or tuple(name for name in columns if name not in reserved and _numeric(rows, name))
+    rows = [row for _, row in lines]
+    if twice := sorted(name for name, count in Counter(columns).items() if count > 1):
+        finding = Finding("columns", f"more than once: {', '.join(map(repr, twice))}", "keep one of each")
+        raise SubmitterError(f"{path} cannot be judged: it is not clear which column is meant", (finding,))
+    model = next((name for name in MODEL_COLUMNS if name in columns), None)
+    # a column without a name is an index that a table was saved with
+    reserved = {"", "segment", *SUITE_COLUMNS, "route", model, route_column}
+    chosen = tuple(dict.fromkeys(metrics)) or tuple(name for name in columns if name not in reserved and _numeric(rows, name))
     lacks = [name for name in ("segment", *chosen, *((route_column,) if route_column else ())) if name not in columns]
     if model is None or lacks or not chosen:
         missing = ", ".join([*([] if model else ["controller (or model)"]), *lacks]) or "any metric"
-        raise SubmitterError(
-            f"{path} lacks {missing}", (Finding("columns", f"found {', '.join(columns) or 'none'}", "name them"),)
-        )
+        finding = Finding("columns", f"found {', '.join(columns) or 'none'}", "name them, with commas between")
+        raise SubmitterError(f"{path} lacks {missing}", (finding,))
     routes_from = route_column or ("route" if "route" in columns else None)
     costs = Costs(path, chosen, {}, {})
     findings: list[Finding] = []
     suites = set()
-    for line, row in enumerate(rows, start=2):
+    for line, row in lines:
         fields = [value for value in row.values() if value is not None]
         if None in row or len(fields) < len(columns):
             problem = f"more than {len(columns)} fields" if None in row else f"{len(fields)} fields of {len(columns)}"
@@ -73,7 +82,9 @@ def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None
         if not segment or not row[model]:
             findings.append(Finding(f"line {line}", f"no {model if segment else 'segment'}", "name it"))
             continue
-        route = (row[routes_from] if routes_from else segment) or segment
+        route = row[routes_from] if routes_from else segment
+        if not route:
+            findings.append(Finding(f"line {line}", "no route", "name it: segments of one drive are not independent"))
         known = costs.values.setdefault(row[model], {})
         if segment in known:
             findings.append(Finding(f"line {line}", f"segment {segment} of {row[model]} a second time", "keep one of them"))
@@ -103,6 +114,8 @@ def _number(text: str, where: str, findings: list[Finding]) -> float:
     except ValueError:
         findings.append(Finding(where, f"{text!r} is not a number", "leave it empty where there is none"))
         return float("nan")
+    if np.isfinite(value) and value != 0 and not 1 / LARGEST <= abs(value) <= LARGEST:
+        findings.append(Finding(where, f"{text} is beyond what can be squared", "give it in another unit"))
     return value if np.isfinite(value) else float("nan")
 
 

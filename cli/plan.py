@@ -81,7 +81,8 @@ def plan(
     metric: Annotated[list[str] | None, typer.Option(envvar="REDRIVE_METRIC", help="Plan for this one; may be repeated.")] = None,
     route_column: Annotated[str | None, typer.Option(envvar="REDRIVE_ROUTE_COLUMN", help="CSV: column of the route.")] = None,
     margin: Annotated[
-        float | None, typer.Option(envvar="REDRIVE_MARGIN", help="Relative worsening to be told; the run's, else 0.02.", min=1e-6)
+        float | None,
+        typer.Option(envvar="REDRIVE_MARGIN", help="Relative worsening to be told; the run's, else 0.02.", min=1e-6, max=10),
     ] = None,
     power: Annotated[float, typer.Option(envvar="REDRIVE_POWER", help="Wanted chance to tell it.", min=0.5, max=0.999)] = 0.8,
     alpha: Annotated[

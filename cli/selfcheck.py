@@ -64,7 +64,7 @@ def selfcheck(
     metric: Annotated[
         list[str] | None, typer.Option(envvar="REDRIVE_METRIC", help="CSV: gate this one; several gate all.")
     ] = None,
-    margin: Annotated[float, typer.Option(envvar="REDRIVE_MARGIN", min=1e-6, help="CSV: the gates' margin.")] = 0.02,
+    margin: Annotated[float, typer.Option(envvar="REDRIVE_MARGIN", min=1e-6, max=10, help="CSV: the gates' margin.")] = 0.02,
     runs: Annotated[int, typer.Option(envvar="REDRIVE_RUNS", min=1, help="Simulated runs of each kind.")] = 200,
     seed: Annotated[int, typer.Option(envvar="REDRIVE_SEED", min=0, help="Seed of the swaps and plants.")] = 0,
     timeout: Annotated[float, typer.Option(envvar="REDRIVE_TIMEOUT", min=0, help="Wait for probes at most so long, s.")] = 600.0,

@@ -32,7 +32,9 @@ def verdict(
     candidate: Annotated[str, typer.Option(envvar="REDRIVE_CANDIDATE", help="Name of the model that is judged.")],
     metric: Annotated[list[str] | None, typer.Option(envvar="REDRIVE_METRIC", help="Judge this one; may be repeated.")] = None,
     route_column: Annotated[str | None, typer.Option(envvar="REDRIVE_ROUTE_COLUMN", help="Column that names the route.")] = None,
-    margin: Annotated[float, typer.Option(envvar="REDRIVE_MARGIN", help="Largest relative worsening accepted.", min=1e-6)] = 0.02,
+    margin: Annotated[
+        float, typer.Option(envvar="REDRIVE_MARGIN", help="Largest relative worsening accepted.", min=1e-6, max=10)
+    ] = 0.02,
     estimand: Annotated[
         Estimand, typer.Option(envvar="REDRIVE_ESTIMAND", help="Which one gates: the typical drive or the mean.")
     ] = Estimand.TYPICAL,

@@ -100,6 +100,11 @@ def test_missing_segments_are_counted_and_never_pass(tmp_path: Path) -> None:
         ("segment,model,cost\n", "no row at all"),
         ('segment,model,cost\na,old,"' + "1" * 140_000 + '"\n', "is no CSV: field larger"),
         ("segment,model,cost\na,old,1\n", "no model 'new'"),
+        ("segment,model," + "c" * 140_000 + "\na,old,1\n", "is no CSV: field larger"),
+        ("segment,model,cost,cost\na,old,1,1\na,new,1,2\n", "not clear which column"),
+        (",segment,model\n0,a,old\n1,a,new\n", "any metric"),
+        ("segment,model,cost,route\na,old,1,r\na,new,1,r\nb,old,1,\nb,new,1,\n", r"cannot be judged \(2 problems\)"),
+        ("segment,model,cost\na,old,1e-300\na,new,1e300\n", r"cannot be judged \(2 problems\)"),
     ],
 )
 def test_files_that_cannot_be_judged_are_refused_by_name(tmp_path: Path, content: str, complaint: str) -> None:
@@ -107,6 +112,40 @@ def test_files_that_cannot_be_judged_are_refused_by_name(tmp_path: Path, content
     path.write_text(content)
     with pytest.raises(SubmitterError, match=complaint):
         judge(str(path), *BOTH)
+
+
+@pytest.mark.parametrize("at", [12, -6, None])
+def test_a_damaged_archive_is_refused(tmp_path: Path, at: int | None) -> None:
+    packed = bytearray(gzip.compress(write(tmp_path / "a.csv").read_bytes()))
+    if at is None:
+        del packed[len(packed) // 2 :]
+    else:
+        packed[at] ^= 0xFF
+    (tmp_path / "a.csv.gz").write_bytes(packed)
+    with pytest.raises(SubmitterError, match="cannot be read"):
+        judge(str(tmp_path / "a.csv.gz"), *BOTH)
+
+
+def test_names_may_hold_any_character_and_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = "".join(f'"a,\u2028b\x85{i}",{m},{i + 1}\r\n' for i in range(20) for m in ("old", "new"))
+    path.write_text("segment,model,cost\r\n" + rows, newline="")
+    code, text = judge(str(path), *BOTH)
+    assert (code, "20 segments" in text) == (0, True)
+    path.write_text('segment,model,cost\n\n"a\nb",old,1\n"a\nb",new,x\n')
+    with pytest.raises(SubmitterError) as caught:
+        judge(str(path), *BOTH)
+    assert [f.where for f in caught.value.findings] == ["line 6, cost"]
+
+
+def test_a_metric_named_twice_is_judged_once(tmp_path: Path) -> None:
+    _, text = judge(str(write(tmp_path / "a.csv")), *BOTH, "--metric", "cost", "--metric", "cost", "--json")
+    assert len(json.loads(text)["gates"]) == 1
+
+
+def test_a_margin_without_end_is_no_margin(tmp_path: Path) -> None:
+    for margin in ("inf", "nan", "11"):
+        assert judge(str(write(tmp_path / "a.csv")), *BOTH, "--metric", "cost", "--margin", margin) == (2, "")
 
 
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
