@@ -140,20 +140,25 @@ def tail(log: Path, lines: int = 8) -> str:
 
 
 def end_leftover(pid_file: Path, executable: str, folder: Path, stop_signal: signal.Signals, grace_s: float = 10.0) -> None:
-    """End the server that a killed predecessor left running, and remove its pid file.
+    """End the server that a killed predecessor left running, and remove its pid file; then what a server leaves that was
+    killed itself: Postgres does not start while a session of the one before holds its shared memory.
 
-    Only a process whose executable has that name and whose working folder is `folder` is touched: a pid may have been
-    given to somebody else since.
+    Only processes of that name whose working folder is `folder` are touched: a pid may have been given to somebody else.
     """
+
+    def is_its(process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            return process.name() == executable and Path(process.cwd()) == folder.resolve()
+        return False
+
     try:
         pid = int(pid_file.read_text().split()[0])
     except (FileNotFoundError, ValueError, IndexError):
         pid = 0
     if pid > 0:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            process = psutil.Process(pid)
-            if Path(process.exe()).name == executable and Path(process.cwd()) == folder.resolve():
-                _end([process], stop_signal, grace_s)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            _end([process for process in [psutil.Process(pid)] if is_its(process)], stop_signal, grace_s)
+    _end([process for process in psutil.process_iter() if is_its(process)], signal.SIGKILL, grace_s)
     pid_file.unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 """Postgres and Valkey from wheels: real servers in a folder of the test's own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -70,7 +71,10 @@ def test_a_still_running_orphan_of_the_same_folder_is_ended(server: Child, tmp_p
 
 
 def test_starts_again_after_sigkill(server: Child, tmp_path: Path) -> None:
-    killed(server)
+    with contextlib.ExitStack() as sessions:  # that outlive it for a moment
+        for _ in range(16):
+            sessions.callback(connect(server.program.address).close)
+        killed(server)
     successor = launch(server.program, tmp_path / "logs")
     try:
         wait_ready(successor, timeout_s=60)
