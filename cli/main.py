@@ -40,6 +40,7 @@ def build(chosen: str | None) -> typer.Typer:
     """The command line with the chosen subcommand imported and the others as names with their help."""
     root = typer.Typer(
         name="redrive", no_args_is_help=True, pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # what stands in brackets is said, not markup
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Submit a driving model; learn in minutes whether it drives worse than the last one, where, and how sure we are.",
     )  # fmt: skip
@@ -54,7 +55,7 @@ def build(chosen: str | None) -> typer.Typer:
 def main() -> None:
     """Entry point: errors that a user can act on are shown as text, with what to do next."""
     try:
-        build(sys.argv[1] if len(sys.argv) > 1 else None)()
+        build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="redrive")
     except RedriveError as error:
         owner = (
             "the submission"
