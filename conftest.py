@@ -15,10 +15,12 @@ from uuid import uuid4
 import pytest
 import redis
 import sqlalchemy as sa
+from hypothesis import settings
 
 from cli.embedded import Addresses, services
 
 os.environ["REDRIVE_NIGHTLY_HOUR"] = "-1"  # at no hour do tests differ
+settings.load_profile("ci")  # nor on any machine: the same examples, however long they take
 
 TEMPLATE_LOCK = 8700
 """The advisory lock under which the first test of a session makes the migrated template."""
