@@ -47,7 +47,7 @@ class DepthCodec:
         steps = (np.arange(256) - 1) / 254
         table = (self.far_m * (self.near_m / self.far_m) ** steps).astype(np.float32)
         table[0] = np.nan
-        return table[codes]
+        return table.take(codes)
 
 
 def write_depth(path: Path, frames: Iterable[Depth], near_m: float, far_m: float) -> tuple[int, dict[str, Any]]:

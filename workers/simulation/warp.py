@@ -104,12 +104,13 @@ def _forward(picture, near, motion, lenses, grid, slack, fine, row, depth, out):
 
 @njit(cache=True, nogil=True)
 def _pack(frames, factor, out):  # type: ignore[no-untyped-def]
-    """Bytes are summed along a row of output first, whatever they are of, and only then taken apart."""
+    """Bytes are summed along a row of output first, whatever they are of, and only then taken apart. 16 bits hold the sum of
+    257 of them."""
     count, height, width = out.shape
     area, half = np.uint32(factor * factor), np.uint32(factor * factor // 2)
     lines = frames.reshape(count, frames.shape[1], -1)
-    total, mean = np.empty(frames.shape[2] * 3, np.uint32), np.empty(frames.shape[2] * 3, np.uint32)
-    one, two = np.uint32(8), np.uint32(16)
+    total, mean = np.empty(frames.shape[2] * 3, np.uint16), np.empty(frames.shape[2] * 3, np.uint16)
+    one, two, rounding = np.uint32(8), np.uint32(16), np.uint16(2)
     for n in range(count):
         for v in range(height):
             for k in range(len(total)):
@@ -123,7 +124,7 @@ def _pack(frames, factor, out):  # type: ignore[no-untyped-def]
                 continue
             if factor == 2:
                 for k in range(len(total) - 3):
-                    mean[k] = (total[k] + total[k + 3] + half) >> np.uint32(2)
+                    mean[k] = np.uint16(total[k] + total[k + 3] + rounding) >> 2
                 for u in range(width):
                     out[n, v, u] = mean[6 * u] | mean[6 * u + 1] << one | mean[6 * u + 2] << two
                 continue
@@ -256,6 +257,10 @@ def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore
     scale, shift = sample_rays(fine, grid[0], source[0], source[2])
     tall, fast, to_q = row[0], row[1], row[2]
     spot, flat = np.empty(row.shape[1], np.int32), depth.reshape(-1)
+    across = np.empty((fine, width), np.float32)
+    for k in range(fine):
+        for i in range(width):
+            across[k, i] = np.float32(i * fine + k) * scale + shift
     depth[:] = EMPTY
     for number in range((height - 1) * fine + 1):
         j, below, part = sample_rows(number, fine, height)
@@ -269,7 +274,7 @@ def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore
             for i in range(width - 1):
                 fast[i] = between_samples(tall[i], tall[i + 1], np.float32(k) * (ONE / np.float32(fine)), slack)
             for i in range(count):
-                u, v, to_q[i], _ = project(line, target, np.float32(i * fine + k) * scale + shift, fast[i])
+                u, v, to_q[i], _ = project(line, target, across[k, i], fast[i])
                 spot[i] = cell(u, v, columns, rows)
             for i in range(count):
                 if spot[i] >= 0 and flat[spot[i]] < to_q[i]:
@@ -377,14 +382,15 @@ def share(part):  # type: ignore[no-untyped-def]
 def blended(t00, t01, t10, t11, a, b):  # type: ignore[no-untyped-def]
     """Four packed colours weighted by `share`s. Two channels in one word: red and blue together, green alone."""
     low, high = np.uint32(0x00FF00FF), np.uint32(0x0000FF00)
-    low_round, high_round = np.uint32(0x00800080), np.uint32(0x00008000)
-    c, d = np.uint32(256) - a, np.uint32(256) - b
-    top = (((t00 & low) * c + (t01 & low) * a + low_round) >> np.uint32(8)) & low
-    bottom = (((t10 & low) * c + (t11 & low) * a + low_round) >> np.uint32(8)) & low
-    both = ((top * d + bottom * b + low_round) >> np.uint32(8)) & low
-    g_top = (((t00 & high) >> np.uint32(8)) * c + ((t01 & high) >> np.uint32(8)) * a) * d
-    g_bottom = (((t10 & high) >> np.uint32(8)) * c + ((t11 & high) >> np.uint32(8)) * a) * b
-    return both | ((g_top + g_bottom + high_round) >> np.uint32(8)) & high
+    low_round, high_round, eight = np.uint32(0x00800080), np.uint32(0x00008000), np.uint32(8)
+    # Nothing overflows 32 bits. It must be said: numba computes with 64, of which a vector holds half as many.
+    c, d = np.uint32(np.uint32(256) - a), np.uint32(np.uint32(256) - b)
+    top = (np.uint32((t00 & low) * c + (t01 & low) * a + low_round) >> eight) & low
+    bottom = (np.uint32((t10 & low) * c + (t11 & low) * a + low_round) >> eight) & low
+    both = (np.uint32(top * d + bottom * b + low_round) >> eight) & low
+    g_top = np.uint32(((t00 & high) >> eight) * c + ((t01 & high) >> eight) * a)
+    g_bottom = np.uint32(((t10 & high) >> eight) * c + ((t11 & high) >> eight) * a)
+    return both | (np.uint32(g_top * d + g_bottom * b + high_round) >> eight) & high
 
 
 @njit(cache=True, nogil=True)
@@ -397,11 +403,13 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
     far_u, far_v = np.float32(picture.shape[1] - 1), np.float32(picture.shape[0] - 1)
     last_i, last_j = np.float32(near.shape[1] - 1), np.float32(near.shape[0] - 1)
     to_i, to_j = ONE / grid[0], ONE / grid[1]
-    corner, flat_near = np.empty((4, columns), np.float32), near.reshape(-1)
+    corner, flat_near = np.empty((2, columns, 2), np.float32), near.reshape(-1)
     from_u, from_v, from_q, scaled = row[0], row[1], row[2], row[3]
     at, blend = np.empty(columns, np.int32), np.empty((2, columns), np.uint32)
-    taps, hidden = np.empty((4, columns), np.uint32), np.zeros(columns, np.bool_)
-    flat = picture.reshape(-1)
+    taps, hidden = np.empty((2, columns, 2), np.uint32), np.zeros(columns, np.bool_)
+    flat, colour, across = picture.reshape(-1), np.empty(columns, np.uint32), np.empty(columns, np.float32)
+    for u in range(columns):
+        across[u] = np.float32(u) * scale + shift
     # Unsigned indices: a signed one is tested for counting from the end at every look-up.
     next_, next_line, next_samples = np.uint32(1), np.uint32(width), np.uint32(wide)
     for v in range(rows):
@@ -409,7 +417,7 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
         bundle = rays(motion, (np.float32(v) - target[3]) / target[1])
         for turn in range(steps + 1):
             for u in range(columns):
-                from_u[u], from_v[u], from_q[u], scaled[u] = project(bundle, source, np.float32(u) * scale + shift, line[u])
+                from_u[u], from_v[u], from_q[u], scaled[u] = project(bundle, source, across[u], line[u])
             if turn == steps:
                 break
             for u in range(columns):
@@ -419,11 +427,11 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
             for u in range(columns):
                 k = np.uint32(at[u])
                 below = k + next_samples
-                corner[0, u], corner[1, u] = flat_near[k], flat_near[k + next_]
-                corner[2, u], corner[3, u] = flat_near[below], flat_near[below + next_]
+                corner[0, u, 0], corner[0, u, 1] = flat_near[k], flat_near[k + next_]
+                corner[1, u, 0], corner[1, u, 1] = flat_near[below], flat_near[below + next_]
             for u in range(columns):
                 found, tolerance = surface(
-                    corner[0, u], corner[1, u], corner[2, u], corner[3, u], from_u[u], from_v[u], slack
+                    corner[0, u, 0], corner[0, u, 1], corner[1, u, 0], corner[1, u, 1], from_u[u], from_v[u], slack
                 )  # fmt: skip
                 off = found - from_q[u]
                 hidden[u] = hide and off > tolerance
@@ -435,16 +443,17 @@ def _look_up(picture, near, depth, motion, lenses, grid, slack, steps, hide, row
         for u in range(columns):
             k = np.uint32(at[u])
             below = k + next_line
-            taps[0, u], taps[1, u], taps[2, u], taps[3, u] = flat[k], flat[k + next_], flat[below], flat[below + next_]
+            taps[0, u, 0], taps[0, u, 1] = flat[k], flat[k + next_]
+            taps[1, u, 0], taps[1, u, 1] = flat[below], flat[below + next_]
         for u in range(columns):
-            taps[0, u] = blended(taps[0, u], taps[1, u], taps[2, u], taps[3, u], blend[0, u], blend[1, u])
+            colour[u] = blended(taps[0, u, 0], taps[0, u, 1], taps[1, u, 0], taps[1, u, 1], blend[0, u], blend[1, u])
         some = False
         for u in range(columns):
             some |= hidden[u]
         if some:
-            in_paint(taps[0], line, hidden)
+            in_paint(colour, line, hidden)
         for u in range(columns):
-            out[v, u, 0], out[v, u, 1], out[v, u, 2] = unpacked(taps[0, u])
+            out[v, u, 0], out[v, u, 1], out[v, u, 2] = unpacked(colour[u])
 
 
 @njit(cache=True, nogil=True)
