@@ -23,7 +23,7 @@ from server.db.engine import make_engine, make_sessions
 from server.queue import BROKER_ERRORS, celery_app, queue_name, waiting
 from server.settings import Settings
 from server.storage import BlobStore
-from suites.simulators import installed_runtimes
+from workers.policy.runtimes import offered
 from workers.results import WorkerName, depart, heartbeat
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Process:
     """What one process of a worker drives with."""
 
     worker: str
+    runtimes: dict[str, str]
     settings: Settings
     sessions: sessionmaker[Session]
     blobs: BlobStore
@@ -116,7 +117,7 @@ def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) 
     if settings.log_level != "debug":
         logging.getLogger("celery").setLevel(logging.WARNING)  # two lines for every message say nothing
     worker = WorkerName(
-        name=name, host=socket.gethostname(), device=device, concurrency=concurrency, runtimes=installed_runtimes()
+        name=name, host=socket.gethostname(), device=device, concurrency=concurrency, runtimes=offered()
     )  # fmt: skip
     app: Celery = celery_app(settings)
     register(app)
@@ -124,7 +125,7 @@ def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) 
 
     def start_process(**_: Any) -> None:
         _Here.process = Process(
-            worker=worker.child(os.getpid()), settings=settings, blobs=BlobStore(settings.blobs),
+            worker=worker.child(os.getpid()), runtimes=worker.runtimes, settings=settings, blobs=BlobStore(settings.blobs),
             sessions=make_sessions(make_engine(settings.sqlalchemy_url, pool_size=1)),
         )  # fmt: skip
 

@@ -51,7 +51,7 @@ class WorkerName:
     device: str
     concurrency: int
     runtimes: dict[str, str]
-    """Name to version of those that are installed where it runs."""
+    """`RUNTIME/PRECISION` to the runtime's version, of what it computes where it runs."""
 
     def child(self, pid: int) -> str:
         """Who holds a shard: one process of this worker."""
@@ -74,7 +74,7 @@ class Claim:
 
 def claim(session: Session, worker: str, device: str, runtimes: Mapping[str, str], lease_s: float) -> Claim | None:
     """Take the first queued shard for this kind of device, by priority, then age; one for a runtime that is not of these
-    (name to version) only where no worker that is up has it, to say so. None when nothing is to do."""
+    (`RUNTIME/PRECISION` to version) only where no worker that is up has it, to say so. None when nothing is to do."""
     _expire(session, and_(Shard.worker == worker, Shard.status == ShardStatus.LEASED), "left behind by its process")
     first = (
         select(Shard.id)
@@ -214,13 +214,11 @@ def heartbeat(session: Session, worker: WorkerName, lease_s: float, living: Call
 
     `living` is asked after the leases were read: a process that started in between holds none of them.
     """
-    session.execute(
-        insert(Worker)
-        .values(
-            name=worker.name, host=worker.host, device=worker.device, concurrency=worker.concurrency, runtimes=worker.runtimes
-        )
-        .on_conflict_do_update(index_elements=[Worker.name], set_={"seen": func.now()})
-    )
+    told = {
+        "name": worker.name, "host": worker.host, "device": worker.device, "concurrency": worker.concurrency,
+        "runtimes": worker.runtimes, "seen": func.now(),
+    }  # fmt: skip
+    session.execute(insert(Worker).values(told).on_conflict_do_update(index_elements=[Worker.name], set_=told))
     session.execute(delete(Worker).where(Worker.seen < func.now() - FORGET))
     held = session.execute(select(Shard.id, Shard.fence, Shard.worker).where(worker.holds())).all()
     alive = {worker.child(pid) for pid in living()}
@@ -289,7 +287,8 @@ def same_bits(session: Session, rollout: Rollout, bits: str | None, worker: str)
 
 
 def _claimable(device: str, runtimes: Mapping[str, str], lease_s: float) -> ColumnElement[bool]:
-    runtime, version = Shard.execution["runtime"].astext, Shard.execution["version"].astext
+    runtime = func.concat(Shard.execution["runtime"].astext, "/", Shard.execution["precision"].astext)
+    version = Shard.execution["version"].astext
     others = select(Worker.name).where(
         Worker.seen > func.now() - timedelta(seconds=lease_s), Worker.device == device,
         Worker.runtimes.op("->>")(runtime) == version,

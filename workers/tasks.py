@@ -23,7 +23,6 @@ from suites.metrics import measure
 from suites.metrics.steps import invalid
 from suites.model import Manifest, load_manifest
 from suites.rollout import DriveKey, Rollout, Trace
-from suites.simulators import installed_runtimes
 from workers.app import Process, this_process
 from workers.artifacts import make_sheet, write_comparison
 from workers.drive import drive_keys
@@ -60,8 +59,8 @@ def register(app: Celery) -> None:
 def drive(device: str) -> None:
     """Drive one shard, if one is queued for this kind of device."""
     here = this_process()
-    lease_s, runtimes = here.settings.lease_s, installed_runtimes()
-    held = _transaction(here, partial(claim, worker=here.worker, device=device, runtimes=runtimes, lease_s=lease_s))
+    work = partial(claim, worker=here.worker, device=device, runtimes=here.runtimes, lease_s=here.settings.lease_s)
+    held = _transaction(here, work)
     if held is None:
         return
     try:

@@ -313,7 +313,7 @@ class Worker(Base):
     """Device kind of the execution classes that it serves: `cpu`, `cuda`."""
     concurrency: Mapped[int]
     runtimes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    """Name to version of the runtimes that are installed where it runs."""
+    """`RUNTIME/PRECISION` to the runtime's version, of what it computes where it runs."""
     started: Mapped[datetime] = mapped_column(server_default=func.now())
     seen: Mapped[datetime] = mapped_column(server_default=func.now())
     """Its last heartbeat; rows older than a lease are gone workers."""

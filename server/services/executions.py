@@ -29,8 +29,8 @@ def find_execution(session: Session, text: str, lease_s: float) -> ExecutionClas
     workers = session.scalars(select(Worker).where(alive)).all()
     offers: Counter[str] = Counter()
     for worker in workers:
-        if worker.device == device and runtime in worker.runtimes:
-            offers[worker.runtimes[runtime]] += worker.concurrency
+        if worker.device == device and f"{runtime}/{precision}" in worker.runtimes:
+            offers[worker.runtimes[f"{runtime}/{precision}"]] += worker.concurrency
     if not workers and runtime in installed_runtimes():
         offers[installed_runtimes()[runtime]] += 1
     if not offers:
@@ -38,6 +38,8 @@ def find_execution(session: Session, text: str, lease_s: float) -> ExecutionClas
         problem = f"the workers that are up offer {', '.join(there)}" if there else "no worker is up that says what it offers"
         package = RUNTIMES[runtime].packages[-1 if device == "cuda" else 0]
         remedy = f"install {package} beside `redrive worker --device {device}` and start it, or submit without execution"
-        raise SubmitterError(f"no worker offers {runtime} on {device}", (Finding("execution", problem, remedy),))
+        if any(w.device == device and name.startswith(f"{runtime}/") for w in workers for name in w.runtimes):
+            remedy = f"start `redrive worker` on a machine whose {device} computes in {precision}, or submit in another precision"
+        raise SubmitterError(f"no worker offers {runtime} in {precision} on {device}", (Finding("execution", problem, remedy),))
     version = max(offers, key=lambda offered: (offers[offered], offered))
     return ExecutionClass(runtime=runtime, version=version, precision=precision, device=device)

@@ -16,6 +16,7 @@ from server.services.demand import Owner
 from server.services.shards import claimable, form_shards
 from server.settings import Settings
 from suites.model import ActionSpec, Graph, Manifest, Tensor
+from suites.simulators import RUNTIMES
 from suites.words import Outcome
 
 Submit = Callable[..., Any]
@@ -39,10 +40,14 @@ def networks(sessions: sessionmaker[Session]) -> None:
 
 @pytest.fixture
 def add_worker(sessions: sessionmaker[Session], settings: Settings) -> Callable[..., None]:
-    """add_worker("w", {"openvino": "2026.1"}, device="cpu", places=1, up=True)"""
+    """add_worker("w", {"openvino": "2026.1"}, device="cpu", places=1, up=True, lacks=()): one that computes in every precision
+    of these runtimes but those it `lacks`"""
 
-    def add(name: str, runtimes: dict[str, str], *, device: str = "cpu", places: int = 1, up: bool = True) -> None:
+    def add(
+        name: str, versions: dict[str, str], *, device: str = "cpu", places: int = 1, up: bool = True, lacks: tuple[str, ...] = ()
+    ) -> None:  # fmt: skip
         seen = func.now() - timedelta(seconds=0 if up else 2 * settings.lease_s)
+        runtimes = {f"{r}/{p}": v for r, v in versions.items() for p in RUNTIMES[r].precisions if f"{r}/{p}" not in lacks}
         with sessions.begin() as session:
             session.add(Worker(name=name, host="h", device=device, concurrency=places, runtimes=runtimes, seen=seen))
 
@@ -176,11 +181,26 @@ def test_what_no_worker_offers_is_refused_with_what_they_do(
         assert answer.status_code == 422
         (error,) = answer.json()["errors"]
         assert error["where"] == "execution"
-        assert error["problem"] == "the workers that are up offer onnxruntime 1.2 on cpu"
+        assert error["problem"] == "the workers that are up offer onnxruntime/float32 1.2 on cpu"
         assert f"install {package} beside `redrive worker --device" in error["remedy"]
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Run)) == 0
     assert compare(None, key="one").status_code == 201, "the key is free, and the default asks nobody"
+
+
+def test_a_precision_that_no_cpu_has_is_refused_and_one_that_some_have_is_theirs(
+    compare: Submit, add_worker: Callable[..., None]
+) -> None:
+    add_worker("plain", {"openvino": "2026.2"}, places=9, lacks=("openvino/bfloat16",))
+    answer = compare("openvino/bf16", key="one")
+    assert answer.status_code == 422
+    assert "no worker offers openvino in bfloat16 on cpu" in answer.json()["detail"]
+    (error,) = answer.json()["errors"]
+    assert error["problem"] == "the workers that are up offer openvino/float32 2026.2 on cpu"
+    assert error["remedy"].startswith("start `redrive worker` on a machine whose cpu computes in bfloat16")
+    assert compare("openvino", key="one").json()["baseline_execution"]["version"] == "2026.2"
+    add_worker("able", {"openvino": "2026.1"})
+    assert compare("openvino/bf16").json()["baseline_execution"] == OPENVINO, "the version of those that can"
 
 
 def test_before_any_worker_is_up_the_service_goes_by_its_own(compare: Submit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,9 @@ It computes float64 graphs in float32: a controller that must be exact runs on O
 """
 
 import io
+import logging
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -14,6 +17,9 @@ from suites.errors import MachineError
 from suites.rollout import ExecutionClass
 from workers.policy.runtime import Arrays, model_failed
 
+log = logging.getLogger(__name__)
+
+ASK = "import openvino; print('BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -35,6 +41,15 @@ def _settings(execution: ExecutionClass) -> dict[str, Any]:
     }
 
 
+def computes_bfloat16() -> bool:
+    """Whether the engine says that this CPU does; asked in a process of its own, since it starts threads and whoever asks may
+    be about to fork. A library that can't be asked computes nothing."""
+    asked = subprocess.run((sys.executable, "-P", "-c", ASK), capture_output=True, text=True, timeout=60)
+    if asked.returncode:
+        log.warning("openvino can't be asked what it computes: %s", asked.stderr.strip().rpartition("\n")[2])
+    return asked.stdout.strip() == "True"
+
+
 class OpenVinoRuntime:
     """`graph`: the bytes of the ONNX file; `outputs`: the names to read. Raises PolicyError when it does not load."""
 
@@ -50,7 +65,9 @@ class OpenVinoRuntime:
 
         engine, _ = _engine()
         if execution.precision == "bfloat16" and "BF16" not in engine.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise MachineError("this CPU does not compute in bfloat16: leave the work to one that does")
+            raise MachineError(
+                "this CPU does not compute in bfloat16: start a worker where it does (AVX-512 BF16, AMX), or ask for openvino/f32"
+            )
         one = operators.parameter([-1, 2], np.float32)
         square = operators.matmul(one, one, False, True)
         warm = engine.compile_model(openvino.Model([square], [one], "warm"), "CPU", _settings(execution))

@@ -7,9 +7,9 @@ from suites.errors import MachineError
 from suites.identity import digest
 from suites.rollout import ExecutionClass
 from suites.simulators import RUNTIMES as KINDS
-from suites.simulators import installed
+from suites.simulators import installed, installed_runtimes
 from workers.policy.onnx_runtime import OnnxRuntime
-from workers.policy.openvino_runtime import OpenVinoRuntime
+from workers.policy.openvino_runtime import OpenVinoRuntime, computes_bfloat16
 from workers.policy.runtime import Runtime
 from workers.policy.tinygrad_runtime import TinygradRuntime
 
@@ -38,6 +38,15 @@ def runtime_for(execution: ExecutionClass, sandboxed: bool = False) -> RuntimeCl
         why = f"{execution.runtime} compiles code while it runs, which the sandbox forbids"
         raise MachineError(f"the work is for {asked}; {why}: use another runtime, or `replay --no-sandbox` for a trusted model")
     return runtime
+
+
+def offered() -> dict[str, str]:
+    """`RUNTIME/PRECISION` to the runtime's version, of what this machine computes: what is installed, but for a precision that
+    its processor lacks."""
+    found = {f"{name}/{precision}": v for name, v in installed_runtimes().items() for precision in KINDS[name].precisions}
+    if "openvino/bfloat16" in found and not computes_bfloat16():
+        del found["openvino/bfloat16"]
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -139,7 +139,7 @@ class TestRenderTask:
         key = replace(driven.rollout.key, model=model.digest)
         assert driven.rollout.trace is not None
         (tmp_path / "segments").symlink_to(driven.root)
-        process = Process(worker="me/1", settings=Settings(data=tmp_path), sessions=sessions, blobs=blobs)
+        process = Process(worker="me/1", runtimes={}, settings=Settings(data=tmp_path), sessions=sessions, blobs=blobs)
         monkeypatch.setattr(app._Here, "process", process)
         with sessions.begin() as session:
             session.add(ModelRow(digest=model.digest, name="m", kind="camera", manifest=model))

@@ -25,7 +25,7 @@ from workers.results import Claim, LeaseLostError, WorkerName, claim, depart, fi
 pytestmark = pytest.mark.services
 LEASE_S = 3600.0  # whatever the machine does between two statements is shorter
 EXECUTION = ExecutionClass(runtime="builtin", version="1")
-ME = WorkerName(name="me", host="here", device="cpu", concurrency=2, runtimes={"onnxruntime": "1.2"})
+ME = WorkerName(name="me", host="here", device="cpu", concurrency=2, runtimes={"onnxruntime/float32": "1.2"})
 
 
 @pytest.fixture
@@ -113,20 +113,21 @@ class TestClaim:
 
     def test_a_runtime_that_only_another_worker_has_is_left_to_it_while_it_is_up(self, sessions: sessionmaker[Session]) -> None:
         number = add_shard(sessions, 1)
-        openvino = {"runtime": "openvino", "version": "2026.1", "precision": "float32", "device": "cpu"}
+        openvino = {"runtime": "openvino", "version": "2026.1", "precision": "bfloat16", "device": "cpu"}
         long_ago = func.now() - timedelta(seconds=2 * LEASE_S)
         with sessions.begin() as session:
             session.execute(update(Shard).values(execution=openvino, created=long_ago, not_before=long_ago))
-            session.add(Worker(name="other", host="h", device="cpu", concurrency=1, runtimes={"openvino": "2026.1"}))
+            session.add(Worker(name="other", host="h", device="cpu", concurrency=1, runtimes={"openvino/bfloat16": "2026.1"}))
         assert take(sessions) is None
         with sessions.begin() as session:
             assert not heartbeat(session, ME, LEASE_S, list), "what waits for another does not starve this one"
-            held = claim(session, "other/1", "cpu", {"openvino": "2026.1"}, LEASE_S)
+            held = claim(session, "other/1", "cpu", {"openvino/bfloat16": "2026.1"}, LEASE_S)
             assert held is not None
             assert held.shard == number
         requeue(sessions)
         with sessions.begin() as session:
-            session.execute(update(Worker).where(Worker.name == "other").values(runtimes={"openvino": "2026.2"}))
+            others = {"openvino/float32": "2026.1", "openvino/bfloat16": "2026.2"}
+            session.execute(update(Worker).where(Worker.name == "other").values(runtimes=others))
         assert must_take(sessions).shard == number, "nobody has it: taken, to say so"
 
     def test_two_workers_never_hold_the_same_shard(self, sessions: sessionmaker[Session]) -> None:
@@ -249,10 +250,16 @@ class TestHeartbeat:
         assert "its process died" in (shard_of(sessions, lost).error or "")
 
     def test_it_says_what_the_worker_can_run(self, sessions: sessionmaker[Session]) -> None:
+        with sessions.begin() as session:  # it was killed, and came back as something else
+            session.add(Worker(name="me", host="there", device="cuda", concurrency=9, runtimes={"openvino/float32": "2026.1"}))
         self.beat(sessions)
         self.beat(sessions)
         with sessions() as session:
-            assert session.get_one(Worker, "me").runtimes == {"onnxruntime": "1.2"}
+            row = session.get_one(Worker, "me")
+            told = WorkerName(
+                name="me", host=row.host, device=row.device, concurrency=row.concurrency, runtimes=row.runtimes
+            )  # fmt: skip
+            assert told == ME
 
     def test_a_lease_that_ended_is_not_revived(self, sessions: sessionmaker[Session]) -> None:
         number = add_shard(sessions, 1)
@@ -286,7 +293,9 @@ class TestHeartbeat:
 
 @pytest.fixture
 def here(sessions: sessionmaker[Session], blobs: BlobStore, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Process:
-    process = Process(worker="me/1", settings=Settings(database_url=database_url), sessions=sessions, blobs=blobs)
+    process = Process(
+        worker="me/1", runtimes=ME.runtimes, settings=Settings(database_url=database_url), sessions=sessions, blobs=blobs
+    )
     monkeypatch.setattr(app._Here, "process", process)
     return process
 

@@ -11,6 +11,7 @@ import pytest
 from suites.errors import MachineError, SubmitterError
 from suites.model import Manifest
 from suites.rollout import ExecutionClass
+from workers.policy import runtimes
 from workers.policy.agreement import check_agreement
 from workers.policy.load import open_policy
 from workers.policy.protocol import Observation
@@ -71,3 +72,21 @@ def test_a_precision_that_a_runtime_lacks_is_refused(recurrent_model: Built) -> 
     execution = replace(open_policy(manifest, files, sandboxed=False).execution, precision="bfloat16")
     with pytest.raises(MachineError, match=r"this machine offers onnxruntime .* \(float32, cpu or cuda\)"):
         open_policy(manifest, files, execution=execution)
+
+
+@pytest.mark.parametrize(
+    "library, able",
+    [
+        ("class Core:\n    def get_property(self, device, name):\n        return ['FP32', 'BF16']\n", True),
+        ("class Core:\n    def get_property(self, device, name):\n        return ['FP32', 'INT8']\n", False),
+        ("raise OSError('its plugins are gone')\n", False),
+    ],
+)
+def test_a_worker_offers_bfloat16_only_where_the_engine_has_it(
+    library: str, able: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openvino.py").write_text(library)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(runtimes, "installed_runtimes", lambda: {"onnxruntime": "1.2", "openvino": "2026.1"})
+    offers = {"onnxruntime/float32": "1.2", "openvino/float32": "2026.1"}
+    assert runtimes.offered() == offers | ({"openvino/bfloat16": "2026.1"} if able else {})
