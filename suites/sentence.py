@@ -9,6 +9,7 @@ from suites.statistics.planning import clearing_segments, segments_needed
 from suites.words import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
+UNCAPPED = "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
 BEYOND_REACH = 100_000
 """More segments than this are not promised: the effect lies at the margin."""
 
@@ -74,6 +75,8 @@ class Circumstances:
 
     segments: int
     routes: int
+    dropped: int
+    """Pairs without valid data, which count neither as segments nor as routes."""
     alpha: float
     failed: tuple[int, int]
     """Routes that failed for the candidate only and for the baseline only."""
@@ -85,6 +88,8 @@ class Circumstances:
     identical: bool
     lacking: int
     """Most pairs of an open gate where one model has no value."""
+    uncapped: bool
+    """An open gate judges a mean without a cap: no number of segments tells."""
     more: int | None
     """About how many more segments would settle the open gates."""
 
@@ -99,7 +104,7 @@ def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Seque
     critical = [g for g in gates if g.critical]
     if verdict is RunVerdict.PASS:
         return f"PASS: {'; '.join(_passed(critical, cases, seen))}."
-    where = f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
+    where = _where(seen)
     if verdict is RunVerdict.FAIL:
         reasons = _failed(critical, cases, seen)
         shown = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
@@ -107,13 +112,17 @@ def run_sentence(verdict: RunVerdict, gates: Sequence[GateVerdict], cases: Seque
     return f"INCONCLUSIVE over {where}: {'; '.join(_undecided(critical, cases, seen) or ['no gate could be judged'])}."
 
 
+def _where(seen: Circumstances) -> str:
+    dropped = f" ({plural(seen.dropped, 'pair')} without valid data left out)" if seen.dropped else ""
+    return f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}{dropped}"
+
+
 def _only(seen: Circumstances) -> str:
     return f"{plural(seen.failed[0], 'route')} failed for the candidate only ({seen.failed[1]} for the baseline only)"
 
 
 def _passed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> list[str]:
-    where = f"over {plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
-    parts = []
+    where, parts = f"over {_where(seen)}", []
     if seen.identical:
         parts.append(f"exactly the same results on every pair {where}: zero effect")
     elif critical:
@@ -170,9 +179,11 @@ def _undecided(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], se
         parts.append(f"{plural(seen.cases_missing, 'must-pass case')} without a result")
     if seen.failed[0]:
         parts.append(_only(seen))
-    if any(g.interval for g in open_):
-        if seen.routes < least_routes(seen.alpha):
-            few, least = plural(seen.routes, "route"), least_routes(seen.alpha)
+    if seen.uncapped:
+        parts.append(UNCAPPED)
+    elif routes := [g.routes for g in open_ if g.interval]:
+        if min(routes) < least_routes(seen.alpha):
+            few, least = plural(min(routes), "route"), least_routes(seen.alpha)
             parts.append(f"{few} cannot show it at alpha = {seen.alpha:g}: at least {least} are needed")
         elif seen.lacking:
             parts.append(

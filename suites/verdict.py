@@ -9,8 +9,8 @@ from scipy.stats import norm
 from suites.errors import Finding, SubmitterError
 from suites.judgement import CaseVerdict, GateVerdict, Interval, PairTable, Verdict
 from suites.schema import Gate, Suite
-from suites.sentence import Circumstances, more_segments, plural, run_sentence
-from suites.statistics.contrasts import rows_of
+from suites.sentence import UNCAPPED, Circumstances, more_segments, plural, run_sentence
+from suites.statistics.contrasts import DROPPED, rows_of
 from suites.statistics.engines import OTHER, OWN
 from suites.statistics.rates import label_e_value
 from suites.statistics.sequential import Claims, SequentialJudge
@@ -67,7 +67,7 @@ class RunJudge:
         self._routes: set[str] = set()
         self._outcomes = {"candidate": Counter[str](), "baseline": Counter[str]()}
         self._failed: tuple[set[str], set[str]] = (set(), set())
-        self._failures = 0
+        self._failures = self._dropped = 0
         self._identical = True
         self._words = [MetricVerdict.CANNOT_TELL] * len(suite.gates)
         self._decided_at: list[int | None] = [None] * len(suite.gates)
@@ -121,9 +121,13 @@ class RunJudge:
         self._names.update(names)
 
     def _count(self, block: PairTable) -> None:
-        self._segments.update(name.split("@")[0].split("#")[0] for name in block.case_ids)
-        self._routes.update(block.routes)
         sides = (block.candidate_outcome, block.baseline_outcome)
+        for case_id, route, candidate, baseline in zip(block.case_ids, block.routes, *sides, strict=True):
+            if DROPPED & {candidate, baseline}:
+                self._dropped += 1
+            else:
+                self._segments.add(case_id.split("@")[0].split("#")[0])
+                self._routes.add(route)
         for name, failed, outcomes in zip(self._outcomes, self._failed, sides, strict=True):
             self._outcomes[name].update(str(o) for o in outcomes)
             failed.update(r for r, o in zip(block.routes, outcomes, strict=True) if o in FAILURES)
@@ -141,6 +145,10 @@ class RunJudge:
     def _settle(self, last: bool) -> None:
         """Updates the gates' words after a look and, once, the run's verdict. The first crossing is final."""
         claims = self._judge.claims()
+        for g, negative in enumerate(self._judge.totals.negative):
+            if negative:  # their relative change has no meaning: what was said before one came is taken back
+                self._words[g], self._decided_at[g] = MetricVerdict.CANNOT_TELL, None
+                self._reached = None if self.suite.gates[g].critical else self._reached
         for g, (gate, (own, other)) in enumerate(zip(self.suite.gates, claims, strict=True)):
             before = self._words[g]
             word = gate_word(gate, own, other, last)
@@ -223,19 +231,13 @@ class RunJudge:
             settled, gone = sum(g.verdict is not MetricVerdict.CANNOT_TELL for g in gates), self._judge.consumed
             return f"Not decided yet: {settled} of {plural(len(gates), 'gate')} after {gone:,} of {self.planned:,} pairs."
         segments, alpha = len(self._segments), self.suite.alpha
-        open_ = [
-            more_segments(gate, error, segments, alpha)
-            for gate, error in zip(gates, errors, strict=True)
-            if gate.critical and gate.verdict is MetricVerdict.CANNOT_TELL and gate.interval
-        ]
-        lacking = [
-            int(self._judge.totals.lopsided[g])
-            for g, gate in enumerate(gates)
-            if gate.critical and gate.verdict is MetricVerdict.CANNOT_TELL
-        ]
+        untold = [g for g, gate in enumerate(gates) if gate.critical and gate.verdict is MetricVerdict.CANNOT_TELL]
+        open_ = [more_segments(gates[g], errors[g], segments, alpha) for g in untold if gates[g].interval]
         seen = Circumstances(
-            segments=segments, routes=len(self._routes), alpha=alpha, failed=self._only(), failing=self._failing(),
-            missing=missing, cases_missing=cases_missing, identical=identical, lacking=max(lacking, default=0),
+            segments=segments, routes=len(self._routes), dropped=self._dropped, alpha=alpha, failed=self._only(),
+            failing=self._failing(), missing=missing, cases_missing=cases_missing, identical=identical,
+            lacking=max((int(self._judge.totals.lopsided[g]) for g in untold), default=0),
+            uncapped=any(self._judge.readable(OWN, g) and not self._judge.improvable(OWN, g) for g in untold),
             more=None if None in open_ else max((n for n in open_ if n is not None), default=None),
         )  # fmt: skip
         return run_sentence(run, gates, cases, seen)
@@ -270,18 +272,23 @@ class RunJudge:
             return "no pair has a value of both models"
         if totals.negative[g]:
             return "some costs are negative: a relative change of them has no meaning"
+        gate = self.suite.gates[g]
+        cut = int(totals.cut[g]) if gate.estimand is Estimand.MEAN else 0
+        if cut == totals.valid[g]:
+            return f"every cost of both models is cut at the cap of {gate.winsor_cap:g}: nothing is left to compare"
         if not self._judge.readable(OWN, g):
             return "values of one model are missing and the gate declares no winsor_cap to count them at"
         lopsided = int(totals.lopsided[g])
         missing = f"{plural(lopsided, 'pair')} where one model has no value, counted at best and worst" if lopsided else ""
         if word is MetricVerdict.CANNOT_TELL:
             if not self._judge.improvable(OWN, g):
-                return "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
+                return UNCAPPED
             routes = plural(len(totals.routes[g]), "route")
             wide = f"the interval is too wide on {routes}" if interval else f"{routes} bound nothing"
             return "; ".join(filter(None, [wide, missing]))
-        if missing:
-            return missing
+        capped = f"{plural(cut, 'pair')} where both costs are cut at the cap of {gate.winsor_cap:g}" if cut else ""
+        if missing or capped:
+            return "; ".join(filter(None, [missing, capped]))
         if interval and interval.high < 0 and word is not MetricVerdict.BETTER and word in GOOD:
             return "better by itself, but not beside the other gates, or the other estimand leans the other way"
         return ""

@@ -55,6 +55,8 @@ class Totals:
     """Pairs among them where one model lacks the value."""
     negative: NDArray[np.bool_]
     """Some cost was below zero."""
+    cut: NDArray[np.int64]
+    """Pairs among them where both costs reach the declared cap, so that the mean sees no difference."""
     routes: list[set[str]]
     """Routes with a pair that counts."""
     both: NDArray[np.int64]
@@ -82,13 +84,14 @@ class SequentialJudge:
         deciding = margins[:, None] * np.array([-1.0, 0.0, 1.0])
         thetas = np.broadcast_to(deciding, (2, 2, count, 3)).copy()
         self._margins = margins
+        self._caps = np.array([np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in self.gates])
         self._engines = Engines(suite, planned, thetas)
         self._blocks: list[tuple[tuple[str, ...], tuple[Evidence, Evidence]]] = []
         self._shown: list[bool] = []
         self._pending: list[PairTable] = []
         self.totals = Totals(
             valid=np.zeros(count, dtype=np.int64), lopsided=np.zeros(count, dtype=np.int64),
-            negative=np.zeros(count, dtype=np.bool_), routes=[set() for _ in range(count)],
+            negative=np.zeros(count, dtype=np.bool_), cut=np.zeros(count, dtype=np.int64), routes=[set() for _ in range(count)],
             both=np.zeros(count, dtype=np.int64), sums=np.zeros((2, count)),
         )  # fmt: skip
 
@@ -123,6 +126,7 @@ class SequentialJudge:
         columns = [table.metrics.index(gate.metric) for gate in self.gates]
         values = np.stack([table.candidate[:, columns], table.baseline[:, columns]])
         both = np.isfinite(values).all(axis=0) & rows[OWN].valid
+        totals.cut += (both & (values >= self._caps).all(axis=0)).sum(axis=0)
         totals.both += both.sum(axis=0)
         totals.sums += np.where(both, values, 0.0).sum(axis=1)
         for g, known in enumerate(totals.routes):
@@ -157,6 +161,8 @@ class SequentialJudge:
     def readable(self, slot: int, g: int) -> bool:
         """Whether a gate's change by one estimand can be read at all."""
         if self.totals.negative[g] or not self.totals.valid[g]:
+            return False
+        if estimand_of(self.suite, slot, g) is Estimand.MEAN and self.totals.cut[g] == self.totals.valid[g]:
             return False
         return not (self._spiky(slot, g) and self.totals.lopsided[g])
 

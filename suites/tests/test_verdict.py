@@ -198,6 +198,19 @@ def test_a_mean_without_a_cap_is_never_judged() -> None:
         verdict = decide(drives(effect), rules, 180)
         assert verdict.verdict is RunVerdict.INCONCLUSIVE
         assert "winsor_cap" in verdict.gates[0].reason
+        assert "winsor_cap" in verdict.sentence
+        assert "more segments" not in verdict.sentence  # however many, they would not tell
+
+
+def test_a_cap_that_leaves_nothing_to_compare_shows_nothing() -> None:
+    rows = drives(0.0)
+    for cap, said in ((1e-6, "every cost of both models is cut"), (float(np.median(rows.candidate)), "pairs where both costs")):
+        rules = replace(suite(3.0), gates=(Gate(metric="m0", margin=3.0, estimand=Estimand.MEAN, winsor_cap=cap),))
+        verdict = decide(rows, rules, 180)
+        assert said in verdict.gates[0].reason
+        assert (verdict.verdict is RunVerdict.PASS) is (cap > 1e-3)
+    rules = replace(suite(0.4), gates=(Gate(metric="m0", margin=0.4, winsor_cap=1e-6),))
+    assert decide(rows, rules, 180).gates[0].reason == ""  # the typical drive knows no cap
 
 
 # ---- failures, censoring, missing
@@ -250,6 +263,22 @@ def test_data_invalid_drops_the_pair_and_is_counted() -> None:
     verdict = decide(ended(rows, Outcome.DATA_INVALID, list(range(9))), suite(0.2), 180)
     assert verdict.verdict is RunVerdict.PASS
     assert (verdict.gates[0].pairs, verdict.gates[0].invalid) == (171, 9)
+    assert "over 57 segments of 20 routes (9 pairs without valid data left out)" in verdict.sentence
+
+
+def test_routes_without_valid_data_are_not_claimed() -> None:
+    most = ended(drives(0.0), Outcome.DATA_INVALID, [i for i in range(180) if i % 20 > 0])
+    verdict = decide(most, suite(0.2), 180)
+    assert verdict.verdict is RunVerdict.INCONCLUSIVE
+    assert "over 9 segments of 1 route (171 pairs without valid data left out)" in verdict.sentence
+    assert "1 route cannot show it" in verdict.sentence
+
+
+def test_values_of_one_route_alone_are_not_promised_more_segments() -> None:
+    rows = drives(0.0)
+    for values in (rows.candidate, rows.baseline):
+        values[np.arange(180) % 20 > 0] = np.nan
+    assert "1 route cannot show it" in decide(rows, suite(0.2), 180).sentence
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
@@ -278,6 +307,19 @@ def test_negative_costs_are_refused_by_name() -> None:
     verdict = decide(rows, suite(0.2), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "negative" in verdict.sentence
+
+
+@pytest.mark.parametrize("effect", [0.0, 1.0])
+def test_a_negative_cost_after_the_decision_takes_it_back(effect: float) -> None:
+    rows = drives(effect)
+    rows.candidate[170] = -1
+    verdict = decide(rows, suite(0.4), 180)
+    assert verdict.verdict is RunVerdict.INCONCLUSIVE
+    assert (verdict.gates[0].verdict, verdict.gates[0].decided_at) == (MetricVerdict.CANNOT_TELL, None)
+    assert "negative" in verdict.sentence
+    early = RunJudge(suite(0.4), 180)
+    early.extend(rows_of(rows, 0, 160))
+    assert effect == 0.0 or early.reached is RunVerdict.FAIL  # as a run that stops there says
 
 
 def test_planned_pairs_that_never_came_are_named() -> None:
