@@ -1,8 +1,11 @@
 """Procedural segments: the same bytes from the same seed, kept when whole, remade when not."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,8 @@ from workers.segments.world import make_corpus, make_route, make_segment, meta_o
 from workers.segments.world_sheet import write_sheet
 from workers.simulation.world.drive import DriveSpec, drive_from_origin, drive_spec, make_drive, render_view
 from workers.simulation.world.route import RouteSpec, route_spec
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -56,6 +61,39 @@ def test_one_seed_gives_the_same_bytes_and_another_gives_others(tmp_path: Path) 
     other = make_segment(tmp_path / "c", 1, 3, 1)
     assert one.files.keys() == other.files.keys() == {"columns.npz", "frames.mp4", "depth.zst"}
     assert not set(one.files.values()) & set(other.files.values())
+
+
+PLAIN = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR", "OPENBLAS_CORETYPE": "Nehalem",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F,-AVX512VL",
+}  # fmt: skip
+"""numpy, BLAS and the C library told to do as on a processor of 2008."""
+
+
+def whole_drive() -> str:
+    """Of every column of a drive that takes an exit, of its traffic and of what stands beside its road."""
+    made = make_drive(route_spec(0, 4), drive_spec(route_spec(0, 4), 0, 1))
+    arrays = [getattr(made.columns, field.name) for field in fields(made.columns)]
+    return digest(b"".join(array.tobytes() for array in (*arrays, made.traffic.states, made.things)))
+
+
+ELSEWHERE = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from workers.segments import world
+from workers.segments.tests.test_world_segments import whole_drive
+usual = world.drive_spec
+world.drive_spec = lambda *spec: replace(usual(*spec), duration_s=1.0)
+print(whole_drive(), world.make_segment(Path(sys.argv[1]), 0, 4, 1).digest)
+"""
+
+
+@pytest.mark.usefixtures("short")
+def test_another_processor_makes_the_same_bytes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "there")]
+    there = subprocess.run(command, env=os.environ | PLAIN, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert there.stdout.split() == [whole_drive(), make_segment(tmp_path / "here", 0, 4, 1).digest]
 
 
 @pytest.mark.usefixtures("short")

@@ -8,7 +8,6 @@
 Frames are those of suites/segment.py: origin and heading of the first logged pose, z up, ego = middle of the rear axle.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from suites.segment import DRIVER_CODES, Camera, SegmentColumns, Vehicle
 from workers.simulation.world.driver import Move, Path, drive_path
+from workers.simulation.world.exact import arctan, cos_sin
 from workers.simulation.world.lanes import lane_edges, stance
 from workers.simulation.world.profile import Alignment, Floats
 from workers.simulation.world.render import camera_pose, render
@@ -27,7 +27,7 @@ from workers.simulation.world.scenery import light_of, things_of
 from workers.simulation.world.shading import Light
 from workers.simulation.world.traffic import TICK_S, Traffic, cars_at, lead_gap, make_traffic
 
-FORMAT = "redrive.world/1"
+FORMAT = "redrive.world/2"
 """To be raised with every change of what a drive or a view is: stored segments of another version cannot be rebuilt."""
 TRACK_M = 1.6
 VEHICLE = Vehicle()
@@ -151,7 +151,7 @@ def _log(
     tilt = stance(route.ground, x, y, yaw, VEHICLE.wheelbase_m, TRACK_M)
     edges, lane = lane_edges(route.ground, x, y, yaw)
     frame = (float(x[0]), float(y[0]), float(tilt[0, 0]), float(yaw[0]))
-    c, sine = math.cos(frame[3]), math.sin(frame[3])
+    c, sine = cos_sin(np.array(frame[3]))
     dx, dy = x - frame[0], y - frame[1]
     left, right = np.zeros(len(t), dtype=bool), np.zeros(len(t), dtype=bool)
     for move in moves:
@@ -162,7 +162,7 @@ def _log(
         t_s=t, x_m=c * dx + sine * dy, y_m=c * dy - sine * dx, z_m=tilt[:, 0] - frame[2],
         roll_rad=tilt[:, 1], pitch_rad=tilt[:, 2],
         yaw_rad=yaw - frame[3], speed_mps=speed, acceleration_mps2=path.at("acceleration_mps2", t), curvature=curvature,
-        steering_angle_rad=VEHICLE.steer_ratio * np.arctan(curvature * VEHICLE.wheelbase_m * (1 - VEHICLE.slip_factor * speed**2))
+        steering_angle_rad=VEHICLE.steer_ratio * arctan(curvature * VEHICLE.wheelbase_m * (1 - VEHICLE.slip_factor * speed**2))
         + VEHICLE.angle_offset_rad,
         driver=np.full(len(t), DRIVER_CODES["human"], dtype=np.int64), left_blinker=left, right_blinker=right,
         lane_left_m=edges[:, 0], lane_right_m=edges[:, 1], road_left_m=edges[:, 2], road_right_m=edges[:, 3],
@@ -172,7 +172,7 @@ def _log(
 
 def to_world(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, Floats, Floats]:
     """Poses [n] of the segment's frame in the route's world frame."""
-    c, s = math.cos(drive.frame[3]), math.sin(drive.frame[3])
+    c, s = cos_sin(np.array(drive.frame[3]))
     return drive.frame[0] + c * x - s * y, drive.frame[1] + s * x + c * y, yaw + drive.frame[3]
 
 

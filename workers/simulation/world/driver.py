@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workers.simulation.world.exact import arctan, blurred, cos_sin
 from workers.simulation.world.profile import FINE_M, Alignment, Floats, cumulative
 
 COMFORT_LATERAL_MPS2 = 2.0
@@ -47,31 +48,28 @@ def lateral(s: Floats, d: float, moves: tuple[Move, ...], wander: Floats) -> tup
     for move in moves:
         p = np.clip((s - move.start_m) / move.length_m, 0.0, 1.0)
         jump = move.to_d - move.from_d
-        at += jump * p**3 * (10 - 15 * p + 6 * p * p)
+        at += jump * p * p * p * (10 - 15 * p + 6 * p * p)
         rate += jump * 30 * p**2 * (1 - p) ** 2 / move.length_m
         bend += jump * 60 * p * (1 - p) * (1 - 2 * p) / move.length_m**2
     for amplitude, number, phase in wander:
-        at += amplitude * np.sin(number * s + phase)
-        rate += amplitude * number * np.cos(number * s + phase)
-        bend -= amplitude * number**2 * np.sin(number * s + phase)
+        cos, sin = cos_sin(number * s + phase)
+        at += amplitude * sin
+        rate += amplitude * number * cos
+        bend -= amplitude * number * number * sin
     return at, rate, bend
 
 
 def speed_profile(s: Floats, curvature: Floats, cruise_mps: float, breath: tuple[float, float]) -> Floats:
     """Speed [n] over the road: cruising with a slow breath (amplitude share, phase), slower in curves, bounded
     acceleration, then smoothed over about 40 m."""
-    wanted = cruise_mps * (1 + breath[0] * np.sin(s / 70.0 + breath[1]))
+    wanted = cruise_mps * (1 + breath[0] * cos_sin(s / 70.0 + breath[1])[1])
     wanted = np.minimum(wanted, np.sqrt(COMFORT_LATERAL_MPS2 / np.maximum(np.abs(curvature), 1e-5)))
     coarse = slice(None, None, 20)
     square, gain = wanted[coarse] ** 2, 2 * HARDEST_MPS2 * FINE_M * 20
     for order in (range(1, len(square)), range(len(square) - 2, -1, -1)):
         for i in order:
             square[i] = min(square[i], square[i - 1 if order.step > 0 else i + 1] + gain)
-    window = np.hanning(43)
-    speed = np.convolve(np.pad(np.sqrt(square), 21, mode="edge"), window / window.sum(), mode="valid")
-    from_coarse: Floats = np.interp(s, s[coarse], speed)
-    narrow = np.hanning(61)
-    return np.convolve(np.pad(from_coarse, 30, mode="edge"), narrow / narrow.sum(), mode="valid")
+    return blurred(np.interp(s, s[coarse], blurred(np.sqrt(square), 43)), 61)
 
 
 def drive_path(
@@ -85,16 +83,17 @@ def drive_path(
     at, rate, bend = lateral(s, d, moves, wander)
     shrink = 1 - kappa * at
     stretch = np.sqrt(shrink**2 + rate**2)
-    curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / stretch**3
+    curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / (stretch * stretch * stretch)
     node = road.table[min(round(start_m), len(road.table) - 1)]
     rest = start_m - round(start_m)
     yaw0 = node[7] + node[4] * rest
-    yaw = yaw0 + np.arctan2(rate[0], shrink[0]) + cumulative(curvature * stretch, FINE_M)
-    x0 = node[0] + rest * node[2] - at[0] * np.sin(yaw0)
-    y0 = node[1] + rest * node[3] + at[0] * np.cos(yaw0)
+    yaw = yaw0 + arctan(rate[:1] / shrink[:1]) + cumulative(curvature * stretch, FINE_M)
+    cos0, sin0 = cos_sin(yaw0)
+    x0, y0 = node[0] + rest * node[2] - at[0] * sin0, node[1] + rest * node[3] + at[0] * cos0
+    cos, sin = cos_sin(yaw)
     speed = speed_profile(s, curvature, cruise_mps, breath)
     t = cumulative(stretch / speed, FINE_M)
     return Path(
-        s_m=s, t_s=t, x_m=x0 + cumulative(np.cos(yaw) * stretch, FINE_M), y_m=y0 + cumulative(np.sin(yaw) * stretch, FINE_M),
+        s_m=s, t_s=t, x_m=x0 + cumulative(cos * stretch, FINE_M), y_m=y0 + cumulative(sin * stretch, FINE_M),
         yaw_rad=yaw, curvature=curvature, speed_mps=speed, acceleration_mps2=np.gradient(speed, t),
     )  # fmt: skip

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from workers.simulation.world.exact import blurred, cos_sin
+
 Floats = NDArray[np.float64]
 STEP_M = 1.0
 """Distance between the nodes of a road table."""
@@ -41,19 +43,16 @@ def align(curvature: Floats, elevation: Floats, x_m: float = 0.0, y_m: float = 0
     per_node = round(STEP_M / FINE_M)
     fine = np.arange((len(nodes) - 1) * per_node + 1) * FINE_M
     yaw = yaw_rad + cumulative(kappa(fine), FINE_M)
-    x = x_m + cumulative(np.cos(yaw), FINE_M)
-    y = y_m + cumulative(np.sin(yaw), FINE_M)
-    yaw, x, y = yaw[::per_node], x[::per_node], y[::per_node]
-    table = np.stack([x, y, np.cos(yaw), np.sin(yaw), kappa(nodes), height(nodes), height(nodes, 1), yaw], axis=1)
+    cos, sin = cos_sin(yaw)
+    x, y = x_m + cumulative(cos, FINE_M), y_m + cumulative(sin, FINE_M)
+    yaw, x, y, cos, sin = (column[::per_node] for column in (yaw, x, y, cos, sin))
+    table = np.stack([x, y, cos, sin, kappa(nodes), height(nodes), height(nodes, 1), yaw], axis=1)
     return Alignment(curvature=kappa, elevation=height, table=np.ascontiguousarray(table))
 
 
 def smooth(values: Floats, length_m: float) -> Floats:
     """Convolve with a raised cosine of that length: corners of a clothoid become smooth in the second derivative."""
-    half = int(length_m / STEP_M / 2)
-    window = 1 + np.cos(np.linspace(-np.pi, np.pi, 2 * half + 1))
-    padded = np.pad(values, half, mode="edge")
-    return np.convolve(padded, window / window.sum(), mode="valid")
+    return blurred(values, 2 * int(length_m / STEP_M / 2) + 1)
 
 
 def winding(rng: np.random.Generator, length_m: float, tightest_1pm: float, straight_m: tuple[float, float]) -> Floats:
@@ -83,5 +82,6 @@ def rolling(rng: np.random.Generator, length_m: float, steepest: float) -> Float
     s = np.arange(int(length_m / STEP_M) + 1) * STEP_M
     height = np.zeros_like(s)
     for share, wavelength in zip((0.5, 0.3, 0.2), rng.uniform((450, 300, 240), (700, 450, 300)), strict=True):
-        height += steepest * share * wavelength / (2 * np.pi) * np.sin(2 * np.pi * s / wavelength + rng.uniform(0, 2 * np.pi))
+        _, wave = cos_sin(2 * np.pi * s / wavelength + rng.uniform(0, 2 * np.pi))
+        height += steepest * share * wavelength / (2 * np.pi) * wave
     return height

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from suites.segment import Camera
 from workers.simulation.world.compiled import device, kernel
+from workers.simulation.world.exact import cos_sin, product
 from workers.simulation.world.ground import AWAY, Ground, at_ground
 from workers.simulation.world.objects import CAR, HALF_LENGTH, KIND, REACH, X, Y, draw, shade_ground
 from workers.simulation.world.profile import Floats
@@ -156,7 +157,7 @@ def render(
 
 def rotation_of(roll: float, pitch: float, yaw: float) -> Floats:
     """Body to world, ISO 8855: yaw about z, then pitch about y (nose down positive), then roll about x."""
-    cr, sr, cp, sp, cy, sy = math.cos(roll), math.sin(roll), math.cos(pitch), math.sin(pitch), math.cos(yaw), math.sin(yaw)
+    (cr, cp, cy), (sr, sp, sy) = cos_sin(np.array([roll, pitch, yaw]))
     return np.array(
         [
             [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
@@ -175,4 +176,5 @@ def camera_pose(ego: Floats, camera: Camera) -> tuple[Floats, Floats]:
     pitch, yaw of the vehicle's reference point."""
     body = rotation_of(ego[3], ego[4], ego[5])
     mount = rotation_of(camera.roll_rad, camera.pitch_rad, camera.yaw_rad)
-    return ego[:3] + body @ np.array([camera.forward_m, camera.left_m, camera.up_m]), body @ mount @ OPTICAL
+    place = product(body, np.array([[camera.forward_m], [camera.left_m], [camera.up_m]]))
+    return ego[:3] + place[:, 0], product(product(body, mount), OPTICAL)

@@ -86,7 +86,7 @@ def _ramp(spec: RouteSpec, main: Alignment, exit_m: float, rng: np.random.Genera
     curvature = road * follow + smooth(own, 24.0)
     apart = np.clip((s2 - gore - 70.0) / 150.0, 0.0, 1.0)
     rise = float(rng.choice([-1.0, 1.0])) * rng.uniform(2.0, 4.5)
-    elevation = main.elevation(inside) + rise * apart**3 * (10 + apart * (6 * apart - 15))
+    elevation = main.elevation(inside) + rise * apart * apart * apart * (10 + apart * (6 * apart - 15))
     x, y, cos, sin, *_, yaw = main.table[int(start / STEP_M)]
     return align(curvature, elevation, x - d * sin, y + d * cos, yaw)
 

@@ -1,10 +1,10 @@
 """What stands beside a route's roads, and the light it is seen in."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from workers.simulation.world.exact import cos_sin
 from workers.simulation.world.ground import Ground, ground_at
 from workers.simulation.world.objects import BANDED, BOX, CAR, CYLINDER, ELLIPSOID, LEAVES, PLAIN, SIGN
 from workers.simulation.world.profile import Alignment, Floats
@@ -23,12 +23,13 @@ def light_of(route: Route) -> Light:
     azimuth, up, dry = (float(v) for v in rng.uniform((0.0, 0.35, 0.0), (2 * np.pi, 0.85, 1.0)))
     haze, blue, tone = (float(v) for v in rng.uniform((0.85, 0.75, 82.0), (1.0, 1.0, 118.0)))
     night = route.spec.night
+    cos, sin = cos_sin(np.array(azimuth))
     return Light(
         tile=pyramid(), night=night, ambient=0.09 if night else 1.0, beam=0.95,
         horizon=(15.0, 17.0, 25.0) if night else (205.0 * haze, 214.0 * haze, 224.0 * haze),
         zenith=(4.0, 5.0, 11.0) if night else (92.0 * blue, 140.0 * blue, 205.0 * blue),
         asphalt=(tone, tone, 1.02 * tone), grass=(88.0 + 42.0 * dry, 112.0 + 18.0 * dry, 52.0 + 8.0 * dry),
-        soil=(140.0, 124.0, 88.0), sun_cos=math.cos(azimuth), sun_sin=math.sin(azimuth), sun_up=up,
+        soil=(140.0, 124.0, 88.0), sun_cos=float(cos), sun_sin=float(sin), sun_up=up,
     )  # fmt: skip
 
 
@@ -36,7 +37,8 @@ def beside(road: Alignment, s: Floats, d: Floats) -> tuple[Floats, Floats, Float
     """x, y and the road's yaw at road coordinates."""
     at = np.arange(len(road.table))
     x, y, yaw = (np.interp(s, at, road.table[:, k]) for k in (0, 1, 7))
-    return x - d * np.sin(yaw), y + d * np.cos(yaw), yaw
+    cos, sin = cos_sin(yaw)
+    return x - d * sin, y + d * cos, yaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class _Roadside:
         """`size`: half length, half width, height and how far it hangs above the ground."""
         x, y, yaw = beside(road, s, np.broadcast_to(d, s.shape))
         here = ground_at(self.route.ground, x, y)
-        grade = here[:, 1] * np.cos(yaw) + here[:, 2] * np.sin(yaw) if kind in (BOX, CAR) else 0.0
-        columns = (kind, x, y, here[:, 0] + size[3], np.cos(yaw), np.sin(yaw), *size[:3], *look[:5], grade, look[5])
+        cos, sin = cos_sin(yaw)
+        grade = here[:, 1] * cos + here[:, 2] * sin if kind in (BOX, CAR) else 0.0
+        columns = (kind, x, y, here[:, 0] + size[3], cos, sin, *size[:3], *look[:5], grade, look[5])
         rows = np.stack([np.broadcast_to(np.asarray(c, dtype=np.float64), s.shape) for c in columns], axis=1)
         on_ramp = (np.abs(here[:, 6]) < 7.5) & (here[:, 5] > LEAD_M) & (road is self.route.main)
         self.rows.append(rows[~on_ramp])

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from workers.simulation.world.exact import cos_sin
 from workers.simulation.world.ground import ground_at
 from workers.simulation.world.objects import CAR, PLAIN
 from workers.simulation.world.profile import Floats
@@ -34,7 +35,7 @@ def make_traffic(
     """Vehicles around an ego whose main-road station is ego_s [T]: one ahead in its first lane, others in lanes that it
     does not use, oncoming ones. With `near`, one drives beside it."""
     g = route.ground
-    t = np.arange(len(ego_s)) * TICK_S
+    t = np.arange(len(ego_s), dtype=np.float64) * TICK_S
     highway = route.spec.kind == "highway"
     cars: list[tuple[Floats, float, float, bool]] = []
     free = [lane for lane in range(route.spec.lanes) if lane not in lanes_used] if highway else []
@@ -43,7 +44,7 @@ def make_traffic(
         drift = -0.8 if len(lanes_used) > 1 else 0.0
         cars.append(
             (
-                ego_s + gap + FRONT_M + drift * t + 2.0 * np.sin(0.25 * t + rng.uniform(0, 6)),
+                ego_s + gap + FRONT_M + drift * t + 2.0 * cos_sin(0.25 * t + rng.uniform(0, 6))[1],
                 route.lane_centre(first_lane),
                 1.0,
                 True,
@@ -74,11 +75,8 @@ def make_traffic(
     for i, (s, d, sense, small) in enumerate(cars):
         x, y, yaw = beside(route.main, s, np.full(ticks, d))
         here = ground_at(g, x, y)
-        heading = yaw if sense > 0 else yaw + np.pi
-        states[i] = np.stack(
-            [x, y, here[:, 0], np.cos(heading), np.sin(heading), here[:, 1] * np.cos(heading) + here[:, 2] * np.sin(heading)],
-            axis=1,
-        )
+        cos, sin = cos_sin(yaw if sense > 0 else yaw + np.pi)
+        states[i] = np.stack([x, y, here[:, 0], cos, sin, here[:, 1] * cos + here[:, 2] * sin], axis=1)
         colour = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
         size = (
             (rng.uniform(2.1, 2.4), rng.uniform(0.88, 0.95), rng.uniform(1.42, 1.75))

@@ -211,7 +211,7 @@ def test_the_world_is_the_one_of_its_version() -> None:
     c = drive.columns
     rgb, depth = render_view(drive, 5.0, c.x_m[100], c.y_m[100] + 0.3, c.yaw_rad[100])
     log = (c.x_m[-1], c.y_m[-1], c.speed_mps.mean(), 1e4 * np.abs(c.curvature).mean(), c.lane_left_m.mean())
-    assert FORMAT == "redrive.world/1"
+    assert FORMAT == "redrive.world/2"
     assert np.allclose(log, (356.6523, -0.428, 26.3877, 12.1066, 1.7536), atol=1e-4)
     assert (rgb.mean(), rgb.std()) == pytest.approx((136.8977, 46.4839), abs=0.02)
     assert (1 / depth).mean() == pytest.approx(0.0872273, abs=1e-6)
