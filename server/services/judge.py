@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import and_, select
+from sqlalchemy import Row, and_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from server.db.models import Demand, OwnerKind, ResultRow, Role, RolloutRow, Run
@@ -46,8 +46,8 @@ class Ended:
 Pair = tuple[Ended, Ended]
 """Candidate, baseline."""
 
-Results = dict[tuple[str, str], ResultRow]
-"""(drive_key, metric) to its result at the suite's version of the metric."""
+Results = dict[tuple[str, str], Row[str, str, float | None, float | None, float | None]]
+"""(drive_key, metric) to its result at the suite's version of the metric: those two, value, low, high."""
 
 
 class Evidence:
@@ -141,9 +141,10 @@ class Evidence:
     def _measured(self, session: Session, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], Results]:
         """The pairs before the first that lacks a result, and the results; all that lack one go to `unmeasured`."""
         keys = {ended.drive_key for pair in pairs for ended in pair}
-        rows = session.scalars(select(ResultRow).where(ResultRow.drive_key.in_(keys), ResultRow.metric.in_(self.metrics)))
-        wanted = self.version.metric_versions
-        results = {(row.drive_key, row.metric): row for row in rows if row.version == wanted[row.metric]}
+        wanted = [(metric, self.version.metric_versions[metric]) for metric in self.metrics]
+        columns = select(ResultRow.drive_key, ResultRow.metric, ResultRow.value, ResultRow.low, ResultRow.high)
+        asked = columns.where(ResultRow.drive_key.in_(keys), tuple_(ResultRow.metric, ResultRow.version).in_(wanted))
+        results: Results = {(row.drive_key, row.metric): row for row in session.execute(asked)}
         self.unmeasured = {}
         first = len(pairs)
         for at, pair in enumerate(pairs):

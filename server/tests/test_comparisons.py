@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.db.models import Demand, ResultRow, Role, RolloutRow, Run, SuiteVersion
 from server.services.compare import version_differences
 from server.services.judge import Evidence, document
+from server.tests.statements import counted
 from suites.metrics.registry import METRICS
 from suites.segment import SegmentMeta
 from suites.words import Outcome, Status
@@ -93,6 +95,21 @@ def test_what_is_shown_alone_may_be_open_among_several(client: TestClient, judge
     assert both["alpha_each"] == 0.025
     assert both["correction"].startswith("2 candidates: each judged again at alpha = 0.05 / 2 (Bonferroni)")
     assert asked(client, "worse", "worse")["alpha_each"] == 0.05, "named twice is one candidate"
+
+
+def test_a_finished_run_is_judged_again_once_for_each_number_of_candidates(
+    app: FastAPI, client: TestClient, judged: Judged
+) -> None:
+    names = ("worse", "equal", "better")
+    for name, factor in zip(names, (1.5, 1.0, 0.5), strict=True):
+        judged(name, factor)
+    first = asked(client, *names)
+    with counted(app) as statements:
+        assert asked(client, *names) == first
+    assert not [text for text in statements if "FROM results" in text]
+    with counted(app) as statements:
+        assert words(asked(client, *names[:2])) == words(first)[:2]
+    assert [text for text in statements if "FROM results" in text], "another share of alpha is another question"
 
 
 def test_the_page_says_both_words_and_that_it_was_corrected(client: TestClient, judged: Judged) -> None:
