@@ -37,6 +37,8 @@ from suites.words import Outcome
 Floats = NDArray[np.float64]
 Expression = dict[str, Any]
 MAX_DEPTH = 12
+LARGEST = 1e9
+"""No signal, place or duration is beyond it: what is, was not meant."""
 WALL_TIMES = frozenset({"policy_time_s"})
 """Signals that differ between equal rollouts: a condition on them must forgive a step (`share`), and its answer is that of
 the one rollout that was stored."""
@@ -125,8 +127,9 @@ def load_condition(document: dict[str, Any], where: str = "condition") -> Condit
     for name in ("when", "always", "eventually"):
         expression = getattr(condition, name)
         if expression is not None:
-            findings += _problems(expression, f"{where}.{name}", 0)
-            if condition.share == 1 and WALL_TIMES & signals(expression):
+            wrong = _problems(expression, f"{where}.{name}", 0)
+            findings += wrong
+            if not wrong and condition.share == 1 and WALL_TIMES & signals(expression):
                 remedy = "judge it with always and a share below 1, such as share = 0.95"
                 findings.append(Finding(f"{where}.{name}", "a wall time is never the same twice", remedy))
     if findings:
@@ -145,14 +148,16 @@ def signals(expression: Any) -> set[str]:
 def _problems(expression: Any, where: str, depth: int) -> list[Finding]:
     if not isinstance(expression, dict) or depth > MAX_DEPTH:
         return [
-            Finding(where, "expected a table such as { signal = …, below = … }" if depth <= MAX_DEPTH else "is nested too deeply")
+            Finding(where, "is no table", "write a rule such as { signal = …, below = … }")
+            if depth <= MAX_DEPTH
+            else Finding(where, "is nested too deeply", f"at most {MAX_DEPTH} levels")
         ]
     keys = set(expression)
     if keys in ({"all"}, {"any"}):
         name = keys.pop()
         parts = expression[name]
         if not isinstance(parts, list) or not parts:
-            return [Finding(f"{where}.{name}", "expected a list with at least one rule")]
+            return [Finding(f"{where}.{name}", "has no rule", "write a list with at least one")]
         return [f for i, part in enumerate(parts) for f in _problems(part, f"{where}.{name}.{i}", depth + 1)]
     if keys == {"not"}:
         return _problems(expression["not"], f"{where}.not", depth + 1)
@@ -162,18 +167,18 @@ def _problems(expression: Any, where: str, depth: int) -> list[Finding]:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def _area_problems(expression: Expression, where: str) -> list[Finding]:
     if set(expression) == {"x_m", "y_m", "radius_m"}:
         good = all(_number(v) for v in expression.values()) and expression["radius_m"] > 0
-        return [] if good else [Finding(where, "an area needs finite x_m, y_m and a radius_m above 0")]
+        return [] if good else [Finding(where, "is no area", "give finite x_m, y_m and a radius_m above 0")]
     corners = expression.get("polygon")
     good = set(expression) == {"polygon"} and isinstance(corners, list) and len(corners) >= 3
     if good and all(isinstance(c, (list, tuple)) and len(c) == 2 and all(_number(v) for v in c) for c in corners or ()):
         return []
-    return [Finding(where, "an area is x_m, y_m, radius_m, or a polygon of at least three [x, y]")]
+    return [Finding(where, "is no area", "give x_m, y_m, radius_m, or a polygon of at least three [x, y]")]
 
 
 def _signal_problems(expression: Expression, where: str) -> list[Finding]:
@@ -182,18 +187,18 @@ def _signal_problems(expression: Expression, where: str) -> list[Finding]:
         for key in sorted(set(expression) - {"signal", "absolute", "above", "below", "for_s"})
     ]
     signal = expression.get("signal")
-    if signal not in TRACE_COLUMNS and signal not in DERIVED:
+    if not isinstance(signal, str) or (signal not in TRACE_COLUMNS and signal not in DERIVED):
         known = ", ".join(sorted({*TRACE_COLUMNS, *DERIVED}))
-        findings.append(Finding(f"{where}.signal", f"no signal is named {signal!r}", f"one of {known}"))
+        findings.append(Finding(f"{where}.signal", f"no signal is named {signal!r:.80}", f"one of {known}"))
     bounds = [expression[k] for k in ("above", "below") if k in expression]
     if not bounds or not all(_number(b) for b in bounds):
-        findings.append(Finding(where, "needs a finite number in above, below or both"))
+        findings.append(Finding(where, "has no bound", "give a finite number in above, below or both"))
     elif len(bounds) == 2 and bounds[0] >= bounds[1]:
         findings.append(Finding(where, f"nothing is above {bounds[0]:g} and below {bounds[1]:g}", "exchange them"))
     if "for_s" in expression and not (_number(expression["for_s"]) and expression["for_s"] > 0):
-        findings.append(Finding(f"{where}.for_s", "expected a duration above 0 s"))
+        findings.append(Finding(f"{where}.for_s", "is no duration", "give seconds, above 0"))
     if not isinstance(expression.get("absolute", False), bool):
-        findings.append(Finding(f"{where}.absolute", "expected true or false"))
+        findings.append(Finding(f"{where}.absolute", "is neither true nor false", "give one of them"))
     return findings
 
 
@@ -254,6 +259,8 @@ def _compare(expression: Expression, trace: Trace) -> Floats:
 
 def _lasting(truth: Floats, steps: int) -> Floats:
     """[T] 1 where `truth` has been 1 for so many steps up to and including this one."""
+    if steps > len(truth):
+        return np.zeros(len(truth))
     padded = np.concatenate([np.zeros(steps - 1), truth])
     return _all([padded[shift : shift + len(truth)] for shift in range(steps)])
 

@@ -1,5 +1,6 @@
 """Conditions on traces whose story is known."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from suites.rollout import Trace
 from suites.words import Outcome
 
 AWAY = {"signal": "lateral_offset_m", "absolute": True, "above": 0.5}
+
+NESTED: dict[str, Any] = functools.reduce(lambda inner, _: {"not": inner}, range(900), AWAY)
 
 
 def held(document: dict[str, Any], trace: Trace, outcome: Outcome = Outcome.COMPLETED) -> tuple[bool | None, float | None]:
@@ -41,6 +44,11 @@ def test_duration_needs_an_unbroken_stretch() -> None:
     blinks = moved(np.where(np.arange(400) % 10 < 5, 1.0, 0.0))
     assert held({"judge": "must_not", "eventually": AWAY | {"for_s": 0.2}}, blinks) == (False, 0.15)
     assert held({"judge": "must_not", "eventually": AWAY | {"for_s": 0.3}}, blinks) == (True, None)
+
+
+def test_a_duration_beyond_the_drive_never_happens_and_costs_nothing() -> None:
+    away = moved(1.0)
+    assert held({"judge": "must_not", "eventually": AWAY | {"for_s": 1e8}}, away) == (True, None)
 
 
 def test_all_any_not_with_unknown_steps() -> None:
@@ -100,12 +108,18 @@ def test_a_censored_rollout_cannot_be_told_unless_it_was_broken_before() -> None
         ({}, "condition"),
         ({"always": AWAY, "from_s": 5, "to_s": 5}, "to_s"),
         ({"allways": AWAY}, "allways"),
+        ({"always": {"signal": ["speed_mps"], "below": 1}}, "always.signal"),
+        ({"always": {"signal": {}, "below": 1}}, "always.signal"),
+        ({"always": {"signal": "speed_mps", "below": 10**400}}, "always"),
+        ({"always": {"signal": "speed_mps", "below": 1, "for_s": 10**300}}, "always.for_s"),
+        ({"always": NESTED}, "always.not"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_by_name(document: dict[str, Any], where: str) -> None:
     with pytest.raises(SubmitterError) as caught:
         load_condition(document)
     assert any(where in finding.where for finding in caught.value.findings), caught.value.findings
+    assert all(finding.remedy for finding in caught.value.findings)
 
 
 def test_a_share_forgives_so_many_steps_and_points_at_the_one_too_many() -> None:
