@@ -116,7 +116,7 @@ class Manifest:
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     states: tuple[StatePair, ...] = ()
-    rate_hz: Annotated[float, Field(gt=0, le=200)] = 20.0
+    rate_hz: Annotated[float, Field(ge=1, le=200)] = 20.0
     camera: VirtualCamera | None = None
     colour: Literal["rgb", "yuv420"] = "rgb"
     """`rgb`: uint8 planes [B, 3*frames, H, W]. `yuv420`: openpilot's six planes a frame, [B, 6*frames, H/2, W/2]."""

@@ -12,8 +12,6 @@ from pydantic import Field
 from suites.identity import digest, seed_for
 from suites.words import Outcome
 
-NotNegative = Annotated[float, Field(ge=0)]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offset:
@@ -26,13 +24,14 @@ class Offset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Declared noise, drawn from the seed. All zero: repeats are copies."""
+    """Declared noise, drawn from the seed. All zero: repeats are copies. Standard deviations, bounded where they would
+    no longer be noise."""
 
-    pose_m: NotNegative = 0.0
-    heading_rad: NotNegative = 0.0
-    delay_s: NotNegative = 0.0
-    curvature_gain: NotNegative = 0.0
-    image: NotNegative = 0.0
+    pose_m: Annotated[float, Field(ge=0, le=5)] = 0.0
+    heading_rad: Annotated[float, Field(ge=0, le=1)] = 0.0
+    delay_s: Annotated[float, Field(ge=0, le=1)] = 0.0
+    curvature_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
+    image: Annotated[float, Field(ge=0, le=255)] = 0.0
     """Standard deviation in grey levels (0-255)."""
 
 

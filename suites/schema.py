@@ -19,7 +19,11 @@ from suites.model import STRICT, validation_findings
 from suites.rollout import Noise, Offset, Scenario
 from suites.segment import SegmentMeta
 from suites.selector import Selector, left_out, selected, selector_contradictions
+from suites.simulators import misfit
 from suites.words import Estimand
+
+SHORTEST_S = 0.2
+"""Shortest window of a case: two steps of the slowest simulator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +251,9 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         end_s = min(suite.end_s or meta.duration_s, meta.duration_s)
         if end_s - suite.start_s < 1.0:
             continue
+        if problem := misfit(suite.simulator.name, meta):
+            finding = Finding("select", f"{meta.segment_id}: {problem}", "leave it out, or choose another simulator")
+            raise SubmitterError(f"suite {suite.name} selects what its simulator can't drive", (finding,))
         for offset in suite.offsets:
             scenario = Scenario(
                 segment_id=meta.segment_id, segment_digest=meta.digest, start_s=suite.start_s, end_s=end_s,
@@ -279,6 +286,9 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
                 f"case {case.name} ends at {end_s:g} s but its segment lasts {case_meta.duration_s:g} s",
                 (Finding(f"cases.{case.name}.end_s", "outside the segment", "shorten the window"),),
             )
+        if problem := misfit(suite.simulator.name, case_meta):
+            finding = Finding(f"cases.{case.name}.segment", problem, "name another segment, or another simulator")
+            raise SubmitterError(f"case {case.name} can't be driven", (finding,))
         if never := tuple(_never_judged(case, end_s)):
             raise SubmitterError(f"case {case.name} can never be judged", never)
         scenario = Scenario(
@@ -323,6 +333,9 @@ def _never_judged(case: CaseSpec, end_s: float) -> Iterable[Finding]:
     if case.start_s >= end_s:
         problem = f"it starts at {case.start_s:g} s and the segment ends at {end_s:g} s"
         yield Finding(f"cases.{case.name}.start_s", problem, "start earlier")
+    elif end_s - case.start_s < SHORTEST_S:
+        problem = f"its window lasts {end_s - case.start_s:g} s"
+        yield Finding(f"cases.{case.name}.end_s", problem, f"at least {SHORTEST_S:g} s after start_s")
     for i, document in enumerate(case.conditions):
         from_s = load_condition(document).from_s
         if case.start_s < end_s <= case.start_s + from_s:

@@ -8,6 +8,7 @@ from suites.errors import Finding, MachineError, SubmitterError
 from suites.model import Manifest
 from suites.parameters import parse, parse_controls
 from suites.rollout import ExecutionClass, SimulatorSpec
+from suites.segment import SegmentMeta
 
 SIMULATORS: dict[str, str] = {"reprojection": "2", "tinyphysics": "1", "rendered": "1"}
 """Simulator to version. Golden rollouts force the version to be bumped: whoever changes a trace changes it here."""
@@ -75,6 +76,17 @@ def simulator_spec(name: str, parameters: dict[str, Any]) -> SimulatorSpec:
         parameters=told,
         auxiliary={role: parameters[role] for role in roles},
     )
+
+
+def misfit(simulator: str, meta: SegmentMeta) -> str:
+    """Why this simulator can never drive that segment; empty where it may. That is nobody's damage: it is refused before
+    anything is driven."""
+    wanted = "controls" if simulator == "tinyphysics" else "camera"
+    if meta.kind != wanted:
+        return f"{simulator} drives {wanted} segments, this is one of {meta.kind}"
+    if simulator == "rendered" and "world" not in meta.origin:
+        return "only segments of the procedural world can be rendered"
+    return ""
 
 
 def default_execution(manifest: Manifest) -> ExecutionClass:

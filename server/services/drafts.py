@@ -25,9 +25,9 @@ from suites.identity import canonical_json
 from suites.model import Manifest, load_manifest, validation_findings
 from suites.places import locate
 from suites.rollout import Offset
-from suites.schema import CaseSpec
+from suites.schema import SHORTEST_S, CaseSpec
 from suites.segment import SegmentMeta
-from suites.simulators import simulator_spec
+from suites.simulators import misfit, simulator_spec
 from suites.toml_case import case_toml
 from suites.words import CaseStatus
 
@@ -127,6 +127,9 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
         start = Offset(lateral_m=asked.lateral_m, heading_rad=asked.heading_rad)
         spec = CaseSpec(name=asked.name, segment=meta.segment_id, offset=start, note=asked.note)
     simulator = _simulator(session, asked, offender)
+    if problem := misfit(simulator["name"], meta):
+        finding = Finding("segment", problem, "name another place, or a model or run that drives such segments")
+        raise SubmitterError("the place can't be driven", (finding,))
     draft = CaseDraft(
         id=secrets.token_hex(6), suite=asked.suite, name=asked.name, status=CaseStatus.LOCATED, report_id=asked.report,
         run_id=asked.run, note=asked.note, author=asked.author, offender=offender.digest, control=control.digest,
@@ -148,10 +151,11 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
 def _place(session: Session, asked: DraftRequest, report: FieldReport | None) -> tuple[SegmentMeta, float]:
     if report is not None and report.segment_id is not None and report.segment_time_s is not None:
         name, at_s = report.segment_id, report.segment_time_s
-    elif asked.segment is not None:
+    elif asked.segment is not None and (asked.at_s is not None or asked.case is not None):
         name, at_s = asked.segment, asked.at_s or 0.0
     else:
-        raise SubmitterError("no place is named", (Finding("segment", "missing", "name a report, or a segment and at_s"),))
+        field = "segment" if asked.segment is None else "at_s"
+        raise SubmitterError("no place is named", (Finding(field, "missing", "name a report, or a segment and at_s"),))
     found = locate(name, at_s, usable_metas(session))
     if found is None:
         raise not_found("segment", name, "import it with `redrive segments import`; a field report may wait for it")
@@ -167,8 +171,9 @@ def case_of(document: dict[str, Any], name: str, meta: SegmentMeta, note: str) -
     if not spec.conditions:
         raise SubmitterError("the case has no condition", (Finding("case.conditions", "missing", "say what must hold"),))
     end_s = spec.end_s or meta.duration_s
-    if end_s > meta.duration_s or end_s <= spec.start_s:
-        finding = Finding("case", f"{spec.start_s:g} to {end_s:g} s", f"a window within 0 to {meta.duration_s:g} s")
+    if end_s > meta.duration_s or end_s - spec.start_s < SHORTEST_S:
+        remedy = f"at least {SHORTEST_S:g} s within 0 to {meta.duration_s:g} s"
+        finding = Finding("case", f"{spec.start_s:g} to {end_s:g} s", remedy)
         raise SubmitterError("the case's window is impossible", (finding,))
     for i, condition in enumerate(spec.conditions):
         loaded = load_condition(condition, f"case.conditions.{i}")

@@ -211,3 +211,34 @@ def test_a_simulator_is_asked_only_for_what_it_has(name: str, parameters: dict[s
     with pytest.raises(SubmitterError) as refused:
         simulator_spec(name, parameters)
     assert [f.where for f in refused.value.findings] == [where]
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (("end_s = 8.0", "end_s = 2.01"), "lasts 0.01 s"),
+        (("r0/0", "controls/0"), "drives camera segments"),
+        (("[[cases]]", '[simulator]\nname = "rendered"\n[[cases]]'), "procedural world"),
+    ],
+)
+def test_a_case_that_no_simulator_can_drive_is_refused_before_it_costs_a_segment(edit: tuple[str, str], problem: str) -> None:
+    """Driven, it would end as damaged data, and its segment would be kept out of every suite."""
+    text = CASE.replace(*edit)
+    assert text != CASE
+    controls = replace(meta(7, 0), segment_id="controls/0", kind="controls")
+    with pytest.raises(SubmitterError) as refused:
+        resolve(load_suite(text), [*METAS, controls])
+    assert problem in refused.value.findings[0].problem
+    assert refused.value.findings[0].remedy
+
+
+def test_a_rendered_suite_selects_rendered_worlds_only() -> None:
+    with pytest.raises(SubmitterError, match="simulator can't drive"):
+        resolve(load_suite(SUITE + '[simulator]\nname = "rendered"\n'), METAS)
+
+
+def test_a_model_too_slow_for_one_step_of_a_window_is_refused() -> None:
+    slow = Manifest(name="slow", kind="controller", rate_hz=0.01)
+    with pytest.raises(SubmitterError) as refused:
+        load_manifest(canonical_json(slow))
+    assert "rate_hz" in {finding.where for finding in refused.value.findings}
