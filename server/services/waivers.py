@@ -70,9 +70,11 @@ def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
     if asked.case not in {case.name for case in version.suite.cases}:
         raise not_found("case", asked.case, f"see the cases of {name}: GET /v1/cases?suite={name}")
     if not now < asked.expires <= now + LONGEST:
-        finding = Finding("expires", f"{asked.expires:%Y-%m-%d}", f"a day from now until {now + LONGEST:%Y-%m-%d}")
+        finding = Finding("expires", f"{asked.expires:%Y-%m-%d}", f"a time after now, until {now + LONGEST:%Y-%m-%d}")
         raise SubmitterError("a waiver ends in the future, and within 90 days", (finding,))
-    standing = in_force(session, name, now)
+    # One at a time: of two who answer for the same case the second is refused, and no two close a circle between them.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"waivers {name}"))))
+    standing = in_force(session, name, datetime.now(UTC))
     if asked.case in standing:
         finding = Finding("case", f"{standing[asked.case].owner} answers for it already", "revoke that waiver first")
         raise Refused("not-now", f"case {asked.case} of {name} is waived", (finding,))

@@ -1,6 +1,7 @@
 """Field reports, drafts, acceptance, the ratchet and waivers, over HTTP; workers are played where rollouts are needed."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from suites.schema import load_suite
 from suites.words import CASE_TRANSITIONS, CaseStatus, Outcome, RunVerdict, ShardStatus, Status
 
 pytestmark = pytest.mark.services
+RULE = {"always": {"signal": "speed_mps", "below": 1}}
 COMPLAINT = {"route": "r1--0", "time_s": 6.0, "text": "it drifted over the line", "reporter": "ada", "severity": "high"}
 
 
@@ -248,12 +250,23 @@ class TestProof:
             ({"segment": "r1/0", "report": None, "at_s": 50.0}, "outside"),
             ({"case": {"conditions": [{"always": {"signal": "charm", "below": 1}}]}}, "cannot be judged"),
             ({"case": {"start_s": 9, "end_s": 3, "conditions": [{"always": {"signal": "speed_mps", "below": 1}}]}}, "impossible"),
+            ({"case": {"start_s": 5, "end_s": 5.01, "conditions": [RULE]}}, "impossible"),
+            ({"case": {"noise": {"delay_s": 1e12}, "conditions": [RULE]}}, "not valid"),
             ({"case": {"conditions": []}}, "no condition"),
+            ({"segment": "r1/0", "report": None}, "no place"),
+            ({"segment": "controls/1", "report": None, "at_s": 1.0}, "can't be driven"),
         ],
     )
     def test_what_can_never_be_proven_is_refused_at_once(
-        self, draft: Callable[..., Any], changes: dict[str, Any], problem: str
+        self,
+        draft: Callable[..., Any],
+        add_segment: Callable[..., Any],
+        client: TestClient,
+        changes: dict[str, Any],
+        problem: str,
     ) -> None:
+        add_segment("controls/1", kind="controls")
+        client.post("/v1/segments/index")
         answer = draft(**changes)
         assert answer.status_code == 422
         assert problem in answer.json()["detail"]
@@ -388,6 +401,11 @@ class TestRatchetAndWaivers:
             assert answer.status_code == 422, changes
         assert self.waiver(client).status_code == 201
         assert kind(self.waiver(client)) == (409, "not-now")
+
+    def test_of_many_who_answer_for_a_case_at_once_one_does(self, enforced: str, client: TestClient) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: self.waiver(client), range(6)))
+        assert sorted(a.status_code for a in answers) == [201] + [409] * 5
 
 
 def test_every_state_is_reached_by_the_table_and_ends_somewhere() -> None:
