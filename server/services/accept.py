@@ -3,16 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.models import SuiteVersion as VersionRow
+from server.db.models import Segment
 from server.db.surprises import Ratchet
 from server.errors import Refused
 from server.services.case_status import follow, move
 from server.services.drafts import SPEC, DraftDetail, locked, read_draft
-from server.services.register_suite import register_suite, stored_version
+from server.services.register_suite import newest_version, register_suite, stored_version
 from suites.errors import Finding
 from suites.rollout import SimulatorSpec
 from suites.schema import SimulatorChoice, Suite
@@ -27,7 +26,11 @@ def accept_draft(session: Session, draft_id: str, version: int, *, actor: str) -
         finding = Finding("status", f"it is {draft.status}: {draft.reason}", "only a drafted case whose proof holds is accepted")
         raise Refused("not-now", f"draft {draft_id} is not proven", (finding,))
     spec = SPEC.validate_python(draft.spec)
-    newest = _newest(session, draft.suite)
+    if session.get_one(Segment, draft.segment_id).digest != draft.segment_digest:
+        problem = f"{draft.segment_id} was imported again: what was proven on its bytes before may not hold on these"
+        finding = Finding("segment", problem, "reject this draft and draft the case again: its proof is driven anew")
+        raise Refused("not-now", f"the proof of draft {draft_id} is of another import", (finding,))
+    newest = newest_version(session, draft.suite)
     suite = stored_version(newest).suite if newest is not None else _new_suite(draft.suite, draft.simulator)
     simulator = SimulatorSpec(**draft.simulator)
     if (suite.simulator.name, suite.simulator.parameters) != (simulator.name, simulator.parameters):
@@ -45,11 +48,6 @@ def accept_draft(session: Session, draft_id: str, version: int, *, actor: str) -
     move(session, draft, CaseStatus.ENFORCED, actor=actor)
     follow(session, draft, actor=actor)
     return read_draft(session, draft_id)
-
-
-def _newest(session: Session, name: str) -> VersionRow | None:
-    number = select(func.max(VersionRow.number)).where(VersionRow.suite == name).scalar_subquery()
-    return session.scalars(select(VersionRow).where(VersionRow.suite == name, VersionRow.number == number)).first()
 
 
 def _new_suite(name: str, simulator: dict[str, Any]) -> Suite:

@@ -70,7 +70,8 @@ def _lock(session: Session, name: str) -> SuiteRow:
     return session.execute(select(SuiteRow).where(SuiteRow.name == name).with_for_update()).scalar_one()
 
 
-def _newest(session: Session, name: str) -> VersionRow | None:
+def newest_version(session: Session, name: str) -> VersionRow | None:
+    """The head of a suite's line; None: nobody has registered it."""
     query = select(VersionRow).where(VersionRow.suite == name, VersionRow.number.is_not(None))
     return session.scalars(query.order_by(VersionRow.number.desc()).limit(1)).first()
 
@@ -93,7 +94,7 @@ def register_suite(session: Session, suite: Suite, *, parent: str | None = None,
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
     metas = usable_metas(session)
     _lock(session, suite.name)
-    newest = _newest(session, suite.name)
+    newest = newest_version(session, suite.name)
     head = newest.digest if newest is not None else None
     if newest is not None and resolve(suite, metas, newest.parent).digest == head:
         return _as_view(newest), False
@@ -142,7 +143,7 @@ def find_version(session: Session, reference: str) -> VersionRow:
     """A suite version by name (the newest), `name@digest`, or digest; digests may be cut to 6 digits. Raises Refused."""
     name, _, prefix = reference.rpartition("@")
     if not name:
-        newest = _newest(session, reference)
+        newest = newest_version(session, reference)
         if newest is not None:
             return newest
     query = select(VersionRow).where(VersionRow.suite == name) if name else select(VersionRow)

@@ -215,6 +215,25 @@ class TestProof:
             assert "window from 1–12 s to" in proven["told"]
         assert spec["conditions"] == [rule]
 
+    def test_a_proof_on_other_bytes_of_the_segment_is_not_accepted(
+        self,
+        draft: Callable[..., Any],
+        settle: Callable[[str], dict[str, Any]],
+        add_segment: Callable[..., Any],
+        client: TestClient,
+    ) -> None:
+        proven = settle(draft().json()["id"])
+        add_segment("r1/0", tags=("highway", "wet"))
+        client.post("/v1/segments/index")
+        decision = {"actor": "bo", "version": proven["version"]}
+        refused = client.post(f"/v1/case-drafts/{proven['id']}/accept", json=decision)
+        assert kind(refused) == (409, "not-now")
+        assert "r1/0 was imported again" in refused.json()["errors"][0]["problem"]
+        assert client.get("/v1/suite-versions/surprises").status_code == 404, "nothing entered"
+        add_segment("r1/0")
+        client.post("/v1/segments/index")
+        assert client.post(f"/v1/case-drafts/{proven['id']}/accept", json=decision).json()["status"] == "enforced"
+
     def test_a_rejected_draft_leaves_its_report_to_be_drafted_again(
         self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], client: TestClient
     ) -> None:
