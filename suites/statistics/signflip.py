@@ -24,21 +24,25 @@ Signs = NDArray[np.int8]
 TIE = 1e-9
 """Relative tolerance below which two statistics are tied: sums of the same signs may differ in their last bits."""
 
+CACHED = 2**16
+"""Statistics that are computed at a time: few enough to stay in a processor's cache."""
+
 
 def spent(alpha: float, share: float, rho: float) -> float:
     """alpha * t**rho: the false-alarm probability that may be used up to the share t of the planned pairs."""
     return alpha * float(min(share, 1.0) ** rho)
 
 
-def _kill(statistic: Floats, alive: NDArray[np.bool_], allowed: NDArray[np.int64]) -> Floats:
+def _kill(statistic: Floats, alive: NDArray[np.bool_], allowed: NDArray[np.int64] | int) -> Floats:
     """One look: kills in `alive` [..., B+1] (in place) the flips above the critical value; returns that value [...].
 
     `allowed` [...] is floor(alpha(t) (B+1)), cumulative: what was killed before is already used.
     """
     total = alive.shape[-1]
-    left = allowed - (total - alive.sum(axis=-1))
-    ordered = np.sort(np.where(alive, statistic, -np.inf), axis=-1)
-    critical: Floats = np.take_along_axis(ordered, (total - 1 - left)[..., None], axis=-1)[..., 0]
+    left = allowed - (total - np.count_nonzero(alive, axis=-1))
+    rest = total - 1 - int(left.max())
+    largest = np.sort(np.partition(np.where(alive, statistic, -np.inf), rest, axis=-1)[..., rest:], axis=-1)
+    critical: Floats = np.take_along_axis(largest, (total - 1 - rest - left)[..., None], axis=-1)[..., 0]
     alive &= ~(statistic > (critical * (1 + TIE))[..., None])
     return critical
 
@@ -92,17 +96,20 @@ class SignFlips:
         count, values = thetas.shape
         self.thetas = thetas
         self.alpha, self.rho, self.planned = alpha, rho, planned
-        self.families = np.asarray(families, dtype=np.int64)
         self.levels = tuple(levels)
-        self._singly = np.arange(count) if singly is None else np.asarray(singly, dtype=np.int64)
+        self._members = np.asarray(families) == np.arange(len(levels))[:, None] if levels else np.empty((0, count), np.bool_)
+        self._row = np.full(count, -1)
+        alone = np.arange(count) if singly is None else np.asarray(singly, dtype=np.int64)
+        self._row[alone] = np.arange(len(alone))
         self.consumed = 0
         self._generator = np.random.default_rng(seed)
         self._flips = flips
         self._routes = RouteSums(count)
-        self._signs = np.empty((0, flips + 1), dtype=np.int8)
+        self._signs = np.empty((0, flips // 8 + 1), dtype=np.uint8)
+        """Bit of each vector, 1 for +1, by route: a bank of 100,000 routes fits into memory."""
         self._sum_p = np.zeros((count, flips + 1))
         self._sum_q = np.zeros((count, flips + 1))
-        self._alive = np.ones((len(self._singly), values, flips + 1), dtype=np.bool_)
+        self._alive = np.ones((len(alone), values, flips + 1), dtype=np.bool_)
         self._joint_alive = np.ones((len(self.levels), values, flips + 1), dtype=np.bool_)
         self.alone = np.zeros((count, values), dtype=np.int8)
         """[G, U] +1: the change is above theta; -1: below; 0: open. Each contrast by itself at `alpha`."""
@@ -113,7 +120,7 @@ class SignFlips:
         """Adds pairs in the registered order: p, q are [k, G]; a pair invalid for a contrast is zero in both."""
         rows = self._routes.consume(routes, p, q)
         self._draw(len(self._routes.index))
-        signs = self._signs[rows].astype(np.float64)
+        signs = 2.0 * np.unpackbits(self._signs[rows], axis=1, count=self._flips + 1) - 1.0
         self._sum_p += p.T @ signs
         self._sum_q += q.T @ signs
         self.consumed += len(rows)
@@ -122,45 +129,60 @@ class SignFlips:
         """Signs of the first `routes` routes (at least) from the registered seed; the first vector is all +1.
 
         The first few routes, as many as have each of their sign patterns at least eight times among the vectors, get every
-        pattern equally often (stratified draws) so that what a handful of routes can show does not hang on the seed.
+        pattern equally often to within one (stratified draws) so that what a handful of routes can show does not hang on the
+        seed. Where the number of vectors is no multiple of the patterns, the level is exact to a fortieth of itself.
         """
         strata = int(np.log2((self._flips + 1) / 8))
         vectors = np.arange(self._flips + 1)
         while len(self._signs) < routes:
             start = len(self._signs)
-            fresh = np.empty((max(64, start), self._flips + 1), dtype=np.int8)
-            fresh[:, 0] = 1
+            fresh = np.empty((max(64, start), self._signs.shape[1]), dtype=np.uint8)
             for index, row in enumerate(fresh, start):
-                row[1:] = 2 * self._generator.integers(0, 2, self._flips, dtype=np.int8) - 1
-                if index < strata:
-                    row[:] = 1 - 2 * (vectors >> index & 1)
+                plus = np.concatenate([[1], self._generator.integers(0, 2, self._flips, dtype=np.int8)])
+                row[:] = np.packbits(plus if index >= strata else ~vectors >> index & 1)
             self._signs = np.concatenate([self._signs, fresh])
 
     def look(self) -> None:
-        """Tests every contrast at every theta with what is consumed so far, and spends."""
-        sums = self._sum_p[:, None, :] - self.thetas[:, :, None] * self._sum_q[:, None, :]
-        direction = np.sign(sums[:, :, 0]).astype(np.int8)
-        scale = self._routes.scale(self.thetas)
+        """Tests what is not shown yet, of every contrast at every theta, with what is consumed so far, and spends."""
+        alone = (self._row >= 0)[:, None] & (self.alone == 0)
+        joint = self._members[:, :, None] & (self.joint == 0)
+        used = np.nonzero((alone | joint.any(axis=0)).any(axis=0))[0]
+        if not len(used):
+            return
+        thetas, alone = self.thetas[:, used], alone[:, used]
+        scale = self._routes.scale(thetas)
         scale[scale == 0.0] = np.inf
-        statistic = np.abs(sums, out=sums)
-        statistic /= scale[:, :, None]
+        observed, critical = np.zeros(thetas.shape), np.full(thetas.shape, np.inf)
+        direction = np.zeros(thetas.shape, dtype=np.int8)
+        largest = np.zeros((len(self.levels), len(used), self._flips + 1))
+        step = max(1, CACHED // (len(used) * (self._flips + 1)))
+        for start in range(0, len(thetas), step):
+            part = slice(start, start + step)
+            sums = self._sum_p[part, None, :] - thetas[part, :, None] * self._sum_q[part, None, :]
+            direction[part] = np.sign(sums[:, :, 0])
+            statistic = np.abs(sums, out=sums)
+            statistic /= scale[part, :, None]
+            observed[part] = statistic[:, :, 0]
+            for largest_of, members in zip(largest, self._members[:, part], strict=True):
+                np.maximum(largest_of, statistic[members].max(axis=0, initial=0.0), out=largest_of)
+            g, u = np.nonzero(alone[part])
+            if len(g):
+                at = self._row[part][g], used[u]
+                alive = self._alive[at]
+                critical[start + g, u] = _kill(statistic[g, u], alive, self._allowed(self.alpha))
+                self._alive[at] = alive
+        _show(self.alone, used, observed > critical * (1 + TIE), direction)
+        for largest_of, members, all_alive, level in zip(largest, self._members, self._joint_alive, self.levels, strict=True):
+            alive = all_alive[used]
+            exceeded = observed > _kill(largest_of, alive, self._allowed(level)) * (1 + TIE)
+            all_alive[used] = alive
+            _show(self.joint, used, members[:, None] & exceeded, direction)
 
-        critical = np.full(self.alone.shape, np.inf)
-        critical[self._singly] = self._spend(statistic[self._singly], self._alive, self.alpha)
-        _show(self.alone, statistic[:, :, 0] > critical * (1 + TIE), direction)
-        for family, level in enumerate(self.levels):
-            members = self.families == family
-            if members.any():
-                largest = self._spend(statistic[members].max(axis=0), self._joint_alive[family], level)
-                _show(self.joint, members[:, None] & (statistic[:, :, 0] > largest * (1 + TIE)), direction)
-
-    def _spend(self, statistic: Floats, alive: NDArray[np.bool_], level: float) -> Floats:
-        share = self.consumed / self.planned
-        allowed = np.int64(spent(level, share, self.rho) * (self._flips + 1) + TIE)
-        return _kill(statistic, alive, np.full(alive.shape[:-1], allowed))
+    def _allowed(self, level: float) -> int:
+        return int(spent(level, self.consumed / self.planned, self.rho) * (self._flips + 1) + TIE)
 
 
-def _show(shown: Signs, rejected: NDArray[np.bool_], direction: Signs) -> None:
-    """Records rejections that are new; the first one stays."""
-    fresh = rejected & (shown == 0)
-    shown[fresh] = direction[fresh]
+def _show(shown: Signs, thetas: NDArray[np.int64], rejected: NDArray[np.bool_], direction: Signs) -> None:
+    """Records rejections that are new at some of the thetas; the first one stays."""
+    before = shown[:, thetas]
+    shown[:, thetas] = np.where(rejected & (before == 0), direction, before)

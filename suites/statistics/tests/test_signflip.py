@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from suites.statistics import signflip
 from suites.statistics.signflip import SignFlips, _kill, spent
 
 
@@ -109,3 +110,30 @@ def test_family_is_controlled_together_and_keeps_its_power() -> None:
         else:
             alarms += bool(test.joint.any())
     assert alarms / 149 < 0.3  # each by itself at 0.2 would alarm in 99 % of the runs
+
+
+def test_contrasts_taken_a_few_at_a_time_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = np.random.default_rng(8).normal(0.15, 1, (120, 7))
+    found = []
+    for cached in (1, 3_000, 10**9):
+        monkeypatch.setattr(signflip, "CACHED", cached)
+        test = SignFlips(
+            np.tile([-0.5, 0.0, 0.2, 3.0], (7, 1)), alpha=0.1, rho=1.0, flips=199, seed=2, planned=120,
+            families=[0, 0, 1, 0, 1, 2, 2], levels=[0.1, 0.1, 0.05], singly=[1, 2, 4, 6],
+        )  # fmt: skip
+        for start in range(0, 120, 20):
+            test.consume(names(120)[start : start + 20], d[start : start + 20], np.ones((20, 7)))
+            test.look()
+        found.append((test.alone.tolist(), test.joint.tolist()))
+    assert found[0] == found[1] == found[2]
+    assert {1, 0, -1} == set(np.ravel(found[0][1]).tolist())  # some of each
+    assert not np.array(found[0][0])[[0, 3, 5]].any()  # not judged by themselves
+
+
+def test_signs_are_kept_in_few_bytes() -> None:
+    test = engine(10_000, flips=999)
+    test.consume(names(10_000), np.ones((10_000, 1)), np.ones((10_000, 1)))
+    assert test._signs.nbytes < 4_000_000  # a byte each would be sixteen million
+    share = np.unpackbits(test._signs[:10_000], axis=1, count=1000).mean(axis=0)
+    assert share[0] == 1.0  # the data as observed
+    assert abs(share[1:].mean() - 0.5) < 0.001
