@@ -12,8 +12,8 @@ Frames = NDArray[np.uint8]
 
 
 def rgb_planes(frames: Frames) -> Frames:
-    """[B, H, W, 3] to [B, 3, H, W]; a copy, and a fast one where the memory lies in planes already."""
-    return frames.transpose(0, 3, 1, 2).copy()
+    """[B, H, W, 3] to [B, 3, H, W]: the same memory where it lies in planes already."""
+    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2))
 
 
 def yuv420_planes(frames: Frames) -> Frames:
@@ -63,8 +63,10 @@ class FrameHistory:
         self._kept.clear()
 
     def push(self, frames: Frames) -> None:
-        """frames: [B, H, W, 3] RGB of this step; copied."""
+        """frames: [B, H, W, 3] RGB of this step; copied where they are needed at a later one."""
         planes = self._planes(frames)
+        if self._kept.maxlen != 1 and np.may_share_memory(planes, frames):
+            planes = planes.copy()
         while len(self._kept) < (self._kept.maxlen or 0) - 1:
             self._kept.append(planes)
         self._kept.append(planes)

@@ -21,7 +21,7 @@ from suites.model import VirtualCamera
 from suites.parameters import Parameters, parse
 from suites.segment import Camera, DepthSource, SegmentMeta
 from suites.simulators import SIMULATORS
-from workers.segments.store import read_segment
+from workers.segments.store import StoredSegment, read_segment
 from workers.simulation.driving import DrivingSimulator, Poses, Segment
 from workers.simulation.geometry import Floats, Lens, between, levelled, mount
 from workers.simulation.path import Ints
@@ -33,7 +33,16 @@ CHUNK = 20
 
 def open_simulator(segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]) -> DrivingSimulator:
     """`reprojection` over the stored segments; it needs no auxiliary model. Raises SubmitterError for its parameters."""
-    return over_segments(lambda name: read_segment(segments_root, name), parse(parameters))
+    held: WeakValueDictionary[str, StoredSegment] = WeakValueDictionary()
+
+    def open_segment(name: str) -> StoredSegment:
+        """Batches that go on side by side read its columns once."""
+        segment = held.get(name)
+        if segment is None:
+            segment = held[name] = read_segment(segments_root, name)
+        return segment
+
+    return over_segments(open_segment, parse(parameters))
 
 
 def over_segments(open_segment: Callable[[str], Segment], parameters: Parameters) -> DrivingSimulator:
