@@ -92,6 +92,7 @@ def register_suite(session: Session, suite: Suite, *, parent: str | None = None,
     With `parent`, the version that the edit was made on must still be the newest: Refused (409) otherwise, so that nobody's
     change is lost. Raises SubmitterError naming the field, and the remedy."""
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
+    _check_quarantine(session, suite)
     metas = usable_metas(session)
     _lock(session, suite.name)
     newest = newest_version(session, suite.name)
@@ -110,6 +111,24 @@ def register_suite(session: Session, suite: Suite, *, parent: str | None = None,
     return _as_view(row), True
 
 
+def _check_quarantine(session: Session, suite: Suite) -> None:
+    """Raises SubmitterError naming the cases whose segment is stored, but quarantined."""
+    asked = Segment.segment_id.in_({case.segment for case in suite.cases})
+    kept_out = select(Segment.segment_id, Segment.quarantined).where(asked, Segment.quarantined.is_not(None))
+    why = {row.segment_id: row.quarantined for row in session.execute(kept_out)}
+    findings = tuple(
+        Finding(
+            f"cases.{case.name}.segment",
+            f"{case.segment} is quarantined: {why[case.segment]}",
+            f"import it again without the fault, or let it back in: PUT /v1/quarantine/{case.segment} with null as reason",
+        )
+        for case in suite.cases
+        if case.segment in why
+    )
+    if findings:
+        raise SubmitterError(f"suite {suite.name} has cases whose segment is quarantined", findings)
+
+
 def check_stored(session: Session, version: SuiteVersion) -> None:
     """Raises SubmitterError when a segment of the version is not stored with the digest that it names."""
     stored = {row.segment_id: row.digest for row in session.execute(select(Segment.segment_id, Segment.digest))}
@@ -118,7 +137,7 @@ def check_stored(session: Session, version: SuiteVersion) -> None:
         Finding(
             f"planned: {name}",
             f"digest {digest[:12]} is wanted, {stored.get(name, 'nothing')[:12]} is stored",
-            "import it again, or register the suite again",
+            "`redrive suites push` the suite's file again: it is resolved against what is stored; or import that digest again",
         )
         for name, digest in sorted(wanted.items())
         if stored.get(name) != digest

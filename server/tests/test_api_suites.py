@@ -167,3 +167,15 @@ class TestSegments:
         assert f"{bad[:12]} was imported again, which is quarantined: the camera was blocked" in page
         kinds = [e["kind"] for e in client.get("/v1/audit", params={"subject_id": "r1/0"}).json()["items"]]
         assert kinds == ["segment.quarantined", "segment.released", "segment.quarantined"]
+
+    def test_a_case_on_a_quarantined_segment_is_refused_by_its_reason(self, client: TestClient, suite: str) -> None:
+        case = '[[cases]]\nname = "{}"\nsegment = "{}/0"\n'
+        text = 'name = "kept"\nkind = "specific"\n' + case.format("one", "r1") + case.format("two", "r2")
+        client.put("/v1/quarantine/r2/0", json={"reason": "the camera was blocked"})
+        refused = client.post("/v1/suites", json={"toml": text})
+        assert refused.status_code == 422
+        (error,) = refused.json()["errors"]
+        assert (error["where"], error["problem"]) == ("line 8: cases.two.segment", "r2/0 is quarantined: the camera was blocked")
+        assert "PUT /v1/quarantine/r2/0" in error["remedy"]
+        client.put("/v1/quarantine/r2/0", json={"reason": None})
+        assert client.post("/v1/suites", json={"toml": text}).status_code == 201
