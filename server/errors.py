@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from server.storage import DigestMismatchError, TooLargeError
 from suites.errors import DataError, Finding, MachineError, RedriveError, SubmitterError
+from suites.model import explained
 
 Owner = Literal["submitter", "data", "machine", "us"]
 
@@ -211,8 +212,23 @@ def install_problems(app: FastAPI, public_url: str) -> None:
             return respond(problem(public_url, request.url.path, "not-json", "the body could not be parsed"))
         if any(e["loc"][:2] == ("header", "Idempotency-Key") and e["type"] == "missing" for e in details):
             return respond(problem(public_url, request.url.path, "idempotency-key-missing", "the header was not sent"))
-        errors = [ProblemError(where=".".join(str(p) for p in e["loc"]), problem=e["msg"]) for e in details]
-        return respond(problem(public_url, request.url.path, "invalid-request", f"{len(errors)} field(s) are wrong", errors))
+        sent_as = request.headers.get("content-type", "nothing")
+        if any(e["loc"] == ("body",) and e["type"] != "missing" for e in details) and "json" not in sent_as:
+            wrong = ProblemError(where="header.Content-Type", problem=f"is {sent_as:.100}", remedy="send application/json")
+            return respond(problem(public_url, request.url.path, "not-json", "the body was not sent as JSON", [wrong]))
+        errors = []
+        for e in details:
+            what, remedy = explained(e["type"], e["msg"], e["input"])
+            errors.append(ProblemError(where=".".join(str(p) for p in e["loc"]), problem=what, remedy=remedy))
+        return respond(
+            problem(
+                public_url,
+                request.url.path,
+                "invalid-request",
+                f"{len(errors)} field{'s are' if len(errors) > 1 else ' is'} wrong",
+                errors,
+            )
+        )
 
     def of_starlette(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)

@@ -143,12 +143,13 @@ _MANIFEST = TypeAdapter(Manifest)
 def validation_findings(error: ValidationError) -> tuple[Finding, ...]:
     """A pydantic error as findings that name the field, what was found there, and what to do."""
     return tuple(
-        Finding(".".join(str(part) for part in e["loc"]) or "(document)", *_explained(e["type"], e["msg"], e["input"]))
+        Finding(".".join(str(part) for part in e["loc"]) or "(document)", *explained(e["type"], e["msg"], e["input"]))
         for e in error.errors()
     )
 
 
-def _explained(kind: str, message: str, found: Any) -> tuple[str, str]:
+def explained(kind: str, message: str, found: Any) -> tuple[str, str]:
+    """What is wrong and what to do, of one of pydantic's errors: its type, its message and what was given."""
     if kind.startswith("missing"):
         return "is missing", "add it"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):

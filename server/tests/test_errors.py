@@ -78,6 +78,10 @@ def test_a_database_that_is_away_is_503_and_health_says_so(settings: Settings) -
         ("POST", "/v1/suites", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not-json"),
         ("POST", "/v1/suites", {"content": b"\xff\xfe", "headers": {"Content-Type": "application/json"}}, 400, "not-json"),
         ("POST", "/v1/suites", {"json": {"toml": 3}}, 422, "invalid-request"),
+        ("POST", "/v1/suites", {"data": {"toml": "x"}}, 400, "not-json"),
+        ("POST", "/v1/suites", {"content": b'{"toml": "x"}', "headers": {"Content-Type": "text/plain"}}, 400, "not-json"),
+        ("POST", "/v1/suites", {"json": [1]}, 422, "invalid-request"),
+        ("POST", "/v1/suites", {}, 422, "invalid-request"),
         ("POST", "/v1/suites", {"json": {"toml": "x" * 200_001}}, 413, "too-large"),
         ("POST", "/v1/suites", {"json": {"toml": "= 3"}}, 422, "invalid-submission"),
         ("GET", "/v1/nothing", {}, 404, "not-found"),
@@ -92,6 +96,7 @@ def test_a_database_that_is_away_is_503_and_health_says_so(settings: Settings) -
 def test_malformed_requests(client: TestClient, method: str, path: str, options: Any, status: int, slug: str) -> None:
     answer = client.request(method, path, **options)
     assert (answer.status_code, answer.json()["type"]) == (status, f"http://redrive.test/problems#{slug}")
+    assert all(error["remedy"] for error in answer.json()["errors"])
 
 
 def test_every_kind_of_problem_is_documented_under_its_anchor(client: TestClient) -> None:
