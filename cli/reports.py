@@ -10,6 +10,7 @@ import typer
 from cli.service import DEFAULT_URL, EXIT_REGRESSION, AsJson, Url, connect, print_json, print_table
 from server.client import Client
 from suites.errors import Finding, SubmitterError
+from suites.places import seconds
 
 app = typer.Typer(help="Field reports: what the fleet complained of.", no_args_is_help=True)
 
@@ -44,14 +45,7 @@ def import_csv(
 ) -> None:
     """Send a backlog. Each line stands alone: what is wrong with one is said, and the others are sent; sending the file
     again adds nothing twice."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            found = ", ".join(reader.fieldnames or ()) or "nothing"
-            finding = Finding("line 1", f"found {found}", f"name the columns {', '.join((*REQUIRED, *OPTIONAL))}")
-            raise SubmitterError(f"{file} lacks {', '.join(missing)}", (finding,))
-        rows = [(reader.line_num, row) for row in reader]
+    rows = _rows(file)
     with connect(url) as client:
         outcome = [_sent(client, line, row) for line, row in rows]
     refused = [o for o in outcome if "error" in o]
@@ -68,6 +62,23 @@ def import_csv(
         raise typer.Exit(EXIT_REGRESSION)
 
 
+def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
+    """(number of its last line, columns) of each report. Raises SubmitterError, before anything is sent."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        try:
+            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+            rows = [(reader.line_num, row) for row in reader] if not missing else []
+        except (UnicodeDecodeError, csv.Error) as error:
+            finding = Finding(f"after line {reader.line_num}", str(error), "save it as CSV in UTF-8")
+            raise SubmitterError(f"{file} is no CSV that can be read", (finding,)) from None
+    if missing:
+        found = ", ".join(reader.fieldnames or ()) or "nothing"
+        finding = Finding("line 1", f"found {found}", f"name the columns {', '.join((*REQUIRED, *OPTIONAL))}")
+        raise SubmitterError(f"{file} lacks {', '.join(missing)}", (finding,))
+    return rows
+
+
 def _sent(client: Client, line: int, row: dict[str, Any]) -> dict[str, Any]:
     try:
         report = client.post("/v1/field-reports", _complaint(row, f"line {line}: time"))
@@ -81,18 +92,6 @@ def _complaint(row: dict[str, Any], where: str) -> dict[str, Any]:
     body = {name: (row.get(name) or "").strip() for name in (*REQUIRED, *OPTIONAL)}
     time_s = seconds(body.pop("time"), where)
     return {name: value for name, value in body.items() if value} | {"time_s": time_s}
-
-
-def seconds(text: str, where: str) -> float:
-    """`83`, `83.5`, `1:23`, `1:02:03`. Raises SubmitterError naming `where`."""
-    total = 0.0
-    try:
-        for part in text.split(":"):
-            total = 60 * total + float(part)
-    except ValueError:
-        finding = Finding(where, f"{text!r} is no time", "seconds, minutes:seconds, or hours:minutes:seconds")
-        raise SubmitterError("the time can't be read", (finding,)) from None
-    return total
 
 
 @app.command("list")
@@ -114,7 +113,9 @@ def list_reports(
         for r in reports
     ]  # fmt: skip
     columns = ("report", "status", "severity", "kind", "place", "at s", "cluster", "text")
-    print_table(columns, rows, "no report yet: redrive reports add ROUTE TIME TEXT, or redrive reports import FILE.csv")
+    print_table(
+        columns, rows, "no report yet: redrive reports add ROUTE TIME TEXT --reporter YOU, or redrive reports import FILE.csv"
+    )
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Segments, and times in them, by any name that people paste."""
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 
@@ -33,6 +34,20 @@ def find_segment(name: str, stored: Sequence[SegmentMeta]) -> SegmentMeta:
         found = f"not among {len(stored)} stored" + (f"; near: {_some([ids[key] for key in near])}" if near else "")
         remedy = "`redrive segments list` shows all"
     raise DataError(f"no single segment is called {name!r}", (Finding(name, found, remedy),))
+
+
+def seconds(text: str, where: str) -> float:
+    """`83`, `83.5`, `1:23`, `1:02:03`. Raises SubmitterError naming `where`."""
+    total = 0.0
+    try:
+        for part in text.split(":"):
+            total = 60 * total + float(part)
+    except ValueError:
+        total = math.nan
+    if not math.isfinite(total):
+        finding = Finding(where, f"{text!r:.60} is no time", "seconds, minutes:seconds, or hours:minutes:seconds")
+        raise SubmitterError("the time can't be read", (finding,))
+    return total
 
 
 def find_route(name: str, stored: Sequence[SegmentMeta]) -> list[SegmentMeta]:

@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from cli.main import build
-from cli.reports import seconds
 from server.app import create_app
 from server.client import Client
 from server.settings import Settings
@@ -93,9 +92,15 @@ def test_waivers_and_must_pass_cases_are_listed(redrive: Redrive, tmp_path: Path
     assert "revoked" in redrive("cases", "waivers", "--suite", "kept").stdout
 
 
-@pytest.mark.parametrize(("text", "expected"), [("83", 83.0), ("83.5", 83.5), ("1:23", 83.0), ("1:02:03", 3723.0)])
-def test_times_as_people_write_them(text: str, expected: float) -> None:
-    assert seconds(text, "TIME") == expected
+@pytest.mark.parametrize(
+    "content", ["route,time,text,reporter\nr0,5,caf\xe9,ada\n".encode("latin1"), b'route,time,text,reporter\n"' + b"x" * 200_000]
+)
+def test_what_is_no_csv_is_refused_before_anything_is_sent(tmp_path: Path, content: bytes) -> None:
+    backlog = tmp_path / "backlog.csv"
+    backlog.write_bytes(content)
+    refused = CliRunner().invoke(build("reports"), ["reports", "import", str(backlog), "--url", "http://127.0.0.1:1"])
+    assert isinstance(refused.exception, SubmitterError), refused.exception
+    assert "UTF-8" in refused.exception.findings[0].remedy
 
 
 def test_the_proof_runs_here_without_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from suites.errors import DataError, SubmitterError
-from suites.places import find_segment, locate
+from suites.places import find_segment, locate, seconds
 from workers.segments.tests.segment_parts import camera_meta
 
 ROUTE = "a2a0ccea32023010_2023-07-27--13-01-19"
@@ -76,3 +76,13 @@ class TestTimes:
         with pytest.raises(SubmitterError, match="outside demo-003") as refused:
             self.found("demo-003", 30.0)
         assert refused.value.findings[0].remedy
+
+    @pytest.mark.parametrize(("text", "expected"), [("83", 83.0), ("83.5", 83.5), ("1:23", 83.0), ("1:02:03", 3723.0)])
+    def test_times_as_people_write_them(self, text: str, expected: float) -> None:
+        assert seconds(text, "TIME") == expected
+
+    @pytest.mark.parametrize("text", ["soon", "", "1:", "nan", "inf", "1e400", "-inf:1"])
+    def test_what_is_no_time_is_refused_with_its_forms(self, text: str) -> None:
+        with pytest.raises(SubmitterError) as refused:
+            seconds(text, "TIME")
+        assert (refused.value.findings[0].where, "minutes:seconds" in refused.value.findings[0].remedy) == ("TIME", True)
