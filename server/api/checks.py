@@ -40,7 +40,7 @@ class ProbeRequest(BaseModel):
 class Acknowledgement(BaseModel):
     """Who has looked."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     actor: Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -41,7 +41,7 @@ class SuiteDocument(BaseModel):
 class Promotion(BaseModel):
     """Which model candidates meet by default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     model: Annotated[str, Field(min_length=1, max_length=200, description="Digest, its first digits, or name.")]
     actor: Annotated[str, Field(max_length=200, description="Who releases it.")] = ""

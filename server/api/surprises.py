@@ -30,7 +30,7 @@ Reason = Annotated[str, Field(min_length=5, max_length=2000)]
 class Decision(BaseModel):
     """Who decides on what they read."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
     actor: Actor
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -46,7 +46,7 @@ class Rejection(Decision):
 class ReportRejection(BaseModel):
     """Why a report will not become a test."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     actor: Actor
     reason: Reason
@@ -55,7 +55,7 @@ class ReportRejection(BaseModel):
 class Revocation(BaseModel):
     """Who ends a waiver."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     actor: Actor
 

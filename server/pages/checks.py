@@ -6,7 +6,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from server.api.checks import ProbeRequest, add_probes
+from server.api.checks import Acknowledgement, ProbeRequest, add_probes
 from server.api.common import Configured, Database
 from server.pages.forms import Form, asked, needed, see
 from server.pages.rendering import page
@@ -43,7 +43,7 @@ def probe(form: Form, request: Request, tasks: BackgroundTasks, session: Databas
 
 def close(alarm_id: int, form: Form, session: Database) -> RedirectResponse:
     """Somebody has looked at an alarm."""
-    acknowledge(session, alarm_id, actor=needed(form, "actor"))
+    acknowledge(session, alarm_id, actor=asked(Acknowledgement, {"actor": needed(form, "actor")}).actor)
     return see("/checks#alarms")
 
 

@@ -5,7 +5,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from server.api.common import Cursor, Database
-from server.pages.forms import Form, needed, see
+from server.api.suites import Promotion
+from server.pages.forms import Form, asked, needed, see
 from server.pages.rendering import page
 from server.services.audit import EventView, list_events
 from server.services.must_pass import MustPass, read_must_pass
@@ -59,7 +60,8 @@ def suite_page(reference: str, session: Database) -> SuitePage:
 
 def release(name: str, form: Form, session: Database) -> RedirectResponse:
     """Promote a model."""
-    promote(session, name, needed(form, "model"), actor=needed(form, "actor"))
+    promoted = asked(Promotion, {"model": needed(form, "model"), "actor": needed(form, "actor")})
+    promote(session, name, promoted.model, actor=promoted.actor)
     return see(f"/suites/{name}")
 
 

@@ -1,12 +1,13 @@
 """Field reports and drafts of cases: the lists, one of each, and the forms that decide on them."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from server.api.common import Cursor, Database
+from server.api.surprises import Decision, Rejection, ReportRejection
 from server.pages.forms import Form, asked, needed, number, see
 from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.accept import accept_draft
@@ -21,8 +22,18 @@ from server.services.drafts import (
     read_draft,
     reject_draft,
 )
-from server.services.field_reports import ReportDetail, ReportView, list_reports, read_report, reject_report
+from server.services.field_reports import (
+    Complaint,
+    ReportDetail,
+    ReportView,
+    Severity,
+    add_report,
+    list_reports,
+    read_report,
+    reject_report,
+)
 from server.services.suggest import SIGNALS, condition
+from suites.places import seconds
 from suites.words import CaseStatus
 
 router = APIRouter(include_in_schema=False)
@@ -38,6 +49,7 @@ class ReportsPage(BaseModel):
     next: str | None
     status: CaseStatus | None
     statuses: list[CaseStatus]
+    severities: list[Severity]
     drafts: list[DraftView]
 
 
@@ -63,7 +75,10 @@ def reports_page(
     """What the fleet complained of, and what became of it."""
     found = list_reports(session, status=status, search=None, cursor=cursor, limit=LINES)
     drafts = list_drafts(session, status=None, cursor=None, limit=LINES).items
-    return ReportsPage(reports=found.items, next=found.next, status=status, statuses=list(CaseStatus), drafts=drafts)
+    return ReportsPage(
+        reports=found.items, next=found.next, status=status, statuses=list(CaseStatus), severities=list(get_args(Severity)),
+        drafts=drafts,
+    )  # fmt: skip
 
 
 def report_page(report_id: str, session: Database) -> ReportPage:
@@ -81,6 +96,13 @@ def _trail(session: Database, kind: str, subject: str) -> list[EventView]:
     return list_events(session, subject_kind=kind, subject_id=subject, cursor=None, limit=TRAIL).items
 
 
+def tell(form: Form, session: Database) -> RedirectResponse:
+    """Send a field report."""
+    fields: dict[str, object] = {name: value for name, value in form.items() if name != "time"}
+    report, _ = add_report(session, asked(Complaint, fields | {"time_s": seconds(needed(form, "time"), "time")}))
+    return see(f"/reports/{report.id}")
+
+
 def register(form: Form, session: Database) -> RedirectResponse:
     """Register a failure as a test: with a bound it is a case of one's own, without one the rule is proposed."""
     fields: dict[str, object] = dict(form)
@@ -95,24 +117,27 @@ def register(form: Form, session: Database) -> RedirectResponse:
 
 def decide(draft_id: str, form: Form, session: Database) -> RedirectResponse:
     """Accept a draft, or reject it with a reason."""
-    version = int(needed(form, "version")) if needed(form, "version").isdigit() else 0
-    actor = needed(form, "actor")
+    read: dict[str, object] = {"version": needed(form, "version"), "actor": needed(form, "actor")}
     if form.get("decision") == "accept":
-        accept_draft(session, draft_id, version, actor=actor)
+        accepted = asked(Decision, read)
+        accept_draft(session, draft_id, accepted.version, actor=accepted.actor)
     else:
-        reject_draft(session, draft_id, version, needed(form, "reason"), actor=actor)
+        rejected = asked(Rejection, read | {"reason": needed(form, "reason")})
+        reject_draft(session, draft_id, rejected.version, rejected.reason, actor=rejected.actor)
     return see(f"/case-drafts/{draft_id}")
 
 
 def close(report_id: str, form: Form, session: Database) -> RedirectResponse:
     """Reject a report with a reason."""
-    reject_report(session, report_id, needed(form, "reason"), actor=needed(form, "actor"))
+    rejected = asked(ReportRejection, {"reason": needed(form, "reason"), "actor": needed(form, "actor")})
+    reject_report(session, report_id, rejected.reason, actor=rejected.actor)
     return see(f"/reports/{report_id}")
 
 
 page(router, "/reports", "reports.html", reports_page)
 page(router, "/reports/{report_id}", "field_report.html", report_page)
 page(router, "/case-drafts/{draft_id}", "draft.html", draft_page)
+router.add_api_route("/reports", tell, methods=["POST"])
 router.add_api_route("/case-drafts", register, methods=["POST"])
 router.add_api_route("/case-drafts/{draft_id}/decide", decide, methods=["POST"])
 router.add_api_route("/reports/{report_id}/reject", close, methods=["POST"])

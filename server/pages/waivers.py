@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from server.api.common import Cursor, Database
+from server.api.surprises import Revocation
 from server.errors import Refused
 from server.pages.forms import Form, asked, needed, number, see
 from server.pages.rendering import BLANK_IS_ANY, page
@@ -74,7 +75,7 @@ def give(form: Form, session: Database) -> RedirectResponse:
 
 def revoke(waiver_id: str, form: Form, session: Database) -> RedirectResponse:
     """End a waiver."""
-    waiver = revoke_waiver(session, waiver_id, actor=needed(form, "actor"))
+    waiver = revoke_waiver(session, waiver_id, actor=asked(Revocation, {"actor": needed(form, "actor")}).actor)
     return see(f"/waivers?{urlencode({'suite': waiver.suite, 'case': waiver.case})}")
 
 

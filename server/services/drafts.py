@@ -39,7 +39,7 @@ DRAFTABLE = (CaseStatus.LOCATED, CaseStatus.REPRODUCED, CaseStatus.NOT_REPRODUCE
 class DraftRequest(BaseModel):
     """Where it happened, who did it, who does not."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
     suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
     """The suite that the case is for; it is made when it doesn't exist."""

@@ -36,7 +36,7 @@ Severity = Literal["low", "medium", "high", "critical"]
 class Complaint(BaseModel):
     """What a reporter sends."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
     route: Annotated[str, Field(min_length=1, max_length=500)]
     """A route or segment, in any form that people paste."""

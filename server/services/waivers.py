@@ -27,7 +27,7 @@ LONGEST = timedelta(days=90)
 class WaiverRequest(BaseModel):
     """Who answers for what, why, and until when."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
     suite: Annotated[str, Field(min_length=1, max_length=200)]
     case: Annotated[str, Field(min_length=1, max_length=120)]

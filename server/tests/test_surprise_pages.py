@@ -56,6 +56,27 @@ def test_a_report_is_read_registered_and_the_draft_rejected(client: TestClient, 
     assert moved.status_code == 409
 
 
+def test_a_report_is_sent_from_its_page_once(client: TestClient, suite: str) -> None:
+    fields = {"route": "r1--0", "time": "0:06.5", "text": "it hugged the line", "reporter": "bo", "severity": "high"}
+    sent = send(client, "/reports", fields)
+    assert sent.status_code == 303, sent.text
+    assert send(client, "/reports", fields).headers["location"] == sent.headers["location"]
+    (kept,) = client.get("/v1/field-reports").json()["items"]
+    assert (kept["segment_time_s"], kept["severity"], kept["status"]) == (6.5, "high", "located")
+    for changes in ({"time": "noon"}, {"time": "nan"}, {"time": "99"}, {"severity": "awful"}, {"text": " "}):
+        refused = send(client, "/reports", fields | changes)
+        assert refused.status_code == 422, changes
+        assert "What to do" in refused.text
+    assert len(client.get("/v1/field-reports").json()["items"]) == 1
+
+
+@pytest.mark.parametrize("version", ["²", "9" * 5000, "-1", "x"])
+def test_a_version_that_is_no_number_is_refused(client: TestClient, version: str) -> None:
+    answer = send(client, "/case-drafts/none/decide", {"version": version, "actor": "bo", "decision": "accept"})
+    assert answer.status_code == 422
+    assert "<code>version</code>" in answer.text
+
+
 def test_a_form_says_what_it_lacks_and_refuses_other_sites(client: TestClient, report: str) -> None:
     lacking = send(client, "/case-drafts", {"report": report, "suite": "surprises"})
     assert lacking.status_code == 422
