@@ -44,6 +44,7 @@ class Engines:
         self._bets = np.broadcast_to(mean & capped, self.shape).reshape(-1)
         self._bare = np.broadcast_to(mean & ~capped, self.shape).reshape(-1)
         self.sums = RouteSums(cases * slots * count)
+        self._moments: tuple[Floats, Floats, Floats] | None = None
         self._flat = thetas.reshape(cases * slots * count, thetas.shape[3])
         self._alpha, self._joint_alpha = suite.alpha, suite.alpha / max(count, 1)
         families = np.broadcast_to(np.arange(cases * slots).reshape(cases, slots, 1), self.shape).reshape(-1)
@@ -70,6 +71,7 @@ class Engines:
         p = np.stack([e.p[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
         q = np.stack([e.q[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
         self.sums.consume(routes, p, q)
+        self._moments = None
         self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
         valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
         self._pairs.consume(p[:, self._worst], valid[:, self._worst])
@@ -107,34 +109,32 @@ class Engines:
 
     def estimate(self) -> Floats:
         """Relative change, sum p / sum q, [cases, 2, G]; NaN where the baseline is zero throughout."""
-        return self._estimate().reshape(self.shape)
+        return self._summed()[0].reshape(self.shape)
 
     def error(self) -> Floats:
         """Its standard error over routes, [cases, 2, G]; NaN for fewer than two."""
-        deviation = self._deviation() * np.sqrt(max(len(self.sums.index), 1))
-        return np.asarray(deviation / self._weight()).reshape(self.shape)
+        _, weight, deviation = self._summed()
+        return np.asarray(deviation * np.sqrt(max(len(self.sums.index), 1)) / weight).reshape(self.shape)
 
     def asymptotic(self) -> tuple[Floats, Floats]:
         """Bounds [cases, 2, G] of the asymptotic confidence sequence, each contrast by itself."""
         low, high = self._asymptotic(self._alpha)
         return low.reshape(self.shape), high.reshape(self.shape)
 
-    def _weight(self) -> Floats:
-        total = self.sums.q.sum(axis=0)
-        return np.where(total > 0, total, np.nan)
-
-    def _estimate(self) -> Floats:
-        return np.asarray(self.sums.p.sum(axis=0) / self._weight())
-
-    def _deviation(self) -> Floats:
-        """Standard deviation over routes of D_j at the estimate."""
-        routes = len(self.sums.index)
-        if routes < 2:
-            return np.full(len(self._flat), np.nan)
-        scale = self.sums.scale(np.nan_to_num(self._estimate())[:, None])[:, 0]
-        return np.asarray(scale / np.sqrt(routes - 1))
+    def _summed(self) -> tuple[Floats, Floats, Floats]:
+        """Of each contrast the estimate, its denominator and the standard deviation over routes of D_j at the estimate; once
+        for what was consumed."""
+        if self._moments is None:
+            total, routes = self.sums.q.sum(axis=0), len(self.sums.index)
+            weight = np.where(total > 0, total, np.nan)
+            estimate = np.asarray(self.sums.p.sum(axis=0) / weight)
+            deviation = np.full(len(self._flat), np.nan)
+            if routes >= 2:
+                deviation = self.sums.scale(np.nan_to_num(estimate)[:, None])[:, 0] / np.sqrt(routes - 1)
+            self._moments = estimate, weight, deviation
+        return self._moments
 
     def _asymptotic(self, alpha: float) -> tuple[Floats, Floats]:
-        middle = self._estimate()
-        half = asymptotic_half_width(self._deviation(), len(self.sums.index), alpha) / self._weight()
+        middle, weight, deviation = self._summed()
+        half = asymptotic_half_width(deviation, len(self.sums.index), alpha) / weight
         return middle - half, middle + half
