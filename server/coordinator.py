@@ -32,6 +32,7 @@ from server.services.shards import claimable, drop_unwanted, form_shards, open_s
 from server.services.waivers import end_expired
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
+from suites.errors import told
 from suites.words import STATUS_TRANSITIONS, RunVerdict, Status
 
 log = logging.getLogger(__name__)
@@ -116,8 +117,7 @@ class Coordinator:
             self._evidence.pop(run_id, None)
             with self.session.begin():
                 run = self.session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
-                owner = "" if isinstance(error, UndecidableError) else "a fault of ours: "
-                self._end_in_error(run, f"{owner}{error}")
+                self._end_in_error(run, str(error) if isinstance(error, UndecidableError) else told(error))
 
     def _judge(self, run: Run) -> None:
         session, owner = self.session, Owner(OwnerKind.RUN, run.id)
@@ -131,7 +131,7 @@ class Coordinator:
             verdict = evidence.verdict()
             run.verdict_document = document(verdict)
             if run.verdict is None:
-                run.pairs_consumed, run.sentence = evidence.consumed, verdict.sentence
+                run.pairs_consumed, run.sentence = evidence.counted, verdict.sentence
                 if verdict.verdict is not None:
                     self._decide(run, verdict.verdict)
             if evidence.broken or (evidence.gates_decided and not run.drive_all):

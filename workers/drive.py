@@ -3,18 +3,20 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from suites.errors import DataError, SubmitterError
+from suites.errors import DataError, SubmitterError, told
 from suites.identity import digest
 from suites.model import Manifest
 from suites.rollout import DriveKey, ExecutionClass, Rollout
 from suites.simulators import default_execution
 from suites.words import Outcome
 from workers.policy.agreement import Watched, check_agreement
+from workers.policy.kept import KeptPolicies
 from workers.policy.load import open_policy
 from workers.policy.protocol import PolicyError
 from workers.simulation.engine import Progress, Way, drive, side_by_side, steps
@@ -47,22 +49,25 @@ def drive_keys(
     find_model: FindModel,
     auxiliary: dict[str, Path],
     sandboxed: bool = True,
+    kept: KeptPolicies | None = None,
 ) -> Iterator[Rollout]:
     """One rollout for every key, in the order in which they end; keys of two models are driven side by side.
 
     A model's failure and damaged data are outcomes (policy_failed, data_invalid) of the rows that they concern.
-    `auxiliary`: role to file, e.g. {"dynamics": .../tinyphysics.onnx}. Raises MachineError where this machine can't drive:
-    rollouts yielded before it stand.
+    `auxiliary`: role to file, e.g. {"dynamics": .../tinyphysics.onnx}; `kept`: policies of earlier calls in this thread,
+    which stay open for later ones (the caller closes them); without it they are closed at the end. Raises MachineError where
+    this machine can't drive: rollouts yielded before it stand.
     """
     simulators: dict[str, dict[tuple[str, ExecutionClass], list[DriveKey]]] = {}
     for key in keys:
         simulators.setdefault(digest(key.simulator), {}).setdefault((key.model, key.execution), []).append(key)
-    for models in simulators.values():
-        groups = list(models.values())
-        simulator = open_simulator(groups[0][0].simulator, segments_root, auxiliary)
-        for first in range(0, len(groups), TOGETHER):
-            some = groups[first : first + TOGETHER]
-            yield from side_by_side([_Driver(simulator, *find_model(g[0].model), sandboxed).drive(g) for g in some])
+    with nullcontext(kept) if kept is not None else closing(KeptPolicies()) as policies:
+        for models in simulators.values():
+            groups = list(models.values())
+            simulator = open_simulator(groups[0][0].simulator, segments_root, auxiliary)
+            for first in range(0, len(groups), TOGETHER):
+                some = groups[first : first + TOGETHER]
+                yield from side_by_side([_Driver(simulator, *find_model(g[0].model), sandboxed, policies).drive(g) for g in some])
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class _Driver:
     manifest: Manifest
     graphs: dict[str, Path]
     sandboxed: bool
+    policies: KeptPolicies
 
     def drive(self, keys: Sequence[DriveKey]) -> Way:
         """Batch after batch, each of as many rows as fit into the memory that is free now."""
@@ -106,9 +112,8 @@ class _Driver:
         waiting = {key.digest: key for key in keys}
         try:
             self._agree(keys[0])
-            with closing(
-                open_policy(self.manifest, self.graphs, execution=keys[0].execution, sandboxed=self.sandboxed)
-            ) as policy:
+            opened = partial(open_policy, self.manifest, self.graphs, execution=keys[0].execution, sandboxed=self.sandboxed)
+            with self.policies.lend((keys[0].model, keys[0].execution), opened) as policy:
                 for progress in steps(self.simulator, policy, keys):
                     for rollout in progress.ended:
                         del waiting[rollout.key.digest]
@@ -144,7 +149,7 @@ class _Driver:
         for key in keys:
             segments.setdefault(key.scenario.segment_digest, []).append(key)
         if len(segments) == 1:
-            yield Progress(math.inf, tuple(_not_driven(key, Outcome.DATA_INVALID, _sentence(error)) for key in keys))
+            yield Progress(math.inf, tuple(_not_driven(key, Outcome.DATA_INVALID, told(error)) for key in keys))
             return
         for one_segment in segments.values():
             yield from self._batch(one_segment)
@@ -152,7 +157,3 @@ class _Driver:
 
 def _not_driven(key: DriveKey, outcome: Outcome, reason: str) -> Rollout:
     return Rollout(key=key, outcome=outcome, reason=reason, ended_s=0.0, trace=None)
-
-
-def _sentence(error: DataError) -> str:
-    return "; ".join([str(error), *(f"{f.where}: {f.problem}" for f in error.findings)])

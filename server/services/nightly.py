@@ -13,7 +13,7 @@ from server.errors import Refused
 from server.queue import BROKER_ERRORS, probe
 from server.services.checks import NightReport, ask_probes, check_workers, store_self_check
 from server.services.judge import Evidence, UndecidableError
-from suites.errors import RedriveError
+from suites.errors import RedriveError, told
 from suites.selfcheck import self_check
 from suites.words import Status
 
@@ -56,8 +56,7 @@ def make_checks(
                 table = evidence.table(session)
             checked = self_check(table, evidence.version.suite, runs=simulated, seed=night.toordinal())
         except (RedriveError, UndecidableError) as error:
-            findings = error.findings if isinstance(error, RedriveError) else ()
-            report.left_out[run_id] = "; ".join([str(error), *(f"{f.where}: {f.problem}" for f in findings)])
+            report.left_out[run_id] = str(error) if isinstance(error, UndecidableError) else told(error)
             continue
         with sessions.begin() as session:
             kept = store_self_check(session, run_id, checked)

@@ -21,7 +21,7 @@ from server.services.case_status import follow, move
 from server.services.demand import Owner, count_missing, given_up, withdraw
 from server.services.drafts import SPEC, manifest_of
 from server.storage import BlobStore
-from suites.errors import RedriveError
+from suites.errors import told
 from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
 from suites.schema import CaseSpec
 from suites.simulators import default_execution
@@ -64,8 +64,7 @@ def _advance(session: Session, blobs: BlobStore, draft: CaseDraft) -> bool:
         raise
     except Exception as error:
         log.exception("draft %s can't be proven", draft.id)
-        findings = error.findings if isinstance(error, RedriveError) else ()
-        _not_reproduced(session, draft, "; ".join([str(error), *(f.problem for f in findings)]))
+        _not_reproduced(session, draft, told(error))
     return False
 
 

@@ -15,6 +15,14 @@ from suites.words import ShardStatus
 OVERDUE = 1.2
 """A shard that is held so much longer than the limit is taken back, whatever its worker says."""
 
+WHO_ACTS = {
+    "submitter": "whoever submitted it has to correct it",
+    "data": "the owner of the data has to import it again",
+    "machine": "whoever runs the workers has to put that right; submitted again, it is tried again",
+    "us": "a fault of ours: report it with the worker's log; submitted again, it is tried again",
+}
+"""What comes after an error, by who must act (Shard.error_owner)."""
+
 
 def form_shards(session: Session, owner: Owner, window: tuple[int, int], size: int, priority: int) -> int:
     """Put the rollouts that nobody drives yet into shards of one group and at most `size` positions, both models of a
@@ -58,7 +66,7 @@ def take_back(session: Session, settings: Settings) -> int:
         if not left:
             _end(session, shard, ShardStatus.DONE)
         elif shard.error_owner == "submitter":
-            _give_up(session, shard, left, shard.error)
+            _give_up(session, shard, left, f"{shard.error} ({WHO_ACTS['submitter']})")
         elif shard.attempt < settings.shard_attempts:
             shard.status, shard.lease_until = ShardStatus.QUEUED, None
             # the first time at once; then others, or better times, get their chance
@@ -68,7 +76,8 @@ def take_back(session: Session, settings: Settings) -> int:
             for digest in left:
                 _add(session, [digest], shard.group_digest, shard.execution, shard.priority)
         else:
-            _give_up(session, shard, left, f"given up after {shard.attempt} attempts: {shard.error}")
+            who = WHO_ACTS[shard.error_owner or "us"]
+            _give_up(session, shard, left, f"given up after {shard.attempt} attempts: {shard.error} ({who})")
     return len(ended)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.coordinator import Coordinator
 from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run, Shard, Worker
 from server.queue import waiting
+from server.services.judge import Evidence
 from server.settings import Settings
 from suites.words import Outcome, RunVerdict, ShardStatus, Status
 
@@ -265,7 +266,7 @@ class TestLostShards:
         run = run_of(sessions, run_id)
         assert (run.status, run.verdict) == (Status.ERRORED, None)
         assert "infra_failed" in run.error
-        assert "no memory left" in run.error
+        assert "no memory left (whoever runs the workers has to put that right; submitted again, it is tried again)" in run.error
         assert not coordinator.tick()
 
     def test_a_resubmission_tries_what_was_given_up_again(
@@ -276,13 +277,32 @@ class TestLostShards:
         self.lose(sessions, "SubmitterError: it knows no such parameter", "submitter")
         coordinator.tick()
         with sessions() as session:
-            assert session.scalar(select(func.count()).select_from(DriveKeyRow).where(DriveKeyRow.failure.is_not(None)))
+            reasons = set(session.scalars(select(DriveKeyRow.failure).where(DriveKeyRow.failure.is_not(None))))
+        assert reasons == {"SubmitterError: it knows no such parameter (whoever submitted it has to correct it)"}
         again = submit().json()["id"]
         for _ in range(8):
             coordinator.tick()
             drive()
         coordinator.tick()
         assert run_of(sessions, again).status is Status.FINISHED
+
+
+def test_a_fault_of_ours_is_called_so_and_stops_that_run_only(
+    submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = submit().json()["id"], submit(candidate="baseline", baseline="candidate").json()["id"]
+    consume = Evidence.consume
+
+    def fail(evidence: Evidence, *args: Any, **options: Any) -> bool:
+        if evidence._run_id == broken:
+            raise KeyError("x")
+        return consume(evidence, *args, **options)
+
+    monkeypatch.setattr(Evidence, "consume", fail)
+    coordinator.tick()
+    assert run_of(sessions, broken).status is Status.ERRORED
+    assert run_of(sessions, broken).error == "a fault of ours (KeyError: 'x'): report it with the log"
+    assert run_of(sessions, other).status is Status.RUNNING
 
 
 def test_wake_ups_are_at_most_twice_the_places(submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session]) -> None:

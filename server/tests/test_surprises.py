@@ -16,6 +16,7 @@ from server.db.engine import make_engine
 from server.db.models import Demand as DemandRow
 from server.db.models import DriveKeyRow, Model, OwnerKind, RolloutRow, Run, Shard
 from server.db.surprises import Waiver
+from server.services import prove
 from server.services.judge import Evidence
 from server.settings import Settings
 from server.storage import BlobStore
@@ -185,6 +186,17 @@ class TestProof:
         assert fine["status"] == "not reproduced"
         assert "drove like the control" in fine["reason"]
         assert client.get("/v1/suite-versions/surprises").status_code == 404
+
+    def test_a_fault_of_ours_is_called_so(
+        self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            raise KeyError("x")
+
+        monkeypatch.setattr(prove, "examine", fail)
+        lost = settle(draft().json()["id"])
+        assert lost["status"] == "not reproduced"
+        assert lost["reason"].startswith("a fault of ours (KeyError: 'x'): report it")
 
     def test_a_case_that_its_control_fails_is_quarantined_and_cannot_be_accepted(
         self, draft: Callable[..., Any], settle: Callable[[str], dict[str, Any]], client: TestClient
