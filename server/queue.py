@@ -5,7 +5,8 @@ while shards are queued; whatever happens to them (FLUSHALL, a killed worker, a 
 Tasks are published by name: the server never imports workers.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
@@ -14,6 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 DRIVE, REMEASURE, RENDER, PROBE = "workers.drive", "workers.remeasure", "workers.render", "workers.probe"
 """Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics, conditions)` reads stored traces.
@@ -94,9 +97,15 @@ def render(app: Celery, drive_key: str, kind: str) -> None:
     app.send_task(RENDER, args=[drive_key, kind], queue=queue_name("cpu"), priority=HIGH)
 
 
-def probe(app: Celery, device: str, numbers: Sequence[int]) -> None:
-    """Ask for stored rollouts to be driven again. Raises one of BROKER_ERRORS."""
-    app.send_task(PROBE, args=[list(numbers)], queue=queue_name(device), priority=LOW)
+def probe(app: Celery, by_device: Mapping[str, Sequence[int]], size: int) -> None:
+    """Ask for stored rollouts to be driven again, `size` of them to a message. Without a broker they stay waiting, which the
+    page of the checks shows."""
+    try:
+        for device, numbers in by_device.items():
+            for first in range(0, len(numbers), size):
+                app.send_task(PROBE, args=[numbers[first : first + size]], queue=queue_name(device), priority=LOW)
+    except BROKER_ERRORS as error:
+        log.warning("the broker is away, probes wait that nobody was asked to drive: %s", error)
 
 
 def notify(session: Session) -> None:

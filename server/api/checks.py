@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.common import Configured, Database
 from server.errors import declares
-from server.queue import BROKER_ERRORS, probe
+from server.queue import probe
 from server.services.checks import (
     AlarmView,
     ChecksView,
@@ -81,21 +80,11 @@ def acknowledge_alarm(alarm_id: Annotated[int, Path(ge=1, le=2**63 - 1)], body: 
     return acknowledge(session, alarm_id, actor=body.actor)
 
 
-def _ask(request: Request, by_device: dict[str, list[int]], size: int) -> None:
-    """After the commit. A message that is lost leaves its probes waiting, which is seen."""
-    try:
-        for device, numbers in by_device.items():
-            for first in range(0, len(numbers), size):
-                probe(request.app.state.celery, device, numbers[first : first + size])
-    except BROKER_ERRORS as error:
-        structlog.get_logger(__name__).warning("probes_not_asked_for", error=str(error))
-
-
 @router.post("/probes", status_code=202, responses=declares("not-json", "not-now"))
 def add_probes(body: ProbeRequest, request: Request, tasks: BackgroundTasks, session: Database, settings: Configured) -> Probes:
     """Have a random sample of stored rollouts driven again; other bits than the first time raise an alarm."""
     views, by_device = ask_probes(session, body.count)
-    tasks.add_task(_ask, request, by_device, settings.shard_rollouts)
+    tasks.add_task(probe, request.app.state.celery, by_device, settings.shard_rollouts)  # after the commit
     return Probes(probes=views)
 
 

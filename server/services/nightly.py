@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.db.models import Night, Run
 from server.db.models import SuiteVersion as VersionRow
 from server.errors import Refused
-from server.queue import BROKER_ERRORS, probe
+from server.queue import probe
 from server.services.checks import NightReport, ask_probes, check_workers, store_self_check
 from server.services.judge import Evidence, UndecidableError
 from suites.errors import RedriveError, told
@@ -94,10 +94,5 @@ def _probe(sessions: sessionmaker[Session], celery: Celery, shard: int) -> list[
             views, by_device = ask_probes(session, PROBES)
     except Refused:
         return []  # nothing is stored yet
-    try:
-        for device, numbers in by_device.items():
-            for first in range(0, len(numbers), shard):
-                probe(celery, device, numbers[first : first + shard])
-    except BROKER_ERRORS:
-        pass  # they wait, and the page of the checks shows that they do
+    probe(celery, by_device, shard)
     return [view.id for view in views]

@@ -11,7 +11,6 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.api import checks as api
 from server.db.models import Alarm, Demand, DriveKeyRow, Probe, ResultRow, Role, RolloutRow, Run
 from suites.selfcheck import Nulls, SelfCheck, rate
 from suites.words import Outcome
@@ -117,21 +116,38 @@ def test_good_workers_are_left_alone(client: TestClient, driven: Callable[..., N
 
 
 def test_probes_are_asked_for_in_small_messages(
-    client: TestClient, driven: Callable[..., None], sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, app: FastAPI, driven: Callable[..., None], sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driven(bad=0.0)
     sent: list[tuple[str, list[int]]] = []
-    monkeypatch.setattr(api, "probe", lambda _, device, numbers: sent.append((device, numbers)))
+    monkeypatch.setattr(app.state.celery, "send_task", lambda _, args, queue, priority: sent.append((queue, *args)))
     answer = client.post("/v1/probes", json={"count": 10})
     assert answer.status_code == 202, answer.text
     numbers = [view["id"] for view in answer.json()["probes"]]
     assert [n for _, part in sent for n in part] == numbers
-    assert [(device, len(part)) for device, part in sent] == [("cpu", 4), ("cpu", 4), ("cpu", 2)]
+    assert [(device, len(part)) for device, part in sent] == [("drive.cpu", 4), ("drive.cpu", 4), ("drive.cpu", 2)]
     with sessions.begin() as session:
         session.execute(update(Probe).where(Probe.id == numbers[0]).values(equal=True, driven=func.now()))
         session.execute(update(Probe).where(Probe.id == numbers[1]).values(error="no disk", driven=func.now()))
     assert client.get("/v1/checks").json()["probes"] == {"equal": 1, "unequal": 0, "waiting": 8, "failed": 1}
     assert [p["equal"] for p in client.get("/v1/probes", params={"number": numbers[:2]}).json()["probes"]] == [True, None]
+
+
+def test_probes_wait_while_the_broker_is_away(
+    client: TestClient,
+    app: FastAPI,
+    driven: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise OSError("no route to it")
+
+    driven(bad=0.0)
+    monkeypatch.setattr(app.state.celery, "send_task", away)
+    assert client.post("/v1/probes", json={"count": 3}).status_code == 202
+    assert client.get("/v1/checks").json()["probes"]["waiting"] == 3
+    assert "the broker is away, probes wait that nobody was asked to drive: no route to it" in caplog.text
 
 
 def test_only_rollouts_that_this_code_can_repeat_are_probed(
@@ -155,10 +171,15 @@ BROWSER = {"Accept": "text/html"}
 
 
 def test_the_page_shows_what_was_checked_and_alarms_are_closed_there(
-    client: TestClient, run_id: str, driven: Callable[..., None], monkeypatch: pytest.MonkeyPatch, sessions: Sessions
+    client: TestClient,
+    app: FastAPI,
+    run_id: str,
+    driven: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: Sessions,
 ) -> None:
     driven(bad=0.1)
-    monkeypatch.setattr(api, "probe", lambda *_: None)
+    monkeypatch.setattr(app.state.celery, "send_task", lambda *_, **__: None)
     client.post(f"/v1/runs/{run_id}/self-checks", json=report(30))
     sent = client.post("/checks/probes", data={"count": "3"}, headers=BROWSER, follow_redirects=False)
     assert (sent.status_code, sent.headers["location"]) == (303, "/checks#probes")

@@ -19,7 +19,6 @@ from server.coordinator import Coordinator
 from server.db.engine import make_engine
 from server.db.models import Night
 from server.queue import celery_app
-from server.services import nightly
 from server.services.nightly import claim_night, make_checks
 from server.settings import Settings
 from suites.words import RunVerdict
@@ -129,10 +128,11 @@ def test_what_it_shows_is_kept(
 ) -> None:  # fmt: skip
     decide(driven, RunVerdict.FAIL, "FAIL: worse.")
     messages: list[list[int]] = []
-    monkeypatch.setattr(nightly, "probe", lambda _, device, numbers: messages.append(numbers))
+    celery = celery_app(settings)
+    monkeypatch.setattr(celery, "send_task", lambda _, args, queue, priority: messages.append(args[0]))
     with sessions.begin() as session:
         assert claim_night(session, AT_THREE, 3) == NIGHT
-    report = make_checks(sessions, celery_app(settings), NIGHT, shard=6, simulated=2)
+    report = make_checks(sessions, celery, NIGHT, shard=6, simulated=2)
     shown: dict[str, Any] = client.get("/v1/checks").json()
     (night,), (check,) = shown["nights"], shown["self_checks"]
     assert night["finished"] is not None
