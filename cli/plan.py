@@ -30,6 +30,9 @@ from suites.words import Estimand
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
+MOST = 10_000_000
+"""Segments beyond which no number is told: nobody drives them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -61,8 +64,8 @@ class Plan:
     routes_needed: int | None
     """With as many segments on each as now."""
     hours_needed: float | None
-    visible_effect: float
-    """Smallest relative effect that the budget tells from zero."""
+    visible_effect: float | None
+    """Smallest relative effect that the budget tells from zero; None where the results have no spread to plan from."""
     smallest_margin: float | None
     """Smallest margin by which the budget shows equal models to be not worse; None: no margin, or a mean without a cap."""
     note: str = ""
@@ -95,7 +98,10 @@ def plan(
         float | None, typer.Option(envvar="REDRIVE_SEGMENT_SECONDS", help="Length of a segment, s; the run's, else 60.", min=0.1)
     ] = None,
     cap: Annotated[
-        float | None, typer.Option(envvar="REDRIVE_CAP", help="Declared cap of the costs in the mean; the run's, else none.")
+        float | None,
+        typer.Option(
+            envvar="REDRIVE_CAP", help="Declared cap of the costs in the mean; the run's, else none.", min=1e-9, max=1e100
+        ),
     ] = None,
     url: Url = DEFAULT_URL,
     as_json: Annotated[bool, typer.Option("--json", envvar="REDRIVE_JSON", help="JSON alone on standard output.")] = False,
@@ -149,6 +155,9 @@ def _plans(seen: Seen, gate: Gate, power: float, budget: int) -> list[Plan]:
     typical, mean = (evidence(seen.table, [gate], [estimand]) for estimand in (Estimand.TYPICAL, Estimand.MEAN))
     if not (typical.valid & ~typical.lopsided).any() or typical.negative[0]:
         raise SubmitterError(f"{gate.metric}: no pair of values at or above zero to plan from")
+    if not typical.p.any():
+        finding = Finding(gate.metric, "every difference is zero: nothing says how models differ", "take two distinct models")
+        raise SubmitterError("there is nothing to plan from", (finding,))
     suite = Suite(name="plan", kind="overall", select=Selector(), gates=(gate,), flips=99)
     engines = Engines(suite, len(seen.table.case_ids), np.zeros((1, 2, 1, 1)))
     engines.consume(seen.table.routes, (typical, mean))
@@ -179,12 +188,17 @@ def _plan(
         note = "in a typical run, by betting" if clears else "fixed N; a verdict on the mean needs a cap, and more"
         if wanted is None:
             note = "no effect so small can be shown at this cap"
-    count = math.ceil(wanted) if wanted is not None and math.isfinite(wanted) else None
+    count = math.ceil(wanted) if wanted is not None and wanted <= MOST else None
+    if wanted is not None and math.isfinite(wanted) and count is None:
+        note = f"more than {MOST:,} segments; " + note
+    if not math.isfinite(error):
+        note = "one route has no spread" if routes < 2 else "a baseline that costs nothing has no relative change"
+    visible = visible_effect(error, segments, routes, budget, alpha, power)
     return Plan(
         metric=gate.metric, estimand=estimand, margin=gate.margin, standard_error=error, segments_needed=count,
         routes_needed=None if count is None else math.ceil(count * routes / segments),
         hours_needed=None if count is None else count * seen.seconds / 3600,
-        visible_effect=visible_effect(error, segments, routes, budget, alpha, power),
+        visible_effect=visible if math.isfinite(visible) else None,
         smallest_margin=smallest_margin(needed, budget) if clears else None, note=note,
     )  # fmt: skip
 
@@ -195,7 +209,8 @@ def _line(p: Plan, budget: int) -> str:
     else:
         needs = f"{plural(p.segments_needed, 'segment')} of {plural(p.routes_needed or 0, 'route')} ({p.hours_needed:,.1f} h)"
     shown = "no margin" if p.smallest_margin is None else f"equal models within {percent(p.smallest_margin, signed=False)}"
+    told = "no effect" if p.visible_effect is None else percent(p.visible_effect, signed=False)
     return (
         f"{p.metric} ({p.estimand.value}), margin {share(p.margin)}: {needs}; {plural(budget, 'segment')} tell "
-        f"{percent(p.visible_effect, signed=False)} and show {shown}" + (f"; {p.note}" if p.note else "")
+        f"{told} and show {shown}" + (f"; {p.note.rstrip('; ')}" if p.note else "")
     )

@@ -143,3 +143,37 @@ def test_on_a_stored_run_the_suite_says_margin_and_alpha_and_the_drives_how_long
     assert planned("--run", run_id, "--alpha", "0.01")[1]["segments_needed"] > typical["segments_needed"]
     with pytest.raises(SubmitterError, match="no gate of highway judges charm"):
         planned("--run", run_id, "--metric", "charm")
+
+
+def rows_of(path: Path, old: float, new: float, *, spread: float, n: int, routes: int) -> str:
+    noise = np.random.default_rng(1).lognormal(0, spread, n) if spread else np.ones(n)
+    lines = [f"s{i},old,r{i % routes},{old}\ns{i},new,r{i % routes},{new * noise[i]}\n" for i in range(n)]
+    path.write_text("segment,model,route,cost\n" + "".join(lines))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "routes", "note"), [(5.0, 1, "one route has no spread"), (0.0, 40, "a baseline that costs nothing")]
+)
+def test_results_without_a_spread_promise_nothing(tmp_path: Path, old: float, routes: int, note: str) -> None:
+    path = rows_of(tmp_path / "a.csv", old, 5.0, spread=0.1, n=40, routes=routes)
+    mean, _ = planned(path, *BOTH)
+    assert (mean["segments_needed"], mean["visible_effect"]) == (None, None)
+    assert note in mean["note"]
+    assert "nan" not in CliRunner().invoke(command.app, [path, *BOTH]).output
+
+
+def test_a_number_that_nobody_drives_is_not_told(tmp_path: Path) -> None:
+    path = Path(rows_of(tmp_path / "a.csv", 5.0, 5.0, spread=0.1, n=40, routes=40))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join("s7,new,r7,9e12" if line.startswith("s7,new,") else line for line in lines))
+    mean, _ = planned(str(path), *BOTH)
+    assert mean["segments_needed"] is None
+    assert mean["note"].startswith("more than 10,000,000 segments")
+
+
+def test_equal_results_are_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(SubmitterError, match="nothing to plan from"):
+        planned(rows_of(tmp_path / "a.csv", 5.0, 5.0, spread=0.0, n=40, routes=40), *BOTH)
+    for words in (["--cap", "0"], ["--margin", "inf"]):
+        assert CliRunner().invoke(command.app, [str(tmp_path / "a.csv"), *BOTH, *words]).exit_code == 2
