@@ -64,6 +64,7 @@ def selfcheck(
     metric: Annotated[
         list[str] | None, typer.Option(envvar="REDRIVE_METRIC", help="CSV: gate this one; several gate all.")
     ] = None,
+    route_column: Annotated[str | None, typer.Option(envvar="REDRIVE_ROUTE_COLUMN", help="CSV: column of the route.")] = None,
     margin: Annotated[float, typer.Option(envvar="REDRIVE_MARGIN", min=1e-6, max=10, help="CSV: the gates' margin.")] = 0.02,
     runs: Annotated[int, typer.Option(envvar="REDRIVE_RUNS", min=1, help="Simulated runs of each kind.")] = 200,
     seed: Annotated[int, typer.Option(envvar="REDRIVE_SEED", min=0, help="Seed of the swaps and plants.")] = 0,
@@ -80,7 +81,7 @@ def selfcheck(
         return
     found = Found()
     if results:
-        table, gates = _from_files(results, suite, baseline, candidate, metric or [], margin)
+        table, gates = _from_files(results, suite, baseline, candidate, metric or [], route_column, margin)
         _judge(found, table, gates, runs, seed, ", ".join(str(path) for path in results))
     elif run is None and not (nightly or workers or probe):
         finding = Finding("selfcheck", "nothing was named", "--run ID, --nightly, --workers, --probe N, or files")
@@ -128,7 +129,13 @@ def _kept(url: str, acknowledge: int | None, actor: str, as_json: bool) -> None:
 
 
 def _from_files(
-    paths: Sequence[Path], suite: Path, baseline: str | None, candidate: str | None, metrics: Sequence[str], margin: float
+    paths: Sequence[Path],
+    suite: Path,
+    baseline: str | None,
+    candidate: str | None,
+    metrics: Sequence[str],
+    route_column: str | None,
+    margin: float,
 ) -> tuple[PairTable, Suite]:
     if len(paths) == 2:
         judged_by = load_suite(suite)
@@ -136,7 +143,7 @@ def _from_files(
     if len(paths) != 1 or baseline is None or candidate is None:
         finding = Finding("RESULTS", f"{len(paths)} files", "two replays, or one CSV with --baseline and --candidate")
         raise SubmitterError("it is not clear what is compared with what", (finding,))
-    costs = read_costs(paths[0], metrics)
+    costs = read_costs(paths[0], metrics, route_column)
     table = paired(costs, candidate, baseline, 0)
     gates = tuple(Gate(metric=name, margin=margin) for name in costs.metrics)
     return table, Suite(name="by_hand", kind="overall", select=Selector(), gates=gates)

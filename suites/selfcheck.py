@@ -168,6 +168,12 @@ def _check(table: PairTable, suite: Suite) -> None:
     if np.array_equal(table.candidate[:, columns], table.baseline[:, columns], equal_nan=True):
         problem = "both models have the same values: every difference is zero by construction"
         findings.append(Finding("models", problem, "take two distinct, near-equal models"))
+    for gate in (gate for gate in suite.gates if gate.critical and gate.metric in table.metrics):
+        rows = evidence(table, [gate], [gate.estimand])
+        if rows.negative[0]:
+            findings.append(Finding(gate.metric, "some costs are negative: it is never judged", "leave it out"))
+        elif not (rows.valid & ~rows.lopsided).any():
+            findings.append(Finding(gate.metric, "no pair has a value of both models", "leave it out"))
     if findings:
         raise SubmitterError("a self-check on these results would show nothing", tuple(findings))
 

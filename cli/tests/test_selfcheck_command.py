@@ -208,10 +208,11 @@ class TestFiles:
 
     def test_costs_by_hand(self, tmp_path: Path) -> None:
         generator = np.random.default_rng(0)
-        lines = [f"s{i},{m},{generator.uniform(1, 2)}" for i in range(40) for m in ("a", "b")]
-        (tmp_path / "costs.csv").write_text("\n".join(["segment,controller,total_cost", *lines]))
-        result = redrive(str(tmp_path / "costs.csv"), "--baseline", "a", "--candidate", "b", "--runs", "2", "--json")
-        assert json.loads(result.stdout)["self_checks"][0]["routes"] == 40
+        lines = [f"s{i},{m},drive {i % 8},{generator.uniform(1, 2)}" for i in range(40) for m in ("a", "b")]
+        (tmp_path / "costs.csv").write_text("\n".join(["segment,controller,drive,total_cost", *lines]))
+        arguments = [str(tmp_path / "costs.csv"), "--baseline", "a", "--candidate", "b", "--runs", "2", "--json"]
+        for more, routes in (([], 40), (["--route-column", "drive"], 8)):
+            assert json.loads(redrive(*arguments, *more).stdout)["self_checks"][0]["routes"] == routes
 
     def test_a_judge_that_errs_too_often_exits_with_4(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         paths = answers(tmp_path)

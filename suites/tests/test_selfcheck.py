@@ -99,3 +99,11 @@ def test_checks_that_would_show_nothing_are_refused() -> None:
     with pytest.raises(SubmitterError) as refused:
         self_check(replace(table, routes=("r",) * len(table.routes)), SUITE, runs=2)
     assert refused.value.findings[0].where == "routes"
+    for hole, said in ((np.nan, "no pair has a value"), (-1.0, "negative")):
+        values = table.candidate.copy()
+        values[:, 0] = hole
+        gone = replace(table, candidate=values, candidate_low=values, candidate_high=values)
+        with pytest.raises(SubmitterError) as refused:
+            self_check(gone, SUITE, runs=2)
+        assert [f.where for f in refused.value.findings] == ["a"]
+        assert said in refused.value.findings[0].problem
