@@ -11,7 +11,7 @@ import typer
 
 from cli.costs import Costs, paired, read_costs
 from suites.errors import SubmitterError
-from suites.judgement import GateVerdict, Verdict
+from suites.judgement import GateVerdict, Interval, Verdict
 from suites.schema import Gate, Suite
 from suites.selector import Selector
 from suites.sentence import plural, share, span
@@ -69,7 +69,7 @@ def verdict(
     if as_json:
         print(json.dumps(_plain(asdict(result) | {"missing": missing, "not_finite": read.not_finite}), indent=1))
     else:
-        _show(result, read, missing)
+        _show(result, read, missing, caps)
     sys.exit(EXIT[result.verdict] if result.verdict else 4)
 
 
@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _show(result: Verdict, read: Costs, missing: dict[str, int]) -> None:
+def _show(result: Verdict, read: Costs, missing: dict[str, int], caps: dict[str, float]) -> None:
     head = ("metric", "baseline", "candidate", "typical drive", "mean", "verdict", "decided at", "could see", "pairs", "invalid")
     rows = [head, *(_row(gate) for gate in result.gates)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -108,6 +108,12 @@ def _show(result: Verdict, read: Costs, missing: dict[str, int]) -> None:
     for name, count in missing.items():
         if count or read.not_finite[name]:
             print(f"{name}: {plural(count, 'segment')} missing, {plural(read.not_finite[name], 'value')} empty or not finite")
+    if bare := [
+        gate.metric for gate in result.gates if gate.metric not in caps and (mean := _mean(gate)) and mean.low < mean.high
+    ]:
+        print(
+            f"The mean of {', '.join(bare)} has no cap (--cap): rare spikes that were not met yet may lie outside its interval."
+        )
     if all(segment == route for segment, route in read.routes.items()):
         print("No route column: each segment counts as a route of its own. Segments of one drive are not independent.")
     if result.pairs_consumed < result.pairs_planned:
@@ -115,9 +121,12 @@ def _show(result: Verdict, read: Costs, missing: dict[str, int]) -> None:
     print(result.sentence)
 
 
+def _mean(gate: GateVerdict) -> Interval | None:
+    return gate.interval if gate.estimand is Estimand.MEAN else gate.other_estimand
+
+
 def _row(gate: GateVerdict) -> tuple[str, ...]:
-    own, other = gate.interval, gate.other_estimand
-    typical, mean = (own, other) if gate.estimand is Estimand.TYPICAL else (other, own)
+    typical, mean = gate.interval if gate.estimand is Estimand.TYPICAL else gate.other_estimand, _mean(gate)
     seen = gate.smallest_visible_effect
     return (
         gate.metric, f"{gate.baseline_mean:.5g}", f"{gate.candidate_mean:.5g}", span(typical, Estimand.TYPICAL),

@@ -138,6 +138,12 @@ def test_names_may_hold_any_character_and_lines_are_counted_as_an_editor_does(tm
     assert [f.where for f in caught.value.findings] == ["line 6, cost"]
 
 
+def test_the_interval_of_a_mean_without_a_cap_is_not_taken_for_more_than_it_is(tmp_path: Path) -> None:
+    path, said = str(write(tmp_path / "a.csv")), "The mean of cost has no cap (--cap): rare spikes"
+    assert said in judge(path, *BOTH, "--metric", "cost")[1]
+    assert said not in judge(path, *BOTH, "--metric", "cost", "--cap", "cost=50")[1]
+
+
 def test_a_metric_named_twice_is_judged_once(tmp_path: Path) -> None:
     _, text = judge(str(write(tmp_path / "a.csv")), *BOTH, "--metric", "cost", "--metric", "cost", "--json")
     assert len(json.loads(text)["gates"]) == 1
