@@ -103,7 +103,7 @@ class Service:
             "DATABASE_URL": self.settings.database_url, "BROKER_URL": self.settings.broker_url,
             "REDRIVE_DATA": str(self.settings.data), "REDRIVE_LEASE_S": str(LEASE_S), "REDRIVE_SHARD_ROLLOUTS": "2",
             "REDRIVE_SHARD_ATTEMPTS": "2", "REDRIVE_LOG_FORMAT": "text", "REMAP_SIGTERM": "SIGQUIT",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(self.folder),  # what the killed leave goes with it
         }  # fmt: skip
 
     def workers(self) -> set[str]:
