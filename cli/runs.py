@@ -170,7 +170,12 @@ def watch(
 
 
 @app.command()
-def cancel(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def cancel(
+    run_id: RunId,
+    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who stops it.")] = "",
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
     """Stop a run. What was driven stays and is used by later runs."""
     with connect(url) as client:
-        show_verdict(client.cancel(run_id), as_json)
+        show_verdict(client.cancel(run_id, actor), as_json)

@@ -75,9 +75,9 @@ class Client:
         """Make what was imported since selectable; what was found."""
         return self._json("POST", "/v1/segments/index")
 
-    def cancel(self, run_id: str) -> dict[str, Any]:
+    def cancel(self, run_id: str, actor: str = "") -> dict[str, Any]:
         """Stop a run."""
-        return self._json("POST", f"/v1/runs/{run_id}/cancel")
+        return self._json("POST", f"/v1/runs/{run_id}/cancel", params={"actor": actor})
 
     def text(self, path: str) -> str:
         """A document that isn't JSON: comment.md, junit.xml, report.html."""
@@ -149,7 +149,9 @@ def _chunks(path: Path) -> Iterable[bytes]:
 
 def _failure(response: httpx2.Response) -> RedriveError:
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
-        return MachineError(f"{response.request.url} answered {response.status_code}, and not with a problem of ours")
+        url, remedy = str(response.request.url), "see whether that is Redrive's address, and what stands in front of it"
+        finding = Finding("REDRIVE_URL", url, remedy)
+        return MachineError(f"{url} answered {response.status_code}, and not with a problem of ours", (finding,))
     problem = response.json()
     findings = tuple(Finding(e["where"], e["problem"], e["remedy"]) for e in problem["errors"])
     kind = _OWNERS.get(problem["owner"], MachineError)

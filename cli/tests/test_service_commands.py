@@ -168,7 +168,7 @@ def test_runs_are_listed_shown_and_cancelled(redrive: Redrive, models: dict[str,
     listed = redrive("runs", "list").stdout.splitlines()
     assert listed[0].split() == ["run", "verdict", "candidate", "baseline", "suite", "pairs", "created"]
     assert listed[1].split()[:4] == [run_id, "queued", "candidate", "baseline"]
-    assert redrive("runs", "cancel", run_id).stdout == "CANCELLED: no verdict\n"
+    assert redrive("runs", "cancel", run_id, "--actor", "ada").stdout == "CANCELLED: no verdict\n"
     assert json.loads(redrive("runs", "show", run_id, "--json").stdout)["status"] == "cancelled"
     assert redrive("runs", "watch", run_id).exit_code == 3
 

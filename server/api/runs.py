@@ -159,8 +159,13 @@ def report_html(run_id: str, session: Database, settings: Configured) -> HTMLRes
 
 
 @router.post("/{run_id}/cancel", responses=declares("not-found", "run-over"))
-def cancel(run_id: str, session: Database, settings: Configured) -> RunView:
+def cancel(
+    run_id: str,
+    session: Database,
+    settings: Configured,
+    actor: Annotated[str, Query(max_length=200, description="Who stops it.")] = "",
+) -> RunView:
     """Stop a run. What was driven stays and is used by later runs."""
-    cancel_run(session, run_id)
+    cancel_run(session, run_id, actor=actor)
     session.flush()
     return read_run(session, run_id, settings.public_url)

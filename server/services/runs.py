@@ -169,7 +169,7 @@ def is_over(session: Session, run_id: str) -> bool:
     return row.verdict is not None or not STATUS_TRANSITIONS[row.status]
 
 
-def cancel_run(session: Session, run_id: str, *, actor: str = "") -> None:
+def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
     """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs. Rollouts stay; they belong
     to nobody. Cancelling twice changes nothing. Raises Refused (404; 409 when it is over)."""
     find_run(session, run_id)

@@ -173,15 +173,15 @@ class TestWatching:
 class TestCancel:
     def test_demands_go_and_the_trail_says_so(self, submit: Submit, client: TestClient, sessions: sessionmaker[Session]) -> None:
         run_id = submit().json()["id"]
-        answer = client.post(f"/v1/runs/{run_id}/cancel")
+        answer = client.post(f"/v1/runs/{run_id}/cancel", params={"actor": "ada"})
         assert answer.json()["status"] == "cancelled"
         assert answer.json()["finished"] is not None
         assert client.post(f"/v1/runs/{run_id}/cancel").status_code == 200
         with sessions() as session:
             assert session.scalar(select(func.count()).select_from(Demand)) == 0
             assert session.scalar(select(func.count()).select_from(DriveKeyRow)) == 24
-            kinds = session.scalars(select(Event.kind).where(Event.subject_id == run_id).order_by(Event.id)).all()
-        assert kinds == ["run.submitted", "run.cancelled"]
+            events = session.execute(select(Event.kind, Event.actor).where(Event.subject_id == run_id).order_by(Event.id)).all()
+        assert events == [("run.submitted", ""), ("run.cancelled", "ada")]
 
     def test_a_decided_run_is_409(self, submit: Submit, client: TestClient, sessions: sessionmaker[Session]) -> None:
         run_id = submit().json()["id"]

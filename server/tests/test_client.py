@@ -78,9 +78,12 @@ def test_problems_become_errors_of_who_must_act_and_are_not_repeated(owner: str,
 def test_somebody_elses_error_page_is_said_to_be_one() -> None:
     with (
         answering(lambda _: httpx2.Response(404, text="<html>")) as client,
-        pytest.raises(MachineError, match="not with a"),
+        pytest.raises(MachineError, match="not with a") as raised,
     ):
         client.run("r")
+    (finding,) = raised.value.findings
+    assert finding.where == "REDRIVE_URL"
+    assert "in front of it" in finding.remedy
 
 
 @pytest.mark.services
