@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -23,6 +23,7 @@ from server.db.engine import make_engine, make_sessions
 from server.queue import BROKER_ERRORS, celery_app, queue_name, waiting
 from server.settings import Settings
 from server.storage import BlobStore
+from workers.policy.kept import KeptPolicies
 from workers.policy.runtimes import offered
 from workers.results import WorkerName, depart, heartbeat
 
@@ -41,6 +42,8 @@ class Process:
     settings: Settings
     sessions: sessionmaker[Session]
     blobs: BlobStore
+    kept: KeptPolicies = field(default_factory=KeptPolicies)
+    """Models that are ready for its next shard."""
 
 
 class _Here:

@@ -62,6 +62,7 @@ def drive(device: str) -> None:
     work = partial(claim, worker=here.worker, device=device, runtimes=here.runtimes, lease_s=here.settings.lease_s)
     held = _transaction(here, work)
     if held is None:
+        here.kept.close()  # a worker without work holds no model
         return
     try:
         _drive(here, held)
@@ -84,7 +85,8 @@ def _rollouts(here: Process, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
     if keys:
         auxiliary = {role: here.blobs.path(sha256) for role, sha256 in keys[0].simulator.auxiliary.items()}
         yield from drive_keys(
-            keys, segments_root=here.settings.segments, find_model=partial(_find_model, here), auxiliary=auxiliary
+            keys, segments_root=here.settings.segments, find_model=partial(_find_model, here), auxiliary=auxiliary,
+            kept=here.kept,
         )  # fmt: skip
 
 

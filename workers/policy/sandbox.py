@@ -61,8 +61,9 @@ class Limits:
 class SandboxedPolicy:
     """`Policy` over a locked-down child. `graphs`: role to file of the ONNX graph.
 
-    A started child serves any number of `start`s. It is started by the first and loads while the simulator prepares: a
-    graph that does not load raises at the first `act`. A model that never answered one step is not tried again.
+    A started child serves any number of `start`s, also of later batches (workers.policy.kept). It is started by the first
+    and loads while the simulator prepares: a graph that does not load raises at the first `act`. A model that never answered
+    one step is not tried again.
     """
 
     def __init__(self, manifest: Manifest, graphs: Mapping[str, Path], execution: ExecutionClass, limits: Limits) -> None:
@@ -115,6 +116,10 @@ class SandboxedPolicy:
         self._batch = len(rows)
         if self._child is not None:
             self._child.send(HEADER.pack(Command.KEEP, len(rows)) + np.ascontiguousarray(rows, np.int64).tobytes())
+
+    def worked_s(self) -> float | None:
+        """CPU time of the child so far; None where none lives that has answered."""
+        return self._child.worked_s() if self._child is not None and self._answered else None
 
     def close(self) -> None:
         if self._child is not None:
@@ -182,6 +187,10 @@ class _Child:
         self.send(HEADER.pack(Command.STEP, batch))
         allowed_s = self._limits.step_s + self._limits.row_s * batch
         self._receive(allowed_s, f"did not answer a step of {batch} row(s) within {allowed_s:g} s")
+
+    def worked_s(self) -> float | None:
+        """Its CPU time so far; None where it is dead."""
+        return self._cpu_s() if self._process.poll() is None else None
 
     def kill(self) -> None:
         """End the process group and everything that was shared with it."""

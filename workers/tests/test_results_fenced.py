@@ -20,6 +20,7 @@ from suites.rollout import DriveKey, ExecutionClass, Rollout, Scenario, Simulato
 from suites.words import Outcome, ShardStatus
 from workers import app, tasks
 from workers.app import Process
+from workers.policy.kept import KeptPolicies
 from workers.results import Claim, LeaseLostError, WorkerName, claim, depart, finish, heartbeat, release, store, trace_bits
 
 pytestmark = pytest.mark.services
@@ -298,6 +299,13 @@ def here(sessions: sessionmaker[Session], blobs: BlobStore, database_url: str, m
     )
     monkeypatch.setattr(app._Here, "process", process)
     return process
+
+
+def test_a_worker_that_finds_no_work_holds_no_model(here: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[KeptPolicies] = []
+    monkeypatch.setattr(KeptPolicies, "close", lambda kept: closed.append(kept))  # a function, to be bound
+    tasks.drive("cpu")
+    assert closed == [here.kept]
 
 
 class TestRemeasure:
