@@ -57,13 +57,18 @@ def _summary(suite: Suite, data: Path) -> str:
 
 
 @app.command()
-def push(file: File, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def push(
+    file: File,
+    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who registers it.")] = "",
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
     """Register a suite: it is resolved against the stored segments and becomes the newest version, if it changed."""
     text = _text(file)
     with lines_of(text):
         load_suite(text)
     with connect(url) as client:
-        version = client.push_suite(text)
+        version = client.push_suite(text, actor)
         left = client.get(f"/v1/suite-versions/{version['digest']}")["left_out"]
     if as_json:
         print_json(version)

@@ -45,9 +45,9 @@ class Client:
                 self._send("PUT", f"/v1/blobs/{sha256}", file=path)
         return self._json("PUT", f"/v1/models/{manifest.digest}", content=canonical_json(manifest))
 
-    def push_suite(self, toml: str) -> dict[str, Any]:
+    def push_suite(self, toml: str, actor: str = "") -> dict[str, Any]:
         """Register a suite; the version that is newest then."""
-        return self._json("POST", "/v1/suites", json={"toml": toml})
+        return self._json("POST", "/v1/suites", json={"toml": toml, "actor": actor})
 
     def submit(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> dict[str, Any]:
         """Submit a run (fields of server.services.submit.Submission); the run, new or existing."""

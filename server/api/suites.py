@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from server.api.common import Configured, Cursor, Database, Limit
 from server.errors import declares
 from server.services.cases import CaseView, list_cases
+from server.services.field_reports import locate_awaited
 from server.services.must_pass import MustPass, read_must_pass
 from server.services.paging import Page
 from server.services.promote import Promoted, promote
@@ -36,6 +37,7 @@ class SuiteDocument(BaseModel):
     parent: Annotated[
         str | None, Field(pattern="^[0-9a-f]{64}$", description="The version that was edited: refused if it isn't the newest.")
     ] = None
+    actor: Annotated[str, Field(max_length=200, description="Who registers it.")] = ""
 
 
 class Promotion(BaseModel):
@@ -55,10 +57,12 @@ class Promotion(BaseModel):
     },
 )
 def add_suite(body: SuiteDocument, response: Response, session: Database, settings: Configured) -> VersionView:
-    """Resolve a suite against the stored segments and make it the newest version, if it changed."""
+    """Resolve a suite against the stored segments and make it the newest version, if it changed. What was imported since the
+    last look is indexed first, and field reports that waited for it are located."""
     index_segments(session, settings.segments)
+    locate_awaited(session)
     with lines_of(body.toml):
-        version, new = register_suite(session, load_suite(body.toml), parent=body.parent)
+        version, new = register_suite(session, load_suite(body.toml), parent=body.parent, actor=body.actor)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
     return version

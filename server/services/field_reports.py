@@ -114,11 +114,10 @@ def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool
     return _view(report), True
 
 
-def locate_awaited(session: Session) -> int:
-    """Look again for the places of reports whose data was not stored; how many were found. Called when segments arrive."""
+def locate_awaited(session: Session) -> None:
+    """Look again for the places of reports whose data was not stored. Called when segments arrive."""
     waiting = session.scalars(select(FieldReport).where(FieldReport.status == CaseStatus.AWAITING_DATA).with_for_update()).all()
     metas = usable_metas(session) if waiting else []
-    count = 0
     for report in waiting:
         try:
             found = locate(report.route, report.time_s, metas)
@@ -128,8 +127,6 @@ def locate_awaited(session: Session) -> int:
         if found is not None:
             _locate(session, report, found[0].segment_id, found[1])
             _join(session, report)
-            count += 1
-    return count
 
 
 def _locate(session: Session, report: FieldReport, segment_id: str, time_s: float) -> None:

@@ -86,7 +86,7 @@ def _store(session: Session, version: SuiteVersion, number: int | None) -> Versi
     return session.get_one(VersionRow, digest)
 
 
-def register_suite(session: Session, suite: Suite, *, parent: str | None = None, actor: str = "") -> tuple[VersionView, bool]:
+def register_suite(session: Session, suite: Suite, *, parent: str | None, actor: str) -> tuple[VersionView, bool]:
     """Resolve and store; returns the version and whether it is new. Registering what is newest already changes nothing.
 
     With `parent`, the version that the edit was made on must still be the newest: Refused (409) otherwise, so that nobody's

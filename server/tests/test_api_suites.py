@@ -21,8 +21,10 @@ def test_registering_again_changes_nothing_and_an_edit_is_the_next_version(
 ) -> None:
     again = client.post("/v1/suites", json={"toml": suite_toml})
     assert (again.status_code, again.json()["digest"]) == (200, suite)
-    edited = client.post("/v1/suites", json={"toml": suite_toml + "margin = 0.05\n"})
+    edited = client.post("/v1/suites", json={"toml": suite_toml + "margin = 0.05\n", "actor": "ada"})
     assert edited.status_code == 201
+    (event,) = client.get("/v1/audit", params={"subject_id": edited.json()["digest"]}).json()["items"]
+    assert (event["kind"], event["actor"]) == ("suite.registered", "ada")
     assert (edited.json()["number"], edited.json()["parent"]) == (2, suite)
     add_segment("r4/0")
     grown = client.post("/v1/suites", json={"toml": suite_toml + "margin = 0.05\n"}).json()

@@ -128,13 +128,18 @@ class TestReports:
         assert detail["duplicates"] == [first.json()["id"]]
         assert [r["id"] for r in client.get("/v1/field-reports", params={"search": "brakes"}).json()["items"]] == [other["id"]]
 
+    @pytest.mark.parametrize("pushed", [False, True])
     def test_a_report_waits_for_its_data(
-        self, suite: str, complain: Callable[..., Any], client: TestClient, add_segment: Callable[..., Any]
-    ) -> None:
+        self, suite: str, complain: Callable[..., Any], client: TestClient, add_segment: Callable[..., Any], suite_toml: str,
+        pushed: bool,
+    ) -> None:  # fmt: skip
         waiting = complain(route="r9|0").json()
         assert (waiting["status"], waiting["segment_id"]) == ("awaiting data", None)
         add_segment("r9/0")
-        client.post("/v1/segments/index")
+        if pushed:
+            client.post("/v1/suites", json={"toml": suite_toml})
+        else:
+            client.post("/v1/segments/index")
         assert client.get(f"/v1/field-reports/{waiting['id']}").json()["status"] == "located"
         kinds = [e["kind"] for e in client.get("/v1/audit", params={"subject_id": waiting["id"]}).json()["items"]]
         assert kinds == ["report.located", "report.awaiting_data", "report.reported"]
