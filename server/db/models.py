@@ -47,6 +47,7 @@ class OwnerKind(StrEnum):
     RUN = "run"
     PROOF = "proof"
     SEARCH = "search"
+    """Of the contract; nothing demands for one yet."""
 
 
 def _words(enum: type[StrEnum]) -> Enum:
@@ -252,7 +253,7 @@ class DriveKeyRow(Base):
 
 
 class Demand(Base):
-    """Run, proof, probe or search `owner_id` asks for a rollout at `position` of its order."""
+    """Run, proof or search `owner_id` asks for a rollout at `position` of its order."""
 
     __tablename__ = "demands"
 

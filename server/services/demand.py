@@ -10,7 +10,7 @@ from server.db.models import Demand, DriveKeyRow, OwnerKind, RolloutRow
 
 
 class Owner(NamedTuple):
-    """A run, proof, probe or search."""
+    """A run, proof or search; probes demand nothing: a demand is answered from the store."""
 
     kind: OwnerKind
     id: str

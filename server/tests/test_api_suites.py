@@ -142,6 +142,9 @@ class TestSegments:
         assert kept_out["quarantined"] == "the camera was blocked"
         assert client.post("/v1/suites", json={"toml": suite_toml}).json()["planned"] == 10
         assert len(client.get("/v1/segments").json()["items"]) == 6
+        page = client.get("/segments/r1/0", headers={"Accept": "text/html"}).text
+        assert "<strong>Quarantined</strong>: the camera was blocked" in page
+        assert "PUT /v1/quarantine/r1/0" in page
         client.put("/v1/quarantine/r1/0", json={"reason": None})
         assert client.post("/v1/suites", json={"toml": suite_toml}).json()["planned"] == 12
         trail = client.get("/v1/audit", params={"subject_id": "r1/0"}).json()["items"]

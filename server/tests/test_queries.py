@@ -1,6 +1,7 @@
 """Lists cost the same number of statements however long they are."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -40,3 +41,37 @@ def test_a_submission_costs_a_bounded_number_of_statements(
     with counted(app) as large:
         assert submit().json()["planned"] == 132
     assert len(large) <= len(small) + 2, large
+
+
+def test_pages_cost_the_same_however_much_they_list(
+    app: FastAPI, client: TestClient, submit: Callable[..., Any], push: Callable[..., str], add_segment: Callable[..., Any]
+) -> None:
+    case = '[[cases]]\nname = "c{}"\nsegment = "r1/0"\n'
+
+    def add(first: int, last: int) -> None:
+        for i in range(first, last):
+            push(f"model-{i}")
+            submit(candidate=f"model-{i}")
+            add_segment(f"more-{i}/0")
+            complaint = {"route": f"r{1 + i % 3}--0", "time_s": 1.0 + i, "text": "it drifted", "reporter": "ada"}
+            assert client.post("/v1/field-reports", json=complaint).is_success
+            draft = {"suite": "later", "name": f"d{i}", "note": "it drifted", "offender": f"model-{i}", "control": "baseline"}
+            assert client.post("/v1/case-drafts", json=draft | {"segment": "r1/0", "at_s": 2.0}).is_success
+        kept = 'name = "kept"\nkind = "specific"\n' + "".join(case.format(i) for i in range(last))
+        assert client.post("/v1/suites", json={"toml": kept}).is_success
+        expires = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+        waiver = {"suite": "kept", "case": f"c{first}", "owner": "bo", "reason": "the next camera", "expires": expires}
+        assert client.post("/v1/waivers", json=waiver).is_success
+
+    def cost() -> dict[str, int]:
+        found = {}
+        for path in ("runs", "segments", "suites", "models", "reports", "waivers", "suites/kept"):
+            with counted(app) as statements:
+                assert client.get(f"/{path}.json").is_success
+            found[path] = len(statements)
+        return found
+
+    add(0, 1)
+    few = cost()
+    add(1, 5)
+    assert cost() == few
