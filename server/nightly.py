@@ -1,7 +1,7 @@
 """A process of its own for the standing checks of one night: `python -m server.nightly 2026-11-22`.
 
-The coordinator starts it once the night is claimed. It computes for minutes at the lowest priority of the machine, so that
-judging and driving go on beside it."""
+The coordinator starts it once the night is claimed. It computes for minutes, so that it is started at the lowest priority of
+the machine: judging and driving go on beside it."""
 
 import logging
 import os
@@ -21,15 +21,14 @@ NICE = 19
 
 
 def start(night: date) -> subprocess.Popen[bytes]:
-    """The process, in the caller's process group so that it ends with it."""
-    command = [sys.executable, "-P", "-m", "server.nightly", night.isoformat()]
+    """The process at the lowest priority, in the caller's process group so that it ends with it."""
+    command = ["nice", "-n", str(NICE), sys.executable, "-P", "-m", "server.nightly", night.isoformat()]
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL)
 
 
 def main() -> None:
     """Make the checks of the night named, and leave on record what they showed or why they could not be made."""
     night = date.fromisoformat(sys.argv[1])
-    os.nice(NICE)
     settings = get_settings()
     configure_logs(settings)
     engine = make_engine(settings.sqlalchemy_url, pool_size=1)
