@@ -16,7 +16,7 @@ def comparisons(
     session: Database,
     baseline: Annotated[str, Query(max_length=200, description="A model: digest, its first digits, or name.")],
     candidate: Annotated[list[str], Query(min_length=1, max_length=50, description="The same, once for each candidate.")],
-    suite: Annotated[str | None, Query(max_length=200, description="A suite version; else each one's newest run counts.")] = None,
+    suite: Annotated[str | None, Query(max_length=200, description="A suite version; else the newest that all met.")] = None,
 ) -> Comparison:
     """Models by gates against one baseline, on one suite digest; different digests are refused with what differs. Each word
     stands alone and corrected for the number of candidates."""

@@ -12,7 +12,7 @@ that are asked for together are counted.
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from server.db.models import Run, SuiteVersion
@@ -69,18 +69,21 @@ _judged: dict[tuple[str, int], Corrected] = {}
 
 
 def compare(session: Session, baseline: str, candidates: list[str], suite: str | None) -> Comparison:
-    """The newest finished run of each candidate against the baseline, on `suite` if one is named.
+    """The newest finished run of each candidate against the baseline, on `suite` if one is named, else on the suite version
+    that was last met by one of them among those that all of them met.
 
     Raises Refused: 404 for a model that isn't known or was never compared so, 409 when the runs were made on different
     suite digests or runtimes, with the fields that differ."""
     base = find_model(session, baseline)
-    version = find_version(session, suite) if suite is not None else None
+    models = list({model.digest: model for model in (find_model(session, reference) for reference in candidates)}.values())
+    digest = (
+        find_version(session, suite).digest if suite is not None else _common(session, base.digest, [m.digest for m in models])
+    )
     rows: list[tuple[ModelName, Run]] = []
-    for reference in dict.fromkeys(candidates):
-        model = find_model(session, reference)
+    for model in models:
         query = select(Run).where(Run.candidate == model.digest, Run.baseline == base.digest, Run.status == Status.FINISHED)
-        if version is not None:
-            query = query.where(Run.suite_digest == version.digest)
+        if digest is not None:
+            query = query.where(Run.suite_digest == digest)
         run = session.scalars(query.order_by(Run.created.desc()).limit(1)).first()
         if run is None:
             raise not_found("finished run", f"{model.name} against {base.name}", "submit it: `redrive submit`")
@@ -114,6 +117,19 @@ def compare(session: Session, baseline: str, candidates: list[str], suite: str |
             for name, run in rows
         ],
     )  # fmt: skip
+
+
+def _common(session: Session, baseline: str, candidates: list[str]) -> str | None:
+    """The suite version on which every candidate finished a run against the baseline, the last used of several; None: there
+    is none."""
+    return session.scalars(
+        select(Run.suite_digest)
+        .where(Run.candidate.in_(candidates), Run.baseline == baseline, Run.status == Status.FINISHED)
+        .group_by(Run.suite_digest)
+        .having(func.count(Run.candidate.distinct()) == len(candidates))
+        .order_by(func.max(Run.created).desc(), Run.suite_digest)
+        .limit(1)
+    ).first()
 
 
 def _correction(count: int, alpha: float) -> str:

@@ -112,6 +112,27 @@ def test_a_finished_run_is_judged_again_once_for_each_number_of_candidates(
     assert [text for text in statements if "FROM results" in text], "another share of alpha is another question"
 
 
+def test_the_suite_that_all_of_them_met_is_taken_where_none_is_named(
+    client: TestClient, judged: Judged, sessions: sessionmaker[Session]
+) -> None:
+    judged("good", 1.0)
+    judged("bad", 2.0)
+    met = asked(client, "good", "bad")
+    client.post("/v1/suites", json={"toml": SUITE.replace("[select]", "order_seed = 5\n[select]")})
+    body = {"candidate": "good", "baseline": "baseline", "suite": "six"}
+    newer = client.post("/v1/runs", json=body, headers={"Idempotency-Key": "newer"}).json()
+    assert newer["suite"]["digest"] != met["suite"]["digest"]
+    with sessions.begin() as session:
+        session.get_one(Run, newer["id"]).status = Status.FINISHED
+    assert asked(client, "good")["candidates"][0]["run_id"] == newer["id"]
+    assert asked(client, "good", "bad") == met
+    with sessions.begin() as session:
+        withdrawn = session.get_one(Run, met["candidates"][0]["run_id"])
+        withdrawn.status, withdrawn.verdict = Status.CANCELLED, None
+    refused = client.get("/v1/comparisons", params={"baseline": "baseline", "candidate": ["good", "bad"]})
+    assert (refused.status_code, refused.json()["type"].partition("#")[2]) == (409, "different-suites")
+
+
 def test_the_page_says_both_words_and_that_it_was_corrected(client: TestClient, judged: Judged) -> None:
     judged("worse", 1.5)
     judged("equal", 1.0)
