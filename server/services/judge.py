@@ -106,6 +106,13 @@ class Evidence:
                 self._broke = last
 
     @property
+    def counted(self) -> int:
+        """Pairs that the verdict rests on: those consumed in the registered order, and those of the judged cases that lie
+        behind it."""
+        behind = self.overall < len(self.version.planned)
+        return self.consumed + sum(case.repeats for case in self.version.suite.cases if behind and case.name in self._cases)
+
+    @property
     def broken(self) -> bool:
         """The candidate crashed or answered nonsense before anything was decided: that decides."""
         return self._broke is not None

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.db.models import Demand, OwnerKind, ResultRow, Role, RolloutRow
-from suites.conditions import result_name
+from suites.conditions import load_condition, result_name
 from suites.judgement import CaseVerdict
 from suites.schema import CaseSpec, SuiteVersion
 from suites.words import Outcome
@@ -55,7 +55,8 @@ def judge_cases(
                 unmeasured[name].add(row.drive_key)
         if all(name in found for name in names):
             ended = (row.outcome, row.reason, row.ended_s)
-            repeats[spec.name].append(_repeat(*ended, [found[name] for name in names]))
+            words = [str(load_condition(condition)) for condition in spec.conditions]
+            repeats[spec.name].append(_repeat(*ended, list(zip(words, (found[name] for name in names), strict=True))))
     whole = {name for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
     return {name: _case(open_cases[name], repeats[name]) for name in whole}, unmeasured
 
@@ -69,17 +70,17 @@ def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, 
     return found
 
 
-def _repeat(outcome: Outcome, reason: str, ended_s: float, conditions: Sequence[ResultRow]) -> _Repeat:
+def _repeat(outcome: Outcome, reason: str, ended_s: float, conditions: Sequence[tuple[str, ResultRow]]) -> _Repeat:
     if outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
         return _Repeat(False, reason, ended_s)
     if outcome is Outcome.DATA_INVALID:
         return _Repeat(None, reason, None)
-    broken = next((c for c in conditions if c.valid and not c.value), None)
-    if broken is not None:
-        return _Repeat(False, broken.reason, broken.instant_s)
-    untold = next((c for c in conditions if not c.valid), None)
-    if untold is not None:
-        return _Repeat(None, untold.reason, None)
+    for words, judged in conditions:
+        if judged.valid and not judged.value:
+            return _Repeat(False, f"{words}: {judged.reason}", judged.instant_s)
+    for words, judged in conditions:
+        if not judged.valid:
+            return _Repeat(None, f"{words}: {judged.reason}", None)
     # a condition's window may end before the simulator lost sight of the car; without one, the whole window is asked for
     told = outcome is Outcome.COMPLETED or bool(conditions)
     return _Repeat(True, "", None) if told else _Repeat(None, reason, None)

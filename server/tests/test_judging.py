@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run, Shard, SuiteVersion
 from server.services.judge import Evidence, UndecidableError, document
 from server.services.progress import read_progress
-from suites.conditions import result_name
+from suites.conditions import load_condition, result_name
 from suites.metrics.registry import METRICS
 from suites.words import MetricVerdict, Outcome, RunVerdict, ShardStatus
 
@@ -241,6 +241,18 @@ class TestCases:
         case = evidence.verdict().cases[0]
         assert (case.case, case.passed) == ("merge", passed)
         assert case.instant_s == (1.5 if passed is False else None)
+        said = f"{load_condition(CONDITION)}: broken at 1.50 s"
+        assert case.reason == ("" if passed else said), "which of its conditions, by name"
+
+    def test_pairs_of_judged_cases_are_counted(self, specific: Stage) -> None:
+        evidence = specific.evidence()
+        specific.end(Role.CANDIDATE, 0)
+        specific.consume(evidence)
+        assert evidence.counted == 0
+        specific.end(Role.CANDIDATE, 1)
+        specific.condition(specific.end(Role.CANDIDATE, 2), 1.0)
+        specific.consume(evidence)
+        assert (evidence.counted, len(evidence.version.planned)) == (3, 3)
 
     @pytest.mark.parametrize(
         ("outcome", "verdict"),
