@@ -95,7 +95,7 @@ def reproduce(trial: Trial, name: str, at_s: float, drive: Drive, first: Offset 
             name=name, segment=trial.segment_id, start_s=round(start, 3), end_s=round(end, 3), offset=offset
         )  # fmt: skip
         offender, control = drive([trial.key(trial.offender, spec), trial.key(trial.control, spec)])
-        where = f"starting {offset_name(offset)} from the human path: "
+        where = f"starting {offset_name(offset)} from the human path: " if offset != Offset() else "from the human path: "
         if control.outcome is not Outcome.COMPLETED or control.trace is None:
             reasons.append(f"{where}the control itself did not get through ({control.outcome}): it is no reference here")
         elif offender.outcome is Outcome.DATA_INVALID or offender.trace is None:

@@ -1,5 +1,6 @@
 """What the `type` of a problem points at: one anchor for each kind."""
 
+import re
 from html import escape
 
 from fastapi import APIRouter
@@ -15,14 +16,22 @@ OWNERS: dict[Owner, str] = {
 }  # fmt: skip
 
 
+def _words(text: str) -> str:
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
+
+
 @router.get("/problems")
 def problems() -> HTMLResponse:
     """Every kind of problem, with who must act and how."""
     entries = "".join(
         f'<h2 id="{slug}">{escape(kind.title)}</h2><p><code>{slug}</code>, status {kind.status}. '
-        f"To act: {OWNERS[kind.owner]}.</p><p>{escape(kind.remedy)}</p>"
+        f"To act: {OWNERS[kind.owner]}.</p><p>{_words(kind.remedy)}</p>"
         for slug, kind in PROBLEMS.items()
     )
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title>'
-    style = "<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui;max-width:45rem;margin:2rem auto}</style>"
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems · Redrive</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+    )
+    rules = "body{font:16px/1.5 system-ui;max-width:45rem;margin:2rem auto;padding:0 1rem}"
+    style = f"<style>:root{{color-scheme:light dark}}{rules}</style>"
     return HTMLResponse(f"{head}{style}<h1>Problems that the API answers with</h1>{entries}</html>")

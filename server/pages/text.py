@@ -1,9 +1,12 @@
 """Numbers, times and names as people read them; the filters of the templates."""
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from suites.metrics.registry import METRICS
 from suites.sentence import percent, share
@@ -78,6 +81,20 @@ def offset(lateral_m: float, longitudinal_m: float = 0.0, heading_rad: float = 0
     return ", ".join(parts) or "on the log"
 
 
+def offset_words(name: str) -> str:
+    """The same of an offset as cases are named by it: `+0.50m+0.0m+0.0deg`."""
+    parts = re.fullmatch(r"([+-][\d.]+)m([+-][\d.]+)m([+-][\d.]+)deg", name)
+    if parts is None:
+        return name
+    lateral, longitudinal, degrees = map(float, parts.groups())
+    return offset(lateral, longitudinal, math.radians(degrees))
+
+
+def code(text: str) -> Markup:
+    """What stands between backticks as code; everything else escaped."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
 def reason(sentence: str) -> str:
     """A verdict's sentence without its first word, for where that word stands large above it."""
     word, _, rest = sentence.partition(" ")
@@ -117,11 +134,13 @@ def plain(value: Any) -> str:
         return ", ".join(f"{name} {plain(part)}" for name, part in value.items())
     if isinstance(value, list):
         return ", ".join(plain(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return DASH if value is None else str(value)
 
 
 FILTERS: dict[str, Callable[..., str]] = {
     "number": number, "change": change, "relative": relative, "share": share, "span": span, "moment": moment, "ago": ago,
     "reason": reason, "metric_name": metric_name, "metric_unit": metric_unit, "metric_text": metric_text,
-    "outcome": outcome, "plain": plain,
+    "outcome": outcome, "plain": plain, "offset_words": offset_words, "code": code,
 }  # fmt: skip

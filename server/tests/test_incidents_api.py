@@ -107,7 +107,7 @@ def test_the_offsets_count_per_hour_where_the_suite_states_how_often_they_occur(
         run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
     text = client.get(f"/runs/{run_id}").text
     assert "each starting offset weighted by the probability that the suite states for it" in text
-    assert "+0.50m+0.0m+0.0deg: 25 %" in text
+    assert "0.50 m left: 25 %" in text
     assert "Not per hour" not in text
 
 
@@ -141,7 +141,7 @@ def test_the_page_of_a_run_that_is_over_shows_them(client: TestClient, run_id: s
         run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
     text = client.get(f"/runs/{run_id}").text
     assert "Rare incidents" in text
-    assert "lane departure</strong> from +0.50m" in text
+    assert "lane departure</strong> from 0.50 m left" in text
     assert "2 of 6" in text
     assert "too little driven for a rate" in text
     assert "Not per hour: the suite does not state how often that happens." in text

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from server.db.models import Demand
 from server.db.surprises import CaseDraft
+from server.pages import text
 from server.tests.statements import counted
 from suites.words import RunVerdict
 
@@ -169,7 +172,18 @@ class TestRunPage:
         words = look(client, f"/runs/{driven}").words
         tally = words[words.index("pairs judged, of 12 planned") : words.index("Worst cases")]
         assert "regressed, of 11 pairs driven 2 improved 0 unchanged 8" in tally
-        assert "invalid 1 not driven 1 errored (ours) 0" in tally
+        assert "invalid 1 not driven yet 1 errored (ours) 0" in tally
+
+    def test_pairs_that_a_decision_made_needless_are_counted(
+        self, driven: str, client: TestClient, decide: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        with sessions.begin() as session:  # as the coordinator does
+            for demand in session.scalars(select(Demand).where(Demand.owner_id == driven, Demand.position == 11)):
+                session.delete(demand)
+        page = look(client, f"/runs/{driven}").words
+        assert "not needed, not driven 1 " in page
+        assert "All 11 cases that were driven" in page
 
     def test_while_it_runs_its_numbers_are_labelled_so(
         self, driven: str, client: TestClient, decide: Callable[..., None]
@@ -188,6 +202,8 @@ class TestRunPage:
         case = {"case": "exit_7", "passed": False, "reason": "took the exit", "instant_s": 3.0, "waived": ""}
         decide(driven, RunVerdict.FAIL, "FAIL: exit_7.", cases=[case])
         assert "exit_7 failed took the exit at 3.00 s" in look(client, f"/runs/{driven}").words
+        decide(driven, RunVerdict.FAIL, "FAIL: exit_7.", cases=[case | {"reason": "it left the lane: broken at 3.00 s"}])
+        assert "exit_7 failed it left the lane: broken at 3.00 s waive" in look(client, f"/runs/{driven}").words, "said once"
 
     def test_a_waiver_that_touched_the_verdict_is_one_step_away(
         self, driven: str, client: TestClient, decide: Callable[..., None]
@@ -338,3 +354,11 @@ class TestAssets:
     @pytest.mark.parametrize("name", ["..%2f..%2fpyproject.toml", "base.html", "__init__.py"])
     def test_nothing_else_is_served(self, name: str, client: TestClient) -> None:
         assert client.get(f"/static/x/{name}").status_code == 404
+
+
+def test_words_of_offsets_and_problems() -> None:
+    assert text.offset_words("+0.50m+0.0m+0.0deg") == "0.50 m left"
+    assert text.offset_words("-0.25m+0.0m-1.0deg") == "0.25 m right, 1.0° right"
+    assert text.offset_words("elsewhere") == "elsewhere"
+    assert text.code("see `errors` & <b>") == "see <code>errors</code> &amp; &lt;b&gt;"
+    assert text.plain({"displaced": True, "epochs": 3}) == "displaced yes, epochs 3"
