@@ -151,13 +151,16 @@ def _failed(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen:
         reasons.append(seen.failing)
     for g in critical:
         if g.verdict is MetricVerdict.WORSE:
-            size = (
-                f" by {percent(g.interval.estimate, signed=False)} (at least {percent(g.interval.low, signed=False)}; "
-                f"margin {share(g.margin)})"
-                if g.interval else ""
-            )  # fmt: skip
-            reasons.append(f"{g.metric} is worse in the {SPREAD[g.estimand]}{size}")
+            reasons.append(f"{g.metric} is worse in the {SPREAD[g.estimand]}{_size(g)}")
     return reasons
+
+
+def _size(gate: GateVerdict) -> str:
+    if gate.interval is None:
+        return ""
+    least = "" if gate.interval.low == gate.interval.estimate else f"at least {percent(gate.interval.low, signed=False)}; "
+    doubt = f"; {gate.reason}" if gate.reason else ""
+    return f" by {percent(gate.interval.estimate, signed=False)} ({least}margin {share(gate.margin)}{doubt})"
 
 
 def _undecided(critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances) -> list[str]:

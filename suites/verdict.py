@@ -9,7 +9,7 @@ from scipy.stats import norm
 from suites.errors import Finding, SubmitterError
 from suites.judgement import CaseVerdict, GateVerdict, Interval, PairTable, Verdict
 from suites.schema import Gate, Suite
-from suites.sentence import UNCAPPED, Circumstances, more_segments, plural, run_sentence
+from suites.sentence import UNCAPPED, Circumstances, more_segments, percent, plural, run_sentence
 from suites.statistics.contrasts import DROPPED, rows_of
 from suites.statistics.engines import OTHER, OWN
 from suites.statistics.rates import label_e_value
@@ -285,13 +285,24 @@ class RunJudge:
                 return UNCAPPED
             routes = plural(len(totals.routes[g]), "route")
             wide = f"the interval is too wide on {routes}" if interval else f"{routes} bound nothing"
-            return "; ".join(filter(None, [wide, missing]))
+            return "; ".join(filter(None, [wide, self._contradicted(g, interval), missing]))
         capped = f"{plural(cut, 'pair')} where both costs are cut at the cap of {gate.winsor_cap:g}" if cut else ""
-        if missing or capped:
-            return "; ".join(filter(None, [missing, capped]))
+        if parts := list(filter(None, [self._contradicted(g, interval), missing, capped])):
+            return "; ".join(parts)
         if interval and interval.high < 0 and word is not MetricVerdict.BETTER and word in GOOD:
             return "better by itself, but not beside the other gates, or the other estimand leans the other way"
         return ""
+
+    def _contradicted(self, g: int, interval: Interval | None) -> str:
+        """Where all pairs together lie beyond what an earlier look showed."""
+        bound = self._judge.contradicted.get(g)
+        if bound is None or interval is None:
+            return ""
+        side = "least" if bound > interval.estimate else "most"
+        return (
+            f"an earlier look showed a change of at {side} {percent(bound)}, all pairs together {percent(interval.estimate)}: "
+            "it is not the same on routes of many and of few pairs, or rare pairs outweigh the others"
+        )
 
 
 def _visible(interval: Interval | None, error: float | None, estimand: Estimand) -> float | None:

@@ -79,6 +79,8 @@ class SequentialJudge:
         self.consumed = 0
         self.looked = 0
         """Pairs consumed at the last look."""
+        self.contradicted: dict[int, float] = {}
+        """Gate to a bound that an earlier look showed, with the estimate on all pairs beyond it; set by `intervals`."""
         count = len(self.gates)
         margins = np.array([gate.margin for gate in self.gates])
         deciding = margins[:, None] * np.array([-1.0, 0.0, 1.0])
@@ -172,6 +174,7 @@ class SequentialJudge:
 
     def intervals(self) -> list[tuple[Interval | None, Interval | None, float | None]]:
         """For each gate: its interval, the other estimand's, and its standard error (None where nothing can be computed).
+        An estimate that lies outside what was shown (`contradicted`) ends its interval.
 
         By inversion: the thetas that no look rejected (of those that `shown_look` names; of all at the three deciding
         thetas). The lower bound is the family-wise one, from the best case; the upper bound is the gate's own, from the
@@ -205,6 +208,8 @@ class SequentialJudge:
                 low, high = float(lows[BEST, slot, g]), float(highs[WORST, slot, g])
             bounded = estimand_of(self.suite, slot, g) is Estimand.TYPICAL
             low, high = (max(low, -2.0), min(high, 2.0)) if bounded else (max(low, -1.0), high)
+            if slot == OWN and not low <= middle <= high:
+                self.contradicted[g] = low if low > middle else high
             return Interval(estimate=middle, low=min(low, middle), high=max(high, middle)) if np.isfinite(high) else None
 
         spreads = [float(error[:, OWN, g].max()) for g in range(len(self.gates))]

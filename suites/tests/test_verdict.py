@@ -213,6 +213,29 @@ def test_a_cap_that_leaves_nothing_to_compare_shows_nothing() -> None:
     assert decide(rows, rules, 180).gates[0].reason == ""  # the typical drive knows no cap
 
 
+def test_a_change_that_goes_with_the_length_of_a_route_is_said() -> None:
+    """The first look weighs each route alike, the last each pair: forty short routes are worse, ten long ones better."""
+    rng = np.random.default_rng(4)
+    names = [f"r{i}" for i in range(50)] + [f"r{i % 10}" for i in range(390)]
+    effect = np.where(np.array([int(name[1:]) for name in names]) < 10, -0.02, 0.2)
+    b = np.exp(rng.normal(0, 0.4, 440))
+    rows = replace(table(b * np.exp(effect + rng.normal(0, 0.02, 440)), b, 50), routes=tuple(names))
+    verdict = decide(rows, suite(0.05), 440)
+    assert verdict.verdict is RunVerdict.FAIL  # the first crossing is final
+    gate = verdict.gates[0]
+    assert gate.interval is not None
+    assert "an earlier look showed a change of at least +8" in gate.reason
+    assert gate.interval.low == gate.interval.estimate < 0.02
+    assert "(at least" not in verdict.sentence  # all pairs together do not bear it out
+    assert gate.reason in verdict.sentence
+    same = decide(
+        replace(rows, candidate=b[:, None] * 1.2, candidate_low=b[:, None] * 1.2, candidate_high=b[:, None] * 1.2),
+        suite(0.05),
+        440,
+    )
+    assert same.gates[0].reason == ""
+
+
 # ---- failures, censoring, missing
 
 
