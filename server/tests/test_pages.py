@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.models import Demand
 from server.db.surprises import CaseDraft
-from server.pages import text
+from server.pages.text import code, offset_words, plain
 from server.tests.statements import counted
 from suites.words import RunVerdict
 
@@ -357,8 +357,8 @@ class TestAssets:
 
 
 def test_words_of_offsets_and_problems() -> None:
-    assert text.offset_words("+0.50m+0.0m+0.0deg") == "0.50 m left"
-    assert text.offset_words("-0.25m+0.0m-1.0deg") == "0.25 m right, 1.0° right"
-    assert text.offset_words("elsewhere") == "elsewhere"
-    assert text.code("see `errors` & <b>") == "see <code>errors</code> &amp; &lt;b&gt;"
-    assert text.plain({"displaced": True, "epochs": 3}) == "displaced yes, epochs 3"
+    assert offset_words("+0.50m+0.0m+0.0deg") == "0.50 m left"
+    assert offset_words("-0.25m+0.0m-1.0deg") == "0.25 m right, 1.0° right"
+    assert offset_words("elsewhere") == "elsewhere"
+    assert code("see `errors` & <b>") == "see <code>errors</code> &amp; &lt;b&gt;"
+    assert plain({"displaced": True, "epochs": 3}) == "displaced yes, epochs 3"
