@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
 
+from server.services import submit as module
 from server.tests.statements import counted
 
 pytestmark = pytest.mark.services
@@ -75,3 +78,13 @@ def test_pages_cost_the_same_however_much_they_list(
     few = cost()
     add(1, 5)
     assert cost() == few
+
+
+def test_the_planner_knows_of_a_large_run_at_once(
+    submit: Callable[..., Any], sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MANY", 24)
+    submit()
+    known = "SELECT DISTINCT tablename FROM pg_stats WHERE tablename IN ('demands', 'drive_keys')"
+    with sessions() as session:
+        assert set(session.scalars(text(known))) == {"demands", "drive_keys"}
