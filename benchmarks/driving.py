@@ -1,17 +1,19 @@
 """What a re-projected rollout costs, and against what one would write first.
 
-    python -m benchmarks.driving [--parts share,loop,flat,store] [--counts 10,100,500] [--seconds 4]
+    python -m benchmarks.driving [--parts share,shards,loop,flat,store] [--counts 10,100,500] [--seconds 4]
 
 share: how much of a rollout is not the model's own inference, for graphs of 0.16 and 2 GFLOP (multiply and add counted as
 two; `graph_of` says how they are made): candidate and baseline side by side from four offsets, and as a run with one offset
-drives them, four segments in a shard. loop: the same rollouts by a per-frame OpenCV loop, on the same store and on full-size
-video. flat: CPU time per segment and peak memory over more and more different segments. store: bytes a minute and decoding
-against JPEG.
+drives them, four segments in a shard. shards: the same shards as workers drive them, in locked-down children that are
+started for each shard or kept for the next one, their CPU time included. loop: the same rollouts by a per-frame OpenCV loop,
+on the same store and on full-size video. flat: CPU time per segment and peak memory over more and more different segments.
+store: bytes a minute and decoding against JPEG.
 CPU time of this process on one thread; everything is made in a temporary folder from the procedural world's seed 0.
 """
 
 import argparse
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -32,6 +34,8 @@ from suites.model import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
 from suites.rollout import DriveKey, ExecutionClass, Offset, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import default_execution, simulator_spec
+from workers.drive import drive_keys
+from workers.policy.kept import KeptPolicies
 from workers.policy.onnx_runtime import OnnxRuntime
 from workers.policy.plain import PlainPolicy
 from workers.policy.runtime import Arrays, Runtime
@@ -44,6 +48,10 @@ SMALL = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5
 LARGE = VirtualCamera(width=256, height=128, fx=200.0, fy=200.0, cx=127.5, cy=59.5)
 OFFSETS_M = (-1.0, -0.5, 0.5, 1.0)
 FULL_SIZE = (1928, 1208)
+OPEN = {"lateral_bound_m": 1e3, "trust_lateral_m": 1e3, "trust_longitudinal_m": 1e3, "trust_heading_rad": 9.0}
+"""Parameters under which a rollout ends early only where it leaves the road."""
+CASES = ((SMALL, 32, 4), (SMALL, 96, 6), (LARGE, 64, 3))
+"""Camera, channels and layers (`graph_of`) of the models whose share is measured."""
 
 
 @dataclass
@@ -112,7 +120,7 @@ def keys_of(
 ) -> list[DriveKey]:
     return [
         DriveKey(
-            model="benchmark", simulator=simulator_spec("reprojection", {}), execution=policy.execution,
+            model="benchmark", simulator=simulator_spec("reprojection", OPEN), execution=policy.execution,
             scenario=Scenario(
                 segment_id=m.segment_id, segment_digest=m.digest, start_s=1.0, end_s=1.0 + seconds, offset=Offset(lateral_m=o)
             ),
@@ -123,10 +131,8 @@ def keys_of(
 
 
 def driven(root: Path, keys: Sequence[DriveKey], *policies: PlainPolicy, batch: int = 48) -> tuple[float, int]:
-    """(CPU seconds, steps) of these keys by each of the policies, side by side; the trust region and the bound are opened so
-    that every rollout goes to its end."""
-    free = {"lateral_bound_m": 1e3, "trust_lateral_m": 1e3, "trust_longitudinal_m": 1e3, "trust_heading_rad": 9.0}
-    simulator = open_simulator(root, free, {})
+    """(CPU seconds, steps) of these keys by each of the policies, side by side."""
+    simulator = open_simulator(root, OPEN, {})
     start, count = time.process_time(), 0
     for first in range(0, len(keys), batch):
         rollouts = side_by_side([steps(simulator, policy, keys[first : first + batch]) for policy in policies])
@@ -164,7 +170,7 @@ def by_opencv(
 
 
 def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
-    for camera, width, depth in ((SMALL, 32, 4), (SMALL, 96, 6), (LARGE, 64, 3)):
+    for camera, width, depth in CASES:
         data, gflop = graph_of(camera, width, depth)
         (first, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
         for what, keys in (
@@ -179,6 +185,40 @@ def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
                 f"share: {gflop:.2f} GFLOP at {camera.width}x{camera.height}, {what}: {1000 * total / count:.3f} ms a step, "
                 f"of it {1000 * model / count:.3f} ms inference; not inference: {1 - model / total:.1%}", flush=True,
             )  # fmt: skip
+
+
+def shards(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
+    for camera, width, depth in CASES:
+        data, gflop = graph_of(camera, width, depth)
+        (policy, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
+        (root.parent / "graph.onnx").write_bytes(data)
+        models = {name: (policy.manifest, {digest(data): root.parent / "graph.onnx"}) for name in ("candidate", "baseline")}
+        alone = [keys_of(metas[first : first + 4], policy, seconds, (0.5,)) for first in range(0, len(metas), 4)] * 2
+        for keys in alone:
+            driven(root, keys, policy, second)
+        inferred = (one.seconds + other.seconds) / len(alone)
+        spent = {}
+        for how in ("started for each", "kept"):
+            kept, before = KeptPolicies(), all_cpu_s()
+            for keys in alone:
+                both = [replace(key, model=name) for key in keys for name in models]
+                list(drive_keys(both, segments_root=root, find_model=models.__getitem__, auxiliary={}, kept=kept))
+                if how == "started for each":
+                    kept.close()
+            kept.close()
+            spent[how] = (all_cpu_s() - before) / len(alone)
+        print(
+            f"shards: {gflop:.2f} GFLOP at {camera.width}x{camera.height}, 4 segments x 2 models, {len(alone)} times: "
+            f"{inferred:.3f} CPU s inference; "
+            + "; ".join(f"children {how}: {s:.3f} CPU s, not inference {1 - inferred / s:.1%}" for how, s in spent.items()),
+            flush=True,
+        )  # fmt: skip
+
+
+def all_cpu_s() -> float:
+    """CPU time of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def loop(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
@@ -263,7 +303,7 @@ def store(root: Path, meta: SegmentMeta) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="share,loop,flat,store")
+    parser.add_argument("--parts", default="share,shards,loop,flat,store")
     parser.add_argument("--counts", default="10,100,500")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--segments", type=int, default=12, help="times four offsets: the rows of a batch")
@@ -275,6 +315,8 @@ def main() -> None:
         metas = [make_segment(root, 0, route, 0) for route in range(options.segments)]
         if "share" in parts:
             share(root, metas, options.seconds)
+        if "shards" in parts:
+            shards(root, metas, options.seconds)
         if "loop" in parts:
             loop(root, metas, options.seconds)
         if "flat" in parts:
