@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import ARRAY, ColumnElement, and_, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -186,8 +186,10 @@ def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judg
 
 
 def _insert_results(session: Session, rows: list[dict[str, Any]]) -> None:
-    if rows:  # RETURNING makes it one statement instead of one for each row
-        session.execute(insert(ResultRow).on_conflict_do_nothing().returning(ResultRow.metric), rows)
+    if rows:  # one array for each column: a short statement, whose text is always the same
+        names = list(rows[0])
+        lists = [func.unnest(literal([row[name] for row in rows], ARRAY(ResultRow.__table__.c[name].type))) for name in names]
+        session.execute(insert(ResultRow).from_select(names, select(*lists)).on_conflict_do_nothing())
     notify(session)
 
 
