@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +266,86 @@ def spiking(smoother: float, share: float, cap: float | None) -> Simulation:
     return run
 
 
+Differences = Callable[[np.random.Generator], tuple[Floats, list[str]]]
+"""Relative differences 2 (c - b) / (c + b) [n] whose mean is zero, in the order of a run, and their routes."""
+
+
+def spread(draw: Callable[[np.random.Generator, int], Floats], n: int = 600) -> Differences:
+    return lambda rng: (draw(rng, n), singles(n))
+
+
+def rare(share: float, factor: float) -> Differences:
+    """That share costs `factor` times as much, all others just so much the other way that the mean is zero."""
+    far = 2 * (factor - 1) / (factor + 1)
+    near = -share * far / (1 - share)
+    return spread(lambda rng, n: np.where(rng.random(n) < share, far, near + 0.02 * rng.standard_t(4, n)))
+
+
+def clustered(sizes: Callable[[np.random.Generator], Any], with_length: float = 0.0) -> Differences:
+    """Routes of unequal length with a common part each, breadth first; long ones may be better than short ones."""
+
+    def make(rng: np.random.Generator) -> tuple[Floats, list[str]]:
+        size = sizes(rng)
+        part = 0.06 * rng.standard_normal(len(size)) + with_length * np.where(size > np.median(size), -1.0, 1.0)
+        route = np.repeat(np.arange(len(size)), size)
+        r = part[route] + 0.05 * rng.standard_t(4, len(route))
+        if with_length:
+            r -= r.mean()
+        order = np.argsort(np.concatenate([np.arange(n) for n in size]), kind="stable")
+        return r[order], [f"r{j}" for j in route[order]]
+
+    return make
+
+
+def unequal(rng: np.random.Generator) -> Any:
+    return np.clip((3 * rng.pareto(1.0, 60)).astype(int), 1, 200)
+
+
+def at_the_stop(differences: Differences) -> Simulation:
+    """A run that is stopped at its gate's first word: where its interval for the typical drive lies, the change being zero."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        r, routes = differences(rng)
+        b = rng.lognormal(4, 0.6, (len(r), 1))
+        r = np.clip(r, -1.99, 1.99)[:, None]
+        table, judge, start = table_of(b * (2 + r) / (2 - r), b, routes), RunJudge(suite_of([0.05], seed), len(r)), 0
+        while start < len(r) and judge.words[0] is MetricVerdict.CANNOT_TELL:
+            block = rows_of(table, start, start + judge.room)
+            judge.extend(block)
+            start += len(block.case_ids)
+        interval = judge.verdict(final=start == len(r)).gates[0].interval
+        low, high = (interval.low, interval.high) if interval else (-2.0, 2.0)
+        worse = judge.words[0] is MetricVerdict.WORSE
+        return {"all above zero": low > 1e-9, "all below zero": high < -1e-9, "worse": worse, "segments": start}
+
+    return run
+
+
+def failing_fast(rng: np.random.Generator, seed: int) -> Row:
+    """Ten gates that fail fast, noise correlated by .5, equal models."""
+    b = rng.lognormal(4, 0.6, (600, 1))
+    noise = rng.standard_t(4, (600, 1)) + rng.standard_t(4, (600, 10))
+    suite = suite_of([0.05] * 10, seed)
+    judge = RunJudge(replace(suite, gates=tuple(replace(gate, fail_fast=True) for gate in suite.gates)), 600)
+    judge.extend(table_of(b * np.exp(0.07 * noise), b * np.ones((1, 10)), singles(600)))
+    return {"fail": judge.reached is RunVerdict.FAIL}
+
+
+def failing_hard(share: float) -> Simulation:
+    """Equal models, but the candidate crashes on the hardest segments, where it has no cost; one route each."""
+
+    def run(rng: np.random.Generator, seed: int) -> Row:
+        b = rng.lognormal(4, 0.6, (600, 1))
+        hard = (b >= np.quantile(b, 1 - share))[:, 0]
+        c = np.where(hard[:, None], np.nan, b * np.exp(0.07 * rng.standard_t(4, (600, 1))))
+        outcome = tuple(Outcome.POLICY_FAILED if one else Outcome.COMPLETED for one in hard)
+        judge = RunJudge(suite_of([0.05], seed), 600)
+        judge.extend(replace(table_of(c, b, singles(600)), candidate_outcome=outcome))
+        return {"pass": judge.reached is RunVerdict.PASS, "fail": judge.reached is RunVerdict.FAIL}
+
+    return run
+
+
 def _words(judge: RunJudge) -> Row:
     word = judge.words[0]
     better, other = word is MetricVerdict.BETTER, word in GOOD and word is not MetricVerdict.BETTER
@@ -327,6 +408,20 @@ SCENARIOS: dict[str, tuple[Simulation, float]] = {
     "spiking on 3 % but smoother by 10 %, no cap": (spiking(0.10, 0.03, None), 0.5),
     "pid against ff_a, real": (pid, 1.0),
     "ff_b against ff_a, real": (close_pair, 0.1),
+    "stopped: skewed": (at_the_stop(spread(lambda rng, n: 0.08 * (rng.exponential(1, n) - 1))), 0.5),
+    "stopped: skewed the other way": (at_the_stop(spread(lambda rng, n: 0.08 * (1 - rng.exponential(1, n)))), 0.5),
+    "stopped: 1 % cost 20 times as much, the others less": (at_the_stop(rare(0.01, 20)), 0.5),
+    "stopped: 1 % cost a 20th, the others more": (at_the_stop(rare(0.01, 1 / 20)), 0.5),
+    "stopped: 90 % ties": (
+        at_the_stop(spread(lambda rng, n: np.where(rng.random(n) < 0.9, 0.0, 0.2 * rng.standard_t(4, n)))),
+        0.5,
+    ),
+    "stopped: 60 routes of 12": (at_the_stop(clustered(lambda _: np.full(60, 12))), 0.5),
+    "stopped: 60 routes of 1 to 200": (at_the_stop(clustered(unequal)), 0.5),
+    "stopped: 60 routes of 1 to 200, long ones better": (at_the_stop(clustered(unequal, 0.05)), 0.5),
+    "ten gates that fail fast": (failing_fast, 0.5),
+    "crashing on the hardest 1 %": (failing_hard(0.01), 0.5),
+    "crashing on the hardest 5 %": (failing_hard(0.05), 0.5),
     "judging 2,000 routes x 40 metrics": (judging_cost, 0.0025),
 }
 """Name to (one simulated run, share of --runs)."""

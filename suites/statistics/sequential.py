@@ -4,6 +4,11 @@ Each gate is tested at theta = -margin, 0 and +margin by both estimands, on the 
 for the candidate (they differ only where rollouts were censored). "Worse" and "better" are claims about any of several
 gates and are controlled family-wise (maxT); "not worse by the margin" must hold on every gate, so that each is tested
 at the full alpha (intersection-union test, Berger 1982).
+
+What the lower bound of the typical drive, and so "worse", takes for granted (benchmarks/results/statistics.md, "stopped"):
+differences symmetric about their mean, as exchangeable models have them. Where most pairs are slightly worse and rare ones much
+better it speaks of the most; the upper bound and "not worse" need no such thing. And a change that does not go with the length
+of a route: the breadth-first order weighs routes alike first and pairs alike at the end.
 """
 
 from dataclasses import dataclass
