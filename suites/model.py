@@ -71,10 +71,10 @@ class VirtualCamera:
 
     width: Annotated[int, Field(ge=8, le=2048)]
     height: Annotated[int, Field(ge=8, le=2048)]
-    fx: Annotated[float, Field(gt=0)]
-    fy: Annotated[float, Field(gt=0)]
-    cx: float
-    cy: float
+    fx: Annotated[float, Field(ge=1, le=1e5)]
+    fy: Annotated[float, Field(ge=1, le=1e5)]
+    cx: Annotated[float, Field(ge=-1e4, le=1e4)]
+    cy: Annotated[float, Field(ge=-1e4, le=1e4)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """A segment as arrays: what the log knows at each frame. All columns [N] float64 unless said; NaN is *missing*."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -76,6 +77,14 @@ class Camera:
     pitch_rad: float = 0.0
     """Positive nose down."""
     yaw_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no camera above a ground."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        unfit = [name for name, value in values.items() if not math.isfinite(value)]
+        unfit += [name for name in ("width", "height", "fx", "fy", "up_m") if not values[name] > 0]
+        if unfit:
+            raise ValueError(f"a camera's {unfit[0]} cannot be {values[unfit[0]]}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,10 @@ STANDSTILL_M = 1e-3
 """Two frames closer than this are one place: pose jitter of a standing car adds no arc length."""
 PLATEAU_M = 1e-2
 """Stations closer than this are one place when a frame is chosen: among them time decides."""
+MAX_YAW_RATE = 4.0
+"""rad/s: a heading that turns faster has jumped, or is not unwrapped."""
+MOST = {"speed_mps": 150.0, "acceleration_mps2": 1e4, "curvature": 10.0, "roll_rad": 1.0, "pitch_rad": 1.0}
+"""Magnitudes beyond are damage, not driving."""
 BACK_M = 3.0
 """How far behind the last nearest point the next is searched."""
 
@@ -83,7 +87,7 @@ class Logs:
 
 def join(segments: Sequence[tuple[str, SegmentColumns]]) -> Logs:
     """Logs of (segment id, columns) pairs. Raises DataError naming segment, channel and row where a number that driving
-    needs is missing or the pose jumps."""
+    needs is missing or absurd, or the pose jumps."""
     tables = [_prepared(name, columns) for name, columns in segments]
     count = np.array([len(columns) for _, columns in segments], np.int64)
     first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
@@ -96,14 +100,23 @@ def _prepared(name: str, columns: SegmentColumns) -> dict[str, Floats]:
         bad = ~np.isfinite(table[key])
         if bad.any():
             raise _bad(name, f"{key}: row {int(np.argmax(bad))}", "a number expected, found none")
+    for key, most in MOST.items():
+        if (bad := np.abs(table[key]) > most).any():
+            row = int(np.argmax(bad))
+            raise _bad(name, f"{key}: row {row}", f"at most {most:g} expected, found {table[key][row]:g}")
     t, speed = table["t_s"], table["speed_mps"]
     if np.any(np.diff(t) <= 0):
         raise _bad(name, f"t_s: row {int(np.argmax(np.diff(t) <= 0)) + 1}", "times must increase")
     step = np.hypot(np.diff(table["x_m"]), np.diff(table["y_m"]))
-    jump = step > 2.0 * np.maximum(speed[:-1], speed[1:]) * np.diff(t) + 2.0
-    if jump.any():
-        row = int(np.argmax(jump))
-        raise _bad(name, f"x_m, y_m: row {row + 1}", f"the pose jumps {step[row]:.1f} m at {speed[row]:.1f} m/s")
+    bound = 2.0 * np.maximum(speed[:-1], speed[1:]) * np.diff(t) + 2.0
+    for where, moved in (("x_m, y_m", step), ("z_m", np.abs(np.diff(table["z_m"])))):
+        if (jump := moved > bound).any():
+            row = int(np.argmax(jump))
+            raise _bad(name, f"{where}: row {row + 1}", f"the pose jumps {moved[row]:.1f} m at {speed[row]:.1f} m/s")
+    turn = np.abs(np.diff(table["yaw_rad"]))
+    if (spun := turn > MAX_YAW_RATE * np.diff(t) + 0.2).any():
+        row = int(np.argmax(spun))
+        raise _bad(name, f"yaw_rad: row {row + 1}", f"the heading jumps {np.degrees(turn[row]):.0f}°")
     table["station_m"] = np.concatenate([[0.0], np.cumsum(np.where(step < STANDSTILL_M, 0.0, step))])
     for key in ("roll_rad", "pitch_rad"):
         table[key] = np.nan_to_num(table[key], nan=0.0)

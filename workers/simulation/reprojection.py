@@ -27,6 +27,9 @@ from workers.simulation.geometry import Floats, Lens, between, levelled, mount
 from workers.simulation.path import Ints
 from workers.simulation.warp import Inverse, Picture, Warp, inverse_depth, packed, plane_inverse_depth
 
+LEAST_SEEN = 0.5
+"""Share of the model's view that the stored frames must hold where the ego is where the log was: with less (a calibration
+that points at the sky) a model's failure would be the data's."""
 CHUNK = 20
 """Frames that are decoded at once: two groups of pictures of the store."""
 
@@ -189,9 +192,12 @@ def _source(segment: Segment, target: Lens, parameters: Parameters, footage: Foo
     lens = source_lens(meta.camera)
     reduced = reduction(lens, target)
     picture = lens.reduced(reduced)
+    place = mount(meta.camera)
+    if (share := _seen(target, lens, between(np.zeros(6), levelled(meta.camera), np.zeros(6), place)[:, :3])) < LEAST_SEEN:
+        problem = f"{share:.0%} of what the model's camera sees is in the stored frames: does the stored camera look ahead?"
+        raise DataError(f"segment {meta.segment_id} cannot be driven: {problem}", (Finding("meta.camera", problem),))
     flat = depth_of(meta, parameters) == "plane"
     height, width = (lens.height // 2, lens.width // 2) if flat else segment.depth(0, 1).shape[1:]
-    place = mount(meta.camera)
     # The ground's direction in the camera: the third row of its rotation from the vehicle, downwards.
     still = np.zeros(6)
     down = -between(still, np.zeros(6), still, place)[:, :3] @ np.array([0.0, -1.0, 0.0])
@@ -203,3 +209,14 @@ def _source(segment: Segment, target: Lens, parameters: Parameters, footage: Foo
         poses=np.stack([columns.x_m, columns.y_m, columns.z_m, *tilt, columns.yaw_rad], axis=1),
         warp=Warp(picture, target, (height, width), 1.5 * slope), footage=footage,
     )  # fmt: skip
+
+
+def _seen(target: Lens, source: Lens, turn: Floats) -> float:
+    """Share of the target's pixels whose directions, turned [3, 3], the source's picture holds."""
+    v, u = np.mgrid[: target.height, : target.width].reshape(2, -1)
+    rays = np.stack([(u - target.cx) / target.fx, (v - target.cy) / target.fy, np.ones(len(u))])
+    x, y, z = turn @ rays
+    ahead = np.maximum(z, 1e-9)
+    across, down = source.fx * x / ahead + source.cx, source.fy * y / ahead + source.cy
+    inside = (across > -1) & (across < source.width) & (down > -1) & (down < source.height)
+    return float(np.mean((z > 0) & inside))

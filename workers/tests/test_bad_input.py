@@ -69,12 +69,12 @@ DAMAGED = {
     "frames out of order": but(rows([*range(30), 31, 30, *range(32, COUNT)])),
     "a frame twice": but(rows([*range(30), *range(29, COUNT - 1)])),
     "a segment of one frame": but(rows([0])),
+    "a camera that looks at the sky": but(pitch_rad=-1.4),
+    "a camera that looks at the ground": but(pitch_rad=1.5),
     "the video ends early": Cut(but().meta, GOOD.columns, picture, depth),
 }
 ODD = {
     "frames dropped": but(rows([*range(30), *range(40, COUNT)])),
-    "a camera that looks at the sky": but(pitch_rad=-1.4),
-    "a camera that looks at the ground": but(pitch_rad=1.5),
     "a camera on the ground": but(up_m=1e-6),
 }
 

@@ -94,14 +94,6 @@ def test_without_depth_the_ground_plane_is_used_and_the_segments_depth_never_rea
     assert not np.array_equal(road, picture(20)[80:])
 
 
-def test_a_camera_that_looks_at_the_sky_drives_on_what_it_sees() -> None:
-    stored = segment(seconds=2.0, depth_source="plane", pictures=picture)
-    assert stored.meta.camera is not None
-    up = replace(stored, meta=replace(stored.meta, camera=replace(stored.meta.camera, pitch_rad=-1.4)))
-    (rollout,) = drive(over_segments(lambda name: up, parse({})), Model(straight, manifest()), [key_for(up)])
-    assert rollout.outcome is Outcome.COMPLETED
-
-
 def test_a_segment_without_a_camera_is_bad_data() -> None:
     stored = segment(camera=None)
     with pytest.raises(DataError, match="segment a has no frames"):
