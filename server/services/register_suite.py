@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, defer
 
 from server.db.models import Model, Segment
 from server.db.models import Suite as SuiteRow
@@ -195,7 +195,7 @@ def list_versions(session: Session, name: str, *, cursor: str | None, limit: int
     """The versions of one suite, newest first, cuts among them. Raises Refused (404)."""
     if session.get(SuiteRow, name) is None:
         raise not_found("suite", name, "see GET /v1/suites")
-    query = select(VersionRow).where(VersionRow.suite == name)
+    query = select(VersionRow).where(VersionRow.suite == name).options(defer(VersionRow.document))
     return read_page(
         session, query, (VersionRow.created, VersionRow.digest), cursor=cursor, limit=limit, descending=True,
         view=lambda row: _as_view(row[0]),
@@ -211,6 +211,7 @@ def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[Sui
         select(SuiteRow, Model.name, newest)
         .outerjoin(Model, Model.digest == SuiteRow.promoted)
         .outerjoin(newest, newest.suite == SuiteRow.name)
+        .options(defer(newest.document))
     )
 
     def view(row: Row[*tuple[Any, ...]]) -> SuiteView:
