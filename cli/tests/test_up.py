@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from cli import supervisor
-from cli.supervisor import LOCK, answers, free_port, running_service
+from cli.supervisor import LOCK, answers, free_port, running_service, serving
 from cli.tests.gone import WAIT_S, gone
 from suites.errors import MachineError
 
@@ -27,7 +27,8 @@ class Up:
     """`redrive up` on a data directory, as a process of its own."""
 
     def __init__(self, data: Path) -> None:
-        words = [sys.executable, "-m", "cli.main", "up", "--port", "0", "--workers", "1", "--data", str(data)]
+        # its own choice of port: one of the range from which every client's are drawn could be gone when it comes to listen
+        words = [sys.executable, "-m", "cli.main", "up", "--workers", "1", "--data", str(data)]
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")}
         self.process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment)
         self.said: list[str] = []
@@ -99,6 +100,19 @@ def test_data_directory_has_one_user(tmp_path: Path) -> None:
         with pytest.raises(MachineError, match="is in use") as caught, running_service(tmp_path):
             pass
     assert caught.value.findings[0].problem == "process 1 serves it at http://here"
+
+
+def test_who_serves_a_data_directory_is_found_while_it_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(supervisor, "answers", lambda url: asked.append(url) or True)
+    assert serving(tmp_path) is None
+    with (tmp_path / LOCK).open("w") as lock:
+        lock.write("process 7 serves it at http://127.0.0.1:8707")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert serving(tmp_path) == "http://127.0.0.1:8707"
+    assert serving(tmp_path) is None, "it ended; another installation may have its port now"
+    assert asked == ["http://127.0.0.1:8707"]
 
 
 def test_taken_port_is_an_error_when_asked_for_and_passed_over_when_not(monkeypatch: pytest.MonkeyPatch) -> None:
