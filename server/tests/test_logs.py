@@ -20,15 +20,13 @@ def test_a_request_is_logged_once(tmp_path: Path) -> None:
         command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        began = []
-        for line in process.stdout:
-            began.append(json.loads(line)["event"])
-            if "running on" in began[-1]:
-                break
-        address = began[-1].split()[3]
-        answer = httpx2.get(f"{address}/problems")
-        httpx2.get(f"{address}/nothing")
-        process.terminate()
+        try:
+            began = next(event for event in (json.loads(line)["event"] for line in process.stdout) if "running on" in event)
+            with httpx2.Client(base_url=began.split()[3], timeout=120, trust_env=False) as client:
+                answer = client.get("/problems")
+                client.get("/nothing")
+        finally:
+            process.terminate()
         lines = [json.loads(line) for line in process.stdout]
     told = [(line["path"], line["status"]) for line in lines if "path" in line]
     assert told == [("/problems", 200), ("/nothing", 404)]
