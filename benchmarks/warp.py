@@ -2,7 +2,7 @@
 
     python -m benchmarks.warp [--torch PYTHON] [--rounds 200]
 
-First the quality of the three warps on two committed scenes, as workers/simulation/fidelity/bars.py says.
+First the quality of the three warps on the committed scenes, as workers/simulation/fidelity/bars.py says.
 Then CPU milliseconds a view at 128 x 256, medians of interleaved rounds in one run, on one thread. `--torch`: a Python with
 torch, which is timed in a process of its own right after.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.simulation.fidelity.bars import bars
+from workers.simulation.fidelity.report import worlds
 from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Shot, take
 from workers.simulation.fidelity.sources import COLUMNS, LENS, ROWS, SLACK
 from workers.simulation.geometry import between, inverse
@@ -75,9 +76,10 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        for bar in bars(take(Path(folder))):
+        for bar in bars(worlds(Path(folder), take(Path(folder)))):
             text = "; ".join(f"{how} {db:.1f} dB" for how, db in bar.psnr_db.items())
-            print(f"{bar.scene} at {bar.offset_m:g} m: {text}; bar {bar.least_db} dB", flush=True)
+            text += f"; forward on its worst frame {bar.worst_db:.1f}; bar {bar.least_db} dB"
+            print(f"{bar.scene} at {bar.offset_m:g} m: {text}", flush=True)
         shot = take(Path(folder), scenes=((0, 0),), rows=(40,))[0]
         near, warp = inverse_depth(shot.depth), Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK)
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)

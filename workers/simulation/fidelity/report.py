@@ -13,7 +13,7 @@ from workers.segments.world import make_segment
 from workers.simulation.fidelity import loop, trust, views
 from workers.simulation.fidelity.bars import Bar, bars
 from workers.simulation.fidelity.probe import Probe, probe
-from workers.simulation.fidelity.shots import FULL, SEED, Displacement, Frame, Shot, take
+from workers.simulation.fidelity.shots import FULL, HELD_OUT_SEEDS, SEED, Displacement, Frame, Shot, take
 from workers.simulation.fidelity.sources import SOURCES
 from workers.simulation.fidelity.stereo import Grey, PairFidelity, compare
 
@@ -64,7 +64,7 @@ def measure(
     models: open camera policies; without any, what needs one is left out."""
     say("views against rendered truth")
     shots, grid = take(root), views.displacements()
-    held, alike = bars(shots), views.likeness(shots, grid)
+    held, alike = bars(worlds(root, shots)), views.likeness(shots, grid)
     say("what the models answer to them")
     answers, late = views.responses(shots, grid, models), views.slips(shots, models)
     say("the artifact probe")
@@ -94,6 +94,12 @@ def measure(
         trust=trust.table(answers, late, [s.name for s in SOURCES]) if models else {},
         loop_segments=count, agreements=agreements, stereo=pairs, pictures=pictures,
     )  # fmt: skip
+
+
+def worlds(root: Path, shots: list[Shot]) -> dict[str, list[Shot]]:
+    """By name, the shots that were looked at when the warp's rules were chosen, and those that were not."""
+    held_out = {f"held-out world, seed {seed}": take(root, seed=seed, sensors=()) for seed in HELD_OUT_SEEDS}
+    return {f"procedural world, seed {SEED}": shots, **held_out}
 
 
 def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:

@@ -23,6 +23,8 @@ Frame = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
 SEED = 0
+HELD_OUT_SEEDS = (101, 102, 103)
+"""Worlds on which no rule of the warp was chosen: they are measured, and never looked at for a better one."""
 SCENES: tuple[tuple[int, int], ...] = ((0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2), (8, 1))
 """(route, number) of the drives that are looked at: highway and country, day and night, with and without near vehicles."""
 ROWS = (40, 120, 200)
@@ -103,11 +105,17 @@ def virtual(camera: VirtualCamera) -> Camera:
     )  # fmt: skip
 
 
-def take(root: Path, scenes: Sequence[tuple[int, int]] = SCENES, rows: Sequence[int] = ROWS) -> list[Shot]:
-    """The committed scenes; their segments are made in `root` where they are not stored yet."""
+def take(
+    root: Path,
+    scenes: Sequence[tuple[int, int]] = SCENES,
+    rows: Sequence[int] = ROWS,
+    seed: int = SEED,
+    sensors: Sequence[DepthSource] = SENSORS,
+) -> list[Shot]:
+    """The committed scenes of a seed; their segments are made in `root` where they are not stored yet."""
     shots = []
     for route, number in scenes:
-        meta = make_segment(root, SEED, route, number)
+        meta = make_segment(root, seed, route, number)
         segment, drive = read_segment(root, meta.segment_id), drive_from_origin(meta.origin)
         c = drive.columns
         for row in rows:
@@ -119,6 +127,6 @@ def take(root: Path, scenes: Sequence[tuple[int, int]] = SCENES, rows: Sequence[
                 problem = f"frame {row} is not what this version renders: it was made by another one"
                 finding = Finding(meta.segment_id, problem, "remove the folder; it is made again")
                 raise DataError(f"segment {meta.segment_id} cannot be compared with the world", (finding,))
-            logged = {sensor: sensed(sensor, drive, row, picture) for sensor in SENSORS}
+            logged = {sensor: sensed(sensor, drive, row, picture) for sensor in sensors}
             shots.append(Shot(drive, row, tags_of(drive), picture, halved(depth), kept, kept_depth, logged))
     return shots

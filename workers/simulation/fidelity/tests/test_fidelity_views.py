@@ -44,7 +44,7 @@ def test_views_where_nothing_moved_are_the_truth_and_depth_beats_the_plane(shots
 
 
 def test_the_bars_hold_on_the_committed_scene_and_the_other_warps_do_not(shots: list[Shot]) -> None:
-    found = bars(shots[:1])
+    found = bars({"a world": shots[:1]})
     boxes = [bar for bar in found if bar.scene == "boxes"]
     assert [bar.offset_m for bar in boxes] == [bar.offset_m for bar in found if bar.scene != "boxes"] == list(BARS_DB)
     for bar in boxes:
