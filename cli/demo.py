@@ -1,6 +1,7 @@
 """`redrive demo`: from nothing to three verdicts on this machine, over HTTP as CI would."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import typer
 from cli.following import follow
 from cli.local import local_model
 from cli.service import EXIT_OURS, print_json
-from cli.supervisor import running_service, say
+from cli.supervisor import running_service, say, serving
 from cli.surprise import surprise
 from server.client import Client
 
@@ -63,17 +64,25 @@ def demo(
 ) -> None:
     """Start everything, make the demo corpus, submit three comparisons and print their verdicts."""
     verdicts: list[dict[str, Any]] = []
-    with contextlib.suppress(KeyboardInterrupt), running_service(data, port=port, workers=workers) as service:
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        url, service = serving(data), None
+        if url is None:
+            service = stack.enter_context(running_service(data, port=port, workers=workers))
+            url = service.url
         with timed(f"making the demo corpus: {ROUTES * SEGMENTS_PER_ROUTE} segments over {ROUTES} routes"):
             make_corpus(data)
-        with Client(service.url) as client:
+        with Client(url) as client:
             client.index_segments()
             verdicts = surprise(client, data) if what == "surprise" else compare_all(client)
         if as_json:
-            print_json({"verdicts": verdicts, "dashboard": service.url})
+            print_json({"verdicts": verdicts, "dashboard": url})
             sys.stdout.flush()
-        if not leave:
-            say(f"The dashboard is at {service.url}. Ctrl-C stops it; `redrive up --data {data}` brings it back.")
+        if service is None:
+            say(f"The dashboard is at {url}, where it was served already.")
+        elif not leave:
+            say(f"The dashboard is at {url}. Ctrl-C stops it; `redrive up --data {data}` brings it back.")
+            if shutil.which("redrive") is None:
+                say(f"For the commands that it shows: export PATH={Path(sys.executable).parent}:$PATH")
             service.children.wait()
     if not verdicts or any(v["verdict"] != v["expected"] for v in verdicts):
         raise typer.Exit(EXIT_OURS)

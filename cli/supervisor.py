@@ -39,6 +39,19 @@ class Service:
     children: Children
 
 
+def serving(data: Path) -> str | None:
+    """Where a supervisor already serves this data directory and answers; None where none does."""
+    if not (data / LOCK).is_file():
+        return None
+    with (data / LOCK).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            url = lock.read().rpartition(" at ")[2]
+            return url if url and answers(url) else None
+    return None  # what stands there is of one that ended
+
+
 @contextlib.contextmanager
 def running_service(
     data: Path,
