@@ -182,7 +182,7 @@ class TestRunPage:
             for demand in session.scalars(select(Demand).where(Demand.owner_id == driven, Demand.position == 11)):
                 session.delete(demand)
         page = look(client, f"/runs/{driven}").words
-        assert "not needed, not driven 1 " in page
+        assert "invalid 1 not driven 1 errored" in page
         assert "All 11 cases that were driven" in page
 
     def test_while_it_runs_its_numbers_are_labelled_so(
