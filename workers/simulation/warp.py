@@ -277,8 +277,9 @@ def _splat(near, motion, lenses, grid, slack, fine, row, depth):  # type: ignore
         line = rays(motion, sample_ray(j, part, grid[1], source[1], source[3]))
         for k in range(fine):  # samples a part k of the way between two: a loop without strides
             count = width if k == 0 else width - 1
-            fast[count - 1] = tall[count - 1]
-            for i in range(width - 1):
+            for i in range(width):
+                fast[i] = tall[i]
+            for i in range(width - 1 if k > 0 else 0):
                 fast[i] = between_samples(tall[i], tall[i + 1], np.float32(k) * (ONE / np.float32(fine)), slack)
             for i in range(count):
                 u, v, to_q[i], _ = project(line, target, across[k, i], fast[i])
