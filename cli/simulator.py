@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,8 @@ def learn(
     found = learn_from(stored.columns, start)
     before, after, window = held_out_drift(stored.columns, start)
     if as_json:
-        drift = {"before_m_per_minute": before, "after_m_per_minute": after, "window_s": window}
+        figures = {"before_m_per_minute": before, "after_m_per_minute": after, "window_s": window}
+        drift = {name: value if isfinite(value) else None for name, value in figures.items()}
         print_json(
             {
                 "segment": stored.meta.segment_id,
@@ -51,6 +53,9 @@ def learn(
     if found.stiffness_factor is not None:
         print(f"Tyre stiffness is {found.stiffness_factor:.3f} of the stored vehicle's.")
     print(f"Learned from {found.rows} rows, which weigh as {found.independent_rows:.0f} independent ones.")
+    if not isfinite(before + after):
+        print(f"How far the vehicle model drifts is unknown: no half of the log has {window:.0f} s in which the wheel is known.")
+        return
     print(
         f"Open loop, the vehicle model drifts {before:.1f} m per minute from the logged path as stored and {after:.1f} m as "
         f"learned from the other half of the log (windows of {window:.0f} s)."

@@ -114,7 +114,6 @@ def _between(from_pose, from_mount, to_pose, to_mount, out):  # type: ignore[no-
 @njit(cache=True)
 def inverse_into(motion, out):  # type: ignore[no-untyped-def]
     """`inverse` as a kernel: into out [3, 4]."""
-    """`inverse` for kernels: into out [3, 4]."""
     for i in range(3):
         out[i, 3] = 0.0
         for k in range(3):

@@ -84,17 +84,17 @@ def learn(columns: SegmentColumns, start: Vehicle) -> Learned:
 def drift_m_per_minute(columns: SegmentColumns, vehicle: Vehicle, window_s: float = WINDOW_S) -> float:
     """How far the vehicle model, steered by the logged wheel at the logged speed, is from the logged path at the end of a
     window, per minute of window: the root mean square over windows that start every tenth of one, m/min. NaN where the
-    log is shorter than a window. Position errors grow faster than time: compare figures of one `window_s` only."""
+    log has no whole window in which wheel and speed are known. Position errors grow faster than time: compare figures of one
+    `window_s` only."""
     t = columns.t_s
     speed, wheel, _, roll = _signals(columns)
-    wheel, speed = np.nan_to_num(wheel), np.nan_to_num(speed)
     rate = _predicted(np.array([getattr(vehicle, n) for n in NAMES]), vehicle.wheelbase_m, speed, wheel, roll)
-    turned, logged = _summed(t, rate), columns.yaw_rad
-    ends = []
+    logged, ends = columns.yaw_rad, []
     for begin in np.arange(t[0], t[-1] - window_s + 1e-6, window_s / 10):
         rows = slice(int(np.searchsorted(t, begin)), int(np.searchsorted(t, begin + window_s)) + 1)
-        first = rows.start
-        yaw = logged[first] + turned[rows] - turned[first]
+        if not np.isfinite(rate[rows]).all():
+            continue
+        yaw = logged[rows.start] + _summed(t[rows], rate[rows])
         x, y = _summed(t[rows], speed[rows] * np.cos(yaw)), _summed(t[rows], speed[rows] * np.sin(yaw))
         along = _summed(t[rows], speed[rows] * np.cos(logged[rows])), _summed(t[rows], speed[rows] * np.sin(logged[rows]))
         ends.append((x[-1] - along[0][-1]) ** 2 + (y[-1] - along[1][-1]) ** 2)

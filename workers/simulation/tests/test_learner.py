@@ -65,6 +65,14 @@ def test_what_one_half_taught_helps_on_the_other() -> None:
     assert window == pytest.approx(54.0, abs=0.1)
 
 
+def test_a_window_in_which_the_wheel_is_unknown_says_nothing_of_the_drift() -> None:
+    truth, columns = log_of(5, 0.0, noise=0.0)
+    wheel = columns.steering_angle_rad.copy()
+    wheel[:300] = np.nan
+    assert drift_m_per_minute(replace(columns, steering_angle_rad=wheel), truth) < 0.01
+    assert np.isnan(drift_m_per_minute(replace(columns, steering_angle_rad=wheel * np.nan), truth))
+
+
 def test_the_bank_of_the_road_is_not_taken_for_steering() -> None:
     _, columns = log_of(3, 0.0, noise=0.001)
     flat = replace(columns, roll_rad=np.full(len(columns), np.nan))
