@@ -5,15 +5,19 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from cli.local import local_model
 from suites.errors import Finding, SubmitterError
 from suites.identity import file_digest
+from suites.model import validation_findings
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec
+from suites.schema import SHORTEST_S
 from suites.simulators import EXECUTION_FORM, RUNTIMES, SIMULATORS, execution_here, execution_of
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})  # options may follow the segments
@@ -80,6 +84,12 @@ def replay(
             for meta, identity in _metas(root, csv, segments or [], tag or [])
             for offset in lateral or [0.0]
         ]
+        for scenario in scenarios:
+            if scenario.end_s - scenario.start_s < SHORTEST_S:
+                found = f"{start:g} s leaves no window before {scenario.end_s:g} s of {scenario.segment_id}"
+                raise SubmitterError(
+                    "nothing would be driven", (Finding("--start, --end", found, "start earlier, or end later"),)
+                )
         auxiliary = {} if simulator_model is None else {"dynamics": simulator_model}
         spec = _spec(simulator, _parameters(parameter or [], seed_string), auxiliary)
         ran_on = execution_of(manifest, None if execution is None else execution_here(execution))
@@ -122,9 +132,11 @@ def _metas(root: Path, csv: list[Path], names: list[str], tags: list[str]) -> li
 
 def _noise(text: str) -> Noise:
     try:
-        return Noise(**json.loads(text))
+        return TypeAdapter(Noise).validate_python(asdict(Noise(**json.loads(text))))
     except (TypeError, json.JSONDecodeError) as error:
         raise SubmitterError(f"--noise {text!r} is not valid", (Finding("--noise", str(error)),)) from None
+    except ValidationError as error:
+        raise SubmitterError(f"--noise {text!r} is not valid", validation_findings(error)) from None
 
 
 def _parameters(given: Iterable[str], seed_string: str | None) -> dict[str, Any]:

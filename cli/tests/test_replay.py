@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import build
+from server.tests.plain_segments import add_plain_segment
 from suites import simulators
 from suites.errors import DataError, MachineError, SubmitterError
 from workers.simulation.tests.test_tinyphysics import PID, dynamics, plain, table
@@ -67,6 +68,21 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         replay(csv(tmp_path / "1.csv", 1), "--model", "pid", "--simulator", "tinyphysics")
     with pytest.raises(SubmitterError, match="does not exist"):
         replay(csv(tmp_path / "1.csv", 1), "--model", "pid", "--simulator", "tinyphysics", "--simulator-model", "no.onnx")
+
+
+def test_what_would_drive_nothing_is_refused(tmp_path: Path) -> None:
+    add_plain_segment(tmp_path / "segments", "r0/0")
+    for words, said in (
+        (("--start", "50"), "nothing would be driven"),
+        (("--start", "5", "--end", "3"), "nothing would be driven"),
+        (("--noise", '{"pose_m": "much"}'), "--noise"),
+        (("--noise", '{"delay_s": 1e9}'), "--noise"),
+        (("--noise", '{"pos_m": 1}'), "--noise"),
+        (("--noise", "["), "--noise"),
+    ):
+        with pytest.raises(SubmitterError, match=said) as refused:
+            replay("r0/0", "--data", tmp_path, *words)
+        assert refused.value.findings
 
 
 def test_the_runtime_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
