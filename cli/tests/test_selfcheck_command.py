@@ -157,7 +157,8 @@ class TestStoredRun:
     def test_a_rollout_that_does_not_repeat_is_our_fault(
         self, client: Client, run_id: str, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def drive(_: object, __: str, numbers: list[int]) -> None:
+        def drive(_: object, by_device: dict[str, list[int]], __: int) -> None:
+            numbers = [number for asked in by_device.values() for number in asked]
             with sessions.begin() as session:
                 session.execute(update(Probe).where(Probe.id.in_(numbers)).values(equal=True, driven=func.now(), worker="w/2"))
                 session.execute(update(Probe).where(Probe.id == 1).values(equal=False))
