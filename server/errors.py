@@ -157,7 +157,7 @@ def slug_of(error: Exception) -> str:
         return "data-unusable"
     if isinstance(error, MachineError | OperationalError | InterfaceError | PoolTimeoutError):
         return "unavailable"
-    if isinstance(error, SqlDataError):
+    if isinstance(error, SqlDataError | UnicodeEncodeError):
         return "invalid-request"
     return "internal"
 
@@ -180,7 +180,7 @@ def problem_of(public_url: str, path: str, error: Exception) -> Problem:
         return problem(public_url, path, slug, str(error), errors)
     detail = {
         "unavailable": "the database does not answer",
-        "invalid-request": "a value can't be stored (a NUL character, or a number out of range)",
+        "invalid-request": "a value can't be stored (a NUL character, half a surrogate pair, or a number out of range)",
     }.get(slug, "an unexpected error was logged under this request_id")
     return problem(public_url, path, slug, detail)
 
@@ -236,7 +236,7 @@ def install_problems(app: FastAPI, public_url: str) -> None:
         headers = dict(error.headers) if error.headers else None
         return respond(problem(public_url, request.url.path, slug, str(error.detail)), headers)
 
-    for kind in (RedriveError, OperationalError, InterfaceError, PoolTimeoutError, SqlDataError):
+    for kind in (RedriveError, OperationalError, InterfaceError, PoolTimeoutError, SqlDataError, UnicodeEncodeError):
         app.add_exception_handler(kind, known)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, of_starlette)

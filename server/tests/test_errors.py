@@ -48,6 +48,15 @@ def test_errors_are_problems_named_by_who_must_act(
     assert body["errors"] == [{"where": f.where, "problem": f.problem, "remedy": f.remedy} for f in error.findings]
 
 
+def test_text_that_no_encoding_has_is_the_senders(app: FastAPI, client: TestClient) -> None:
+    with pytest.raises(UnicodeEncodeError) as raised:
+        "\ud800".encode()
+    raising(app, raised.value)
+    answer = client.get("/v1/raise")
+    assert (answer.status_code, answer.json()["owner"]) == (422, "submitter")
+    assert "surrogate" in answer.json()["detail"]
+
+
 def test_an_unexpected_error_tells_its_request_id_and_nothing_else(app: FastAPI, client: TestClient) -> None:
     raising(app, RuntimeError("password=hunter2"))
     answer = client.get("/v1/raise")
