@@ -148,7 +148,7 @@ class SegmentMeta:
     """Stable, chosen at import: `route/number`, e.g. `a2a0ccea32023010_2023-07-27--13-01-19/0`."""
     route: str
     source: str
-    """Importer and version: `openpilot/3`, `world/5`, `controls-csv/2`."""
+    """Importer and version: `openpilot/4`, `world/6`, `controls-csv/2`."""
     kind: Literal["camera", "controls"]
     frame_count: int
     rate_hz: float

@@ -16,7 +16,7 @@ from suites.statistics.rates import label_e_value
 from suites.statistics.sequential import Claims, SequentialJudge
 from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
 
-METHOD = "redrive.sign-flip/1"
+METHOD = "redrive.sign-flip/2"
 """Version of the engine: part of what is needed to judge again."""
 
 GOOD = frozenset({MetricVerdict.BETTER, MetricVerdict.EQUIVALENT, MetricVerdict.NOT_WORSE, MetricVerdict.SLIGHTLY_WORSE})

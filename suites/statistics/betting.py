@@ -3,7 +3,7 @@
 For 0 <= cost <= cap, D(theta) = p - theta * q lies within ±(1 + |theta|) cap. Under E[D(theta)] >= 0 the capital
 W = prod_j (1 - lambda D_j / ((1 + |theta|) cap)), 0 <= lambda < 1, is a non-negative supermartingale, so it reaches
 1/alpha with probability at most alpha (Ville), whatever the shape of D: rare spikes included. The bets lambda are mixed
-with fixed equal weights. Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by betting",
+with fixed weights. Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by betting",
 JRSS-B 86(1), sections 4.2-4.4 (hedged capital), with the mixture in place of their predictable plug-in bets.
 
 The unit is the route. The first pair of each route makes a martingale that may be read at any time. Later pairs of the
@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 BETS: Floats = 0.99 * 2.0 ** -np.arange(0.0, 9.0)
 """Fractions of the stake, from nearly all to 1/256: the best one is about mean/variance of D in units of the cap."""
+WEIGHTS: Floats = np.array([0.5, *[0.5 / 8] * 8])
+"""Half of the stake on the largest bet, the best one while no spike was met and wherever costs are far below the cap."""
 
 
 def log_capital(d: Floats, bound: Floats, bets: Floats = BETS) -> Floats:
@@ -28,10 +30,10 @@ def log_capital(d: Floats, bound: Floats, bets: Floats = BETS) -> Floats:
     return np.asarray(np.log1p(-bets.reshape(-1, *[1] * d.ndim) * (d / bound)).sum(axis=1))
 
 
-def _mixed(log_wealth: Floats) -> Floats:
-    """ln of the mean over bets [L, ...] -> [...]."""
-    top = log_wealth.max(axis=0)
-    return np.asarray(top + np.log(np.exp(log_wealth - top).mean(axis=0)))
+def mixed(log: Floats) -> Floats:
+    """ln of the mean capital over bets, [L, ...] -> [...]."""
+    top = log.max(axis=0)
+    return np.asarray(top + np.log(np.einsum("l,l...->...", WEIGHTS, np.exp(log - top))))
 
 
 class Betting:
@@ -67,12 +69,12 @@ class Betting:
 
     def look(self, complete: bool) -> None:
         """Reads the capital; `complete` when every planned pair was consumed."""
-        wealth = np.stack([_mixed(self._first[side]) for side in (0, 1)]) - np.log(2.0)
+        wealth = np.stack([mixed(self._first[side]) for side in (0, 1)]) - np.log(2.0)
         if complete and self._sum_p:
             count = np.stack(self._count)
             weight = np.divide(1.0, count, out=np.zeros_like(count), where=count > 0)
             d = (np.stack(self._sum_p) * weight)[:, :, None] - self.thetas * (np.stack(self._sum_q) * weight)[:, :, None]
-            means = np.stack([_mixed(log_capital(sign * d, self._bound)) for sign in (1.0, -1.0)]) - np.log(2.0)
+            means = np.stack([mixed(log_capital(sign * d, self._bound)) for sign in (1.0, -1.0)]) - np.log(2.0)
             wealth = np.logaddexp(wealth, means)
         for verdicts, alpha in ((self.alone, self.alpha), (self.joint, self.joint_alpha)):
             threshold = np.log(2.0 / alpha)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from suites.statistics.betting import BETS, log_capital
+from suites.statistics.betting import WEIGHTS, log_capital
 from suites.statistics.spikes import quiet_routes, unseen
 
 Floats = NDArray[np.float64]
@@ -72,10 +72,11 @@ def betting_segments(p: Floats, q: Floats, margin: float, cap: float, alpha: flo
     """Segments at which equal models would typically be shown not worse by `margin` on the mean of costs cut at `cap`.
 
     p, q [n]: pairs seen, p centred so that the means agree; ln(capital) grows by its mean at the best bet, up to the
-    threshold ln(2 * 2 * bets / alpha) (two sides, half the stake, one of the mixed bets). None where no bet grows.
+    threshold ln(2 * 2 / (weight * alpha)) (two sides, half the stake, the bet's weight). None where no bet grows.
     """
     centred = p - q * p.sum() / q.sum()
-    growth = float((log_capital(centred - margin * q, np.asarray((1 + margin) * cap)) / len(p)).max())
-    if growth <= 0:
+    growth = log_capital(centred - margin * q, np.asarray((1 + margin) * cap)) / len(p)
+    if growth.max() <= 0:
         return None
-    return ceil(float(np.log(4 * len(BETS) / alpha)) / growth)
+    grows = growth > 0
+    return ceil(float((np.log(4 / (WEIGHTS[grows] * alpha)) / growth[grows]).min()))

@@ -19,24 +19,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.statistics.betting import BETS, mixed
 from suites.statistics.signflip import RouteSums
 
 Floats = NDArray[np.float64]
 
-BETS: Floats = 0.99 * 2.0 ** -np.arange(0.0, 9.0)
-WEIGHTS: Floats = np.array([0.5, *[0.5 / 8] * 8])
-"""Half of the stake on the largest bet, the best one while no spike was met."""
-
-
 ROUTE_BOUND = 0.5
 """Largest change of one route's typical drive that the bet on routes counts. A choice, not a theorem: with it some 20 routes
 can show a margin of 15-25 %, and six cannot; a larger bound asks for more routes, a smaller one excludes less."""
-
-
-def _mixed(log: Floats) -> Floats:
-    """ln of the mean capital over bets, [L, G, U] -> [G, U]."""
-    top = log.max(axis=0)
-    return np.asarray(top + np.log(np.einsum("l,lgu->gu", WEIGHTS, np.exp(log - top))))
 
 
 def unseen(pairs: float, alpha: float) -> float:
@@ -70,7 +60,7 @@ class PairBetting:
 
     def look(self) -> None:
         """Reads the capital."""
-        self.below |= _mixed(self._log) >= self._threshold
+        self.below |= mixed(self._log) >= self._threshold
 
 
 class RouteBetting:
@@ -103,9 +93,9 @@ class RouteBetting:
 
     def look(self, complete: bool) -> None:
         """Reads the capital; `complete` when every planned pair was consumed."""
-        wealth = _mixed(self._first)
+        wealth = mixed(self._first)
         if complete:
             count = self._sums.q
             means = np.divide(self._sums.p, count, out=np.zeros_like(count), where=count > 0)
-            wealth = np.logaddexp(wealth, _mixed(self._bets(means, count > 0)))
+            wealth = np.logaddexp(wealth, mixed(self._bets(means, count > 0)))
         self.below |= wealth - np.log(2.0) >= self._threshold
