@@ -38,7 +38,9 @@ class DepthCodec:
     def encode(self, depth: Depth) -> NDArray[np.uint8]:
         """Metres (any shape) to codes. NaN, zero and negative depth are unknown; infinity is far."""
         known = depth > 0
-        ratio = np.log(np.clip(np.where(known, depth, 1.0), self.near_m, self.far_m) / self.far_m)
+        # In float64: processors disagree on the last bit of a logarithm, which in float32 would tell in a code now and then.
+        metres = np.clip(np.where(known, depth, 1.0).astype(np.float64), self.near_m, self.far_m)
+        ratio = np.log(metres / self.far_m)
         code = np.rint(1 + 254 * ratio / np.log(self.near_m / self.far_m))
         return np.where(known, code, 0).astype(np.uint8)
 

@@ -23,7 +23,7 @@ from workers.segments.store import write_segment
 from workers.segments.tags import automatic_tags
 from workers.segments.video import Frames
 
-SOURCE = "openpilot/3"
+SOURCE = "openpilot/4"
 VIDEO = "qcamera.ts"
 RATE_HZ = 20.0
 NEEDED = ("initData", "qRoadEncodeIdx", "carState", "cameraOdometry", "liveCalibration")

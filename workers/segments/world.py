@@ -22,7 +22,7 @@ from workers.simulation.world.route import route_spec
 
 Frame = NDArray[np.uint8]
 Depth = NDArray[np.float32]
-SOURCE = "world/5"
+SOURCE = "world/6"
 """To be raised with every change of what is stored: segments of another version are made again."""
 CURVED_1PM, STRAIGHT_1PM = 0.002, 0.0006
 STEEP_RAD = 0.025

@@ -15,6 +15,7 @@ from suites.errors import SubmitterError
 from suites.identity import digest
 from suites.segment import UNKNOWN
 from workers.segments import world
+from workers.segments.depth import DepthCodec
 from workers.segments.store import read_segment
 from workers.segments.world import make_corpus, make_route, make_segment, meta_of
 from workers.segments.world_sheet import write_sheet
@@ -71,10 +72,13 @@ PLAIN = {
 
 
 def whole_drive() -> str:
-    """Of every column of a drive that takes an exit, of its traffic and of what stands beside its road."""
+    """Of every column of a drive that takes an exit, of its traffic and of what stands beside its road; and of how millions
+    of depths are coded."""
     made = make_drive(route_spec(0, 4), drive_spec(route_spec(0, 4), 0, 1))
     arrays = [getattr(made.columns, field.name) for field in fields(made.columns)]
-    return digest(b"".join(array.tobytes() for array in (*arrays, made.traffic.states, made.things)))
+    depths = np.random.default_rng(1).lognormal(3.0, 1.0, 3_000_000).astype(np.float32)
+    codes = DepthCodec(width=1, height=1).encode(depths)
+    return digest(b"".join(array.tobytes() for array in (*arrays, made.traffic.states, made.things, codes)))
 
 
 ELSEWHERE = """
