@@ -16,6 +16,8 @@ MAX_INITIALIZERS = 20_000
 MAX_NESTING = 8
 MAX_REPORTED = 20
 """Findings of one kind that are listed: a submitter fixes the exporter, not a thousand nodes."""
+RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
+"""Operators that draw from a generator inside the runtime, which nothing outside can seed or rewind."""
 
 FunctionKey = tuple[str, str]
 
@@ -105,6 +107,9 @@ class _Walker:
         elif not onnx.defs.has(node.op_type, versions.get(domain, 1), domain):
             problem = f"no such operator in opset {versions.get(domain, 1)} of {domain or 'ai.onnx'}"
             self.add("operator", place, problem, "export with the opset that has it, or without it")
+        elif node.op_type in RANDOM or (node.op_type == "Dropout" and any(node.input[2:])):
+            problem = "draws random numbers of its own: its rollouts could not be driven again"
+            self.add("random", place, problem, "export for inference; noise is declared in a suite and comes with a seed")
 
     def attribute(self, attribute: AttributeProto, place: str, versions: dict[str, int], depth: int) -> None:
         for tensor in (attribute.t, *attribute.tensors):

@@ -172,6 +172,20 @@ def test_only_standard_operators_run(check: Check, domain: str, operator: str, p
     assert (finding.where, finding.problem) == (f"graphs.policy.node[7] {operator}", problem)
 
 
+@pytest.mark.parametrize("node", [("RandomNormalLike", ["speed"]), ("Dropout", ["speed", "", "training"])])
+def test_a_model_draws_no_random_numbers(check: Check, node: tuple[str, list[str]]) -> None:
+    proto = model()
+    proto.graph.node.append(helper.make_node(*node, ["extra"]))
+    (finding,) = check(proto)
+    assert (finding.where, "random numbers" in finding.problem) == (f"graphs.policy.node[7] {node[0]}", True)
+
+
+def test_dropout_without_training_is_no_randomness(check: Check) -> None:
+    proto = model()
+    proto.graph.node.append(helper.make_node("Dropout", ["speed"], ["extra"]))
+    assert check(proto) == ()
+
+
 @pytest.mark.parametrize("opset", [8, 27])
 def test_opsets_outside_the_range_are_refused(check: Check, opset: int) -> None:
     assert f"expected opset 9 to 26 of ai.onnx, found {opset}" in {finding.problem for finding in check(model(opset))}
