@@ -75,6 +75,13 @@ def test_a_calibration_that_does_not_look_ahead_is_refused_and_a_slanted_one_dri
     assert rollout.trace is not None
 
 
+def test_a_model_whose_camera_is_far_wider_than_the_stored_one_does_not_make_the_segment_damaged() -> None:
+    wide = VirtualCamera(width=128, height=64, fx=4, fy=4, cx=63.5, cy=31.5)
+    good = odd()
+    [rollout] = drive(over_segments({"odd": good}.__getitem__, parse({})), Model(seeing, manifest(wide)), [key_for(good)])
+    assert rollout.outcome is not Outcome.DATA_INVALID
+
+
 @pytest.mark.parametrize("name, value", [("fx", 0.0), ("up_m", 0.0), ("up_m", -1.0), ("pitch_rad", np.nan), ("cx", np.inf)])
 def test_what_is_no_camera_cannot_be_described(name: str, value: float) -> None:
     wrong: dict[str, Any] = {name: value}
