@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name to (module with a typer `app`, one-line help)."""
 
 EXIT_USAGE, EXIT_OURS = 2, 4
+WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What another path in the command would cure; a full or broken disk is another matter."""
 
 
 def _never_called() -> None:
@@ -68,6 +70,11 @@ def main() -> None:
         for finding in error.findings:
             print(f"  {finding.where}: {finding.problem}" + (f"; {finding.remedy}" if finding.remedy else ""), file=sys.stderr)
         sys.exit(EXIT_OURS if owner == "this machine" else EXIT_USAGE)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error (this machine): {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_USAGE if isinstance(error, WRONG_PATH) else EXIT_OURS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Help and usage errors of every command, as a terminal shows them."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from typer.core import TyperGroup
@@ -31,3 +32,17 @@ def test_a_usage_error_names_the_command_as_it_is_installed(
         main()
     assert ended.value.code == 2
     assert "Try 'redrive -h' for help" in capsys.readouterr().err
+
+
+def test_a_path_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    monkeypatch.setattr(sys, "argv", ["redrive", "world", "--routes", "1", "--data", str(taken)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error (this machine): {taken}/")
+    assert "Not a directory" in said
