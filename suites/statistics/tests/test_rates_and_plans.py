@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suites.statistics.betting import Betting
 from suites.statistics.enriched import mixture, weighted_mean, weights
 from suites.statistics.multiplicity import holm
 from suites.statistics.planning import betting_segments, segments_needed, visible_effect
@@ -83,6 +84,26 @@ def test_betting_plan_grows_with_the_cap() -> None:
     assert low is not None
     assert high is not None
     assert low < high
+
+
+def test_betting_plan_is_about_what_betting_needs() -> None:
+    b = np.random.default_rng(0).uniform(20, 80, 500)
+    c = np.random.default_rng(1).permutation(b)
+    cap, margin = 200.0, 0.05
+    planned = betting_segments(c - b, b, margin, cap, 0.05)
+    assert planned is not None
+    needed = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        engine = Betting(np.array([[margin]]), np.array([cap]), alpha=0.05, joint_alpha=0.05)
+        while not engine.alone[0, 0]:
+            q, other = (rng.choice(b, 100)[:, None] for _ in range(2))
+            routes = [f"r{len(needed)}-{i}" for i in rng.integers(1 << 60, size=100)]
+            engine.consume(routes, other - q, q, np.ones((100, 1), np.bool_))
+            engine.look(complete=False)
+        assert engine.alone[0, 0] == -1
+        needed.append(len(engine._index))
+    assert 0.8 < np.median(needed) / planned < 1.25
 
 
 def test_enriched_replay_is_unbiased_with_bounded_weights() -> None:
