@@ -92,7 +92,7 @@ def test_betting_plan_is_about_what_betting_needs() -> None:
     cap, margin = 200.0, 0.05
     planned = betting_segments(c - b, b, margin, cap, 0.05)
     assert planned is not None
-    needed = []
+    needed: list[int] = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
         engine = Betting(np.array([[margin]]), np.array([cap]), alpha=0.05, joint_alpha=0.05)
