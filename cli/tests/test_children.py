@@ -14,8 +14,8 @@ import pytest
 from cli import children
 from cli.children import Children
 from cli.processes import OWNER_VARIABLE, Program, end_orphans
-from cli.tests.gone import WAIT_S, gone
 from suites.errors import MachineError
+from workers.tests.gone import WAIT_S, gone
 
 
 def script(name: str, code: str, **more: object) -> Program:

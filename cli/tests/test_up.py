@@ -16,8 +16,8 @@ import pytest
 
 from cli import supervisor
 from cli.supervisor import LOCK, answers, free_port, running_service, serving
-from cli.tests.gone import WAIT_S, gone
 from suites.errors import MachineError
+from workers.tests.gone import WAIT_S, gone
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = {"postgres", "valkey-server", "uvicorn", "server.coordinator", "cli.main"}

@@ -1,12 +1,12 @@
 """What the `type` of a problem points at: one anchor for each kind."""
 
-import re
 from html import escape
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from server.errors import PROBLEMS, Owner
+from server.markup import code
 
 router = APIRouter(include_in_schema=False)
 
@@ -16,16 +16,12 @@ OWNERS: dict[Owner, str] = {
 }  # fmt: skip
 
 
-def _words(text: str) -> str:
-    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
-
-
 @router.get("/problems")
 def problems() -> HTMLResponse:
     """Every kind of problem, with who must act and how."""
     entries = "".join(
         f'<h2 id="{slug}">{escape(kind.title)}</h2><p><code>{slug}</code>, status {kind.status}. '
-        f"To act: {OWNERS[kind.owner]}.</p><p>{_words(kind.remedy)}</p>"
+        f"To act: {OWNERS[kind.owner]}.</p><p>{code(kind.remedy)}</p>"
         for slug, kind in PROBLEMS.items()
     )
     head = (

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup, escape
-
+from server.markup import code
 from suites.metrics.registry import METRICS
 from suites.sentence import percent, share
 
@@ -88,11 +87,6 @@ def offset_words(name: str) -> str:
         return name
     lateral, longitudinal, degrees = map(float, parts.groups())
     return offset(lateral, longitudinal, math.radians(degrees))
-
-
-def code(text: str) -> Markup:
-    """What stands between backticks as code; everything else escaped."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def reason(sentence: str) -> str:

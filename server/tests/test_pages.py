@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.models import Demand
 from server.db.surprises import CaseDraft
-from server.pages.text import code, offset_words, plain
+from server.markup import code
+from server.pages.text import offset_words, plain
 from server.tests.statements import counted
 from suites.words import RunVerdict
 

@@ -21,10 +21,11 @@ from workers.policy.kept import MOST, KeptPolicies
 from workers.policy.load import open_policy
 from workers.policy.protocol import PolicyError
 from workers.policy.sandbox import SandboxedPolicy
-from workers.policy.tests.test_sandbox import is_gone, pid_of, speeds
+from workers.policy.tests.test_sandbox import pid_of, speeds
 from workers.results import trace_bits
 from workers.segments.store import write_segment
 from workers.simulation.tests.columns import straight_columns
+from workers.tests.gone import gone
 
 Built = tuple[Manifest, dict[str, Path]]
 Lend = Callable[..., tuple[int, list[float]]]
@@ -63,10 +64,10 @@ def test_a_batch_finds_its_models_child_again_and_nothing_of_the_batch_before(le
 def test_every_model_has_a_child_of_its_own_and_the_longest_unused_ends(lend: Lend, speed_model: Built) -> None:
     pids = [lend(speed_model, 1.0, name=str(number))[0] for number in range(MOST + 1)]
     assert len(set(pids)) == MOST + 1
-    assert is_gone(pids[0])
+    assert gone(pids[0])
     assert lend(speed_model, 1.0, name="1")[0] == pids[1]
     lend(speed_model, 1.0, name="more")
-    assert is_gone(pids[2]), "1 was used since"
+    assert gone(pids[2]), "1 was used since"
     assert lend(speed_model, 1.0, name="1")[0] == pids[1]
 
 
@@ -117,14 +118,14 @@ def test_a_batch_that_is_given_up_ends_its_child(policies: KeptPolicies, speed_m
 
     with pytest.raises(type(error)):
         batch()
-    assert is_gone(pids[0])
+    assert gone(pids[0])
     assert not policies._idle
 
 
 def test_a_child_that_died_unused_is_replaced(lend: Lend, speed_model: Built) -> None:
     first, _ = lend(speed_model, 1.0)
     os.kill(first, signal.SIGKILL)
-    assert is_gone(first)
+    assert gone(first)
     second, answers = lend(speed_model, 3.0)
     assert second != first
     assert answers == pytest.approx([0.03])
@@ -134,13 +135,13 @@ def test_a_child_that_has_worked_for_long_is_replaced(lend: Lend, speed_model: B
     first, _ = lend(speed_model, 1.0)
     monkeypatch.setattr(keeping, "WORKED_S", 0.0)
     assert lend(speed_model, 1.0)[0] != first
-    assert is_gone(first)
+    assert gone(first)
 
 
 def test_close_ends_what_is_idle(lend: Lend, policies: KeptPolicies, speed_model: Built) -> None:
     pid, _ = lend(speed_model, 1.0)
     policies.close()
-    assert is_gone(pid)
+    assert gone(pid)
 
 
 def test_shards_on_kept_children_have_the_bits_of_shards_alone(

@@ -1,7 +1,6 @@
-"""One locked-down child per evaluation: the same bits, and whose fault each way of failing is."""
+"""One locked-down child per model: the same bits, and whose fault each way of failing is."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from workers.policy import sandbox
 from workers.policy.load import open_policy
 from workers.policy.protocol import Observation, PolicyError
 from workers.policy.sandbox import LEAST_ROWS, Limits, SandboxedPolicy
+from workers.tests.gone import gone
 
 Built = tuple[Manifest, dict[str, Path]]
 Build = Callable[..., Built]
@@ -53,18 +53,6 @@ def speeds(*values: float) -> Observation:
 def pid_of(policy: SandboxedPolicy) -> int:
     assert policy._child is not None
     return policy._child._process.pid
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process of ours is dead, waiting for it at most 60 s."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 60)[0])
-    finally:
-        os.close(descriptor)
 
 
 def test_the_bits_are_those_of_the_unsandboxed_path(build: Build, small_camera: VirtualCamera, sandboxed: Open) -> None:
@@ -150,7 +138,7 @@ def test_one_child_serves_many_starts_and_a_larger_batch_gets_its_own(speed_mode
     policy.start(LEAST_ROWS + 1)
     action = policy.act(speeds(*range(LEAST_ROWS + 1)))
     assert pid_of(policy) != first
-    assert is_gone(first)
+    assert gone(first)
     assert action.curvature is not None
     assert action.curvature == pytest.approx(np.arange(LEAST_ROWS + 1) / 100)
 
@@ -258,7 +246,7 @@ def test_no_child_outlives_close(speed_model: Built) -> None:
     policy.act(speeds(1))
     pid = pid_of(policy)
     policy.close()
-    assert is_gone(pid)
+    assert gone(pid)
 
 
 def test_no_child_outlives_its_parent_even_in_an_endless_step(endless_model: Built, tmp_path: Path) -> None:
@@ -284,7 +272,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     arguments = [sys.executable, "-c", code, str(tmp_path / "manifest.json"), str(path)]
     done = subprocess.run(arguments, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert is_gone(int(done.stdout))
+    assert gone(int(done.stdout))
 
 
 def test_the_child_inherits_no_environment_and_no_descriptor(speed_model: Built, sandboxed: Open, tmp_path: Path) -> None:
