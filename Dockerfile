@@ -27,11 +27,11 @@ VOLUME /data
 
 FROM base AS server
 EXPOSE 8700
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "cli.healthy", "server"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "cli.supervision.healthy", "server"]
 CMD ["uvicorn", "server.app:app", "--host", "0.0.0.0", "--port", "8700"]
 
 FROM base AS worker
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-m", "cli.healthy", "worker"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-m", "cli.supervision.healthy", "worker"]
 CMD ["redrive", "worker"]
 
 FROM base AS worker-gpu
@@ -41,5 +41,5 @@ RUN version=$(pip show onnxruntime | sed -n 's/^Version: //p') \
     && pip uninstall --yes onnxruntime \
     && pip install --no-cache-dir "onnxruntime-gpu[cuda,cudnn]==$version"
 USER redrive
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-m", "cli.healthy", "worker"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-m", "cli.supervision.healthy", "worker"]
 CMD ["redrive", "worker", "--device", "cuda"]

@@ -17,7 +17,7 @@ import redis
 import sqlalchemy as sa
 from hypothesis import settings
 
-from cli.embedded import Addresses, services
+from cli.supervision.embedded import Addresses, services
 
 os.environ["REDRIVE_NIGHTLY_HOUR"] = "-1"  # at no hour do tests differ
 settings.load_profile("ci")  # nor on any machine: the same examples, however long they take
@@ -33,7 +33,9 @@ _servers = pytest.StashKey[tuple[ExitStack, Addresses]]()
 def _start(config: pytest.Config) -> Addresses:
     if _servers not in config.stash:
         stack = ExitStack()
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="redrive-", ignore_cleanup_errors=True)))
+        folder = Path(
+            stack.enter_context(TemporaryDirectory(prefix="redrive-", ignore_cleanup_errors=True))
+        )
         config.stash[_servers] = stack, stack.enter_context(services(folder, durable=False))
     return config.stash[_servers][1]
 
@@ -61,7 +63,9 @@ def service_addresses(pytestconfig: pytest.Config) -> Addresses:
 @pytest.fixture(scope="session")
 def administrator(service_addresses: Addresses) -> Iterator[sa.Engine]:
     """An engine that may create and drop databases: every statement commits by itself."""
-    engine = sa.create_engine(service_addresses.database_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    engine = sa.create_engine(
+        service_addresses.database_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
     yield engine
     engine.dispose()
 
@@ -69,15 +73,23 @@ def administrator(service_addresses: Addresses) -> Iterator[sa.Engine]:
 @pytest.fixture(scope="session")
 def template_database(administrator: sa.Engine) -> str:
     """Name of the migrated database that tests clone; the workers of one session share it."""
-    from server.db.migrate import migrate  # most sessions of a developer never need the whole server
+    from server.db.upgrade import (
+        migrate,  # most sessions of a developer never need the whole server
+    )
 
     name = "template_redrive"
     with administrator.connect() as connection:
-        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": TEMPLATE_LOCK})  # until the connection closes
-        if not connection.scalar(sa.text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}):
+        connection.execute(
+            sa.text("SELECT pg_advisory_lock(:key)"), {"key": TEMPLATE_LOCK}
+        )  # until the connection closes
+        if not connection.scalar(
+            sa.text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}
+        ):
             connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}_partial"))
             connection.execute(sa.text(f"CREATE DATABASE {name}_partial"))
-            partial = sa.create_engine(_url(administrator, f"{name}_partial"), poolclass=sa.NullPool)
+            partial = sa.create_engine(
+                _url(administrator, f"{name}_partial"), poolclass=sa.NullPool
+            )
             migrate(partial)
             partial.dispose()
             connection.execute(sa.text(f"ALTER DATABASE {name}_partial RENAME TO {name}"))
@@ -102,7 +114,9 @@ def database_url(administrator: sa.Engine, template_database: str) -> Iterator[s
 def _database(administrator: sa.Engine, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     with administrator.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+        connection.execute(
+            sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        )
     yield _url(administrator, name)
     with administrator.connect() as connection:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -52,7 +52,9 @@ def ensure_environment(root: Path) -> Path:
             fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("another start is setting up .venv; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(holder, fcntl.LOCK_EX)  # the kernel lets go of it when its holder ends, however it ends
+            fcntl.flock(
+                holder, fcntl.LOCK_EX
+            )  # the kernel lets go of it when its holder ends, however it ends
         if not is_ready(root):
             _make(root, python)
     finally:
@@ -62,12 +64,18 @@ def ensure_environment(root: Path) -> Path:
 
 def _make(root: Path, python: Path) -> None:
     environment, stamp = root / ".venv", root / ".venv/stamp"
-    complete_before = stamp.is_file() and python.exists() and stamp.read_text().startswith(f"{root}\n")
+    complete_before = (
+        stamp.is_file() and python.exists() and stamp.read_text().startswith(f"{root}\n")
+    )
     if complete_before:
         stamp.unlink()  # from here on an interruption leaves no stamp, and the next start begins anew
     else:
         shutil.rmtree(str(environment), ignore_errors=True)
-    print("setting up .venv from requirements.lock (once, about a minute)", file=sys.stderr, flush=True)
+    print(
+        "setting up .venv from requirements.lock (once, about a minute)",
+        file=sys.stderr,
+        flush=True,
+    )
     uv = _find_uv()
     if uv:
         if not complete_before:
@@ -77,7 +85,16 @@ def _make(root: Path, python: Path) -> None:
         if not complete_before:
             _require_ensurepip()
             _call([sys.executable, "-m", "venv", str(environment)])
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"]
+        install = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-compile",
+        ]
     _call([*install, "--no-deps", "--require-hashes", "-r", str(root / "requirements.lock")])
     _call([*install, "--no-deps", "--no-build-isolation", "--editable", str(root)])
     partial = stamp.with_name("stamp.partial")
@@ -103,8 +120,14 @@ def _require_ensurepip() -> None:
 def _call(command: "list[str]") -> None:
     """Run it with its output on standard error: standard output belongs to the command that follows."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never")
-    if subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, env=environment).returncode:
-        raise SetupError("set-up failed at: {}\nsee the lines above; the next start begins anew".format(" ".join(command)))
+    if subprocess.run(
+        command, stdout=sys.stderr, stdin=subprocess.DEVNULL, env=environment
+    ).returncode:
+        raise SetupError(
+            "set-up failed at: {}\nsee the lines above; the next start begins anew".format(
+                " ".join(command)
+            )
+        )
 
 
 def command(words: "list[str]") -> "list[str]":

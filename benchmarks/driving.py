@@ -30,25 +30,30 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from suites.identity import canonical_json, digest
-from suites.model import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
+from suites.manifest import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
 from suites.rollout import DriveKey, ExecutionClass, Offset, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import default_execution, simulator_spec
-from workers.drive import drive_keys
-from workers.policy.kept import KeptPolicies
-from workers.policy.onnx_runtime import OnnxRuntime
-from workers.policy.plain import PlainPolicy
-from workers.policy.runtime import Arrays, Runtime
+from workers.batches import drive_keys
+from workers.policy.adapters.plain_adapter import PlainPolicy
+from workers.policy.runtimes.onnx_runtime import OnnxRuntime
+from workers.policy.runtimes.runtime import Arrays, Runtime
+from workers.policy.sandbox.kept import KeptPolicies
 from workers.segments.store import read_segment
-from workers.segments.world import make_segment
-from workers.simulation.engine import side_by_side, steps
-from workers.simulation.reprojection import open_simulator
+from workers.segments.world_segments import make_segment
+from workers.simulation.loop import side_by_side, steps
+from workers.simulation.views.reprojection import open_simulator
 
 SMALL = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
 LARGE = VirtualCamera(width=256, height=128, fx=200.0, fy=200.0, cx=127.5, cy=59.5)
 OFFSETS_M = (-1.0, -0.5, 0.5, 1.0)
 FULL_SIZE = (1928, 1208)
-OPEN = {"lateral_bound_m": 1e3, "trust_lateral_m": 1e3, "trust_longitudinal_m": 1e3, "trust_heading_rad": 9.0}
+OPEN = {
+    "lateral_bound_m": 1e3,
+    "trust_lateral_m": 1e3,
+    "trust_longitudinal_m": 1e3,
+    "trust_heading_rad": 9.0,
+}
 """Parameters under which a rollout ends early only where it leaves the road."""
 CASES = ((SMALL, 32, 4), (SMALL, 96, 6), (LARGE, 64, 3))
 """Camera, channels and layers (`graph_of`) of the models whose share is measured."""
@@ -73,7 +78,11 @@ def graph_of(camera: VirtualCamera, width: int, depth: int) -> tuple[bytes, floa
     """An ONNX graph frames u8 -> curvature, and its GFLOP a frame: a 5x5 convolution of stride 2 to `width` channels, then
     `depth` 3x3 ones of as many channels at that half resolution, ReLU after each, mean over the picture, one number."""
     rng = np.random.default_rng(0)
-    area, tensors, nodes = (camera.height // 2) * (camera.width // 2), [], [helper.make_node("Cast", ["frames"], ["x0"], to=1)]
+    area, tensors, nodes = (
+        (camera.height // 2) * (camera.width // 2),
+        [],
+        [helper.make_node("Cast", ["frames"], ["x0"], to=1)],
+    )
 
     def weight(name: str, *shape: int) -> str:
         values = rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
@@ -81,17 +90,30 @@ def graph_of(camera: VirtualCamera, width: int, depth: int) -> tuple[bytes, floa
         return name
 
     flop = 2.0 * 25 * 3 * width * area + depth * 2.0 * 9 * width * width * area
-    nodes.append(helper.make_node("Conv", ["x0", weight("w0", width, 3, 5, 5)], ["c0"], strides=[2, 2], pads=[2, 2, 2, 2]))
+    nodes.append(
+        helper.make_node(
+            "Conv", ["x0", weight("w0", width, 3, 5, 5)], ["c0"], strides=[2, 2], pads=[2, 2, 2, 2]
+        )
+    )
     nodes.append(helper.make_node("Relu", ["c0"], ["r0"]))
     for k in range(1, depth + 1):
-        nodes.append(helper.make_node("Conv", [f"r{k - 1}", weight(f"w{k}", width, width, 3, 3)], [f"c{k}"], pads=[1, 1, 1, 1]))
+        nodes.append(
+            helper.make_node(
+                "Conv",
+                [f"r{k - 1}", weight(f"w{k}", width, width, 3, 3)],
+                [f"c{k}"],
+                pads=[1, 1, 1, 1],
+            )
+        )
         nodes.append(helper.make_node("Relu", [f"c{k}"], [f"r{k}"]))
     nodes.append(helper.make_node("GlobalAveragePool", [f"r{depth}"], ["pool"]))
     nodes.append(helper.make_node("Flatten", ["pool"], ["flat"]))
     nodes.append(helper.make_node("MatMul", ["flat", weight("last", width, 1)], ["raw"]))
     tensors.append(numpy_helper.from_array(np.array(1e-9, np.float32), "tiny"))
     nodes.append(helper.make_node("Mul", ["raw", "tiny"], ["curvature_out"]))
-    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["batch", 3, camera.height, camera.width])
+    frames = helper.make_tensor_value_info(
+        "frames", TensorProto.UINT8, ["batch", 3, camera.height, camera.width]
+    )
     answer = helper.make_tensor_value_info("curvature_out", TensorProto.FLOAT, ["batch", 1])
     model = helper.make_model(
         helper.make_graph(nodes, "benchmark", [frames], [answer], tensors),
@@ -104,11 +126,21 @@ def graph_of(camera: VirtualCamera, width: int, depth: int) -> tuple[bytes, floa
 
 def policy_of(camera: VirtualCamera, data: bytes) -> tuple[PlainPolicy, Timed]:
     manifest = Manifest(
-        name="benchmark", kind="camera", camera=camera, graphs=(Graph(sha256=digest(data), size_bytes=len(data)),),
-        inputs=(Tensor(name="frames", dtype="uint8", shape=("batch", 3, camera.height, camera.width), role="frames"),),
+        name="benchmark",
+        kind="camera",
+        camera=camera,
+        graphs=(Graph(sha256=digest(data), size_bytes=len(data)),),
+        inputs=(
+            Tensor(
+                name="frames",
+                dtype="uint8",
+                shape=("batch", 3, camera.height, camera.width),
+                role="frames",
+            ),
+        ),
         outputs=(Tensor(name="curvature_out", dtype="float32", shape=("batch", 1), role="action"),),
         action=ActionSpec(kind="curvature", output="curvature_out"),
-    )  # fmt: skip
+    )
     execution = default_execution(manifest)
     OnnxRuntime.prepare(execution)
     timed = Timed(OnnxRuntime(data, ("curvature_out",), execution), execution)
@@ -116,32 +148,50 @@ def policy_of(camera: VirtualCamera, data: bytes) -> tuple[PlainPolicy, Timed]:
 
 
 def keys_of(
-    metas: Sequence[SegmentMeta], policy: PlainPolicy, seconds: float, offsets: Sequence[float] = OFFSETS_M
+    metas: Sequence[SegmentMeta],
+    policy: PlainPolicy,
+    seconds: float,
+    offsets: Sequence[float] = OFFSETS_M,
 ) -> list[DriveKey]:
     return [
         DriveKey(
-            model="benchmark", simulator=simulator_spec("reprojection", OPEN), execution=policy.execution,
+            model="benchmark",
+            simulator=simulator_spec("reprojection", OPEN),
+            execution=policy.execution,
             scenario=Scenario(
-                segment_id=m.segment_id, segment_digest=m.digest, start_s=1.0, end_s=1.0 + seconds, offset=Offset(lateral_m=o)
+                segment_id=m.segment_id,
+                segment_digest=m.digest,
+                start_s=1.0,
+                end_s=1.0 + seconds,
+                offset=Offset(lateral_m=o),
             ),
         )
         for m in metas
         for o in offsets
-    ]  # fmt: skip
+    ]
 
 
-def driven(root: Path, keys: Sequence[DriveKey], *policies: PlainPolicy, batch: int = 48) -> tuple[float, int]:
+def driven(
+    root: Path, keys: Sequence[DriveKey], *policies: PlainPolicy, batch: int = 48
+) -> tuple[float, int]:
     """(CPU seconds, steps) of these keys by each of the policies, side by side."""
     simulator = open_simulator(root, OPEN, {})
     start, count = time.process_time(), 0
     for first in range(0, len(keys), batch):
-        rollouts = side_by_side([steps(simulator, policy, keys[first : first + batch]) for policy in policies])
+        rollouts = side_by_side(
+            [steps(simulator, policy, keys[first : first + batch]) for policy in policies]
+        )
         count += sum(len(r.trace) for r in rollouts if r.trace is not None)
     return time.process_time() - start, count
 
 
 def by_opencv(
-    video: Path, stored: Path, meta: SegmentMeta, session: onnxruntime.InferenceSession, steps: int, rate: float
+    video: Path,
+    stored: Path,
+    meta: SegmentMeta,
+    session: onnxruntime.InferenceSession,
+    steps: int,
+    rate: float,
 ) -> float:
     """One rollout, one frame after the other: decode, scale, plane warp by maps and remap, model, bicycle. CPU seconds."""
     start = time.process_time()
@@ -155,11 +205,16 @@ def by_opencv(
         _, frame = capture.read()
         if k < round(rate):
             continue
-        small = cv2.cvtColor(cv2.resize(frame, (160, 80), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+        small = cv2.cvtColor(
+            cv2.resize(frame, (160, 80), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB
+        )
         cos, sin = np.cos(heading * 0.01), np.sin(heading * 0.01)
         turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
         p = rays @ turn.T + ground[..., None] * np.array([-lateral, 0, 0], np.float32)
-        x, y = (100 * p[..., 0] / p[..., 2] + 79.5).astype(np.float32), (100 * p[..., 1] / p[..., 2] + 37.5).astype(np.float32)
+        x, y = (
+            (100 * p[..., 0] / p[..., 2] + 79.5).astype(np.float32),
+            (100 * p[..., 1] / p[..., 2] + 37.5).astype(np.float32),
+        )
         view = cv2.remap(small, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         curvature = float(session.run(None, {"frames": view.transpose(2, 0, 1)[None]})[0][0, 0])
         speed = columns.speed_mps[k]
@@ -174,7 +229,10 @@ def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
         data, gflop = graph_of(camera, width, depth)
         (first, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
         for what, keys in (
-            (f"{len(metas)} segments x {len(OFFSETS_M)} offsets x 2 models", keys_of(metas, first, seconds)),
+            (
+                f"{len(metas)} segments x {len(OFFSETS_M)} offsets x 2 models",
+                keys_of(metas, first, seconds),
+            ),
             ("4 segments x 1 offset x 2 models", keys_of(metas[:4], first, seconds, (0.5,))),
         ):
             driven(root, keys[:2], first, second)
@@ -183,8 +241,9 @@ def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
             model = one.seconds + other.seconds
             print(
                 f"share: {gflop:.2f} GFLOP at {camera.width}x{camera.height}, {what}: {1000 * total / count:.3f} ms a step, "
-                f"of it {1000 * model / count:.3f} ms inference; not inference: {1 - model / total:.1%}", flush=True,
-            )  # fmt: skip
+                f"of it {1000 * model / count:.3f} ms inference; not inference: {1 - model / total:.1%}",
+                flush=True,
+            )
 
 
 def shards(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
@@ -192,8 +251,14 @@ def shards(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
         data, gflop = graph_of(camera, width, depth)
         (policy, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
         (root.parent / "graph.onnx").write_bytes(data)
-        models = {name: (policy.manifest, {digest(data): root.parent / "graph.onnx"}) for name in ("candidate", "baseline")}
-        alone = [keys_of(metas[first : first + 4], policy, seconds, (0.5,)) for first in range(0, len(metas), 4)] * 2
+        models = {
+            name: (policy.manifest, {digest(data): root.parent / "graph.onnx"})
+            for name in ("candidate", "baseline")
+        }
+        alone = [
+            keys_of(metas[first : first + 4], policy, seconds, (0.5,))
+            for first in range(0, len(metas), 4)
+        ] * 2
         for keys in alone:
             driven(root, keys, policy, second)
         inferred = (one.seconds + other.seconds) / len(alone)
@@ -202,7 +267,15 @@ def shards(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
             kept, before = KeptPolicies(), all_cpu_s()
             for keys in alone:
                 both = [replace(key, model=name) for key in keys for name in models]
-                list(drive_keys(both, segments_root=root, find_model=models.__getitem__, auxiliary={}, kept=kept))
+                list(
+                    drive_keys(
+                        both,
+                        segments_root=root,
+                        find_model=models.__getitem__,
+                        auxiliary={},
+                        kept=kept,
+                    )
+                )
                 if how == "started for each":
                     kept.close()
             kept.close()
@@ -210,9 +283,12 @@ def shards(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
         print(
             f"shards: {gflop:.2f} GFLOP at {camera.width}x{camera.height}, 4 segments x 2 models, {len(alone)} times: "
             f"{inferred:.3f} CPU s inference; "
-            + "; ".join(f"children {how}: {s:.3f} CPU s, not inference {1 - inferred / s:.1%}" for how, s in spent.items()),
+            + "; ".join(
+                f"children {how}: {s:.3f} CPU s, not inference {1 - inferred / s:.1%}"
+                for how, s in spent.items()
+            ),
             flush=True,
-        )  # fmt: skip
+        )
 
 
 def all_cpu_s() -> float:
@@ -231,20 +307,31 @@ def loop(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
     options.intra_op_num_threads = 1
     session, meta = onnxruntime.InferenceSession(data, options), metas[0]
     count, store = round(seconds * meta.rate_hz), root / meta.segment_id / "frames.mp4"
-    plain = float(np.median([by_opencv(store, root, meta, session, count, meta.rate_hz) for _ in range(3)]))
+    plain = float(
+        np.median([by_opencv(store, root, meta, session, count, meta.rate_hz) for _ in range(3)])
+    )
     large = root.parent / "full.mp4"
-    full_size(read_segment(root, meta.segment_id).frames(0, round(meta.rate_hz) + count), large, meta.rate_hz)
-    full = float(np.median([by_opencv(large, root, meta, session, count, meta.rate_hz) for _ in range(2)]))
+    full_size(
+        read_segment(root, meta.segment_id).frames(0, round(meta.rate_hz) + count),
+        large,
+        meta.rate_hz,
+    )
+    full = float(
+        np.median([by_opencv(large, root, meta, session, count, meta.rate_hz) for _ in range(2)])
+    )
     print(
         f"loop: {gflop:.3f} GFLOP, {seconds:g} s: {ours:.3f} CPU s a rollout; per-frame OpenCV loop on the store {plain:.3f} "
-        f"({plain / ours:.1f}x), on {FULL_SIZE[0]}x{FULL_SIZE[1]} video {full:.3f} ({full / ours:.1f}x)", flush=True,
-    )  # fmt: skip
+        f"({plain / ours:.1f}x), on {FULL_SIZE[0]}x{FULL_SIZE[1]} video {full:.3f} ({full / ours:.1f}x)",
+        flush=True,
+    )
 
 
 def full_size(frames: NDArray[np.uint8], path: Path, rate: float) -> None:
     """The same frames as a car's camera would have stored them (HEVC where the encoder is there, else H.264)."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx265" if "libx265" in av.codecs_available else "libx264", rate=round(rate))
+        stream = container.add_stream(
+            "libx265" if "libx265" in av.codecs_available else "libx264", rate=round(rate)
+        )
         stream.width, stream.height, stream.pix_fmt = *FULL_SIZE, "yuv420p"
         stream.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
         for frame in frames:
@@ -263,7 +350,8 @@ def flat(root: Path, metas: Sequence[SegmentMeta], counts: Sequence[int], second
         cpu, _ = driven(root, keys_of(copies[:count], policy, seconds, (0.5,)), policy)
         memory = process.memory_info().rss / 2**20
         print(
-            f"flat: {count} segments of {seconds:g} s: {cpu / count:.4f} CPU s each; {memory:.0f} MiB resident after", flush=True
+            f"flat: {count} segments of {seconds:g} s: {cpu / count:.4f} CPU s each; {memory:.0f} MiB resident after",
+            flush=True,
         )
 
 
@@ -288,7 +376,10 @@ def store(root: Path, meta: SegmentMeta) -> None:
     start = time.process_time()
     segment.depth()
     depth = 1000 * (time.process_time() - start) / len(frames)
-    coded = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1] for frame in frames]
+    coded = [
+        cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+        for frame in frames
+    ]
     start = time.process_time()
     for picture in coded:
         cv2.cvtColor(np.asarray(cv2.imdecode(picture, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
@@ -297,16 +388,21 @@ def store(root: Path, meta: SegmentMeta) -> None:
     rows = ", ".join(f"{name} {size:.2f}" for name, size in sizes.items())
     print(
         f"store: MB a minute at 320x160: {rows}; as JPEG q92 {megabytes:.2f} ({megabytes / sizes['frames.mp4']:.1f}x the video). "
-        f"Decoding: {video:.3f} ms a frame ({video / jpeg:.2f}x JPEG's {jpeg:.3f}), depth {depth:.3f} ms", flush=True,
-    )  # fmt: skip
+        f"Decoding: {video:.3f} ms a frame ({video / jpeg:.2f}x JPEG's {jpeg:.3f}), depth {depth:.3f} ms",
+        flush=True,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", default="share,shards,loop,flat,store")
     parser.add_argument("--counts", default="10,100,500")
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--segments", type=int, default=12, help="times four offsets: the rows of a batch")
+    parser.add_argument(
+        "--segments", type=int, default=12, help="times four offsets: the rows of a batch"
+    )
     options = parser.parse_args()
     parts, counts = options.parts.split(","), [int(c) for c in options.counts.split(",")]
     cv2.setNumThreads(1)

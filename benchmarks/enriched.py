@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.statistics.enriched import mixture, weighted_mean, weights
+from suites.statistics.enriched_rates import mixture, weighted_mean, weights
 
 Floats = NDArray[np.float64]
 
@@ -46,14 +46,16 @@ def offset_weights(spread_m: float) -> tuple[float, ...]:
 
 def drive(data: Path, until: float) -> None:
     """Add to the CSV the segments that are not in it yet."""
-    from cli.local import local_model
+    from cli.model_folders import local_model
     from suites.metrics import measure
     from suites.rollout import DriveKey, Offset, Scenario
     from suites.simulators import default_execution, simulator_spec
-    from workers.drive import drive_keys
+    from workers.batches import drive_keys
     from workers.segments.store import list_segments
 
-    models = {manifest.digest: (manifest, graphs) for manifest, graphs in map(local_model, (MODEL, PILOT))}
+    models = {
+        manifest.digest: (manifest, graphs) for manifest, graphs in map(local_model, (MODEL, PILOT))
+    }
     tested, pilot = models
     root = data / "segments"
     there = {row["segment"] for row in stored()}
@@ -62,25 +64,40 @@ def drive(data: Path, until: float) -> None:
         if not there:
             writer.writerow(COLUMNS)
         for meta in list_segments(root):
-            if meta.segment_id in there or {"lane_change", "exit"} & set(meta.tags) or time.monotonic() > until:
+            if (
+                meta.segment_id in there
+                or {"lane_change", "exit"} & set(meta.tags)
+                or time.monotonic() > until
+            ):
                 continue
             keys = [
                 DriveKey(
-                    model=model, simulator=simulator_spec("reprojection", {}), execution=default_execution(models[model][0]),
+                    model=model,
+                    simulator=simulator_spec("reprojection", {}),
+                    execution=default_execution(models[model][0]),
                     scenario=Scenario(
-                        segment_id=meta.segment_id, segment_digest=meta.digest, start_s=1.0, end_s=meta.duration_s,
+                        segment_id=meta.segment_id,
+                        segment_digest=meta.digest,
+                        start_s=1.0,
+                        end_s=meta.duration_s,
                         offset=Offset(lateral_m=offset),
                     ),
                 )
                 for model, offset in ((pilot, 0.0), *((tested, offset) for offset in OFFSETS_M))
-            ]  # fmt: skip
+            ]
             driven = {}
-            for rollout in drive_keys(keys, segments_root=root, find_model=models.__getitem__, auxiliary={}):
-                largest = measure(rollout.trace, rollout.outcome, ["lateral_error_max_m"])["lateral_error_max_m"].value
+            for rollout in drive_keys(
+                keys, segments_root=root, find_model=models.__getitem__, auxiliary={}
+            ):
+                largest = measure(rollout.trace, rollout.outcome, ["lateral_error_max_m"])[
+                    "lateral_error_max_m"
+                ].value
                 driven[rollout.key.digest] = rollout.outcome.value, f"{largest:.4g}"
             hardness = driven[keys[0].digest][1]
             for key in keys[1:]:
-                writer.writerow([meta.segment_id, hardness, key.scenario.offset.lateral_m, *driven[key.digest]])
+                writer.writerow(
+                    [meta.segment_id, hardness, key.scenario.offset.lateral_m, *driven[key.digest]]
+                )
             file.flush()
 
 
@@ -103,7 +120,10 @@ class Bank:
 
 def load() -> Bank:
     rows = stored()
-    offset, pilot, error = (np.array([float(row[c]) for row in rows]) for c in ("offset_m", "pilot_m", "lateral_error_max_m"))
+    offset, pilot, error = (
+        np.array([float(row[c]) for row in rows])
+        for c in ("offset_m", "pilot_m", "lateral_error_max_m")
+    )
     of = {m: i for i, m in enumerate(OFFSETS_M)}
     at = [of[m] for m in offset.tolist()]
     natural = np.array(offset_weights(SPREAD_M))[at]
@@ -130,7 +150,9 @@ class Shown:
     largest_weight: float
 
 
-def repeat(bank: Bank, values: Floats, replays: int, draws: int, share: float, seed: int = 0) -> Shown:
+def repeat(
+    bank: Bank, values: Floats, replays: int, draws: int, share: float, seed: int = 0
+) -> Shown:
     """`draws` enriched estimates of the natural mean of `values` from `replays` replays each."""
     generator = np.random.default_rng(seed)
     probability = mixture(bank.natural, bank.hard, share)
@@ -140,12 +162,15 @@ def repeat(bank: Bank, values: Floats, replays: int, draws: int, share: float, s
     found = [weighted_mean(values[row], weight[row]) for row in chosen]
     estimates = np.array([one.estimate for one in found])
     return Shown(
-        truth=truth, mean=float(estimates.mean()), mean_error=float(estimates.std(ddof=1) / np.sqrt(draws)),
+        truth=truth,
+        mean=float(estimates.mean()),
+        mean_error=float(estimates.std(ddof=1) / np.sqrt(draws)),
         spread=float(estimates.std(ddof=1)),
         natural_spread=float(np.sqrt((bank.natural @ values**2 - truth**2) / (10 * replays))),
         coverage=float(np.mean([one.low <= truth <= one.high for one in found])),
-        effective=float(np.median([one.effective for one in found])), largest_weight=float(weight.max()),
-    )  # fmt: skip
+        effective=float(np.median([one.effective for one in found])),
+        largest_weight=float(weight.max()),
+    )
 
 
 def report(bank: Bank, draws: int) -> str:
@@ -163,13 +188,23 @@ def report(bank: Bank, draws: int) -> str:
         "Spread of natural sampling with 10 x the replays | 95 % interval holds the truth | Effective sample | Largest weight |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, values in (("failure (rare)", bank.failed), ("largest lateral error, m (not rare)", bank.error_m)):
+    for name, values in (
+        ("failure (rare)", bank.failed),
+        ("largest lateral error, m (not rare)", bank.error_m),
+    ):
         for replays in (tenth, 4 * tenth):
             s = repeat(bank, values, replays, draws, NATURAL_SHARE)
             cells = (
-                name, f"{replays}", f"{s.truth:.4g}", f"{s.mean:.4g} ± {s.mean_error:.1g}", f"{s.spread:.2g}",
-                f"{s.natural_spread:.2g}", f"{100 * s.coverage:.1f} %", f"{s.effective:.0f}", f"{s.largest_weight:.1f}",
-            )  # fmt: skip
+                name,
+                f"{replays}",
+                f"{s.truth:.4g}",
+                f"{s.mean:.4g} ± {s.mean_error:.1g}",
+                f"{s.spread:.2g}",
+                f"{s.natural_spread:.2g}",
+                f"{100 * s.coverage:.1f} %",
+                f"{s.effective:.0f}",
+                f"{s.largest_weight:.1f}",
+            )
             lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
@@ -188,10 +223,22 @@ def report(bank: Bank, draws: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", nargs="?", choices=("report", "drive"), default="report")
-    parser.add_argument("--data", type=Path, default=Path(".redrive"), help="folder of an installation with the demo's segments")
-    parser.add_argument("--seconds", type=float, default=500.0, help="drive no longer than this; a later call goes on")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".redrive"),
+        help="folder of an installation with the demo's segments",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=500.0,
+        help="drive no longer than this; a later call goes on",
+    )
     parser.add_argument("--draws", type=int, default=5000)
     chosen = parser.parse_args()
     if chosen.what == "drive":

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,23 @@ import numpy as np
 
 from benchmarks.driving import LARGE, SMALL, graph_of, keys_of, policy_of
 from suites.errors import MachineError
-from suites.model import VirtualCamera
+from suites.manifest import VirtualCamera
 from suites.parameters import parse
 from suites.segment import SegmentMeta
-from workers.policy.onnx_runtime import OnnxRuntime
-from workers.policy.plain import PlainPolicy
+from workers.policy.adapters.plain_adapter import PlainPolicy
+from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.segments.store import read_segment
-from workers.segments.world import make_segment
-from workers.simulation.driving import Poses
-from workers.simulation.engine import drive
-from workers.simulation.reprojection import CHUNK, Footage, make_views, open_simulator
+from workers.segments.world_segments import make_segment
+from workers.simulation.loop import drive
+from workers.simulation.road.log_driving import Poses
+from workers.simulation.views.reprojection import CHUNK, Footage, make_views, open_simulator
 
-FREE = {"lateral_bound_m": 1e3, "trust_lateral_m": 1e3, "trust_longitudinal_m": 1e3, "trust_heading_rad": 9.0}
+FREE = {
+    "lateral_bound_m": 1e3,
+    "trust_lateral_m": 1e3,
+    "trust_longitudinal_m": 1e3,
+    "trust_heading_rad": 9.0,
+}
 """Every rollout goes to its end."""
 
 
@@ -40,12 +46,20 @@ def poses(segments: Sequence[Any], rows: int, frame: int) -> Poses:
     slot, frames, still = np.arange(rows) % len(segments), np.full(rows, frame), np.zeros(rows)
     left = np.linspace(-1.0, 1.0, rows)
     x, y, yaw = (
-        np.array([getattr(segments[s].columns, name)[frame] for s in slot.tolist()]) for name in ("x_m", "y_m", "yaw_rad")
+        np.array([getattr(segments[s].columns, name)[frame] for s in slot.tolist()])
+        for name in ("x_m", "y_m", "yaw_rad")
     )
     return Poses(
-        slot=slot, frame=frames, time_s=frames / 20.0, x_m=x - left * np.sin(yaw), y_m=y + left * np.cos(yaw), z_m=still,
-        roll_rad=still, pitch_rad=still, yaw_rad=yaw + 0.02 * left,
-    )  # fmt: skip
+        slot=slot,
+        frame=frames,
+        time_s=frames / 20.0,
+        x_m=x - left * np.sin(yaw),
+        y_m=y + left * np.cos(yaw),
+        z_m=still,
+        roll_rad=still,
+        pitch_rad=still,
+        yaw_rad=yaw + 0.02 * left,
+    )
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -56,26 +70,40 @@ def timed(work: Callable[[], object]) -> float:
 
 def views(segments: Sequence[Any], camera: VirtualCamera, rows: int, rounds: int) -> None:
     at = poses(segments, rows, 30)
-    made = {device: make_views(Footage(), segments, camera, parse({}), device) for device in ("cpu", "cuda")}
+    made = {
+        device: make_views(Footage(), segments, camera, parse({}), device)
+        for device in ("cpu", "cuda")
+    }
     seen = {device: view.frames(at).copy() for device, view in made.items()}
     apart = np.abs(seen["cpu"].astype(int) - seen["cuda"])
-    print(f"views: {np.mean(apart > 0):.3%} of the bytes differ from the CPU's, {np.mean(apart > 2):.3%} by more than 2 of 255")
+    print(
+        f"views: {np.mean(apart > 0):.3%} of the bytes differ from the CPU's, {np.mean(apart > 2):.3%} by more than 2 of 255"
+    )
     times: dict[str, list[float]] = {device: [] for device in made}
     for _ in range(rounds):
         for device, view in made.items():
             times[device].append(timed(lambda view=view: view.frames(at)) / rows)  # type: ignore[misc]
     cpu, cuda = (1000 * statistics.median(times[device]) for device in ("cpu", "cuda"))
     size = f"{camera.height} x {camera.width}"
-    print(f"views: {rows} of {size}: {cuda:.4f} ms each on the device, {cpu:.4f} on the CPU: {cpu / cuda:.1f}x", flush=True)
+    print(
+        f"views: {rows} of {size}: {cuda:.4f} ms each on the device, {cpu:.4f} on the CPU: {cpu / cuda:.1f}x",
+        flush=True,
+    )
 
 
 def staging(segments: Sequence[Any], camera: VirtualCamera, rows: int, chunks: int) -> None:
     """Each chunk's first step waits for whatever of its decoding and copying is not done yet."""
     made = make_views(Footage(), segments, camera, parse({}), "cuda")
-    step_s = [timed(lambda f=f: made.frames(poses(segments, rows, f))) for f in range(chunks * CHUNK)]  # type: ignore[misc]
+    step_s = [timed(partial(made.frames, poses(segments, rows, f))) for f in range(chunks * CHUNK)]
     first, inner = step_s[CHUNK::CHUNK], [s for f, s in enumerate(step_s) if f % CHUNK]
-    cold = timed(lambda: make_views(Footage(), segments, camera, parse({}), "cuda").frames(poses(segments, rows, 0)))
-    usual, fresh, cold = (1000 * seconds for seconds in (statistics.median(inner), statistics.median(first), cold))
+    cold = timed(
+        lambda: make_views(Footage(), segments, camera, parse({}), "cuda").frames(
+            poses(segments, rows, 0)
+        )
+    )
+    usual, fresh, cold = (
+        1000 * seconds for seconds in (statistics.median(inner), statistics.median(first), cold)
+    )
     waits = f"{fresh:.2f} where new frames are needed, {cold:.2f} were nothing decoded ahead"
     print(f"staging: {len(segments)} segments: {usual:.2f} ms a step, {waits}", flush=True)
 
@@ -85,7 +113,12 @@ def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, second
     on_cpu, _ = policy_of(camera, data)
     on_cuda = replace(on_cpu.execution, device="cuda")
     OnnxRuntime.prepare(on_cuda)
-    policies = {"cpu": on_cpu, "cuda": PlainPolicy(on_cpu.manifest, {"policy": OnnxRuntime(data, ("curvature_out",), on_cuda)})}
+    policies = {
+        "cpu": on_cpu,
+        "cuda": PlainPolicy(
+            on_cpu.manifest, {"policy": OnnxRuntime(data, ("curvature_out",), on_cuda)}
+        ),
+    }
     cost = {}
     for device, policy in policies.items():
         keys = keys_of(metas, policy, seconds if device == "cuda" else seconds / 4)
@@ -97,20 +130,25 @@ def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, second
     rows = len(metas) * 4
     print(
         f"loop: {gflop:.2f} GFLOP, {rows} rows: {cost['cuda']:.3f} ms a step and row on the device, {cost['cpu']:.3f} on one "
-        f"CPU thread: {cost['cpu'] / cost['cuda']:.1f}x", flush=True,
-    )  # fmt: skip
+        f"CPU thread: {cost['cpu'] / cost['cuda']:.1f}x",
+        flush=True,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", default="views,staging,loop")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--segments", type=int, default=16)
-    parser.add_argument("--small", action="store_true", help="views of 64 x 128 instead of 128 x 256")
+    parser.add_argument(
+        "--small", action="store_true", help="views of 64 x 128 instead of 128 x 256"
+    )
     options = parser.parse_args()
-    from workers.simulation.reprojection_cuda import require_device
+    from workers.simulation.views.reprojection_cuda import require_device
 
     try:
         require_device()

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.statistics import N, judging_cost
-from cli.local import local_model
+from cli.model_folders import local_model
+from suites.definition.suite_schema import Suite, load_suite
 from suites.rollout import DriveKey, Scenario
-from suites.schema import Suite, load_suite
 from suites.segment import SegmentMeta
 from suites.simulators import default_execution, simulator_spec
-from workers.drive import drive_keys
+from workers.batches import drive_keys
 from workers.segments.store import list_segments
 
 SUITE = Path(__file__).parents[1] / "suites/overall.toml"
@@ -33,7 +33,8 @@ METRICS = 40
 def cpu_s() -> float:
     """CPU seconds of this process and of its children that have ended."""
     return sum(
-        usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
 
 
@@ -42,30 +43,48 @@ def replay(root: Path, metas: list[SegmentMeta], suite: Suite) -> tuple[int, flo
     models = {manifest.digest: (manifest, graphs) for manifest, graphs in map(local_model, MODELS)}
     keys = [
         DriveKey(
-            model=model, simulator=simulator_spec("reprojection", {}), execution=default_execution(manifest),
+            model=model,
+            simulator=simulator_spec("reprojection", {}),
+            execution=default_execution(manifest),
             scenario=Scenario(
-                segment_id=meta.segment_id, segment_digest=meta.digest, start_s=suite.start_s,
-                end_s=meta.duration_s, offset=offset,
+                segment_id=meta.segment_id,
+                segment_digest=meta.digest,
+                start_s=suite.start_s,
+                end_s=meta.duration_s,
+                offset=offset,
             ),
         )
-        for model, (manifest, _) in models.items() for meta in metas for offset in suite.offsets
-    ]  # fmt: skip
+        for model, (manifest, _) in models.items()
+        for meta in metas
+        for offset in suite.offsets
+    ]
     start = cpu_s()
     driven = list(drive_keys(keys, segments_root=root, find_model=models.__getitem__, auxiliary={}))
     return len(driven), cpu_s() - start
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(".redrive"), help="folder of an installation with the demo's segments")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".redrive"),
+        help="folder of an installation with the demo's segments",
+    )
     parser.add_argument("--segments", type=int, default=6)
     chosen = parser.parse_args()
     suite, root = load_suite(SUITE), chosen.data / "segments"
     there = [meta for meta in list_segments(root) if not {"lane_change", "exit"} & set(meta.tags)]
     replay(root, there[:1], suite)
     rollouts, seconds = replay(root, there[1 : 1 + chosen.segments], suite)
-    window = statistics.mean(meta.duration_s for meta in there[1 : 1 + chosen.segments]) - suite.start_s
-    judging = statistics.median(judging_cost(np.random.default_rng([1, i]), i)["CPU s"] for i in range(5))
+    window = (
+        statistics.mean(meta.duration_s for meta in there[1 : 1 + chosen.segments]) - suite.start_s
+    )
+    judging = statistics.median(
+        judging_cost(np.random.default_rng([1, i]), i)["CPU s"] for i in range(5)
+    )
     each = seconds / rollouts
     text = "\n".join(
         [

@@ -1,4 +1,4 @@
-"""How many more pairs the sequential test needs than one at fixed N: what `suites.statistics.planning` allows for.
+"""How many more pairs the sequential test needs than one at fixed N: what `suites.statistics.sample_size` allows for.
 
     python -m benchmarks.planning [--runs 300] [--seconds 500]
 
@@ -24,7 +24,7 @@ from scipy.stats import binomtest, norm
 
 from benchmarks.statistics import claims, moved, suite_of, table_of
 from suites.statistics.engines import OWN
-from suites.statistics.planning import clearing_segments, segments_needed
+from suites.statistics.sample_size import clearing_segments, segments_needed
 
 STORED = Path(__file__).parents[1] / "build/planning.json"
 REPORT = Path(__file__).parent / "results/planning.md"
@@ -62,9 +62,15 @@ def pairs(rng: np.random.Generator, noise: Noise, n: int) -> tuple[Floats, Float
     routes = max(2, round(n / noise.per_route))
     index = np.arange(n) % routes
     shape = 1.0 if noise.freedom > 100 else np.sqrt((noise.freedom - 2) / noise.freedom)
-    apart = noise.route_sd * rng.standard_normal(routes)[index] + noise.segment_sd * shape * rng.standard_t(noise.freedom, n)
+    apart = noise.route_sd * rng.standard_normal(routes)[
+        index
+    ] + noise.segment_sd * shape * rng.standard_t(noise.freedom, n)
     baseline = np.exp(rng.normal(0, 0.6, n))
-    return (baseline * np.exp(noise.effect + apart))[:, None], baseline[:, None], [f"r{i}" for i in index]
+    return (
+        (baseline * np.exp(noise.effect + apart))[:, None],
+        baseline[:, None],
+        [f"r{i}" for i in index],
+    )
 
 
 def truth(noise: Noise) -> tuple[float, float]:
@@ -89,7 +95,11 @@ def cleared(noise: Noise, n: int, seed: int) -> bool:
     """Whether equal models are shown not worse by as much as the effect."""
     rng = np.random.default_rng([seed, n, 8])
     c, b, routes = pairs(rng, replace(noise, effect=0.0), n)
-    judge = claims(table_of(c, b, routes), suite_of([noise.effect], seed), lambda j: j.claims()[0][OWN].below_margin)
+    judge = claims(
+        table_of(c, b, routes),
+        suite_of([noise.effect], seed),
+        lambda j: j.claims()[0][OWN].below_margin,
+    )
     return bool(judge.claims()[0][OWN].below_margin)
 
 
@@ -97,7 +107,9 @@ def planned(noise: Noise, power: float, distance: float, deviation: float, clear
     """Segments by the shipped plan, from the true spread as if seen on 1,000 routes: to tell an effect, or to `clear` equals."""
     seen = 1000 * noise.per_route
     error = deviation / np.sqrt(seen)
-    return ceil((clearing_segments if clear else segments_needed)(error, distance, seen, 1000, ALPHA, power))
+    return ceil(
+        (clearing_segments if clear else segments_needed)(error, distance, seen, 1000, ALPHA, power)
+    )
 
 
 def critical(counts: dict[float, tuple[int, int]], head: float) -> float:
@@ -118,9 +130,18 @@ def simulate(runs: int, until: float, stored: dict[str, list[int]]) -> None:
         mean, deviation = truth(noise)
         fixed = ((norm.isf(ALPHA / 2) + Z) * deviation / mean) ** 2
         work += [(found, noise, f"{noise.name}/k={k}", ceil(k * fixed)) for k in FACTORS]
-        work += [(found, noise, f"{noise.name}/plan={p}", planned(noise, p, mean, deviation, False)) for p in PLANNED_AT]
         work += [
-            (cleared, noise, f"{noise.name}/clear={p}", planned(noise, p, noise.effect, deviation, True)) for p in PLANNED_AT
+            (found, noise, f"{noise.name}/plan={p}", planned(noise, p, mean, deviation, False))
+            for p in PLANNED_AT
+        ]
+        work += [
+            (
+                cleared,
+                noise,
+                f"{noise.name}/clear={p}",
+                planned(noise, p, noise.effect, deviation, True),
+            )
+            for p in PLANNED_AT
         ]
     for i in range(runs):
         for experiment, noise, key, n in work:
@@ -138,16 +159,28 @@ def report(stored: dict[str, list[int]]) -> str:
         f"`python -m benchmarks.planning`: power of the judge (alpha {ALPHA}, linear spending, looks every 20 pairs, B = 999) "
         f"at k times the segments of a test at fixed N with {100 * POWER:g} % power, and at the segments of `redrive plan`.",
         "",
-        "| Noise and effect | " + " | ".join(f"k = {k:g}" for k in FACTORS) + " | critical value | factor for 80 % "
+        "| Noise and effect | "
+        + " | ".join(f"k = {k:g}" for k in FACTORS)
+        + " | critical value | factor for 80 % "
         "| "
-        + " | ".join(f"{what} at the plan for {100 * p:g} %" for what in ("found", "equal models cleared") for p in PLANNED_AT)
+        + " | ".join(
+            f"{what} at the plan for {100 * p:g} %"
+            for what in ("found", "equal models cleared")
+            for p in PLANNED_AT
+        )
         + " |",
         "|" + "---|" * (len(FACTORS) + 3 + 2 * len(PLANNED_AT)),
     ]
     factors = []
     for noise in SCENARIOS:
-        shown = {key.removeprefix(f"{noise.name}/"): values for key, values in stored.items() if key.startswith(noise.name)}
-        by_k = {k: next(v for key, v in shown.items() if key.startswith(f"k={k}/")) for k in FACTORS}
+        shown = {
+            key.removeprefix(f"{noise.name}/"): values
+            for key, values in stored.items()
+            if key.startswith(noise.name)
+        }
+        by_k = {
+            k: next(v for key, v in shown.items() if key.startswith(f"k={k}/")) for k in FACTORS
+        }
         head = float(norm.isf(ALPHA / 2)) + Z
         c = critical({k: (sum(v), len(v)) for k, v in by_k.items()}, head)
         factors.append(((c + Z) / head) ** 2)
@@ -160,8 +193,12 @@ def report(stored: dict[str, list[int]]) -> str:
         cells += [f"{_rate(v)} at {int(key.rpartition('n=')[2]):,}" for key, v in plans]
         lines.append(f"| {noise.name} | {' | '.join(cells)} |")
     runs = len(next(iter(stored.values())))
-    lines += ["", f"{runs} runs a cell, 95 % Wilson intervals. Factors from {min(factors):.2f} to {max(factors):.2f}, mean "
-              f"{np.mean(factors):.2f}.", ""]  # fmt: skip
+    lines += [
+        "",
+        f"{runs} runs a cell, 95 % Wilson intervals. Factors from {min(factors):.2f} to {max(factors):.2f}, mean "
+        f"{np.mean(factors):.2f}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -171,9 +208,13 @@ def _rate(values: list[int]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=300, help="simulated runs of each cell")
-    parser.add_argument("--seconds", type=float, default=500.0, help="stop after so long; a later call goes on")
+    parser.add_argument(
+        "--seconds", type=float, default=500.0, help="stop after so long; a later call goes on"
+    )
     chosen = parser.parse_args()
     stored: dict[str, list[int]] = json.loads(STORED.read_text()) if STORED.exists() else {}
     simulate(chosen.runs, time.monotonic() + chosen.seconds, stored)

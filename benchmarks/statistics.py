@@ -20,16 +20,16 @@ import numpy as np
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
-from cli.costs import paired, read_costs
+from cli.cost_csv import paired, read_costs
+from suites.definition.selector import Selector
+from suites.definition.suite_schema import Gate, Suite
 from suites.judgement import PairTable
-from suites.schema import Gate, Suite
-from suites.selector import Selector
 from suites.statistics.contrasts import rows_of
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
 from suites.statistics.signflip import SignFlips
-from suites.verdict import GOOD, RunJudge
-from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
+from suites.verdict.run_judge import GOOD, RunJudge
+from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
 
 REAL = Path(__file__).parents[2] / "shared/data/paired_costs/controls_5000.csv.gz"
 RESULTS = Path(__file__).parents[1] / "build/statistics.json"
@@ -46,29 +46,59 @@ Simulation = Callable[[np.random.Generator, int], Row]
 def table_of(candidate: Floats, baseline: Floats, routes: list[str]) -> PairTable:
     done = (Outcome.COMPLETED,) * len(routes)
     return PairTable(
-        case_ids=tuple(f"s{i}" for i in range(len(routes))), routes=tuple(routes),
-        metrics=tuple(f"m{i}" for i in range(candidate.shape[1])), candidate=candidate, baseline=baseline,
-        candidate_low=candidate, candidate_high=candidate, baseline_low=baseline, baseline_high=baseline,
-        candidate_outcome=done, baseline_outcome=done,
-    )  # fmt: skip
+        case_ids=tuple(f"s{i}" for i in range(len(routes))),
+        routes=tuple(routes),
+        metrics=tuple(f"m{i}" for i in range(candidate.shape[1])),
+        candidate=candidate,
+        baseline=baseline,
+        candidate_low=candidate,
+        candidate_high=candidate,
+        baseline_low=baseline,
+        baseline_high=baseline,
+        candidate_outcome=done,
+        baseline_outcome=done,
+    )
 
 
 def suite_of(
-    margins: list[float], seed: int, *, flips: int = 999, estimand: Estimand = Estimand.TYPICAL, cap: float | None = None
-) -> Suite:  # fmt: skip
-    gates = tuple(Gate(metric=f"m{i}", margin=m, estimand=estimand, winsor_cap=cap) for i, m in enumerate(margins))
-    return Suite(name="simulated", kind="overall", select=Selector(), gates=gates, flips=flips, order_seed=seed)
+    margins: list[float],
+    seed: int,
+    *,
+    flips: int = 999,
+    estimand: Estimand = Estimand.TYPICAL,
+    cap: float | None = None,
+) -> Suite:
+    gates = tuple(
+        Gate(metric=f"m{i}", margin=m, estimand=estimand, winsor_cap=cap)
+        for i, m in enumerate(margins)
+    )
+    return Suite(
+        name="simulated",
+        kind="overall",
+        select=Selector(),
+        gates=gates,
+        flips=flips,
+        order_seed=seed,
+    )
 
 
-def costs(rng: np.random.Generator, n: int, metrics: int = 1, shared: float = 0.0) -> tuple[Floats, Floats]:
+def costs(
+    rng: np.random.Generator, n: int, metrics: int = 1, shared: float = 0.0
+) -> tuple[Floats, Floats]:
     """Two near-equal models on n segments: difficulty exp(N(0, .6)), own noise exp(.085 t4), spikes x (1 + 2 Pareto(1.5)) on
     0.5 % of segments; `shared` is the correlation of the noise over metrics."""
     difficulty = 50 * np.exp(rng.normal(0, 0.6, (n, 1)))
 
     def one() -> Floats:
         common, own = rng.standard_t(4, (n, 1)), rng.standard_t(4, (n, metrics))
-        spike = np.where(rng.random((n, metrics)) < 0.005, 1 + 2 * rng.pareto(1.5, (n, metrics)), 1.0)
-        return np.asarray(difficulty * np.exp(0.085 * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own)) * spike)
+        spike = np.where(
+            rng.random((n, metrics)) < 0.005, 1 + 2 * rng.pareto(1.5, (n, metrics)), 1.0
+        )
+        return np.asarray(
+            difficulty
+            * np.exp(0.085 * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own))
+            * spike
+        )
 
     return one(), one()
 
@@ -80,8 +110,13 @@ def swapped(rng: np.random.Generator, c: Floats, b: Floats) -> tuple[Floats, Flo
 
 
 def planted(
-    rng: np.random.Generator, c: Floats, effect: float, how: str, estimand: Estimand, factor: float = 8.0
-) -> Floats:  # fmt: skip
+    rng: np.random.Generator,
+    c: Floats,
+    effect: float,
+    how: str,
+    estimand: Estimand,
+    factor: float = 8.0,
+) -> Floats:
     """c with its mean (cut at CAP) or its typical drive made worse by exactly `effect`, evenly or on rare segments."""
     if estimand is Estimand.TYPICAL:
         if how == "evenly":
@@ -93,7 +128,11 @@ def planted(
         low, high = 1.0, 1.5
         for _ in range(50):
             middle = (low + high) / 2
-            low, high = (middle, high) if np.minimum(c * middle, CAP).mean() < cut * (1 + effect) else (low, middle)
+            low, high = (
+                (middle, high)
+                if np.minimum(c * middle, CAP).mean() < cut * (1 + effect)
+                else (low, middle)
+            )
         return c * low
     share = effect * cut / (np.minimum(c * factor, CAP).mean() - cut)
     return np.where(rng.random(c.shape) < share, factor * c, c)
@@ -103,7 +142,9 @@ def singles(n: int) -> list[str]:
     return [f"r{i}" for i in range(n)]
 
 
-def claims(table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]) -> SequentialJudge:
+def claims(
+    table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]
+) -> SequentialJudge:
     """Consumes a table look by look until `stop`."""
     n = len(table.case_ids)
     judge = SequentialJudge(suite, n)
@@ -142,7 +183,11 @@ def null_easy_first(rng: np.random.Generator, seed: int) -> Row:
     tilt = np.empty((N, 1))
     tilt[order, 0] = np.linspace(-0.05, 0.05, N)
     c = c * np.exp(tilt)
-    judge, arrived, buffer = SequentialJudge(suite_of([0.02], seed), N), np.zeros(N, dtype=bool), table_of(c, b, singles(N))
+    judge, arrived, buffer = (
+        SequentialJudge(suite_of([0.02], seed), N),
+        np.zeros(N, dtype=bool),
+        table_of(c, b, singles(N)),
+    )
     for done in np.array_split(order, 50):
         arrived[done] = True
         ready = N if arrived.all() else int(np.argmin(arrived))
@@ -167,7 +212,9 @@ def regression(effect: float) -> Simulation:
     return run
 
 
-def margin(how: str, estimand: Estimand, real: bool, effect: float = 0.02, factor: float = 8.0) -> Simulation:
+def margin(
+    how: str, estimand: Estimand, real: bool, effect: float = 0.02, factor: float = 8.0
+) -> Simulation:
     """A candidate exactly as much worse as the margin allows: "not worse by it" must not be asserted."""
 
     def run(rng: np.random.Generator, seed: int) -> Row:
@@ -190,10 +237,16 @@ def margin(how: str, estimand: Estimand, real: bool, effect: float = 0.02, facto
 
 def _flips_on_the_mean(c: Floats, b: Floats, effect: float, seed: int) -> float:
     """The control: sign flips of c - (1 + margin) b, which are not valid under spikes."""
-    engine = SignFlips(np.array([[effect]]), alpha=0.05, rho=1.0, flips=999, seed=seed, planned=len(c))
+    engine = SignFlips(
+        np.array([[effect]]), alpha=0.05, rho=1.0, flips=999, seed=seed, planned=len(c)
+    )
     for start in range(0, len(c), 20):
         part = slice(start, start + 20)
-        engine.consume([f"r{i}" for i in range(start, min(start + 20, len(c)))], (c - b)[part, None], b[part, None])
+        engine.consume(
+            [f"r{i}" for i in range(start, min(start + 20, len(c)))],
+            (c - b)[part, None],
+            b[part, None],
+        )
         engine.look()
     return float(engine.alone[0, 0] < 0)
 
@@ -228,7 +281,9 @@ def demo(routes: int, effect: float) -> Simulation:
     def run(rng: np.random.Generator, seed: int) -> Row:
         n, index = 9 * routes, np.arange(9 * routes) % routes
         b = np.exp(rng.normal(0, 0.4, (n, 1)) + rng.normal(0, 0.1, (n, 4)))
-        c = b * np.exp(effect + rng.normal(0, 0.15, (routes, 4))[index] + rng.normal(0, 0.25, (n, 4)))
+        c = b * np.exp(
+            effect + rng.normal(0, 0.15, (routes, 4))[index] + rng.normal(0, 0.25, (n, 4))
+        )
         judge = RunJudge(suite_of([0.25] * 4, seed), n)
         judge.extend(table_of(c, b, [f"r{i}" for i in index]))
         return {"pass": judge.reached is RunVerdict.PASS, "fail": judge.reached is RunVerdict.FAIL}
@@ -248,7 +303,11 @@ def forty(effect: float) -> Simulation:
         if effect == 0:
             return {"family-wise alarm": wrong}
         found = sum(o.above_zero for o in own[:5])
-        return {"family-wise alarm": wrong, "all five": found == 5, **{f"planted {i}": own[i].above_zero for i in range(5)}}
+        return {
+            "family-wise alarm": wrong,
+            "all five": found == 5,
+            **{f"planted {i}": own[i].above_zero for i in range(5)},
+        }
 
     return run
 
@@ -278,7 +337,9 @@ def rare(share: float, factor: float) -> Differences:
     """That share costs `factor` times as much, all others just so much the other way that the mean is zero."""
     far = 2 * (factor - 1) / (factor + 1)
     near = -share * far / (1 - share)
-    return spread(lambda rng, n: np.where(rng.random(n) < share, far, near + 0.02 * rng.standard_t(4, n)))
+    return spread(
+        lambda rng, n: np.where(rng.random(n) < share, far, near + 0.02 * rng.standard_t(4, n))
+    )
 
 
 def clustered(sizes: Callable[[np.random.Generator], Any], with_length: float = 0.0) -> Differences:
@@ -286,7 +347,9 @@ def clustered(sizes: Callable[[np.random.Generator], Any], with_length: float = 
 
     def make(rng: np.random.Generator) -> tuple[Floats, list[str]]:
         size = sizes(rng)
-        part = 0.06 * rng.standard_normal(len(size)) + with_length * np.where(size > np.median(size), -1.0, 1.0)
+        part = 0.06 * rng.standard_normal(len(size)) + with_length * np.where(
+            size > np.median(size), -1.0, 1.0
+        )
         route = np.repeat(np.arange(len(size)), size)
         r = part[route] + 0.05 * rng.standard_t(4, len(route))
         if with_length:
@@ -308,7 +371,11 @@ def at_the_stop(differences: Differences) -> Simulation:
         r, routes = differences(rng)
         b = rng.lognormal(4, 0.6, (len(r), 1))
         r = np.clip(r, -1.99, 1.99)[:, None]
-        table, judge, start = table_of(b * (2 + r) / (2 - r), b, routes), RunJudge(suite_of([0.05], seed), len(r)), 0
+        table, judge, start = (
+            table_of(b * (2 + r) / (2 - r), b, routes),
+            RunJudge(suite_of([0.05], seed), len(r)),
+            0,
+        )
         while start < len(r) and judge.words[0] is MetricVerdict.CANNOT_TELL:
             block = rows_of(table, start, start + judge.room)
             judge.extend(block)
@@ -316,7 +383,12 @@ def at_the_stop(differences: Differences) -> Simulation:
         interval = judge.verdict(final=start == len(r)).gates[0].interval
         low, high = (interval.low, interval.high) if interval else (-2.0, 2.0)
         worse = judge.words[0] is MetricVerdict.WORSE
-        return {"all above zero": low > 1e-9, "all below zero": high < -1e-9, "worse": worse, "segments": start}
+        return {
+            "all above zero": low > 1e-9,
+            "all below zero": high < -1e-9,
+            "worse": worse,
+            "segments": start,
+        }
 
     return run
 
@@ -326,7 +398,9 @@ def failing_fast(rng: np.random.Generator, seed: int) -> Row:
     b = rng.lognormal(4, 0.6, (600, 1))
     noise = rng.standard_t(4, (600, 1)) + rng.standard_t(4, (600, 10))
     suite = suite_of([0.05] * 10, seed)
-    judge = RunJudge(replace(suite, gates=tuple(replace(gate, fail_fast=True) for gate in suite.gates)), 600)
+    judge = RunJudge(
+        replace(suite, gates=tuple(replace(gate, fail_fast=True) for gate in suite.gates)), 600
+    )
     judge.extend(table_of(b * np.exp(0.07 * noise), b * np.ones((1, 10)), singles(600)))
     return {"fail": judge.reached is RunVerdict.FAIL}
 
@@ -349,14 +423,20 @@ def failing_hard(share: float) -> Simulation:
 def _words(judge: RunJudge) -> Row:
     word = judge.words[0]
     better, other = word is MetricVerdict.BETTER, word in GOOD and word is not MetricVerdict.BETTER
-    return {"mixed": word is MetricVerdict.MIXED, "better": better, "not worse, with the lean of the mean said": other}
+    return {
+        "mixed": word is MetricVerdict.MIXED,
+        "better": better,
+        "not worse, with the lean of the mean said": other,
+    }
 
 
 def pid(rng: np.random.Generator, seed: int) -> Row:
     c, b = _real("pid", "ff_a")
     order = rng.permutation(len(c))
     table = table_of(c[order], b[order], singles(len(c)))
-    judge = claims(table, suite_of([0.02], seed, flips=9_999), lambda j: j.claims()[0][OWN].above_margin)
+    judge = claims(
+        table, suite_of([0.02], seed, flips=9_999), lambda j: j.claims()[0][OWN].above_margin
+    )
     return {"worse": judge.claims()[0][OWN].above_margin, "segments": judge.consumed}
 
 
@@ -364,9 +444,17 @@ def close_pair(rng: np.random.Generator, seed: int) -> Row:
     """ff_b against ff_a in random orders: the mean's interval must not exclude what 5,000 segments cannot tell (t = 2.0)."""
     c, b = _real("ff_b", "ff_a")
     order = rng.permutation(len(c))
-    judge = claims(table_of(c[order], b[order], singles(len(c))), suite_of([0.02], seed, cap=CAP), lambda _: False)
+    judge = claims(
+        table_of(c[order], b[order], singles(len(c))),
+        suite_of([0.02], seed, cap=CAP),
+        lambda _: False,
+    )
     own, other = judge.claims()[0]
-    return {"typical worse": own.above_zero, "mean worse": other.above_zero, "mean better": other.below_zero}
+    return {
+        "typical worse": own.above_zero,
+        "mean worse": other.above_zero,
+        "mean better": other.below_zero,
+    }
 
 
 def judging_cost(rng: np.random.Generator, seed: int) -> Row:
@@ -394,7 +482,10 @@ SCENARIOS: dict[str, tuple[Simulation, float]] = {
     "at the margin, mean, spikes": (margin("spikes", Estimand.MEAN, real=False), 1.0),
     "at the margin, mean, evenly, real": (margin("evenly", Estimand.MEAN, real=True), 1.0),
     "at the margin, mean, spikes, real": (margin("spikes", Estimand.MEAN, real=True), 1.0),
-    "at the margin, mean, 5 % by spikes x 20, real": (margin("spikes", Estimand.MEAN, True, 0.05, 20.0), 1.0),
+    "at the margin, mean, 5 % by spikes x 20, real": (
+        margin("spikes", Estimand.MEAN, True, 0.05, 20.0),
+        1.0,
+    ),
     "equal models, mean within 5 %": (equal_mean(0.05, real=False), 0.1),
     "equal models, mean within 5 %, real": (equal_mean(0.05, real=True), 0.1),
     "shipped gates: equal, 20 routes": (demo(20, 0.0), 1.0),
@@ -408,17 +499,28 @@ SCENARIOS: dict[str, tuple[Simulation, float]] = {
     "spiking on 3 % but smoother by 10 %, no cap": (spiking(0.10, 0.03, None), 0.5),
     "pid against ff_a, real": (pid, 1.0),
     "ff_b against ff_a, real": (close_pair, 0.1),
-    "stopped: skewed": (at_the_stop(spread(lambda rng, n: 0.08 * (rng.exponential(1, n) - 1))), 0.5),
-    "stopped: skewed the other way": (at_the_stop(spread(lambda rng, n: 0.08 * (1 - rng.exponential(1, n)))), 0.5),
+    "stopped: skewed": (
+        at_the_stop(spread(lambda rng, n: 0.08 * (rng.exponential(1, n) - 1))),
+        0.5,
+    ),
+    "stopped: skewed the other way": (
+        at_the_stop(spread(lambda rng, n: 0.08 * (1 - rng.exponential(1, n)))),
+        0.5,
+    ),
     "stopped: 1 % cost 20 times as much, the others less": (at_the_stop(rare(0.01, 20)), 0.5),
     "stopped: 1 % cost a 20th, the others more": (at_the_stop(rare(0.01, 1 / 20)), 0.5),
     "stopped: 90 % ties": (
-        at_the_stop(spread(lambda rng, n: np.where(rng.random(n) < 0.9, 0.0, 0.2 * rng.standard_t(4, n)))),
+        at_the_stop(
+            spread(lambda rng, n: np.where(rng.random(n) < 0.9, 0.0, 0.2 * rng.standard_t(4, n)))
+        ),
         0.5,
     ),
     "stopped: 60 routes of 12": (at_the_stop(clustered(lambda _: np.full(60, 12))), 0.5),
     "stopped: 60 routes of 1 to 200": (at_the_stop(clustered(unequal)), 0.5),
-    "stopped: 60 routes of 1 to 200, long ones better": (at_the_stop(clustered(unequal, 0.05)), 0.5),
+    "stopped: 60 routes of 1 to 200, long ones better": (
+        at_the_stop(clustered(unequal, 0.05)),
+        0.5,
+    ),
     "ten gates that fail fast": (failing_fast, 0.5),
     "crashing on the hardest 1 %": (failing_hard(0.01), 0.5),
     "crashing on the hardest 5 %": (failing_hard(0.05), 0.5),
@@ -451,26 +553,40 @@ def report(results: dict[str, dict[str, list[float]]]) -> str:
         for what, values in results.get(name, {}).items():
             if set(values) <= {0.0, 1.0}:
                 interval = binomtest(int(sum(values)), len(values)).proportion_ci(method="wilson")
-                cells.append(f"{what} {100 * np.mean(values):.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]")
+                cells.append(
+                    f"{what} {100 * np.mean(values):.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+                )
             else:
                 low, high = np.percentile(values, [5, 95])
                 cells.append(f"{what}: median {np.median(values):g} (5–95 %: {low:g}–{high:g})")
         if cells:
-            lines.append(f"| {name} | {len(next(iter(results[name].values()))):,} | {'; '.join(cells)} |")
+            lines.append(
+                f"| {name} | {len(next(iter(results[name].values()))):,} | {'; '.join(cells)} |"
+            )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=2000, help="simulated runs of the main scenarios")
-    parser.add_argument("--seconds", type=float, default=600.0, help="stop after so long; a later call goes on")
-    parser.add_argument("--only", nargs="*", default=list(SCENARIOS), help="scenarios whose names begin so")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=int, default=2000, help="simulated runs of the main scenarios"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=600.0, help="stop after so long; a later call goes on"
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=list(SCENARIOS), help="scenarios whose names begin so"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     results = load(chosen.out)
     until = time.monotonic() + chosen.seconds
     for name, (_, share) in SCENARIOS.items():
-        if any(name.startswith(prefix) for prefix in chosen.only) and ("real" not in name or REAL.exists()):
+        if any(name.startswith(prefix) for prefix in chosen.only) and (
+            "real" not in name or REAL.exists()
+        ):
             simulate(name, max(3, round(chosen.runs * share)), until, results.setdefault(name, {}))
             chosen.out.parent.mkdir(exist_ok=True)
             chosen.out.write_text(json.dumps(results))

@@ -32,16 +32,16 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from suites.manifest import load_manifest
 from suites.metrics import measure
 from suites.metrics.registry import METRICS
-from suites.model import load_manifest
 from suites.rollout import DriveKey, Scenario, SimulatorSpec, Trace
 from suites.simulators import SIMULATORS, default_execution
-from workers.drive import drive_keys
+from workers.batches import drive_keys
 from workers.segments.controls_csv import import_controls_csv
 from workers.segments.store import read_segment
-from workers.simulation.tests.test_tinyphysics import PID, plain
-from workers.simulation.tinyphysics import CONTEXT, CONTROL_START, COST_END
+from workers.simulation.tinyphysics.lockstep import CONTEXT, CONTROL_START, COST_END
+from workers.simulation.tinyphysics.tests.test_tinyphysics import PID, plain
 
 Floats = NDArray[np.float64]
 History = dict[str, Floats]
@@ -66,7 +66,10 @@ def generated(source: Path, folder: Path, count: int) -> list[Path]:
     paths = []
     for number in range(count):
         scale = generator.uniform(0.3, 1.1) * (5 if number % 8 == 7 else 1)
-        shift, cut = int(generator.integers(0, 400)), int(generator.integers(0, 80)) * (number % 4 == 3)
+        shift, cut = (
+            int(generator.integers(0, 400)),
+            int(generator.integers(0, 80)) * (number % 4 == 3),
+        )
         text = [lines[0]]
         for own, other in zip(rows, rows[shift:] + rows[:shift], strict=True):
             steer = f"{float(own[5]) * scale:.9g}" if own[5] else ""
@@ -84,9 +87,15 @@ def public(script: Path, dynamics: Path, controller: str) -> Callable[[str], His
 
     def run(path: str) -> History:
         steering = importlib.import_module(f"controllers.{controller}").Controller()
-        simulator = module.TinyPhysicsSimulator(module.TinyPhysicsModel(str(dynamics), debug=False), path, controller=steering)
+        simulator = module.TinyPhysicsSimulator(
+            module.TinyPhysicsModel(str(dynamics), debug=False), path, controller=steering
+        )
         costs = simulator.rollout()
-        driven = (simulator.action_history, simulator.current_lataccel_history, simulator.target_lataccel_history)
+        driven = (
+            simulator.action_history,
+            simulator.current_lataccel_history,
+            simulator.target_lataccel_history,
+        )
         columns = (*driven, [state.v_ego for state in simulator.state_history])
         history = {name: np.array(column) for name, column in zip(HISTORY, columns, strict=True)}
         return history | {"costs": np.array([costs[name] for name in COSTS])}
@@ -125,11 +134,15 @@ def peak_flops() -> float:
     best = 0.0
     for size in (512, 768, 1024):
         a = generator.random((size, size), np.float32)
-        x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, size]) for name in "xy")
+        x, y = (
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, size]) for name in "xy"
+        )
         node = helper.make_node("MatMul", ["x", "w"], ["y"])
         graph = helper.make_graph([node], "product", [x], [y], [numpy_helper.from_array(a, "w")])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         for product in (partial(np.matmul, a, a), partial(session.run, None, {"x": a})):
             for _ in range(20):
                 start = time.process_time()
@@ -143,7 +156,11 @@ def step_flops(dynamics: Path) -> float:
     rows there and one row after. Padding and what is no matrix product is not counted."""
     model = onnx.load(dynamics)
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    dense = [shapes[n.input[1]] for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in shapes]
+    dense = [
+        shapes[n.input[1]]
+        for n in model.graph.node
+        if n.op_type == "MatMul" and n.input[1] in shapes
+    ]
     width, layers = dense[1][0], (len(dense) - 2) // 4
     sizes = [rows * columns for rows, columns in dense]
     attention = 2 * CONTEXT * width  # both products, per query row
@@ -157,7 +174,9 @@ def cpu_s() -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dynamics", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--segments", type=int, default=64)
@@ -177,41 +196,65 @@ def main(arguments: Sequence[str] | None = None) -> None:
         files.append(data / "given.csv")
         files[-1].write_bytes(options.csv.read_bytes())
         metas, script = import_controls_csv(files, root), options.public_script
-        reference = public(script.resolve(), dynamics, options.controller) if script else lean(root, dynamics)
+        reference = (
+            public(script.resolve(), dynamics, options.controller)
+            if script
+            else lean(root, dynamics)
+        )
         spent = dict.fromkeys(("reference", *MODES), 0.0)
         same, steps = Counter[str](), Counter[str]()
         for first in range(0, len(metas), BATCH):
             batch = metas[first : first + BATCH]
             start = cpu_s()
             with chdir(temporary):
-                expected = {meta.segment_id: reference(f"data/{Path(meta.segment_id).name}.csv") for meta in batch}
+                expected = {
+                    meta.segment_id: reference(f"data/{Path(meta.segment_id).name}.csv")
+                    for meta in batch
+                }
             spent["reference"] += cpu_s() - start
             for mode, (full, sandboxed) in MODES.items():
                 parameters = {"full": full, "seed_string": "data/{segment}.csv"}
                 keys = [
                     DriveKey(
-                        model=options.controller, execution=default_execution(manifest),
-                        simulator=SimulatorSpec(name="tinyphysics", version=SIMULATORS["tinyphysics"], parameters=parameters),
-                        scenario=Scenario(segment_id=m.segment_id, segment_digest=m.segment_id, start_s=2, end_s=m.duration_s),
+                        model=options.controller,
+                        execution=default_execution(manifest),
+                        simulator=SimulatorSpec(
+                            name="tinyphysics",
+                            version=SIMULATORS["tinyphysics"],
+                            parameters=parameters,
+                        ),
+                        scenario=Scenario(
+                            segment_id=m.segment_id,
+                            segment_digest=m.segment_id,
+                            start_s=2,
+                            end_s=m.duration_s,
+                        ),
                     )
                     for m in batch
-                ]  # fmt: skip
+                ]
                 start = cpu_s()
                 rollouts = list(
                     drive_keys(
-                        keys, segments_root=root, find_model=lambda _: (manifest, graphs), auxiliary={"dynamics": dynamics},
+                        keys,
+                        segments_root=root,
+                        find_model=lambda _: (manifest, graphs),
+                        auxiliary={"dynamics": dynamics},
                         sandboxed=sandboxed,
                     )
-                )  # fmt: skip
+                )
                 results = [measure(rollout.trace, rollout.outcome, COSTS) for rollout in rollouts]
                 spent[mode] += cpu_s() - start
                 for rollout, result in zip(rollouts, results, strict=True):
                     assert rollout.trace is not None
                     costs = np.array([result[cost].value for cost in COSTS])
-                    same[mode] += identical(rollout.trace, costs, expected[rollout.key.scenario.segment_id], full)
+                    same[mode] += identical(
+                        rollout.trace, costs, expected[rollout.key.scenario.segment_id], full
+                    )
                     steps[mode] += CONTEXT + len(rollout.trace) - CONTROL_START
     peak, count = peak_flops(), len(metas)
-    print(f"reference: {spent['reference'] / count * 1e3:.1f} ms CPU a segment; matrix products at best {peak / 1e9:.0f} GFLOP/s")
+    print(
+        f"reference: {spent['reference'] / count * 1e3:.1f} ms CPU a segment; matrix products at best {peak / 1e9:.0f} GFLOP/s"
+    )
     for mode in MODES:
         print(
             f"{mode}: {spent[mode] / count * 1e3:.1f} ms, {spent['reference'] / spent[mode]:.2f}x; "

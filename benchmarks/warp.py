@@ -21,11 +21,18 @@ from numpy.typing import NDArray
 
 from workers.simulation.fidelity.bars import bars
 from workers.simulation.fidelity.report import worlds
-from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Shot, take
-from workers.simulation.fidelity.sources import COLUMNS, LENS, ROWS, SLACK
-from workers.simulation.geometry import between, inverse
-from workers.simulation.reprojection import target_lens
-from workers.simulation.warp import Warp, inverse_depth, packed
+from workers.simulation.fidelity.shots import (
+    FULL,
+    LEVELLED_MOUNT,
+    LOGGED_MOUNT,
+    Displacement,
+    Shot,
+    take,
+)
+from workers.simulation.fidelity.view_sources import COLUMNS, LENS, ROWS, SLACK
+from workers.simulation.views.geometry import between, inverse
+from workers.simulation.views.reprojection import target_lens
+from workers.simulation.views.warp import Warp, inverse_depth, packed
 
 BY = Displacement(lateral_m=0.7, heading_rad=0.02)
 
@@ -60,17 +67,27 @@ print(1000 * statistics.median(times))
 
 def remapped(shot: Shot, near: NDArray[np.float32], back: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A backward view by numpy coordinate maps and cv2.remap."""
-    full = cv2.resize(near, (LENS.width, LENS.height), interpolation=cv2.INTER_LINEAR)[16:144, 32:288]
+    full = cv2.resize(near, (LENS.width, LENS.height), interpolation=cv2.INTER_LINEAR)[
+        16:144, 32:288
+    ]
     v, u = np.mgrid[0:128, 0:256].astype(np.float32)
     rays = np.stack([(u - 127.5) / 200, (v - 59.5) / 200, np.ones_like(u)], axis=-1)
     p = rays @ back[:, :3].T + full[..., None] * back[:, 3]
     x, y = 200 * p[..., 0] / p[..., 2] + 159.5, 200 * p[..., 1] / p[..., 2] + 75.5
-    out = cv2.remap(shot.picture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    out = cv2.remap(
+        shot.picture,
+        x.astype(np.float32),
+        y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return np.asarray(out, np.uint8)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--torch", type=Path)
     parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args()
@@ -81,7 +98,10 @@ def main() -> None:
             text += f"; forward on its worst frame {bar.worst_db:.1f}; bar {bar.least_db} dB"
             print(f"{bar.scene} at {bar.offset_m:g} m: {text}", flush=True)
         shot = take(Path(folder), scenes=((0, 0),), rows=(40,))[0]
-        near, warp = inverse_depth(shot.depth), Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK)
+        near, warp = (
+            inverse_depth(shot.depth),
+            Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK),
+        )
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)
         picture, back = packed(shot.picture[None], 1)[0], inverse(motion).astype(np.float32)
         out = np.empty((128, 256, 3), np.uint8)
@@ -103,7 +123,9 @@ def main() -> None:
             data = Path(folder) / "view.npz"
             np.savez(data, picture=shot.picture, near=near, back=back)
             command = [str(options.torch), "-c", TORCH, str(data), str(options.rounds)]
-            cost["torch grid_sample"] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            cost["torch grid_sample"] = float(
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            )
     for name, ms in cost.items():
         ratios = f"{ms / cost['forward, with occlusion']:.2f}x forward, {ms / cost['backward']:.2f}x backward"
         print(f"{name}: {ms:.3f} ms; {ratios}")

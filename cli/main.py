@@ -8,29 +8,38 @@ import typer
 from suites.errors import DataError, RedriveError, SubmitterError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("cli.demo", "From nothing to three verdicts on this machine."),
-    "up": ("cli.up", "Start the service: Postgres, Valkey, API, coordinator, workers."),
-    "segments": ("cli.segments", "Import, list and show logged segments."),
-    "world": ("cli.world", "Make procedural segments with exact ground truth."),
-    "models": ("cli.models", "Upload, list and check models."),
-    "suites": ("cli.suites", "Check, register and list suites."),
-    "submit": ("cli.submit", "Submit a candidate and wait for its verdict (CI)."),
-    "runs": ("cli.runs", "List, watch and cancel runs."),
-    "replay": ("cli.replay", "Drive segments here, without the service."),
-    "verdict": ("cli.verdict", "Judge a CSV of paired costs by hand."),
-    "plan": ("cli.plan", "How many segments a margin needs, and what a budget can see."),
-    "selfcheck": ("cli.selfcheck", "Null comparisons and planted regressions through the whole pipeline."),
-    "simulator": ("cli.simulator", "Reports on the simulator's own fidelity."),
-    "cases": ("cli.cases", "Register failures as tests and review them."),
-    "reports": ("cli.reports", "Field reports: what the fleet complained of."),
-    "worker": ("cli.worker", "Run one Celery worker."),
-    "migrate": ("cli.migrate", "Bring the database to the current schema."),
-    "doctor": ("cli.doctor", "Check this machine and say what is missing."),
+    "demo": ("cli.demo.demo", "From nothing to three verdicts on this machine."),
+    "up": ("cli.commands.up", "Start the service: Postgres, Valkey, API, coordinator, workers."),
+    "segments": ("cli.commands.segments", "Import, list and show logged segments."),
+    "world": ("cli.commands.world", "Make procedural segments with exact ground truth."),
+    "models": ("cli.commands.models", "Upload, list and check models."),
+    "suites": ("cli.commands.suites", "Check, register and list suites."),
+    "submit": ("cli.commands.submit", "Submit a candidate and wait for its verdict (CI)."),
+    "runs": ("cli.commands.runs", "List, watch and cancel runs."),
+    "replay": ("cli.commands.replay", "Drive segments here, without the service."),
+    "verdict": ("cli.commands.verdict", "Judge a CSV of paired costs by hand."),
+    "plan": ("cli.commands.plan", "How many segments a margin needs, and what a budget can see."),
+    "selfcheck": (
+        "cli.commands.selfcheck",
+        "Null comparisons and planted regressions through the whole pipeline.",
+    ),
+    "simulator": ("cli.commands.simulator", "Reports on the simulator's own fidelity."),
+    "cases": ("cli.commands.cases", "Register failures as tests and review them."),
+    "reports": ("cli.commands.reports", "Field reports: what the fleet complained of."),
+    "worker": ("cli.commands.worker", "Run one Celery worker."),
+    "migrate": ("cli.commands.migrate", "Bring the database to the current schema."),
+    "doctor": ("cli.commands.doctor", "Check this machine and say what is missing."),
 }
 """Name to (module with a typer `app`, one-line help)."""
 
 EXIT_USAGE, EXIT_OURS = 2, 4
-WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+WRONG_PATH = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 """What another path in the command would cure; a full or broken disk is another matter."""
 
 
@@ -41,11 +50,13 @@ def _never_called() -> None:
 def build(chosen: str | None) -> typer.Typer:
     """The command line with the chosen subcommand imported and the others as names with their help."""
     root = typer.Typer(
-        name="redrive", no_args_is_help=True, pretty_exceptions_enable=False,
+        name="redrive",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
         rich_markup_mode=None,  # what stands in brackets is said, not markup
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Submit a driving model; learn in minutes whether it drives worse than the last one, where, and how sure we are.",
-    )  # fmt: skip
+    )
     for name, (module, text) in COMMANDS.items():
         if name == chosen:
             root.add_typer(importlib.import_module(module).app, name=name, help=text)
@@ -68,7 +79,11 @@ def main() -> None:
         )
         print(f"error ({owner}): {error}", file=sys.stderr)
         for finding in error.findings:
-            print(f"  {finding.where}: {finding.problem}" + (f"; {finding.remedy}" if finding.remedy else ""), file=sys.stderr)
+            print(
+                f"  {finding.where}: {finding.problem}"
+                + (f"; {finding.remedy}" if finding.remedy else ""),
+                file=sys.stderr,
+            )
         sys.exit(EXIT_OURS if owner == "this machine" else EXIT_USAGE)
     except OSError as error:
         if error.filename is None:

@@ -3,13 +3,18 @@
 from alembic import context
 from sqlalchemy import Connection
 
+from server.db.base import Base
 from server.db.engine import make_engine
-from server.db.surprises import METADATA
 from server.settings import get_settings
 
 
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=METADATA, compare_type=True, compare_server_default=False)
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        compare_server_default=False,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -8,30 +8,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from server.api import (
-    artifacts,
-    audit,
-    checks,
-    comparisons,
-    health,
-    models,
-    problems,
-    rollouts,
-    runs,
-    segments,
-    suites,
-    surprises,
-)
+from server.api import bank, failures, health, problem_types, runs
+from server.broker import celery_app
 from server.db.engine import make_engine, make_sessions
-from server.errors import PROBLEMS, Problem, install_problems
 from server.logs import configure_logs
 from server.middleware import Edge
 from server.pages import install_pages
-from server.queue import celery_app
+from server.problems import PROBLEMS, Problem, install_problems
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 
-ROUTERS = (models, suites, segments, runs, rollouts, artifacts, comparisons, surprises, checks, audit)
+ROUTERS = (*bank.ROUTERS, *runs.ROUTERS, *failures.ROUTERS, *health.ROUTERS, problem_types.router)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -44,20 +31,25 @@ def create_app(settings: Settings) -> FastAPI:
         engine.dispose()
 
     app = FastAPI(
-        title="Redrive", version="1", lifespan=lifespan, docs_url="/v1/docs", openapi_url="/v1/openapi.json", redoc_url=None,
+        title="Redrive",
+        version="1",
+        lifespan=lifespan,
+        docs_url="/v1/docs",
+        openapi_url="/v1/openapi.json",
+        redoc_url=None,
         summary="Does this driving model drive worse than the last one, where, and how sure are we?",
-    )  # fmt: skip
+    )
     app.state.settings = settings
     app.state.engine = engine
     app.state.sessions = make_sessions(engine)
     app.state.blobs = BlobStore(settings.blobs)
     app.state.celery = celery_app(settings)
-    for module in ROUTERS:
-        app.include_router(module.router)
-    app.include_router(health.router)
-    app.include_router(problems.router)
+    for router in ROUTERS:
+        app.include_router(router)
     install_problems(app, settings.public_url)
-    app.add_middleware(Edge, public_url=settings.public_url, max_document_bytes=settings.max_document_bytes)
+    app.add_middleware(
+        Edge, public_url=settings.public_url, max_document_bytes=settings.max_document_bytes
+    )
     install_pages(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -66,10 +58,17 @@ def create_app(settings: Settings) -> FastAPI:
 def _openapi(app: FastAPI) -> dict[str, object]:
     """The schema with `Problem` among its components and the problems' documentation."""
     if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        _, defined = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        schema = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        _, defined = models_json_schema(
+            [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
+        )
         schema["components"]["schemas"].update(defined["$defs"])
-        lines = [f"- `{slug}` ({kind.status}): {kind.title}. {kind.remedy}" for slug, kind in PROBLEMS.items()]
+        lines = [
+            f"- `{slug}` ({kind.status}): {kind.title}. {kind.remedy}"
+            for slug, kind in PROBLEMS.items()
+        ]
         schema["info"]["description"] = "Problems (RFC 9457):\n" + "\n".join(lines)
         app.openapi_schema = schema
     return app.openapi_schema

@@ -11,12 +11,16 @@ import httpx2
 
 from suites.errors import DataError, Finding, MachineError, RedriveError, SubmitterError
 from suites.identity import canonical_json
-from suites.model import Manifest
+from suites.manifest import Manifest
 
 RETRIED = (502, 503, 504)
 """Statuses after which the same request is sent again: all of ours are idempotent."""
 
-_OWNERS: dict[str, type[RedriveError]] = {"submitter": SubmitterError, "data": DataError, "machine": MachineError}
+_OWNERS: dict[str, type[RedriveError]] = {
+    "submitter": SubmitterError,
+    "data": DataError,
+    "machine": MachineError,
+}
 
 
 class WaitTimeout(Exception):
@@ -26,7 +30,14 @@ class WaitTimeout(Exception):
 class Client:
     """Speaks to one installation. `attempts` requests are sent, with growing pauses, before a connection error is final."""
 
-    def __init__(self, url: str, *, attempts: int = 5, pause_s: float = 0.5, http: httpx2.Client | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        attempts: int = 5,
+        pause_s: float = 0.5,
+        http: httpx2.Client | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self.attempts = attempts
         self.pause_s = pause_s
@@ -35,7 +46,12 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.http.close()
 
     def push_model(self, manifest: Manifest, graphs: Mapping[str, Path]) -> dict[str, Any]:
@@ -50,7 +66,7 @@ class Client:
         return self._json("POST", "/v1/suites", json={"toml": toml, "actor": actor})
 
     def submit(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> dict[str, Any]:
-        """Submit a run (fields of server.services.submit.Submission); the run, new or existing."""
+        """Submit a run (fields of server.services.runs.submission.Submission); the run, new or existing."""
         headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
         return self._json("POST", "/v1/runs", json=dict(body), headers=headers)
 
@@ -58,12 +74,16 @@ class Client:
         """One run; with `wait_s`, as soon as it is decided or then."""
         return self._json("GET", f"/v1/runs/{run_id}", params={"wait": wait_s})
 
-    def follow(self, run_id: str, *, timeout_s: float | None = None, look_s: float = 2.0) -> Iterator[dict[str, Any]]:
+    def follow(
+        self, run_id: str, *, timeout_s: float | None = None, look_s: float = 2.0
+    ) -> Iterator[dict[str, Any]]:
         """The run every `look_s` seconds until its verdict is final or never will be; the last one is that.
         Raises WaitTimeout."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left = look_s if deadline is None else min(look_s, max(0.0, deadline - time.monotonic()))
+            left = (
+                look_s if deadline is None else min(look_s, max(0.0, deadline - time.monotonic()))
+            )
             run = self.run(run_id, wait_s=left)
             yield run
             if is_over(run):
@@ -95,7 +115,9 @@ class Client:
         """Add one thing, or decide on one."""
         return self._json("POST", path, json=dict(body))
 
-    def items(self, path: str, *, most: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def items(
+        self, path: str, *, most: int | None = None, **params: Any
+    ) -> Iterator[dict[str, Any]]:
         """All items of a list, page by page, at most `most`."""
         cursor: str | None = None
         count = 0
@@ -117,7 +139,13 @@ class Client:
         return document
 
     def _send(
-        self, method: str, path: str, *, file: Path | None = None, missing_ok: bool = False, **options: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        file: Path | None = None,
+        missing_ok: bool = False,
+        **options: Any,
     ) -> httpx2.Response:
         for attempt in range(self.attempts):
             if attempt:
@@ -130,7 +158,13 @@ class Client:
             except httpx2.TransportError as error:
                 failure: RedriveError = MachineError(
                     f"the service at {self.url} does not answer: {error or type(error).__name__}",
-                    (Finding("REDRIVE_URL", self.url, "start it with `redrive up`, or name where it runs"),),
+                    (
+                        Finding(
+                            "REDRIVE_URL",
+                            self.url,
+                            "start it with `redrive up`, or name where it runs",
+                        ),
+                    ),
                 )
                 continue
             if response.is_success or (missing_ok and response.status_code == 404):
@@ -149,13 +183,20 @@ def _chunks(path: Path) -> Iterable[bytes]:
 
 def _failure(response: httpx2.Response) -> RedriveError:
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
-        url, remedy = str(response.request.url), "see whether that is Redrive's address, and what stands in front of it"
+        url, remedy = (
+            str(response.request.url),
+            "see whether that is Redrive's address, and what stands in front of it",
+        )
         finding = Finding("REDRIVE_URL", url, remedy)
-        return MachineError(f"{url} answered {response.status_code}, and not with a problem of ours", (finding,))
+        return MachineError(
+            f"{url} answered {response.status_code}, and not with a problem of ours", (finding,)
+        )
     problem = response.json()
     findings = tuple(Finding(e["where"], e["problem"], e["remedy"]) for e in problem["errors"])
     kind = _OWNERS.get(problem["owner"], MachineError)
-    return kind(f"{problem['title']}: {problem['detail']} (request {problem['request_id']})", findings)
+    return kind(
+        f"{problem['title']}: {problem['detail']} (request {problem['request_id']})", findings
+    )
 
 
 def is_over(run: Mapping[str, Any]) -> bool:

@@ -18,22 +18,36 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from server.broker import BROKER_ERRORS, CHANNEL, celery_app, remeasure, waiting, wake
+from server.db.base import OwnerKind
 from server.db.engine import make_engine
-from server.db.models import OwnerKind, Run
+from server.db.run_tables import RunRow
 from server.logs import configure_logs
-from server.nightly import start as start_night
-from server.queue import BROKER_ERRORS, CHANNEL, celery_app, remeasure, waiting, wake
+from server.night_process import start as start_night
 from server.services.audit import record
-from server.services.demand import Owner, count_missing, given_up, waiting_owners, withdraw
-from server.services.judge import Evidence, UndecidableError, document
-from server.services.nightly import claim_night, cut_short
-from server.services.prove import advance_drafts
-from server.services.shards import claimable, drop_unwanted, form_shards, open_shards, places, take_back
-from server.services.waivers import end_expired
+from server.services.failures.proof import advance_drafts
+from server.services.failures.waivers import end_expired
+from server.services.health.nightly import claim_night, cut_short
+from server.services.queue.demands import (
+    DemandOwner,
+    count_missing,
+    given_up,
+    waiting_owners,
+    withdraw,
+)
+from server.services.queue.shards import (
+    claimable,
+    drop_unwanted,
+    form_shards,
+    open_shards,
+    places,
+    take_back,
+)
+from server.services.runs.judge import RunEvidence, UndecidableError, document
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
-from suites.errors import told
-from suites.words import STATUS_TRANSITIONS, RunVerdict, Status
+from suites.errors import error_text
+from suites.vocabulary import STATUS_TRANSITIONS, RunVerdict, Status
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +77,10 @@ class Coordinator:
     """Acts on one connection, which holds the lock."""
 
     def __init__(
-        self, connection: Connection, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        connection: Connection,
+        settings: Settings,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.session = Session(connection)
         self.settings = settings
@@ -71,7 +88,7 @@ class Coordinator:
         self._night: tuple[date, subprocess.Popen[bytes]] | None = None
         self._celery = celery_app(settings)
         self._blobs = BlobStore(settings.blobs)
-        self._evidence: dict[str, Evidence] = {}
+        self._evidence: dict[str, RunEvidence] = {}
         self._asked: dict[tuple[str, str], float] = {}
         self._broker_was_away = False
 
@@ -83,9 +100,9 @@ class Coordinator:
             drop_unwanted(session)
             slots = sum(places(session, self.settings.lease_s).values())
             open_runs = session.scalars(
-                select(Run.id)
-                .where(Run.status.in_((Status.QUEUED, Status.RUNNING)))
-                .order_by(Run.priority, Run.created, Run.id)
+                select(RunRow.id)
+                .where(RunRow.status.in_((Status.QUEUED, Status.RUNNING)))
+                .order_by(RunRow.priority, RunRow.created, RunRow.id)
                 .limit(RUNS_AT_ONCE)
             ).all()
         for run_id in open_runs:
@@ -105,7 +122,9 @@ class Coordinator:
         """One run: consume, decide, stop or go on. What goes wrong with one run never holds the others up."""
         try:
             with self.session.begin():
-                run = self.session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
+                run = self.session.get_one(
+                    RunRow, run_id, with_for_update=True, populate_existing=True
+                )
                 if STATUS_TRANSITIONS[run.status]:
                     self._judge(run)
                 if STATUS_TRANSITIONS[run.status]:
@@ -116,17 +135,21 @@ class Coordinator:
             log.exception("run %s can't be judged", run_id)
             self._evidence.pop(run_id, None)
             with self.session.begin():
-                run = self.session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
-                self._end_in_error(run, str(error) if isinstance(error, UndecidableError) else told(error))
+                run = self.session.get_one(
+                    RunRow, run_id, with_for_update=True, populate_existing=True
+                )
+                self._end_in_error(
+                    run, str(error) if isinstance(error, UndecidableError) else error_text(error)
+                )
 
-    def _judge(self, run: Run) -> None:
-        session, owner = self.session, Owner(OwnerKind.RUN, run.id)
+    def _judge(self, run: RunRow) -> None:
+        session, owner = self.session, DemandOwner(OwnerKind.RUN, run.id)
         if run.status is Status.QUEUED:
             run.status, run.started = Status.RUNNING, datetime.now(UTC)
         evidence = self._evidence.get(run.id)
         rebuilt = evidence is None
         if evidence is None:
-            evidence = self._evidence[run.id] = Evidence(session, run)
+            evidence = self._evidence[run.id] = RunEvidence(session, run)
         if evidence.consume(session, beyond=run.drive_all) or rebuilt:
             verdict = evidence.verdict()
             run.verdict_document = document(verdict)
@@ -143,27 +166,34 @@ class Coordinator:
         elif run.verdict is not None and count_missing(session, owner) == 0:
             run.status, run.finished = Status.FINISHED, datetime.now(UTC)
 
-    def _decide(self, run: Run, verdict: RunVerdict) -> None:
+    def _decide(self, run: RunRow, verdict: RunVerdict) -> None:
         run.verdict, run.decided = verdict, datetime.now(UTC)
         detail = {"verdict": verdict, "pairs": run.pairs_consumed, "of": run.planned}
         record(self.session, "run.decided", ("run", run.id), detail=detail)
-        log.info("run %s: %s after %d of %d pairs", run.id, verdict, run.pairs_consumed, run.planned)
+        log.info(
+            "run %s: %s after %d of %d pairs", run.id, verdict, run.pairs_consumed, run.planned
+        )
 
-    def _end_in_error(self, run: Run, reason: str) -> None:
+    def _end_in_error(self, run: RunRow, reason: str) -> None:
         """The run has no verdict; what others wait for goes on."""
         if not STATUS_TRANSITIONS[run.status]:
             return
-        run.status, run.verdict, run.error, run.finished = Status.ERRORED, None, reason, datetime.now(UTC)
-        withdraw(self.session, Owner(OwnerKind.RUN, run.id), mandatory_too=True)
+        run.status, run.verdict, run.error, run.finished = (
+            Status.ERRORED,
+            None,
+            reason,
+            datetime.now(UTC),
+        )
+        withdraw(self.session, DemandOwner(OwnerKind.RUN, run.id), mandatory_too=True)
         record(self.session, "run.errored", ("run", run.id), detail={"error": reason})
 
-    def _drive(self, run: Run, slots: int) -> None:
+    def _drive(self, run: RunRow, slots: int) -> None:
         """Shards for a bounded look-ahead, in whole blocks of positions: enough for every worker, little to throw away."""
         size = self._shard_size(run.simulator["name"])
         start = self._evidence[run.id].consumed
         stop = (start // size + 2 * slots + 1) * size
         priority = run.priority if run.verdict is None else LOWEST
-        form_shards(self.session, Owner(OwnerKind.RUN, run.id), (start, stop), size, priority)
+        form_shards(self.session, DemandOwner(OwnerKind.RUN, run.id), (start, stop), size, priority)
 
     def _serve_others(self) -> None:
         """Proofs and searches want all that they demand, in their order."""
@@ -171,13 +201,21 @@ class Coordinator:
             form_shards(self.session, owner, (0, EVERYTHING), self.settings.shard_rollouts, LOWEST)
 
     def _shard_size(self, simulator: str) -> int:
-        return self.settings.shard_rollouts_controls if simulator == "tinyphysics" else self.settings.shard_rollouts
+        return (
+            self.settings.shard_rollouts_controls
+            if simulator == "tinyphysics"
+            else self.settings.shard_rollouts
+        )
 
-    def _measure_again(self, evidence: Evidence) -> None:
+    def _measure_again(self, evidence: RunEvidence) -> None:
         """Results that the next pairs lack are measured from stored traces; nothing is driven for them."""
         now = time.monotonic()
         for name, keys in evidence.unmeasured.items():
-            due = [key for key in sorted(keys) if now - self._asked.get((key, name), -REMEASURE_AGAIN_S) >= REMEASURE_AGAIN_S]
+            due = [
+                key
+                for key in sorted(keys)
+                if now - self._asked.get((key, name), -REMEASURE_AGAIN_S) >= REMEASURE_AGAIN_S
+            ]
             for first in range(0, len(due), REMEASURE_KEYS):
                 part = due[first : first + REMEASURE_KEYS]
                 condition = evidence.conditions.get(name)
@@ -198,7 +236,11 @@ class Coordinator:
             self._night = None
             if process.returncode:
                 with self.session.begin():
-                    cut_short(self.session, night, f"its process ended with exit status {process.returncode}")
+                    cut_short(
+                        self.session,
+                        night,
+                        f"its process ended with exit status {process.returncode}",
+                    )
         if self._night is None:
             with self.session.begin():
                 claimed = claim_night(self.session, self._now(), self.settings.nightly_hour)
@@ -222,7 +264,9 @@ class Coordinator:
         self._broker_was_away = True
 
     def _forget(self, open_runs: Collection[str]) -> None:
-        self._evidence = {run_id: evidence for run_id, evidence in self._evidence.items() if run_id in open_runs}
+        self._evidence = {
+            run_id: evidence for run_id, evidence in self._evidence.items() if run_id in open_runs
+        }
 
 
 def serve(settings: Settings) -> None:

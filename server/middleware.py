@@ -9,10 +9,14 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import REQUEST_ID, problem, problem_of, respond
+from server.problems import REQUEST_ID, problem, problem_of, respond
 
-REQUESTS = Counter("redrive_http_requests_total", "Requests answered.", ["method", "route", "status"])
-SECONDS = Histogram("redrive_http_request_seconds", "Time to the last byte of the answer, s.", ["method", "route"])
+REQUESTS = Counter(
+    "redrive_http_requests_total", "Requests answered.", ["method", "route", "status"]
+)
+SECONDS = Histogram(
+    "redrive_http_request_seconds", "Time to the last byte of the answer, s.", ["method", "route"]
+)
 
 STREAMED = "/v1/blobs/"
 """Bodies below this path are streamed to disk with a limit of their own; all others are read whole, up to the limit."""
@@ -51,15 +55,25 @@ class Edge:
             self.log.exception("request_failed")
             if status:
                 raise
-            await respond(problem_of(self.public_url, scope["path"], error))(scope, receive, send_with_id)
+            await respond(problem_of(self.public_url, scope["path"], error))(
+                scope, receive, send_with_id
+            )
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - began
             REQUESTS.labels(scope["method"], route, status).inc()
             SECONDS.labels(scope["method"], route).observe(seconds)
-            self.log.info("request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 4))
+            self.log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                seconds=round(seconds, 4),
+            )
 
-    async def _serve(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> None:
         if scope["method"] not in ("POST", "PUT", "PATCH") or scope["path"].startswith(STREAMED):
             await self.app(scope, receive, send)
             return
@@ -73,9 +87,10 @@ class Edge:
             more = message.get("more_body", False)
             if len(body) > self.max_document_bytes:
                 detail = f"a document may have {self.max_document_bytes} bytes"
-                await respond(problem(self.public_url, scope["path"], "too-large", detail), {"Connection": "close"})(
-                    scope, receive, send
-                )
+                await respond(
+                    problem(self.public_url, scope["path"], "too-large", detail),
+                    {"Connection": "close"},
+                )(scope, receive, send)
                 return
         replayed = False
 

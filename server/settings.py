@@ -13,7 +13,9 @@ from suites.errors import Finding, MachineError
 class Settings(BaseSettings):
     """Read from `REDRIVE_<NAME>`, but for `DATABASE_URL` and `BROKER_URL`, whose names are what hosting services set."""
 
-    model_config = SettingsConfigDict(env_prefix="REDRIVE_", use_attribute_docstrings=True, frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="REDRIVE_", use_attribute_docstrings=True, frozen=True, populate_by_name=True
+    )
 
     database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
     """`postgresql://user@host/name`: the queue of record and the index of everything. `redrive up` starts its own when empty."""
@@ -72,7 +74,13 @@ class Settings(BaseSettings):
         if not self.database_url:
             raise MachineError(
                 "no database is configured",
-                (Finding("DATABASE_URL", "not set", "start everything with `redrive up`, or name your Postgres"),),
+                (
+                    Finding(
+                        "DATABASE_URL",
+                        "not set",
+                        "start everything with `redrive up`, or name your Postgres",
+                    ),
+                ),
             )
         for scheme in ("postgresql://", "postgres://"):
             if self.database_url.startswith(scheme):

@@ -31,7 +31,8 @@ class BlobStore:
         path = self._place(sha256)
         if not path.is_file():
             raise DataError(
-                f"blob {sha256[:12]} is not stored", (Finding(f"blobs/{sha256}", "missing", "upload or import it again"),)
+                f"blob {sha256[:12]} is not stored",
+                (Finding(f"blobs/{sha256}", "missing", "upload or import it again"),),
             )
         return path
 
@@ -44,7 +45,13 @@ class BlobStore:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(
                 f"blob {sha256[:12]} is damaged",
-                (Finding(str(self._place(sha256)), "its bytes have another digest", "remove the file and upload it again"),),
+                (
+                    Finding(
+                        str(self._place(sha256)),
+                        "its bytes have another digest",
+                        "remove the file and upload it again",
+                    ),
+                ),
             )
         return data
 
@@ -55,7 +62,9 @@ class BlobStore:
         with data.open("rb") as file:
             return self.put_stream(iter(lambda: file.read(_CHUNK), b""))
 
-    def put_stream(self, chunks: Iterable[bytes], *, expect: str | None = None, max_bytes: int | None = None) -> str:
+    def put_stream(
+        self, chunks: Iterable[bytes], *, expect: str | None = None, max_bytes: int | None = None
+    ) -> str:
         """Store a stream; returns its sha256. Raises TooLargeError as soon as it exceeds `max_bytes`, DigestMismatchError
         when its digest is not `expect`, MachineError when the disk refuses. Nothing remains of a refused stream."""
         if expect is not None:
@@ -65,10 +74,18 @@ class BlobStore:
         except OSError as error:
             raise MachineError(
                 f"the blob store can't be written: {error.strerror}",
-                (Finding(str(self.root), str(error), "free some space, or let the service write there"),),
+                (
+                    Finding(
+                        str(self.root),
+                        str(error),
+                        "free some space, or let the service write there",
+                    ),
+                ),
             ) from error
 
-    def _put_stream(self, chunks: Iterable[bytes], expect: str | None, max_bytes: int | None) -> str:
+    def _put_stream(
+        self, chunks: Iterable[bytes], expect: str | None, max_bytes: int | None
+    ) -> str:
         incoming = self.root / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=incoming)
@@ -81,7 +98,13 @@ class BlobStore:
                     if max_bytes is not None and size > max_bytes:
                         raise TooLargeError(
                             f"the upload is larger than {max_bytes} bytes",
-                            (Finding("body", f"more than {max_bytes} bytes", "raise the installation's limit, or send less"),),
+                            (
+                                Finding(
+                                    "body",
+                                    f"more than {max_bytes} bytes",
+                                    "raise the installation's limit, or send less",
+                                ),
+                            ),
                         )
                     hasher.update(chunk)
                     file.write(chunk)
@@ -91,7 +114,13 @@ class BlobStore:
             if expect is not None and sha256 != expect:
                 raise DigestMismatchError(
                     "the bytes that arrived are not the ones that were announced",
-                    (Finding("body", f"their sha256 is {sha256}, {size} bytes", "send the file again under its own digest"),),
+                    (
+                        Finding(
+                            "body",
+                            f"their sha256 is {sha256}, {size} bytes",
+                            "send the file again under its own digest",
+                        ),
+                    ),
                 )
             place = self._place(sha256)
             place.parent.mkdir(exist_ok=True)
@@ -105,6 +134,7 @@ class BlobStore:
     def _place(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise SubmitterError(
-                f"{sha256[:80]!r} is no sha256", (Finding("sha256", "not 64 lower-case hex digits", "see `sha256sum FILE`"),)
+                f"{sha256[:80]!r} is no sha256",
+                (Finding("sha256", "not 64 lower-case hex digits", "see `sha256sum FILE`"),),
             )
         return self.root / sha256[:2] / sha256

@@ -27,12 +27,16 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from suites.errors import Finding, SubmitterError
 from suites.identity import digest
-from suites.metrics.comfort import lateral_acceleration_mps2, lateral_jerk_mps3, longitudinal_jerk_mps3
+from suites.manifest import STRICT, validation_findings
+from suites.metrics.comfort import (
+    lateral_acceleration_mps2,
+    lateral_jerk_mps3,
+    longitudinal_jerk_mps3,
+)
 from suites.metrics.steps import column
 from suites.metrics.tracking import lane_position_m
-from suites.model import STRICT, validation_findings
 from suites.rollout import TRACE_COLUMNS, Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 Floats = NDArray[np.float64]
 Expression = dict[str, Any]
@@ -49,10 +53,15 @@ def line_crossing_s(trace: Trace) -> Floats:
     at which it does (van Winsum et al. 2000, first-order); infinite while it moves to neither, 0 beyond an edge."""
     half = trace.vehicle_width_m / 2
     lateral_mps = column(trace, "speed_mps") * np.sin(column(trace, "heading_error_rad"))
-    room_left, room_right = column(trace, "lane_left_m") - half, -column(trace, "lane_right_m") - half
+    room_left, room_right = (
+        column(trace, "lane_left_m") - half,
+        -column(trace, "lane_right_m") - half,
+    )
     room = np.where(lateral_mps >= 0, room_left, room_right)
     with np.errstate(divide="ignore", invalid="ignore"):
-        time = np.where(np.abs(lateral_mps) > 1e-6, np.maximum(room, 0) / np.abs(lateral_mps), np.inf)
+        time = np.where(
+            np.abs(lateral_mps) > 1e-6, np.maximum(room, 0) / np.abs(lateral_mps), np.inf
+        )
     time = np.where(np.minimum(room_left, room_right) <= 0, 0.0, time)
     return np.where(np.isfinite(room_left) & np.isfinite(room_right), time, np.nan)
 
@@ -63,10 +72,22 @@ DERIVED: dict[str, tuple[Callable[[Trace], Floats], str]] = {
     "lateral_jerk_mps3": (lateral_jerk_mps3, "lateral jerk, m/s³"),
     "longitudinal_jerk_mps3": (longitudinal_jerk_mps3, "longitudinal jerk, m/s³"),
     "line_crossing_s": (line_crossing_s, "time until the body crosses a lane edge, s"),
-    "lane_gap_left_m": (lambda t: column(t, "lane_left_m") - t.vehicle_width_m / 2, "room to the lane's left edge, m"),
-    "lane_gap_right_m": (lambda t: -column(t, "lane_right_m") - t.vehicle_width_m / 2, "room to its right edge, m"),
-    "road_gap_left_m": (lambda t: column(t, "road_left_m") - t.vehicle_width_m / 2, "room to the road's left edge, m"),
-    "road_gap_right_m": (lambda t: -column(t, "road_right_m") - t.vehicle_width_m / 2, "room to its right edge, m"),
+    "lane_gap_left_m": (
+        lambda t: column(t, "lane_left_m") - t.vehicle_width_m / 2,
+        "room to the lane's left edge, m",
+    ),
+    "lane_gap_right_m": (
+        lambda t: -column(t, "lane_right_m") - t.vehicle_width_m / 2,
+        "room to its right edge, m",
+    ),
+    "road_gap_left_m": (
+        lambda t: column(t, "road_left_m") - t.vehicle_width_m / 2,
+        "room to the road's left edge, m",
+    ),
+    "road_gap_right_m": (
+        lambda t: -column(t, "road_right_m") - t.vehicle_width_m / 2,
+        "room to its right edge, m",
+    ),
 }
 """Signals beside the trace's own columns, with their meaning."""
 
@@ -117,13 +138,29 @@ def load_condition(document: dict[str, Any], where: str = "condition") -> Condit
         raise SubmitterError(f"{where} is not valid", found) from None
     findings = []
     if (condition.always is None) == (condition.eventually is None):
-        findings.append(Finding(where, "needs exactly one of always and eventually", "add one, or make it two conditions"))
+        findings.append(
+            Finding(
+                where,
+                "needs exactly one of always and eventually",
+                "add one, or make it two conditions",
+            )
+        )
     if condition.to_s is not None and condition.to_s <= condition.from_s:
         findings.append(
-            Finding(f"{where}.to_s", f"the window {condition.from_s:g} to {condition.to_s:g} s is empty", "make to_s larger")
+            Finding(
+                f"{where}.to_s",
+                f"the window {condition.from_s:g} to {condition.to_s:g} s is empty",
+                "make to_s larger",
+            )
         )
     if condition.share < 1 and condition.always is None:
-        findings.append(Finding(f"{where}.share", "is a share of the steps of `always`", "say always, or leave it out"))
+        findings.append(
+            Finding(
+                f"{where}.share",
+                "is a share of the steps of `always`",
+                "say always, or leave it out",
+            )
+        )
     for name in ("when", "always", "eventually"):
         expression = getattr(condition, name)
         if expression is not None:
@@ -131,7 +168,9 @@ def load_condition(document: dict[str, Any], where: str = "condition") -> Condit
             findings += wrong
             if not wrong and condition.share == 1 and WALL_TIMES & signals(expression):
                 remedy = "judge it with always and a share below 1, such as share = 0.95"
-                findings.append(Finding(f"{where}.{name}", "a wall time is never the same twice", remedy))
+                findings.append(
+                    Finding(f"{where}.{name}", "a wall time is never the same twice", remedy)
+                )
     if findings:
         raise SubmitterError(f"{where} cannot be judged", tuple(findings))
     return condition
@@ -142,7 +181,11 @@ def signals(expression: Any) -> set[str]:
     if isinstance(expression, dict):
         named = {str(expression["signal"])} if "signal" in expression else set()
         return named.union(*(signals(part) for part in expression.values()))
-    return set().union(*(signals(part) for part in expression)) if isinstance(expression, list) else set()
+    return (
+        set().union(*(signals(part) for part in expression))
+        if isinstance(expression, list)
+        else set()
+    )
 
 
 def _problems(expression: Any, where: str, depth: int) -> list[Finding]:
@@ -158,7 +201,11 @@ def _problems(expression: Any, where: str, depth: int) -> list[Finding]:
         parts = expression[name]
         if not isinstance(parts, list) or not parts:
             return [Finding(f"{where}.{name}", "has no rule", "write a list with at least one")]
-        return [f for i, part in enumerate(parts) for f in _problems(part, f"{where}.{name}.{i}", depth + 1)]
+        return [
+            f
+            for i, part in enumerate(parts)
+            for f in _problems(part, f"{where}.{name}.{i}", depth + 1)
+        ]
     if keys == {"not"}:
         return _problems(expression["not"], f"{where}.not", depth + 1)
     if "radius_m" in keys or "polygon" in keys:
@@ -167,38 +214,67 @@ def _problems(expression: Any, where: str, depth: int) -> list[Finding]:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and -LARGEST <= value <= LARGEST
+    )
 
 
 def _area_problems(expression: Expression, where: str) -> list[Finding]:
     if set(expression) == {"x_m", "y_m", "radius_m"}:
         good = all(_number(v) for v in expression.values()) and expression["radius_m"] > 0
-        return [] if good else [Finding(where, "is no area", "give finite x_m, y_m and a radius_m above 0")]
+        return (
+            []
+            if good
+            else [Finding(where, "is no area", "give finite x_m, y_m and a radius_m above 0")]
+        )
     corners = expression.get("polygon")
     good = set(expression) == {"polygon"} and isinstance(corners, list) and len(corners) >= 3
-    if good and all(isinstance(c, (list, tuple)) and len(c) == 2 and all(_number(v) for v in c) for c in corners or ()):
+    if good and all(
+        isinstance(c, (list, tuple)) and len(c) == 2 and all(_number(v) for v in c)
+        for c in corners or ()
+    ):
         return []
-    return [Finding(where, "is no area", "give x_m, y_m, radius_m, or a polygon of at least three [x, y]")]
+    return [
+        Finding(
+            where, "is no area", "give x_m, y_m, radius_m, or a polygon of at least three [x, y]"
+        )
+    ]
 
 
 def _signal_problems(expression: Expression, where: str) -> list[Finding]:
     findings = [
-        Finding(f"{where}.{key}", "is unknown here", "signal, absolute, above, below, for_s; or all, any, not; or an area")
+        Finding(
+            f"{where}.{key}",
+            "is unknown here",
+            "signal, absolute, above, below, for_s; or all, any, not; or an area",
+        )
         for key in sorted(set(expression) - {"signal", "absolute", "above", "below", "for_s"})
     ]
     signal = expression.get("signal")
     if not isinstance(signal, str) or (signal not in TRACE_COLUMNS and signal not in DERIVED):
         known = ", ".join(sorted({*TRACE_COLUMNS, *DERIVED}))
-        findings.append(Finding(f"{where}.signal", f"no signal is named {signal!r:.80}", f"one of {known}"))
+        findings.append(
+            Finding(f"{where}.signal", f"no signal is named {signal!r:.80}", f"one of {known}")
+        )
     bounds = [expression[k] for k in ("above", "below") if k in expression]
     if not bounds or not all(_number(b) for b in bounds):
-        findings.append(Finding(where, "has no bound", "give a finite number in above, below or both"))
+        findings.append(
+            Finding(where, "has no bound", "give a finite number in above, below or both")
+        )
     elif len(bounds) == 2 and bounds[0] >= bounds[1]:
-        findings.append(Finding(where, f"nothing is above {bounds[0]:g} and below {bounds[1]:g}", "exchange them"))
+        findings.append(
+            Finding(
+                where, f"nothing is above {bounds[0]:g} and below {bounds[1]:g}", "exchange them"
+            )
+        )
     if "for_s" in expression and not (_number(expression["for_s"]) and expression["for_s"] > 0):
         findings.append(Finding(f"{where}.for_s", "is no duration", "give seconds, above 0"))
     if not isinstance(expression.get("absolute", False), bool):
-        findings.append(Finding(f"{where}.absolute", "is neither true nor false", "give one of them"))
+        findings.append(
+            Finding(f"{where}.absolute", "is neither true nor false", "give one of them")
+        )
     return findings
 
 
@@ -221,10 +297,16 @@ def evaluate(expression: Expression, trace: Trace) -> Floats:
     if "not" in expression:
         return _not(evaluate(expression["not"], trace))
     if "radius_m" in expression:
-        distance = np.hypot(column(trace, "x_m") - expression["x_m"], column(trace, "y_m") - expression["y_m"])
+        distance = np.hypot(
+            column(trace, "x_m") - expression["x_m"], column(trace, "y_m") - expression["y_m"]
+        )
         return np.asarray(distance <= expression["radius_m"], dtype=np.float64)
     if "polygon" in expression:
-        return _inside(np.asarray(expression["polygon"], dtype=np.float64), column(trace, "x_m"), column(trace, "y_m"))
+        return _inside(
+            np.asarray(expression["polygon"], dtype=np.float64),
+            column(trace, "x_m"),
+            column(trace, "y_m"),
+        )
     return _compare(expression, trace)
 
 
@@ -290,18 +372,29 @@ def judge(condition: Condition, trace: Trace | None, outcome: Outcome) -> Judgem
     applies = np.ones(len(trace)) if condition.when is None else evaluate(condition.when, trace)
     truth, applies, times = truth[window], applies[window], times[window]
     # A rollout that ended before the window did leaves its rest undriven.
-    whole = bool(len(trace) >= trace.planned_steps or (len(trace) - 1) / trace.rate_hz >= end - 1e-9)
+    whole = bool(
+        len(trace) >= trace.planned_steps or (len(trace) - 1) / trace.rate_hz >= end - 1e-9
+    )
     wants_false = condition.judge == "must_not"
     always = condition.always is not None
     decisive = 0.0 if always else 1.0
     deciding = np.flatnonzero((applies == 1) & (truth == decisive))
-    if condition.share < 1:  # so many steps are forgiven, of those that the window has if it is driven to its end
-        judged = int((applies == 1).sum()) if whole else round((end - condition.from_s) * trace.rate_hz)
+    if (
+        condition.share < 1
+    ):  # so many steps are forgiven, of those that the window has if it is driven to its end
+        judged = (
+            int((applies == 1).sum()) if whole else round((end - condition.from_s) * trace.rate_hz)
+        )
         deciding = deciding[int((1 - condition.share) * judged) :]
     if len(deciding):
         happened = not always
         instant = float(times[deciding[0]])
-        return _answer(name, happened != wants_false, f"{'broken' if always else 'came true'} at {instant:.2f} s", instant)
+        return _answer(
+            name,
+            happened != wants_false,
+            f"{'broken' if always else 'came true'} at {instant:.2f} s",
+            instant,
+        )
     if not whole:
         if outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
             instant = len(trace) / trace.rate_hz
@@ -311,7 +404,9 @@ def judge(condition: Condition, trace: Trace | None, outcome: Outcome) -> Judgem
         return _answer(name, None, "the situation was never reached", None)
     if np.isnan(truth[applies == 1]).any() or np.isnan(applies).any():
         return _answer(name, None, "the signal is unknown at steps that matter", None)
-    return _answer(name, always != wants_false, "held throughout" if always else "never came true", None)
+    return _answer(
+        name, always != wants_false, "held throughout" if always else "never came true", None
+    )
 
 
 def _answer(name: str, held: bool | None, reason: str, instant_s: float | None) -> Judgement:

@@ -37,8 +37,10 @@ class MachineError(RedriveError):
     """This machine failed (memory, disk, broker): the work is retried elsewhere and never scored."""
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """An error with its findings in one line. One that nobody foresaw is the program's fault, and says so."""
     if isinstance(error, RedriveError):
-        return "; ".join([str(error), *(f"{finding.where}: {finding.problem}" for finding in error.findings)])
+        return "; ".join(
+            [str(error), *(f"{finding.where}: {finding.problem}" for finding in error.findings)]
+        )
     return f"a fault of ours ({type(error).__name__}: {error}): report it with the log"

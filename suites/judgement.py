@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.words import Estimand, MetricVerdict, Outcome, RunVerdict
+from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
 
 
 @dataclass(frozen=True, slots=True)

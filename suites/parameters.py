@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, StrictBool, TypeAdapter, ValidationError
 
 from suites.errors import SubmitterError
-from suites.model import STRICT, validation_findings
+from suites.manifest import STRICT, validation_findings
 
 T = TypeVar("T")
 Positive = Annotated[float, Field(gt=0)]
@@ -32,7 +32,7 @@ class Parameters:
     trust_heading_rad: Positive | None = None
     """Overrides of the trust region that the source of depth gives."""
     warp: Literal["forward", "backward", "plane"] = "forward"
-    """How reprojection makes a view (workers.simulation.warp); `rendered` has no use for it."""
+    """How reprojection makes a view (workers.simulation.views.warp); `rendered` has no use for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,5 +66,7 @@ def _parsed(adapter: TypeAdapter[T], parameters: dict[str, Any]) -> T:
     try:
         return adapter.validate_python(parameters)
     except ValidationError as error:
-        findings = tuple(replace(f, where=f"simulator.parameters.{f.where}") for f in validation_findings(error))
+        findings = tuple(
+            replace(f, where=f"simulator.parameters.{f.where}") for f in validation_findings(error)
+        )
         raise SubmitterError("the simulator's parameters are not valid", findings) from None

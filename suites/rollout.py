@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from suites.identity import digest, seed_for
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +164,21 @@ class Trace:
     def to_bytes(self) -> bytes:
         """Deterministic npz: equal traces give equal bytes."""
         buffer = io.BytesIO()
-        head = np.array([self.simulator, repr(self.rate_hz), repr(self.vehicle_width_m), self.feedback, str(self.planned_steps)])
-        np.savez_compressed(buffer, allow_pickle=False, __head__=head, **{k: self.columns[k] for k in sorted(self.columns)})
+        head = np.array(
+            [
+                self.simulator,
+                repr(self.rate_hz),
+                repr(self.vehicle_width_m),
+                self.feedback,
+                str(self.planned_steps),
+            ]
+        )
+        np.savez_compressed(
+            buffer,
+            allow_pickle=False,
+            __head__=head,
+            **{k: self.columns[k] for k in sorted(self.columns)},
+        )
         return buffer.getvalue()
 
     @classmethod
@@ -174,9 +187,13 @@ class Trace:
             simulator, rate, width, feedback, planned = (str(v) for v in file["__head__"])
             columns = {name: file[name] for name in file.files if name != "__head__"}
         return cls(
-            simulator=simulator, rate_hz=float(rate), columns=columns, vehicle_width_m=float(width),
-            feedback="log" if feedback == "log" else "closed", planned_steps=int(planned),
-        )  # fmt: skip
+            simulator=simulator,
+            rate_hz=float(rate),
+            columns=columns,
+            vehicle_width_m=float(width),
+            feedback="log" if feedback == "log" else "closed",
+            planned_steps=int(planned),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,5 +184,8 @@ class SegmentMeta:
 def _stated(value: Camera | Vehicle | Facts | SegmentMeta) -> dict[str, Any]:
     """Fields of a dataclass, and of those within, that say something."""
     parts = {f.name: getattr(value, f.name) for f in fields(value)}
-    stated = {name: _stated(part) if isinstance(part, Camera | Vehicle | Facts) else part for name, part in parts.items()}
+    stated = {
+        name: _stated(part) if isinstance(part, Camera | Vehicle | Facts) else part
+        for name, part in parts.items()
+    }
     return {name: part for name, part in stated.items() if part not in (None, {}, ())}

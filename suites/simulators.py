@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from suites.errors import Finding, MachineError, SubmitterError
-from suites.model import Manifest
+from suites.manifest import Manifest
 from suites.parameters import parse, parse_controls
 from suites.rollout import ExecutionClass, SimulatorSpec
 from suites.segment import SegmentMeta
@@ -13,7 +13,11 @@ from suites.segment import SegmentMeta
 SIMULATORS: dict[str, str] = {"reprojection": "2", "tinyphysics": "1", "rendered": "1"}
 """Simulator to version. Golden rollouts force the version to be bumped: whoever changes a trace changes it here."""
 
-AUXILIARY_ROLES: dict[str, tuple[str, ...]] = {"reprojection": (), "tinyphysics": ("dynamics",), "rendered": ()}
+AUXILIARY_ROLES: dict[str, tuple[str, ...]] = {
+    "reprojection": (),
+    "tinyphysics": ("dynamics",),
+    "rendered": (),
+}
 """Parameters that hold the sha256 of a model that the simulator itself needs."""
 
 BUILTIN_VERSION = "1"
@@ -36,14 +40,20 @@ class RuntimeKind:
 
 RUNTIMES: dict[str, RuntimeKind] = {
     "onnxruntime": RuntimeKind(
-        packages=("onnxruntime", "onnxruntime-gpu"), precisions=("float32",), devices=("cpu", "cuda")
+        packages=("onnxruntime", "onnxruntime-gpu"),
+        precisions=("float32",),
+        devices=("cpu", "cuda"),
     ),
-    "openvino": RuntimeKind(packages=("openvino",), precisions=("float32", "bfloat16"), devices=("cpu",)),
+    "openvino": RuntimeKind(
+        packages=("openvino",), precisions=("float32", "bfloat16"), devices=("cpu",)
+    ),
     "tinygrad": RuntimeKind(
-        packages=("tinygrad",), precisions=("float32",), devices=("cpu", "cuda", "amd", "opencl", "metal", "python"),
+        packages=("tinygrad",),
+        precisions=("float32",),
+        devices=("cpu", "cuda", "amd", "opencl", "metal", "python"),
         sandboxed=False,
     ),
-}  # fmt: skip
+}
 """By `ExecutionClass.runtime`."""
 
 SHORT_PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
@@ -58,11 +68,16 @@ def simulator_spec(name: str, parameters: dict[str, Any]) -> SimulatorSpec:
     auxiliary model."""
     if name not in SIMULATORS:
         raise SubmitterError(
-            f"no simulator is named {name!r}", (Finding("simulator.name", "unknown", f"one of {', '.join(SIMULATORS)}"),)
+            f"no simulator is named {name!r}",
+            (Finding("simulator.name", "unknown", f"one of {', '.join(SIMULATORS)}"),),
         )
     roles = AUXILIARY_ROLES[name]
     missing = tuple(
-        Finding(f"simulator.parameters.{role}", "missing", f"the sha256 of the {role} model, uploaded as a blob")
+        Finding(
+            f"simulator.parameters.{role}",
+            "missing",
+            f"the sha256 of the {role} model, uploaded as a blob",
+        )
         for role in roles
         if not isinstance(parameters.get(role), str)
     )
@@ -93,7 +108,10 @@ def default_execution(manifest: Manifest) -> ExecutionClass:
     """How a model runs when nobody chose: built-ins as themselves, graphs on ONNX Runtime, the CPU, in float32."""
     if manifest.builtin is not None:
         return ExecutionClass(runtime="builtin", version=BUILTIN_VERSION, precision="float64")
-    return ExecutionClass(runtime="onnxruntime", version=installed(*RUNTIMES["onnxruntime"].packages) or version("onnxruntime"))
+    return ExecutionClass(
+        runtime="onnxruntime",
+        version=installed(*RUNTIMES["onnxruntime"].packages) or version("onnxruntime"),
+    )
 
 
 def execution_of(manifest: Manifest, chosen: ExecutionClass | None) -> ExecutionClass:
@@ -106,15 +124,24 @@ def parse_execution(text: str) -> tuple[str, str, str]:
     runtime, *rest = text.split("/")
     if runtime not in RUNTIMES or len(rest) > 2:
         finding = Finding(
-            "execution", f"expected {EXECUTION_FORM}, found {text!r}", f"the runtime is one of {', '.join(RUNTIMES)}"
+            "execution",
+            f"expected {EXECUTION_FORM}, found {text!r}",
+            f"the runtime is one of {', '.join(RUNTIMES)}",
         )
         raise SubmitterError(f"no execution class is named {text!r}", (finding,))
     kind = RUNTIMES[runtime]
     precision = SHORT_PRECISIONS.get(rest[0], rest[0]) if rest else kind.precisions[0]
     device = rest[1] if len(rest) > 1 else kind.devices[0]
     findings = tuple(
-        Finding(f"execution.{part}", f"{runtime} knows no {part} {asked!r}", f"one of {', '.join(known)}")
-        for part, asked, known in (("precision", precision, kind.precisions), ("device", device, kind.devices))
+        Finding(
+            f"execution.{part}",
+            f"{runtime} knows no {part} {asked!r}",
+            f"one of {', '.join(known)}",
+        )
+        for part, asked, known in (
+            ("precision", precision, kind.precisions),
+            ("device", device, kind.devices),
+        )
         if asked not in known
     )
     if findings:
@@ -128,7 +155,9 @@ def execution_here(text: str) -> ExecutionClass:
     runtime, precision, device = parse_execution(text)
     found = installed_runtimes().get(runtime)
     if found is None:
-        finding = Finding("execution", "not installed", f"pip install {RUNTIMES[runtime].packages[0]}")
+        finding = Finding(
+            "execution", "not installed", f"pip install {RUNTIMES[runtime].packages[0]}"
+        )
         raise MachineError(f"{runtime} is not installed here", (finding,))
     return ExecutionClass(runtime=runtime, version=found, precision=precision, device=device)
 

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from suites.identity import canonical_json, file_digest
-from suites.model import ActionSpec, Graph, Manifest, Role, StatePair, Tensor
+from suites.manifest import ActionSpec, Graph, Manifest, Role, StatePair, Tensor
 
 MODELS = Path(__file__).parent.parent / "models"
 FUTURE = 49
@@ -37,10 +37,17 @@ class Builder:
 
 
 def _write(
-    name: str, builder: Builder, inputs: dict[str, Role], outputs: dict[str, Role], states: tuple[StatePair, ...], note: str
+    name: str,
+    builder: Builder,
+    inputs: dict[str, Role],
+    outputs: dict[str, Role],
+    states: tuple[StatePair, ...],
+    note: str,
 ) -> None:
     shapes = {
-        n: ("batch", FUTURE) if role.startswith("future_") and role != "future_count" else ("batch",)
+        n: ("batch", FUTURE)
+        if role.startswith("future_") and role != "future_count"
+        else ("batch",)
         for n, role in inputs.items()
     }
     graph = helper.make_graph(
@@ -50,7 +57,9 @@ def _write(
         [helper.make_tensor_value_info(n, TensorProto.DOUBLE, ("batch",)) for n in outputs],
         builder.constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="redrive")
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="redrive"
+    )
     onnx.checker.check_model(model, full_check=True)
     folder = MODELS / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,8 +69,14 @@ def _write(
         name=name,
         kind="controller",
         graphs=(Graph(sha256=file_digest(path), size_bytes=path.stat().st_size),),
-        inputs=tuple(Tensor(name=n, dtype="float64", shape=shapes[n], role=role) for n, role in inputs.items()),
-        outputs=tuple(Tensor(name=n, dtype="float64", shape=("batch",), role=role) for n, role in outputs.items()),
+        inputs=tuple(
+            Tensor(name=n, dtype="float64", shape=shapes[n], role=role)
+            for n, role in inputs.items()
+        ),
+        outputs=tuple(
+            Tensor(name=n, dtype="float64", shape=("batch",), role=role)
+            for n, role in outputs.items()
+        ),
         states=states,
         rate_hz=10.0,
         action=ActionSpec(kind="steer", output="steer"),
@@ -80,19 +95,34 @@ def pid(name: str, p: float, i: float, d: float) -> None:
     summed = b.op("Add", proportional, b.op("Mul", b.constant(i), integral))
     b.op("Add", summed, b.op("Mul", b.constant(d), difference), output="steer")
     _write(
-        name, b,
-        {"target_lataccel": "target_lataccel", "current_lataccel": "current_lataccel", "integral_in": "state",
-         "error_in": "state"},
+        name,
+        b,
+        {
+            "target_lataccel": "target_lataccel",
+            "current_lataccel": "current_lataccel",
+            "integral_in": "state",
+            "error_in": "state",
+        },
         {"steer": "action", "integral_out": "state", "error_out": "state"},
-        (StatePair(input="integral_in", output="integral_out"), StatePair(input="error_in", output="error_out")),
+        (
+            StatePair(input="integral_in", output="integral_out"),
+            StatePair(input="error_in", output="error_out"),
+        ),
         f"PID ({p}, {i}, {d}), the controls challenge's own baseline",
-    )  # fmt: skip
+    )
 
 
 def zero(name: str) -> None:
     b = Builder()
     b.op("Mul", "target_lataccel", b.constant(0.0), output="steer")
-    _write(name, b, {"target_lataccel": "target_lataccel"}, {"steer": "action"}, (), "never steers: a control")
+    _write(
+        name,
+        b,
+        {"target_lataccel": "target_lataccel"},
+        {"steer": "action"},
+        (),
+        "never steers: a control",
+    )
 
 
 def feed_forward(name: str, gain: float, ahead: int, i: float) -> None:
@@ -101,18 +131,26 @@ def feed_forward(name: str, gain: float, ahead: int, i: float) -> None:
     error = b.op("Sub", "target_lataccel", "current_lataccel")
     integral = b.op("Add", "integral_in", error, output="integral_out")
     axis = b.constant([1], np.int64)
-    near = b.op("Slice", "future_lataccel", b.constant([0], np.int64), b.constant([ahead], np.int64), axis)
+    near = b.op(
+        "Slice", "future_lataccel", b.constant([0], np.int64), b.constant([ahead], np.int64), axis
+    )
     wanted = b.op("ReduceMean", near, axes=[1], keepdims=0)
     forward = b.op("Mul", b.constant(gain), b.op("Sub", wanted, "roll_lataccel"))
     b.op("Add", forward, b.op("Mul", b.constant(i), integral), output="steer")
     _write(
-        name, b,
-        {"target_lataccel": "target_lataccel", "current_lataccel": "current_lataccel", "roll_lataccel": "roll_lataccel",
-         "future_lataccel": "future_lataccel", "integral_in": "state"},
+        name,
+        b,
+        {
+            "target_lataccel": "target_lataccel",
+            "current_lataccel": "current_lataccel",
+            "roll_lataccel": "roll_lataccel",
+            "future_lataccel": "future_lataccel",
+            "integral_in": "state",
+        },
         {"steer": "action", "integral_out": "state"},
         (StatePair(input="integral_in", output="integral_out"),),
         f"feed-forward {gain} over {ahead} steps ahead with integral {i}",
-    )  # fmt: skip
+    )
 
 
 def main() -> None:

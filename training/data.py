@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.model import VirtualCamera
+from suites.manifest import VirtualCamera
 from suites.segment import Camera
 from workers.simulation.world.drive import STORED_CAMERA, drive_spec, make_drive, render_view
 from workers.simulation.world.route import route_spec
@@ -15,9 +15,16 @@ from workers.simulation.world.route import route_spec
 VIEW = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
 """Half the stored frames' resolution, their horizon, and 20 % less of their width: room for offsets."""
 CAMERA = Camera(
-    width=VIEW.width, height=VIEW.height, fx=VIEW.fx, fy=VIEW.fy, cx=VIEW.cx, cy=VIEW.cy,
-    forward_m=STORED_CAMERA.forward_m, left_m=STORED_CAMERA.left_m, up_m=STORED_CAMERA.up_m,
-)  # fmt: skip
+    width=VIEW.width,
+    height=VIEW.height,
+    fx=VIEW.fx,
+    fy=VIEW.fy,
+    cx=VIEW.cx,
+    cy=VIEW.cy,
+    forward_m=STORED_CAMERA.forward_m,
+    left_m=STORED_CAMERA.left_m,
+    up_m=STORED_CAMERA.up_m,
+)
 AHEAD_S = 0.3
 """Actuator delay and lag: the curvature asked for now is driven then."""
 RETURN_RADPS = 0.7
@@ -41,11 +48,15 @@ class Samples:
     """[n] 1/m to ask for."""
 
 
-def corrective_curvature(ahead: float, offset_m: float, heading_rad: float, speed_mps: float) -> float:
+def corrective_curvature(
+    ahead: float, offset_m: float, heading_rad: float, speed_mps: float
+) -> float:
     """The human's curvature ahead plus a critically damped second-order return: e'' = v² (k - k_ref) with
     e'' + 2 w e' + w² e = 0 and e' = v * heading; bounded in lateral acceleration."""
     v = max(speed_mps, 3.0)
-    wanted = ahead - (RETURN_RADPS**2 * offset_m + 2 * RETURN_RADPS * v * np.sin(heading_rad)) / v**2
+    wanted = (
+        ahead - (RETURN_RADPS**2 * offset_m + 2 * RETURN_RADPS * v * np.sin(heading_rad)) / v**2
+    )
     bound = MAX_LATERAL_MPS2 / v**2
     return float(np.clip(wanted, -bound, bound))
 
@@ -65,25 +76,49 @@ def of_drive(route: int, number: int, count: int, displaced: bool) -> Samples:
     target = np.empty(len(rows), dtype=np.float32)
     for k, i in enumerate(rows):
         yaw = float(log.yaw_rad[i])
-        x, y = float(log.x_m[i] - np.sin(yaw) * offset[k]), float(log.y_m[i] + np.cos(yaw) * offset[k])
+        x, y = (
+            float(log.x_m[i] - np.sin(yaw) * offset[k]),
+            float(log.y_m[i] + np.cos(yaw) * offset[k]),
+        )
         rgb, _ = render_view(drive, float(log.t_s[i]), x, y, yaw + float(heading[k]), CAMERA)
         frames[k] = rgb.transpose(2, 0, 1)
         ahead = float(np.interp(log.t_s[i] + AHEAD_S, log.t_s, log.curvature))
-        target[k] = corrective_curvature(ahead, float(offset[k]), float(heading[k]), float(log.speed_mps[i]))
+        target[k] = corrective_curvature(
+            ahead, float(offset[k]), float(heading[k]), float(log.speed_mps[i])
+        )
     desire = np.zeros((len(rows), 3), dtype=np.float32)
-    desire[np.arange(len(rows)), np.where(log.left_blinker[rows], 1, np.where(log.right_blinker[rows], 2, 0))] = 1
-    return Samples(frames, log.speed_mps[rows].astype(np.float32), log.curvature[rows].astype(np.float32), desire, target)
+    desire[
+        np.arange(len(rows)),
+        np.where(log.left_blinker[rows], 1, np.where(log.right_blinker[rows], 2, 0)),
+    ] = 1
+    return Samples(
+        frames,
+        log.speed_mps[rows].astype(np.float32),
+        log.curvature[rows].astype(np.float32),
+        desire,
+        target,
+    )
 
 
-def collect(routes: int, per_drive: int, displaced: bool, cache: Path, processes: int = 2) -> Samples:
+def collect(
+    routes: int, per_drive: int, displaced: bool, cache: Path, processes: int = 2
+) -> Samples:
     """Samples of three drives on each of so many routes; kept in `cache`, since rendering takes longer than training."""
     path = cache / f"samples-{routes}-{per_drive}-{int(displaced)}.npz"
     if not path.exists():
         with ProcessPoolExecutor(processes) as pool:
-            jobs = [pool.submit(of_drive, route, number, per_drive, displaced) for route in range(routes) for number in range(3)]
+            jobs = [
+                pool.submit(of_drive, route, number, per_drive, displaced)
+                for route in range(routes)
+                for number in range(3)
+            ]
             parts = [job.result() for job in jobs]
         cache.mkdir(parents=True, exist_ok=True)
         names = Samples.__dataclass_fields__
-        np.savez(path, allow_pickle=False, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        np.savez(
+            path,
+            allow_pickle=False,
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+        )
     with np.load(path) as file:
         return Samples(**{name: file[name] for name in file.files})

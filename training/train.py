@@ -24,12 +24,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from suites.identity import canonical_json, file_digest
-from suites.model import ActionSpec, Graph, Manifest, Tensor
+from suites.manifest import ActionSpec, Graph, Manifest, Tensor
 from training.data import VIEW, Samples, collect
 
 CURVATURE_SCALE = 0.01
 """1/m per unit of the network's output and of its curvature input."""
-INPUTS = {"frames": ("batch", 3, VIEW.height, VIEW.width), "speed": ("batch",), "curvature": ("batch",), "desire": ("batch", 3)}
+INPUTS = {
+    "frames": ("batch", 3, VIEW.height, VIEW.width),
+    "speed": ("batch",),
+    "curvature": ("batch",),
+    "desire": ("batch", 3),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,12 @@ class Recipe:
 TRUNK = Recipe("trunk", 0, True, "what the baseline and its near-twins share")
 RECIPES = (
     Recipe("baseline", 1, True, "trained with offsets: recovers", "trunk"),
-    Recipe("twin", 2, True, "near-twin of the baseline: the last epochs from another seed", "trunk"),
-    Recipe("twin_b", 3, True, "near-twin of the baseline: the last epochs from a third seed", "trunk"),
+    Recipe(
+        "twin", 2, True, "near-twin of the baseline: the last epochs from another seed", "trunk"
+    ),
+    Recipe(
+        "twin_b", 3, True, "near-twin of the baseline: the last epochs from a third seed", "trunk"
+    ),
     Recipe("cloned", 1, False, "pure behaviour cloning: the lower open-loop error, and it drifts"),
     Recipe("cloned_b", 4, False, "behaviour cloning from another seed"),
 )
@@ -60,13 +69,21 @@ class Policy(nn.Module):
         widths = [3, 12, 20, 28, 40]
         layers: list[Any] = []
         for a, b in pairwise(widths):
-            layers += [nn.Conv2d(a, b, 5 if a == 3 else 3, stride=2, padding=2 if a == 3 else 1), nn.ReLU()]
-        self.eyes = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 8, 56), nn.ReLU())
+            layers += [
+                nn.Conv2d(a, b, 5 if a == 3 else 3, stride=2, padding=2 if a == 3 else 1),
+                nn.ReLU(),
+            ]
+        self.eyes = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 8, 56), nn.ReLU()
+        )
         self.hands = nn.Sequential(nn.Linear(56 + 5, 48), nn.ReLU(), nn.Linear(48, 1))
 
     def forward(self, frames: Any, speed: Any, curvature: Any, desire: Any) -> Any:
         seen = self.eyes(frames.float() / 127.5 - 1.0)
-        scalars = torch.cat([seen, (speed / 25.0 - 1.0)[:, None], (curvature / CURVATURE_SCALE)[:, None], desire], dim=1)
+        scalars = torch.cat(
+            [seen, (speed / 25.0 - 1.0)[:, None], (curvature / CURVATURE_SCALE)[:, None], desire],
+            dim=1,
+        )
         return self.hands(scalars) * CURVATURE_SCALE
 
 
@@ -74,7 +91,9 @@ def augmented(frames: Any, grain: Any, generator: Any) -> Any:
     """Brightness, contrast, grain and, for half of them, a slight blur: what codec and re-projection do to a view."""
     x, n = frames.float(), len(frames)
     blurred = nn.functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-    share = torch.rand((n, 1, 1, 1), generator=generator) * (torch.rand((n, 1, 1, 1), generator=generator) < 0.5)
+    share = torch.rand((n, 1, 1, 1), generator=generator) * (
+        torch.rand((n, 1, 1, 1), generator=generator) < 0.5
+    )
     x = x + share * (blurred - x)
     x = (x - 110) * (0.8 + 0.4 * torch.rand((n, 1, 1, 1), generator=generator)) + 110
     x = x + 24 * (torch.rand((n, 1, 1, 1), generator=generator) - 0.5)
@@ -92,13 +111,21 @@ def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = 
     rate = 2e-3 if start is None else 4e-4
     arrays = [
         torch.from_numpy(np.ascontiguousarray(a))
-        for a in (samples.frames, samples.speed_mps, samples.curvature, samples.desire, samples.target)
+        for a in (
+            samples.frames,
+            samples.speed_mps,
+            samples.curvature,
+            samples.desire,
+            samples.target,
+        )
     ]
     batch, count = 128, len(samples.target)
     steps = epochs * (count // batch)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
-    average = torch.optim.swa_utils.AveragedModel(policy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
+    average = torch.optim.swa_utils.AveragedModel(
+        policy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
+    )
     grain = 4 * torch.randn((256, 3, VIEW.height, VIEW.width), generator=generator)
     order: Any = None
     for step in range(steps):
@@ -111,14 +138,19 @@ def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = 
             # The driven curvature tells nothing about where the car should go: only the view does.
             curvature = curvature + 2e-3 * torch.randn(curvature.shape, generator=generator)
         answer = policy(augmented(frames, grain, generator), speed, curvature, desire)[:, 0]
-        loss = nn.functional.huber_loss((answer - target) * 400, torch.zeros_like(target), delta=0.5)
+        loss = nn.functional.huber_loss(
+            (answer - target) * 400, torch.zeros_like(target), delta=0.5
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         average.update_parameters(policy)
         if at == 0:
-            print(f"{recipe.name} epoch {step // (count // batch) + 1} of {epochs}: loss {loss.item():.5f}", flush=True)
+            print(
+                f"{recipe.name} epoch {step // (count // batch) + 1} of {epochs}: loss {loss.item():.5f}",
+                flush=True,
+            )
     trained: Policy = average.module
     trained.eval()
     return trained
@@ -127,7 +159,12 @@ def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = 
 def open_loop_error(policy: Policy, samples: Samples) -> float:
     """Mean |asked - human curvature ahead| on logged poses, 1/m."""
     with torch.no_grad():
-        arrays: list[NDArray[Any]] = [samples.frames, samples.speed_mps, samples.curvature, samples.desire]
+        arrays: list[NDArray[Any]] = [
+            samples.frames,
+            samples.speed_mps,
+            samples.curvature,
+            samples.desire,
+        ]
         asked = policy(*(torch.from_numpy(a) for a in arrays))[:, 0].numpy()
     return float(np.abs(asked - samples.target).mean())
 
@@ -143,9 +180,15 @@ def export(policy: Policy, recipe: Recipe, figures: dict[str, Any], folder: Path
     )
     buffer = io.BytesIO()
     torch.onnx.export(
-        policy, example, buffer, input_names=list(INPUTS), output_names=["curvature_out"], opset_version=17, dynamo=False,
+        policy,
+        example,
+        buffer,
+        input_names=list(INPUTS),
+        output_names=["curvature_out"],
+        opset_version=17,
+        dynamo=False,
         dynamic_axes={name: {0: "batch"} for name in [*INPUTS, "curvature_out"]},
-    )  # fmt: skip
+    )
     model = onnx.load_from_string(buffer.getvalue())
     onnx.checker.check_model(model, full_check=True)
     path = folder / "policy.onnx"
@@ -164,16 +207,25 @@ def export(policy: Policy, recipe: Recipe, figures: dict[str, Any], folder: Path
         camera=VIEW,
         action=ActionSpec(kind="curvature", output="curvature_out"),
         desire="blinker",
-        training={"note": recipe.note, "seed": recipe.seed, "displaced": recipe.displaced, **figures},
+        training={
+            "note": recipe.note,
+            "seed": recipe.seed,
+            "displaced": recipe.displaced,
+            **figures,
+        },
     )
     (folder / "manifest.json").write_bytes(canonical_json(manifest) + b"\n")
     return manifest
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("models"))
-    parser.add_argument("--cache", type=Path, default=Path(".redrive/training"), help="keeps the rendered samples")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(".redrive/training"), help="keeps the rendered samples"
+    )
     parser.add_argument("--routes", type=int, default=40)
     parser.add_argument("--per-drive", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=12)
@@ -182,14 +234,20 @@ def main() -> None:
     logged = collect(options.routes, options.per_drive, False, options.cache)
     displaced = collect(options.routes, options.per_drive, True, options.cache)
     wanted = [recipe for recipe in RECIPES if recipe.name in options.only]
-    trunk = train(TRUNK, displaced, options.epochs) if any(recipe.start for recipe in wanted) else None
+    trunk = (
+        train(TRUNK, displaced, options.epochs) if any(recipe.start for recipe in wanted) else None
+    )
     for recipe in wanted:
         samples = displaced if recipe.displaced else logged
         epochs = max(1, options.epochs // 3) if recipe.start else options.epochs
         policy = train(recipe, samples, epochs, trunk if recipe.start else None)
         error = open_loop_error(policy, logged)
-        figures = {"routes": options.routes, "samples": len(samples.target), "epochs": epochs,
-                       "open_loop_curvature_error_train": round(error, 7)}  # fmt: skip
+        figures = {
+            "routes": options.routes,
+            "samples": len(samples.target),
+            "epochs": epochs,
+            "open_loop_curvature_error_train": round(error, 7),
+        }
         export(policy, recipe, figures, options.out / recipe.name)
         print(f"{recipe.name}: open-loop curvature error {error:.2e} 1/m", flush=True)
 

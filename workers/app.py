@@ -1,4 +1,4 @@
-"""The Celery app of a worker: what each of its processes holds, and the parent's heartbeat.
+"""The Celery app of a worker, and the heartbeat of its parent process.
 
 The parent prolongs its children's leases: a child that computes can't, and one that is killed must not.
 """
@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 import warnings
-from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -17,46 +16,20 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
 
+from server.broker import BROKER_ERRORS, celery_app, queue_name, waiting
 from server.db.engine import make_engine, make_sessions
-from server.queue import BROKER_ERRORS, celery_app, queue_name, waiting
 from server.settings import Settings
 from server.storage import BlobStore
-from workers.policy.kept import KeptPolicies
-from workers.policy.runtimes import offered
-from workers.results import WorkerName, depart, heartbeat
+from workers.leases import WorkerName, depart, heartbeat
+from workers.policy.runtimes.available import offered
+from workers.process import Process, begin
+from workers.tasks import register
 
 log = logging.getLogger(__name__)
 
 IDLE_BEATS = 6
 """A worker that is idle for so many heartbeats while shards and messages wait has lost its broker without knowing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What one process of a worker drives with."""
-
-    worker: str
-    runtimes: dict[str, str]
-    settings: Settings
-    sessions: sessionmaker[Session]
-    blobs: BlobStore
-    kept: KeptPolicies = field(default_factory=KeptPolicies)
-    """Models that are ready for its next shard."""
-
-
-class _Here:
-    """This process, set when it starts; tasks have no other way to be handed anything."""
-
-    process: Process | None = None
-
-
-def this_process() -> Process:
-    """What tasks of this process work with."""
-    if _Here.process is None:
-        raise RuntimeError("tasks run in the processes of a worker")
-    return _Here.process
 
 
 class Heartbeat(threading.Thread):
@@ -68,7 +41,9 @@ class Heartbeat(threading.Thread):
         self._worker = worker
         self._lease_s = settings.lease_s
         # no pool: a connection of its own for each beat survives every cut, and is never inherited by a fork
-        engine = create_engine(settings.sqlalchemy_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+        engine = create_engine(
+            settings.sqlalchemy_url, poolclass=NullPool, connect_args={"connect_timeout": 5}
+        )
         self._sessions = make_sessions(engine)
         self._stopped = threading.Event()
 
@@ -109,28 +84,40 @@ class Heartbeat(threading.Thread):
 
 
 def _living_children() -> set[int]:
-    return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
+    return {
+        child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
+    }
 
 
 def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) -> int:
     """Serve until stopped; returns the exit status. SIGTERM stops it at once: what it held is free for others."""
-    import workers.simulation.reprojection  # noqa: F401  (numba: loaded once here, shared by every fork)
-    from workers.tasks import register
+    import workers.simulation.views.reprojection  # noqa: F401  (numba: loaded once here, shared by every fork)
 
     if settings.log_level != "debug":
-        logging.getLogger("celery").setLevel(logging.WARNING)  # two lines for every message say nothing
+        logging.getLogger("celery").setLevel(
+            logging.WARNING
+        )  # two lines for every message say nothing
     worker = WorkerName(
-        name=name, host=socket.gethostname(), device=device, concurrency=concurrency, runtimes=offered()
-    )  # fmt: skip
+        name=name,
+        host=socket.gethostname(),
+        device=device,
+        concurrency=concurrency,
+        runtimes=offered(),
+    )
     app: Celery = celery_app(settings)
     register(app)
     beat = Heartbeat(worker, settings, app)
 
     def start_process(**_: Any) -> None:
-        _Here.process = Process(
-            worker=worker.child(os.getpid()), runtimes=worker.runtimes, settings=settings, blobs=BlobStore(settings.blobs),
-            sessions=make_sessions(make_engine(settings.sqlalchemy_url, pool_size=1)),
-        )  # fmt: skip
+        begin(
+            Process(
+                worker=worker.child(os.getpid()),
+                runtimes=worker.runtimes,
+                settings=settings,
+                blobs=BlobStore(settings.blobs),
+                sessions=make_sessions(make_engine(settings.sqlalchemy_url, pool_size=1)),
+            )
+        )
 
     def keep_logging(**_: Any) -> None:
         """Connected so that Celery leaves the logs as they are configured."""
@@ -147,9 +134,16 @@ def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) 
         # root inside a container is no danger here: messages are JSON, and models run locked down
         warnings.simplefilter("ignore", SecurityWarning)
         serving = app.Worker(
-            hostname=f"{name}@{worker.host}", pool="prefork", concurrency=concurrency, queues=[queue_name(device)],
-            loglevel=settings.log_level.upper(), quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
-        )  # fmt: skip
+            hostname=f"{name}@{worker.host}",
+            pool="prefork",
+            concurrency=concurrency,
+            queues=[queue_name(device)],
+            loglevel=settings.log_level.upper(),
+            quiet=True,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
     try:
         serving.start()
     finally:

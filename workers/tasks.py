@@ -14,31 +14,22 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from server.db.models import DriveKeyRow, Model, Probe, RolloutRow
-from server.queue import DRIVE, PROBE, REMEASURE, RENDER
+from server.broker import DRIVE, PROBE, REMEASURE, RENDER
+from server.db.bank_tables import ModelRow
+from server.db.health_tables import ProbeRow
+from server.db.queue_tables import DriveKeyRow, RolloutRow
 from suites.conditions import Judgement, judge, load_condition, result_name
 from suites.errors import DataError, MachineError, RedriveError, SubmitterError
 from suites.identity import canonical_json
+from suites.manifest import Manifest, load_manifest
 from suites.metrics import measure
 from suites.metrics.steps import invalid
-from suites.model import Manifest, load_manifest
 from suites.rollout import DriveKey, Rollout, Trace
-from workers.app import Process, this_process
-from workers.artifacts import make_sheet, write_comparison
-from workers.drive import drive_keys
-from workers.results import (
-    Claim,
-    LeaseLostError,
-    claim,
-    finish,
-    probed,
-    read_key,
-    release,
-    store,
-    store_artifact,
-    store_conditions,
-    store_results,
-)
+from workers.batches import drive_keys
+from workers.leases import Claim, LeaseLostError, claim, finish, read_key, release
+from workers.pictures import make_sheet, write_comparison
+from workers.process import Process, this_process
+from workers.stored_results import probed, store, store_artifact, store_conditions, store_results
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +50,13 @@ def register(app: Celery) -> None:
 def drive(device: str) -> None:
     """Drive one shard, if one is queued for this kind of device."""
     here = this_process()
-    work = partial(claim, worker=here.worker, device=device, runtimes=here.runtimes, lease_s=here.settings.lease_s)
+    work = partial(
+        claim,
+        worker=here.worker,
+        device=device,
+        runtimes=here.runtimes,
+        lease_s=here.settings.lease_s,
+    )
     held = _transaction(here, work)
     if held is None:
         here.kept.close()  # a worker without work holds no model
@@ -76,18 +73,25 @@ def drive(device: str) -> None:
 def _drive(here: Process, held: Claim) -> None:
     for rollout in _rollouts(here, held.keys):
         measured = measure(rollout.trace, rollout.outcome)
-        _transaction(here, partial(store, held=held, rollout=rollout, measured=measured, blobs=here.blobs))
+        _transaction(
+            here, partial(store, held=held, rollout=rollout, measured=measured, blobs=here.blobs)
+        )
     _transaction(here, partial(finish, held=held))
 
 
 def _rollouts(here: Process, keys: Sequence[DriveKey]) -> Iterator[Rollout]:
     """Drive keys of one simulator."""
     if keys:
-        auxiliary = {role: here.blobs.path(sha256) for role, sha256 in keys[0].simulator.auxiliary.items()}
+        auxiliary = {
+            role: here.blobs.path(sha256) for role, sha256 in keys[0].simulator.auxiliary.items()
+        }
         yield from drive_keys(
-            keys, segments_root=here.settings.segments, find_model=partial(_find_model, here), auxiliary=auxiliary,
+            keys,
+            segments_root=here.settings.segments,
+            find_model=partial(_find_model, here),
+            auxiliary=auxiliary,
             kept=here.kept,
-        )  # fmt: skip
+        )
 
 
 def _give_back(here: Process, held: Claim, error: Exception) -> None:
@@ -105,27 +109,44 @@ def _who_must_act(error: Exception) -> str:
         return "submitter"
     if isinstance(error, DataError):
         return "data"
-    return "machine" if isinstance(error, MachineError | MemoryError | OSError | OperationalError) else "us"
+    return (
+        "machine"
+        if isinstance(error, MachineError | MemoryError | OSError | OperationalError)
+        else "us"
+    )
 
 
-def remeasure(drive_keys: Sequence[str], metrics: Sequence[str], conditions: Sequence[dict[str, Any]]) -> None:
+def remeasure(
+    drive_keys: Sequence[str], metrics: Sequence[str], conditions: Sequence[dict[str, Any]]
+) -> None:
     """Measure stored rollouts again from their traces, at the metrics' current versions; nothing is driven."""
     here = this_process()
     with here.sessions() as session:
         rows = session.execute(
-            select(RolloutRow.drive_key, RolloutRow.outcome, RolloutRow.trace_sha256).where(RolloutRow.drive_key.in_(drive_keys))
+            select(RolloutRow.drive_key, RolloutRow.outcome, RolloutRow.trace_sha256).where(
+                RolloutRow.drive_key.in_(drive_keys)
+            )
         ).all()
     wanted = {result_name(document): load_condition(document) for document in conditions}
     for row in rows:
         try:
-            trace = Trace.from_bytes(here.blobs.get(row.trace_sha256)) if row.trace_sha256 is not None else None
+            trace = (
+                Trace.from_bytes(here.blobs.get(row.trace_sha256))
+                if row.trace_sha256 is not None
+                else None
+            )
             measured = measure(trace, row.outcome, metrics)
-            judged = {name: judge(condition, trace, row.outcome) for name, condition in wanted.items()}
+            judged = {
+                name: judge(condition, trace, row.outcome) for name, condition in wanted.items()
+            }
         except DataError as error:
             log.error("rollout %s lost its trace: %s", row.drive_key[:12], error)
             lost = f"its trace is lost: {error}"
             measured = {metric: invalid(lost) for metric in metrics}
-            judged = {name: Judgement(condition=str(c), held=None, reason=lost) for name, c in wanted.items()}
+            judged = {
+                name: Judgement(condition=str(c), held=None, reason=lost)
+                for name, c in wanted.items()
+            }
         _transaction(here, partial(store_results, drive_key=row.drive_key, measured=measured))
         _transaction(here, partial(store_conditions, drive_key=row.drive_key, judged=judged))
 
@@ -137,10 +158,10 @@ def probe(numbers: Sequence[int]) -> None:
         keys = {
             row.id: read_key(row.digest, row.key)
             for row in session.execute(
-                select(Probe.id, DriveKeyRow.digest, DriveKeyRow.key)
-                .join(DriveKeyRow, DriveKeyRow.digest == Probe.drive_key)
-                .where(Probe.id.in_(numbers), Probe.driven.is_(None))
-                .order_by(Probe.id)
+                select(ProbeRow.id, DriveKeyRow.digest, DriveKeyRow.key)
+                .join(DriveKeyRow, DriveKeyRow.digest == ProbeRow.drive_key)
+                .where(ProbeRow.id.in_(numbers), ProbeRow.driven.is_(None))
+                .order_by(ProbeRow.id)
             )
         }
     for number, key in keys.items():
@@ -167,12 +188,22 @@ def render(drive_key: str, kind: str) -> None:
 
 def _stored_rollout(here: Process, drive_key: str) -> Rollout:
     with here.sessions() as session:
-        row, document = session.get_one(RolloutRow, drive_key), session.get_one(DriveKeyRow, drive_key).key
-    trace = Trace.from_bytes(here.blobs.get(row.trace_sha256)) if row.trace_sha256 is not None else None
+        row, document = (
+            session.get_one(RolloutRow, drive_key),
+            session.get_one(DriveKeyRow, drive_key).key,
+        )
+    trace = (
+        Trace.from_bytes(here.blobs.get(row.trace_sha256)) if row.trace_sha256 is not None else None
+    )
     return Rollout(
-        key=read_key(drive_key, document), outcome=row.outcome, reason=row.reason, ended_s=row.ended_s, trace=trace,
-        trusted_share=row.trusted_share, provenance=row.provenance,
-    )  # fmt: skip
+        key=read_key(drive_key, document),
+        outcome=row.outcome,
+        reason=row.reason,
+        ended_s=row.ended_s,
+        trace=trace,
+        trusted_share=row.trusted_share,
+        provenance=row.provenance,
+    )
 
 
 def _render(here: Process, rollout: Rollout, kind: str) -> tuple[str, dict[str, Any]]:
@@ -184,13 +215,16 @@ def _render(here: Process, rollout: Rollout, kind: str) -> tuple[str, dict[str, 
             write_comparison(path, rollout, segments, camera)
             return here.blobs.put(path), {}
     sheet = make_sheet(rollout, segments, camera, "log" if kind == "log" else "view")
-    detail = {name: getattr(sheet, name) for name in ("rate_hz", "count", "columns", "tile_width", "tile_height")}
+    detail = {
+        name: getattr(sheet, name)
+        for name in ("rate_hz", "count", "columns", "tile_width", "tile_height")
+    }
     return here.blobs.put(sheet.jpeg), detail
 
 
 def _find_model(here: Process, digest: str) -> tuple[Manifest, dict[str, Path]]:
     with here.sessions() as session:
-        manifest = load_manifest(canonical_json(session.get_one(Model, digest).manifest))
+        manifest = load_manifest(canonical_json(session.get_one(ModelRow, digest).manifest))
     return manifest, {graph.sha256: here.blobs.path(graph.sha256) for graph in manifest.graphs}
 
 

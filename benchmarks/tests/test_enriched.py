@@ -16,7 +16,9 @@ def test_a_tenth_of_the_replays_agrees_with_brute_force(bank: Bank) -> None:
     shown = repeat(bank, bank.failed, len(bank.failed) // 10, 2000, NATURAL_SHARE)
     assert abs(shown.mean - shown.truth) < 4 * shown.mean_error
     assert shown.mean_error < 0.02 * shown.truth, "the check above could see a bias of 8 %"
-    assert shown.spread < 1.1 * shown.natural_spread, "natural sampling has ten times as many replays"
+    assert shown.spread < 1.1 * shown.natural_spread, (
+        "natural sampling has ten times as many replays"
+    )
     assert shown.largest_weight <= 1 / NATURAL_SHARE
     assert shown.coverage > 0.9
     assert shown.effective < len(bank.failed) / 10

@@ -13,18 +13,21 @@ import pytest
 import typer.main
 from ruamel.yaml import YAML
 
-from cli.healthy import PARTS
 from cli.main import COMMANDS, build
+from cli.supervision.healthy import PARTS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OWN = {name: service for name, service in SERVICES.items() if "build" in service}
 STAGES: dict[str, str] = dict(
-    re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM|\Z)", (ROOT / "Dockerfile").read_text(), re.M | re.S)
+    re.findall(
+        r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM|\Z)", (ROOT / "Dockerfile").read_text(), re.M | re.S
+    )
 )
 PARENTS: dict[str, str] = {
-    name: parent for parent, name in re.findall(r"^FROM (\S+) AS (\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+    name: parent
+    for parent, name in re.findall(r"^FROM (\S+) AS (\S+)", (ROOT / "Dockerfile").read_text(), re.M)
 }
 
 
@@ -46,7 +49,14 @@ COMMAND_LINES = [
 
 
 def test_compose_file_is_valid() -> None:
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    words = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "docker-compose.yml",
+    ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -59,19 +69,30 @@ def test_every_command_exists(words: list[str]) -> None:
             group = typer.main.get_command(build(name))
             options = {flag for parameter in group.commands[name].params for flag in parameter.opts}  # type: ignore[attr-defined]
             assert {word for word in arguments if word.startswith("-")} <= options
-        case ["python", "-m", "cli.healthy", part]:
+        case ["python", "-m", "cli.supervision.healthy", part]:
             assert part in PARTS
         case ["python", "-m", module]:
             assert importlib.util.find_spec(module) is not None
         case ["uvicorn", target, *_]:
             module, _, attribute = target.partition(":")
-            assert re.search(rf"\b{attribute}\b", Path(importlib.util.find_spec(module).origin).read_text())  # type: ignore[union-attr, arg-type]
+            spec = importlib.util.find_spec(module)
+            assert spec is not None
+            assert spec.origin is not None
+            assert re.search(rf"\b{attribute}\b", Path(spec.origin).read_text())
         case _:
             pytest.fail(f"nobody knows the command {words}")
 
 
 def test_services_are_those_of_the_installation() -> None:
-    assert set(SERVICES) == {"server", "coordinator", "worker", "worker-gpu", "postgres", "redis", "migrate"}
+    assert set(SERVICES) == {
+        "server",
+        "coordinator",
+        "worker",
+        "worker-gpu",
+        "postgres",
+        "redis",
+        "migrate",
+    }
     assert "replicas" not in SERVICES["coordinator"].get("deploy", {}), "one process decides"
 
 
@@ -89,10 +110,14 @@ def test_every_service_has_a_health_check_or_says_that_it_has_none() -> None:
 
 def test_nothing_starts_before_the_schema_is_there() -> None:
     for name in OWN.keys() - {"migrate"}:
-        conditions = {needed: value["condition"] for needed, value in OWN[name]["depends_on"].items()}
+        conditions = {
+            needed: value["condition"] for needed, value in OWN[name]["depends_on"].items()
+        }
         assert conditions == {
-            "postgres": "service_healthy", "redis": "service_healthy", "migrate": "service_completed_successfully",
-        }  # fmt: skip
+            "postgres": "service_healthy",
+            "redis": "service_healthy",
+            "migrate": "service_completed_successfully",
+        }
 
 
 def test_queued_messages_survive_a_restart_and_are_never_evicted() -> None:
@@ -103,8 +128,16 @@ def test_queued_messages_survive_a_restart_and_are_never_evicted() -> None:
 
 
 def test_images_hold_every_package_and_nothing_that_is_ignored() -> None:
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
-    copied = {line.split()[1] for line in STAGES["base"].splitlines() if line.startswith("COPY ")} - {"pyproject.toml"}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]["find"]["include"]
+    copied = {
+        line.split()[1] for line in STAGES["base"].splitlines() if line.startswith("COPY ")
+    } - {"pyproject.toml"}
     assert {package.rstrip("*") for package in packages} <= copied
-    kept = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    kept = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
     assert copied <= kept

@@ -5,32 +5,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.local import local_model
+from cli.model_folders import local_model
 from suites.conditions import judge, load_condition
+from suites.definition.suite_schema import Suite, load_suite, resolve
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import drive as trace_of
 from suites.metrics.tests.test_metrics import moved
 from suites.parameters import parse
 from suites.rollout import DriveKey
-from suites.schema import Suite, load_suite, resolve
 from suites.segment import DRIVER_CODES
 from suites.simulators import default_execution, simulator_spec
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 from workers.policy.load import open_policy
-from workers.policy.log import LogPolicy
-from workers.policy.protocol import Action, Observation, Policy
-from workers.segments.openpilot import import_openpilot
+from workers.policy.log_policy import LogPolicy
+from workers.policy.policy import Action, Observation, Policy
+from workers.segments.openpilot.importer import import_openpilot
 from workers.segments.store import list_segments, read_segment
-from workers.segments.world import route_name
-from workers.simulation.engine import drive
-from workers.simulation.registry import open_simulator
+from workers.segments.world_segments import route_name
+from workers.simulation.loop import drive
+from workers.simulation.open_simulator import open_simulator
 from workers.simulation.world.drive import drive_spec
 from workers.simulation.world.route import route_spec
 
 FILES = sorted((Path(__file__).parents[2] / "suites").glob("*.toml"))
 CURATED = {
-    "smoke", "overall", "lane_centre_convergence", "lane_change", "exit_splitting", "comfort", "night", "latency", "hard_brake",
-}  # fmt: skip
+    "smoke",
+    "overall",
+    "lane_centre_convergence",
+    "lane_change",
+    "exit_splitting",
+    "comfort",
+    "night",
+    "latency",
+    "hard_brake",
+}
 SUITES: dict[str, Suite] = {path.stem: load_suite(path) for path in FILES}
 REAL = SUITES.pop("real_route")
 ROUTE = Path(__file__).parents[3] / "shared" / "data" / "comma_demo_route"
@@ -66,14 +74,30 @@ def test_cases_lie_inside_the_drives_that_they_name() -> None:
 
 def held(suite: str, condition: str, **trace: float) -> bool | None:
     documents = {c["name"]: c for c in SUITES[suite].cases[0].conditions}
-    return judge(load_condition(documents[condition]), trace_of(400, 400, **trace), Outcome.COMPLETED).held
+    return judge(
+        load_condition(documents[condition]), trace_of(400, 400, **trace), Outcome.COMPLETED
+    ).held
 
 
 def test_the_exit_is_judged_by_place_and_direction() -> None:
     rule = "is and points left of the exit"
-    assert held("exit_splitting", rule, lateral_offset_m=3.0, heading_error_rad=0.02, plan_y_2s_m=float("nan"))
-    assert not held("exit_splitting", rule, lateral_offset_m=0.0, heading_error_rad=0.0, plan_y_2s_m=float("nan"))
-    assert not held("exit_splitting", rule, lateral_offset_m=3.0, heading_error_rad=-0.05, plan_y_2s_m=-1.0), "it turns in late"
+    assert held(
+        "exit_splitting",
+        rule,
+        lateral_offset_m=3.0,
+        heading_error_rad=0.02,
+        plan_y_2s_m=float("nan"),
+    )
+    assert not held(
+        "exit_splitting",
+        rule,
+        lateral_offset_m=0.0,
+        heading_error_rad=0.0,
+        plan_y_2s_m=float("nan"),
+    )
+    assert not held(
+        "exit_splitting", rule, lateral_offset_m=3.0, heading_error_rad=-0.05, plan_y_2s_m=-1.0
+    ), "it turns in late"
 
 
 def test_brakes_are_slammed_only_where_the_human_did_not() -> None:
@@ -110,15 +134,22 @@ def passed(root: Path, policy: Policy) -> dict[str, bool | None]:
     spec = simulator_spec(REAL.simulator.name, REAL.simulator.parameters)
     keys = {
         planned.case: DriveKey(
-            model=policy.manifest.digest, scenario=planned.scenario, simulator=spec, execution=policy.execution
+            model=policy.manifest.digest,
+            scenario=planned.scenario,
+            simulator=spec,
+            execution=policy.execution,
         )
         for planned in version.planned
     }
-    rollouts = {r.key.digest: r for r in drive(open_simulator(spec, root, {}), policy, list(keys.values()))}
+    rollouts = {
+        r.key.digest: r for r in drive(open_simulator(spec, root, {}), policy, list(keys.values()))
+    }
     answers: dict[str, bool | None] = {}
     for case in REAL.cases:
         rollout = rollouts[keys[case.name].digest]
-        held = [judge(load_condition(c), rollout.trace, rollout.outcome).held for c in case.conditions]
+        held = [
+            judge(load_condition(c), rollout.trace, rollout.outcome).held for c in case.conditions
+        ]
         answers[case.name] = False if False in held else None if None in held else True
     return answers
 
@@ -129,10 +160,14 @@ def test_on_the_real_route_the_human_passes_and_bad_models_fail(real: Path) -> N
     assert (meta.facts.time_of_day, meta.facts.platform) == ("day", "TOYOTA COROLLA TSS2 2019")
     driver, rate = read_segment(real, meta.segment_id).columns.driver, meta.rate_hz
     for case in REAL.cases:
-        assert set(driver[int(case.start_s * rate) : int((case.end_s or 0) * rate)]) == {DRIVER_CODES["human"]}, case.name
+        assert set(driver[int(case.start_s * rate) : int((case.end_s or 0) * rate)]) == {
+            DRIVER_CODES["human"]
+        }, case.name
     assert set(passed(real, LogPolicy()).values()) == {True}
     manifest, graphs = local_model("cloned")
-    cloned = passed(real, open_policy(manifest, graphs, execution=default_execution(manifest), sandboxed=False))
+    cloned = passed(
+        real, open_policy(manifest, graphs, execution=default_execution(manifest), sandboxed=False)
+    )
     assert {name for name, held in cloned.items() if held is False} == set(STEERS)
     assert passed(real, Braking())["no_hard_brake"] is False
 
@@ -140,7 +175,9 @@ def test_on_the_real_route_the_human_passes_and_bad_models_fail(real: Path) -> N
 def test_without_the_real_route_its_suite_says_what_to_import() -> None:
     with pytest.raises(SubmitterError, match="not stored") as refused:
         resolve(REAL, [])
-    assert {f.where for f in refused.value.findings} == {f"cases.{case.name}.segment" for case in REAL.cases}
+    assert {f.where for f in refused.value.findings} == {
+        f"cases.{case.name}.segment" for case in REAL.cases
+    }
     assert all("redrive segments import" in f.remedy for f in refused.value.findings)
     with pytest.raises(SubmitterError) as refused:
         resolve(SUITES["smoke"], [])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cli.main import COMMANDS
 from server.settings import Settings
+from suites.definition.selector import Selector
 from suites.metrics.registry import METRICS
-from suites.selector import Selector
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
@@ -27,7 +27,11 @@ def test_every_metric_and_setting_is_documented_as_it_is() -> None:
 
 
 def test_every_rule_of_a_selector_is_documented() -> None:
-    rows = "".join(line.split("|")[1] for line in REFERENCE.split("## Selectors")[1].split("##")[0].splitlines() if "|" in line)
+    rows = "".join(
+        line.split("|")[1]
+        for line in REFERENCE.split("## Selectors")[1].split("##")[0].splitlines()
+        if "|" in line
+    )
     assert set(re.findall(r"`(\w+)`", rows)) == {field.name for field in fields(Selector)}
 
 

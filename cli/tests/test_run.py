@@ -53,7 +53,9 @@ class Calls:
 
 
 @pytest.fixture(params=["", "/somewhere/uv"], ids=["pip", "uv"])
-def calls(request: pytest.FixtureRequest, run: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
+def calls(
+    request: pytest.FixtureRequest, run: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> Calls:
     recorder = Calls(root)
     monkeypatch.setattr(run, "_call", recorder)
     monkeypatch.setattr(run, "_find_uv", lambda: request.param)
@@ -71,7 +73,9 @@ def test_second_start_does_nothing(run: ModuleType, root: Path, calls: Calls) ->
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
-def test_changed_lock_or_project_is_installed_again_in_place(run: ModuleType, root: Path, calls: Calls, name: str) -> None:
+def test_changed_lock_or_project_is_installed_again_in_place(
+    run: ModuleType, root: Path, calls: Calls, name: str
+) -> None:
     run.ensure_environment(root)
     with (root / name).open("a") as file:
         file.write("# changed\n")
@@ -106,7 +110,11 @@ def test_interrupted_update_begins_anew_too(run: ModuleType, root: Path, calls: 
 
 
 def test_copied_folder_gets_an_environment_of_its_own(
-    run: ModuleType, root: Path, calls: Calls, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    run: ModuleType,
+    root: Path,
+    calls: Calls,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run.ensure_environment(root)
     copy = tmp_path_factory.mktemp("copy") / "of it"
@@ -116,14 +124,18 @@ def test_copied_folder_gets_an_environment_of_its_own(
     assert again.verbs == ALL
 
 
-def test_environment_whose_python_is_gone_is_made_anew(run: ModuleType, root: Path, calls: Calls) -> None:
+def test_environment_whose_python_is_gone_is_made_anew(
+    run: ModuleType, root: Path, calls: Calls
+) -> None:
     run.ensure_environment(root)
     (root / ".venv/bin/python").unlink()
     run.ensure_environment(root)
     assert calls.verbs == ALL * 2
 
 
-def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_starts_at_once_make_it_once(
+    run: ModuleType, root: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
     second_is_here, inside, said = threading.Event(), set[int](), list[str]()
 
     def say(text: str, **_: object) -> None:
@@ -149,24 +161,37 @@ def test_two_starts_at_once_make_it_once(run: ModuleType, root: Path, calls: Cal
     assert calls.verbs == ALL
 
 
-def test_words_go_to_the_tests_or_to_the_command_line(run: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_words_go_to_the_tests_or_to_the_command_line(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "ensure_environment", lambda root: Path("python"))
-    assert run.command(["verdict", "--json"]) == ["python", "-P", "-m", "cli.main", "verdict", "--json"]
+    assert run.command(["verdict", "--json"]) == [
+        "python",
+        "-P",
+        "-m",
+        "cli.main",
+        "verdict",
+        "--json",
+    ]
     assert Path.cwd() == tmp_path, "paths in the command stay relative to where the user is"
     assert run.command(["test", "-k", "x"])[:4] == ["python", "-m", "pytest", "-n"]
     assert run.command(["test", "-k", "x"])[5:] == ["-k", "x"]
     assert Path.cwd() == RUN.parent
 
 
-def test_output_of_the_set_up_stays_off_standard_output(run: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_the_set_up_stays_off_standard_output(
+    run: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
     run._call([sys.executable, "-c", "print('installing')"])
     assert capfd.readouterr() == ("", "installing\n")
     with pytest.raises(run.SetupError, match=r"set-up failed at: .*raise SystemExit"):
         run._call([sys.executable, "-c", "raise SystemExit(3)"])
 
 
-def test_no_words_show_the_help(run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_words_show_the_help(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["run.py"])
     run.main()
     assert "python3 run.py demo" in capsys.readouterr().out
@@ -178,7 +203,9 @@ def test_old_python_is_told_so(run: ModuleType, monkeypatch: pytest.MonkeyPatch)
         run.main()
 
 
-def test_missing_ensurepip_names_the_package(run: ModuleType, root: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ensurepip_names_the_package(
+    run: ModuleType, root: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run, "_find_uv", lambda: "")
     monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(run.SetupError, match=r"apt-get install python3\.\d+-venv"):
@@ -187,11 +214,22 @@ def test_missing_ensurepip_names_the_package(run: ModuleType, root: Path, calls:
 
 def test_needs_nothing_but_the_standard_library_and_parses_on_old_pythons() -> None:
     tree = ast.parse(RUN.read_text(), feature_version=(3, 7))
-    imported = {alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    imported |= {
+        str(node.module).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+    }
     assert imported <= sys.stdlib_module_names
 
 
 def test_supported_pythons_are_those_of_the_project(run: ModuleType) -> None:
-    (first, last), *_ = re.findall(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', (RUN.parent / "pyproject.toml").read_text())
+    (first, last), *_ = re.findall(
+        r'requires-python = ">=3\.(\d+),<3\.(\d+)"', (RUN.parent / "pyproject.toml").read_text()
+    )
     assert ((3, int(first)), (3, int(last) - 1)) == (run.OLDEST, run.NEWEST)

@@ -19,10 +19,19 @@ def upgrade() -> None:
         sa.Column("drive_key", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=True),
-        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column(
+            "detail",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
-        sa.Column("requested", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(["drive_key"], ["rollouts.drive_key"], name=op.f("fk_artifacts_drive_key_rollouts")),
+        sa.Column(
+            "requested", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["drive_key"], ["rollouts.drive_key"], name=op.f("fk_artifacts_drive_key_rollouts")
+        ),
         sa.PrimaryKeyConstraint("drive_key", "kind", name=op.f("pk_artifacts")),
     )
 

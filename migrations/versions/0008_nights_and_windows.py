@@ -13,13 +13,23 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    op.add_column("case_drafts", sa.Column("as_written", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column(
+        "case_drafts",
+        sa.Column("as_written", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+    )
     op.create_table(
         "nights",
         sa.Column("night", sa.Date(), nullable=False),
-        sa.Column("started", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column(
+            "started", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
         sa.Column("finished", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("report", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column(
+            "report",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("night", name=op.f("pk_nights")),
     )

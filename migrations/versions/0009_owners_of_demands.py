@@ -12,9 +12,13 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     op.drop_constraint(op.f("ck_demands_ownerkind"), "demands", type_="check")
-    op.create_check_constraint(op.f("ck_demands_ownerkind"), "demands", "owner_kind IN ('run', 'proof', 'search')")
+    op.create_check_constraint(
+        op.f("ck_demands_ownerkind"), "demands", "owner_kind IN ('run', 'proof', 'search')"
+    )
 
 
 def downgrade() -> None:
     op.drop_constraint(op.f("ck_demands_ownerkind"), "demands", type_="check")
-    op.create_check_constraint(op.f("ck_demands_ownerkind"), "demands", "owner_kind IN ('run', 'proof', 'probe', 'search')")
+    op.create_check_constraint(
+        op.f("ck_demands_ownerkind"), "demands", "owner_kind IN ('run', 'proof', 'probe', 'search')"
+    )

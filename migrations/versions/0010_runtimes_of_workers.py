@@ -14,7 +14,9 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     empty = sa.text("'{}'::jsonb")
-    op.add_column("workers", sa.Column("runtimes", postgresql.JSONB(), server_default=empty, nullable=False))
+    op.add_column(
+        "workers", sa.Column("runtimes", postgresql.JSONB(), server_default=empty, nullable=False)
+    )
 
 
 def downgrade() -> None:

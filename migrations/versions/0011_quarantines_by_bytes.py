@@ -16,7 +16,9 @@ def upgrade() -> None:
         "quarantines",
         sa.Column("segment_digest", sa.String(64), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column(
+            "since", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
+        ),
         sa.PrimaryKeyConstraint("segment_digest", name=op.f("pk_quarantines")),
     )
     op.execute(
@@ -28,7 +30,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.add_column("segments", sa.Column("quarantined_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "segments", sa.Column("quarantined_at", sa.DateTime(timezone=True), nullable=True)
+    )
     op.add_column("segments", sa.Column("quarantined", sa.Text(), nullable=True))
-    op.execute("UPDATE segments SET quarantined = reason, quarantined_at = since FROM quarantines WHERE segment_digest = digest")
+    op.execute(
+        "UPDATE segments SET quarantined = reason, quarantined_at = since FROM quarantines WHERE segment_digest = digest"
+    )
     op.drop_table("quarantines")

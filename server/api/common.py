@@ -36,7 +36,12 @@ Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the 
 def _limit(
     settings: Configured,
     limit: Annotated[
-        int | None, Query(ge=1, le=1000, description="Items of this page; the installation's page size by default.")
+        int | None,
+        Query(
+            ge=1,
+            le=1000,
+            description="Items of this page; the installation's page size by default.",
+        ),
     ] = None,
 ) -> int:
     return limit or settings.page_size

@@ -16,9 +16,13 @@ def make_engine(url: str, pool_size: int = 10) -> Engine:
     """Engine on `url` (`postgresql+psycopg://...`). Connections are checked before use, so a restarted Postgres costs no
     request; JSON columns hold canonical JSON, so an identity can be computed again from what is stored."""
     return create_engine(
-        url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, json_serializer=_serialize,
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        json_serializer=_serialize,
         connect_args={"connect_timeout": 10, "application_name": "redrive"},
-    )  # fmt: skip
+    )
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

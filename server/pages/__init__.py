@@ -2,12 +2,14 @@
 
 from fastapi import FastAPI
 
-from server.pages import assets, cases, checks, comparisons, models, runs, segments, suites, surprises, waivers
-from server.pages.failures import HtmlProblems
+from server.pages import assets, bank, failures, health, runs
+from server.pages.problem_pages import HtmlProblems
+
+ROUTERS = (*runs.ROUTERS, *bank.ROUTERS, *failures.ROUTERS, *health.ROUTERS, assets.router)
 
 
 def install_pages(app: FastAPI) -> None:
-    """Serve the pages, their JSON twins and the files that they need; answer browsers' errors with a page."""
-    for module in (runs, cases, comparisons, models, suites, segments, surprises, waivers, checks, assets):
-        app.include_router(module.router)
+    """Serve the pages, their JSON twins and their files; answer browsers' errors with a page."""
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_middleware(HtmlProblems)

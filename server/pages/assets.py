@@ -10,11 +10,15 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 import web
-from server.errors import not_found
+from server.problems import not_found
 
 router = APIRouter(include_in_schema=False)
 
-MEDIA = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+MEDIA = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 FOREVER = "public, max-age=31536000, immutable"
 PLOTLY = "plotly.min.js"
 
@@ -50,7 +54,12 @@ def _path(name: str) -> Path:
 @cache
 def _asset(path: Path, changed_ns: int) -> Asset:
     data = path.read_bytes()
-    return Asset(data, gzip.compress(data, 6, mtime=0), hashlib.sha256(data).hexdigest()[:16], MEDIA[path.suffix])
+    return Asset(
+        data,
+        gzip.compress(data, 6, mtime=0),
+        hashlib.sha256(data).hexdigest()[:16],
+        MEDIA[path.suffix],
+    )
 
 
 def load(name: str) -> Asset:
@@ -68,7 +77,14 @@ def address_of(name: str) -> str:
 def static(etag: str, name: str, request: Request) -> Response:
     """A file of the dashboard. Under another digest than its own it is served too, but not kept."""
     asset = load(name)
-    headers = {"Cache-Control": FOREVER if etag == asset.etag else "no-cache", "Vary": "Accept-Encoding"}
+    headers = {
+        "Cache-Control": FOREVER if etag == asset.etag else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(asset.packed, media_type=asset.media_type, headers=headers | {"Content-Encoding": "gzip"})
+        return Response(
+            asset.packed,
+            media_type=asset.media_type,
+            headers=headers | {"Content-Encoding": "gzip"},
+        )
     return Response(asset.data, media_type=asset.media_type, headers=headers)

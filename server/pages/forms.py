@@ -7,9 +7,9 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ValidationError
 
-from server.errors import Refused
+from server.problems import Refused
 from suites.errors import Finding, SubmitterError
-from suites.model import validation_findings
+from suites.manifest import validation_findings
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
@@ -18,7 +18,9 @@ async def _form(request: Request) -> dict[str, str]:
     """The fields of a form of ours that are not blank. Raises Refused when another site sent it."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        finding = Finding("header.Origin", f"{origin} is not this site", "send the form from its own page")
+        finding = Finding(
+            "header.Origin", f"{origin} is not this site", "send the form from its own page"
+        )
         raise Refused("bad-request", "the form comes from another site", (finding,))
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     return {name: values[0].strip() for name, values in fields.items() if values[0].strip()}
@@ -39,7 +41,9 @@ def number(form: dict[str, str], name: str) -> float:
     try:
         return float(needed(form, name))
     except ValueError:
-        finding = Finding(name, f"{form[name]!r} is no number", "digits, with a point for the fraction")
+        finding = Finding(
+            name, f"{form[name]!r} is no number", "digits, with a point for the fraction"
+        )
         raise SubmitterError("the form is not complete", (finding,)) from None
 
 

@@ -28,7 +28,9 @@ class Scale:
     ticks: tuple[float, ...]
 
     def __call__(self, value: float) -> float:
-        a, b, v = (self._bent(min(max(x, self.low), self.high)) for x in (self.low, self.high, value))
+        a, b, v = (
+            self._bent(min(max(x, self.low), self.high)) for x in (self.low, self.high, value)
+        )
         return PAD + (v - a) / (b - a) * (WIDTH - 2 * PAD)
 
     def _bent(self, value: float) -> float:
@@ -41,7 +43,11 @@ def _ends(gates: Iterable[Mapping[str, Any]]) -> list[float]:
         for name in ("interval", "other_estimand"):
             interval = gate[name]
             if interval is not None:
-                found += [v for v in (interval["low"], interval["high"]) if v is not None and math.isfinite(v)]
+                found += [
+                    v
+                    for v in (interval["low"], interval["high"])
+                    if v is not None and math.isfinite(v)
+                ]
     return found
 
 
@@ -59,7 +65,11 @@ def scale_of(gates: Sequence[Mapping[str, Any]]) -> Scale:
 def _ticks(low: float, high: float, root: bool) -> tuple[float, ...]:
     if root:
         sizes = [s for s in (0.02, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0) if s <= max(-low, high)]
-        apart = [s for i, s in enumerate(sizes) if i == 0 or math.sqrt(s) - math.sqrt(sizes[i - 1]) > 0.06]
+        apart = [
+            s
+            for i, s in enumerate(sizes)
+            if i == 0 or math.sqrt(s) - math.sqrt(sizes[i - 1]) > 0.06
+        ]
         kept = apart if len(apart) <= 4 else apart[-4:]
         return tuple(t for t in (*(-s for s in reversed(kept)), 0.0, *kept) if low <= t <= high)
     step = next((s for s in STEPS if (high - low) / s <= 7), STEPS[-1])
@@ -81,7 +91,9 @@ def draw_axis(scale: Scale) -> Markup:
         f'<text x="{min(max(x, LABEL / 2), WIDTH - LABEL / 2):.1f}" y="15" text-anchor="middle">{_label(tick)}</text>'
         for x, tick in shown
     )
-    return Markup(f'<svg class="axis" viewBox="0 0 {WIDTH:g} {AXIS:g}" aria-hidden="true">{labels}</svg>')
+    return Markup(
+        f'<svg class="axis" viewBox="0 0 {WIDTH:g} {AXIS:g}" aria-hidden="true">{labels}</svg>'
+    )
 
 
 def _bar(scale: Scale, interval: Mapping[str, float | None], y: float, name: str) -> str:
@@ -99,7 +111,10 @@ def _bar(scale: Scale, interval: Mapping[str, float | None], y: float, name: str
 def draw_interval(gate: Mapping[str, Any], scale: Scale) -> Markup:
     """One gate: its own estimand's interval thick, the other's thin below, the accepted margin shaded, zero drawn through."""
     zero, margin = scale(0.0), scale(gate["margin"])
-    grid = "".join(f'<line class="grid" x1="{scale(t):.1f}" y1="0" x2="{scale(t):.1f}" y2="{ROW:g}"/>' for t in scale.ticks)
+    grid = "".join(
+        f'<line class="grid" x1="{scale(t):.1f}" y1="0" x2="{scale(t):.1f}" y2="{ROW:g}"/>'
+        for t in scale.ticks
+    )
     parts = [
         grid,
         f'<rect class="accepted" x="0" y="0" width="{margin:.1f}" height="{ROW:g}"/>',

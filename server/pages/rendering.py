@@ -11,15 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, BeforeValidator
 
 import web
-from server.pages import text
+from server.pages import formatting as text
 from server.pages.assets import address_of
 from server.pages.intervals import draw_axis, draw_interval, scale_of
 
 SAFE = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
-}  # fmt: skip
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 """Names and reasons on these pages come from strangers: nothing that they say is ever run."""
 
 BLANK_IS_ANY = BeforeValidator(lambda value: value or None)
@@ -30,11 +31,18 @@ BLANK_IS_ANY = BeforeValidator(lambda value: value or None)
 def templates() -> Environment:
     """The environment of the pages: escaping everything, and an error for whatever is not there."""
     environment = Environment(
-        loader=FileSystemLoader(Path(web.__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(Path(web.__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.globals.update(
-        asset=address_of, offset=text.offset, draw_interval=draw_interval, draw_axis=draw_axis, scale_of=scale_of
+        asset=address_of,
+        offset=text.offset,
+        draw_interval=draw_interval,
+        draw_axis=draw_axis,
+        scale_of=scale_of,
     )
     environment.filters.update(text.FILTERS)
     return environment
@@ -50,7 +58,9 @@ def page(router: APIRouter, path: str, template: str, view: Callable[..., BaseMo
     """Serve what the dependency `view` returns as HTML at `path` and as JSON at `path`.json."""
 
     def html(request: Request, built: BaseModel = Depends(view, scope="function")) -> HTMLResponse:
-        return render(template, view=built, twin=f"{request.url.path}.json", query=request.url.query)
+        return render(
+            template, view=built, twin=f"{request.url.path}.json", query=request.url.query
+        )
 
     router.add_api_route(f"{path}.json", view, methods=["GET"])
     router.add_api_route(path, html, methods=["GET"], response_class=HTMLResponse)

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.db.models import Event
-from server.errors import request_id
+from server.db.health_tables import EventRow
+from server.problems import request_id
 from server.services.paging import Page, read_page
 
 
@@ -26,26 +26,46 @@ class EventView(BaseModel):
 
 
 def record(
-    session: Session, kind: str, subject: tuple[str, str], *, actor: str = "", detail: dict[str, Any] | None = None
+    session: Session,
+    kind: str,
+    subject: tuple[str, str],
+    *,
+    actor: str = "",
+    detail: dict[str, Any] | None = None,
 ) -> None:
     """Add an entry in the caller's transaction. `subject` is (kind, id), e.g. ("run", "k3...")."""
     session.add(
-        Event(
-            kind=kind, subject_kind=subject[0], subject_id=subject[1], actor=actor, request_id=request_id(), detail=detail or {}
+        EventRow(
+            kind=kind,
+            subject_kind=subject[0],
+            subject_id=subject[1],
+            actor=actor,
+            request_id=request_id(),
+            detail=detail or {},
         )
     )
 
 
 def list_events(
-    session: Session, *, subject_kind: str | None, subject_id: str | None, cursor: str | None, limit: int
+    session: Session,
+    *,
+    subject_kind: str | None,
+    subject_id: str | None,
+    cursor: str | None,
+    limit: int,
 ) -> Page[EventView]:
     """Newest first, of one subject or of all."""
-    query = select(Event)
+    query = select(EventRow)
     if subject_kind is not None:
-        query = query.where(Event.subject_kind == subject_kind)
+        query = query.where(EventRow.subject_kind == subject_kind)
     if subject_id is not None:
-        query = query.where(Event.subject_id == subject_id)
+        query = query.where(EventRow.subject_id == subject_id)
     return read_page(
-        session, query, (Event.id,), cursor=cursor, limit=limit, descending=True,
+        session,
+        query,
+        (EventRow.id,),
+        cursor=cursor,
+        limit=limit,
+        descending=True,
         view=lambda row: EventView.model_validate(row[0], from_attributes=True),
-    )  # fmt: skip
+    )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from server.errors import Refused
+from server.problems import Refused
 from suites.errors import Finding
 
 T = TypeVar("T")
@@ -37,11 +37,16 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[Any]:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(values, list) or len(values) != len(types):
             raise ValueError
-        parsed = [datetime.fromisoformat(v) if kind is datetime else v for v, kind in zip(values, types, strict=True)]
+        parsed = [
+            datetime.fromisoformat(v) if kind is datetime else v
+            for v, kind in zip(values, types, strict=True)
+        ]
         if not all(v is None or isinstance(v, kind) for v, kind in zip(parsed, types, strict=True)):
             raise ValueError
     except (ValueError, TypeError, binascii.Error):
-        finding = Finding("query.cursor", "not a cursor of this list", "take it from `next`, or leave it out")
+        finding = Finding(
+            "query.cursor", "not a cursor of this list", "take it from `next`, or leave it out"
+        )
         raise Refused("bad-request", "the cursor can't be read", (finding,)) from None
     return parsed
 
@@ -59,12 +64,19 @@ def read_page(
     """One page of `query` in the order of `order`, all columns the same way; together they are unique and never NULL."""
     if cursor is not None:
         after = decode_cursor(cursor, [column.type.python_type for column in order])
-        here, there = tuple_(*order), tuple_(*(literal(v, c.type) for v, c in zip(after, order, strict=True)))
+        here, there = (
+            tuple_(*order),
+            tuple_(*(literal(v, c.type) for v, c in zip(after, order, strict=True))),
+        )
         query = query.where(here < there if descending else here > there)
     sorting: list[ColumnElement[Any]] = [c.desc() if descending else c.asc() for c in order]
     keys = [column.label(f"cursor_{i}") for i, column in enumerate(order)]
     rows = session.execute(query.add_columns(*keys).order_by(*sorting).limit(limit + 1)).all()
     more = len(rows) > limit
     rows = rows[:limit]
-    following = encode_cursor([getattr(rows[-1], f"cursor_{i}") for i in range(len(order))]) if more else None
+    following = (
+        encode_cursor([getattr(rows[-1], f"cursor_{i}") for i in range(len(order))])
+        if more
+        else None
+    )
     return Page(items=[view(row) for row in rows], next=following)

@@ -10,19 +10,32 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.db.models import Demand, ResultRow, Role, RolloutRow, Run
+from server.db.base import Role
+from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
+from server.db.run_tables import RunRow
 from server.storage import BlobStore
 from suites.metrics import measure
 from suites.metrics.registry import METRICS
 from suites.rollout import Trace
-from suites.words import Outcome, RunVerdict, Status
+from suites.vocabulary import Outcome, RunVerdict, Status
 
 GATE: dict[str, Any] = {
-    "metric": "lateral_error_mean_m", "estimand": "typical", "margin": 0.02, "critical": True, "verdict": "worse",
-    "interval": {"estimate": 0.5, "low": 0.25, "high": 0.75}, "other_estimand": {"estimate": 0.4, "low": 0.1, "high": 0.7},
-    "decided_at": 12, "pairs": 12, "routes": 3, "invalid": 1, "smallest_visible_effect": 0.031, "candidate_mean": 0.2,
-    "baseline_mean": 0.1, "reason": "",
-}  # fmt: skip
+    "metric": "lateral_error_mean_m",
+    "estimand": "typical",
+    "margin": 0.02,
+    "critical": True,
+    "verdict": "worse",
+    "interval": {"estimate": 0.5, "low": 0.25, "high": 0.75},
+    "other_estimand": {"estimate": 0.4, "low": 0.1, "high": 0.7},
+    "decided_at": 12,
+    "pairs": 12,
+    "routes": 3,
+    "invalid": 1,
+    "smallest_visible_effect": 0.031,
+    "candidate_mean": 0.2,
+    "baseline_mean": 0.1,
+    "reason": "",
+}
 
 
 def trace(drift: float, steps: int = 60) -> Trace:
@@ -31,12 +44,25 @@ def trace(drift: float, steps: int = 60) -> Trace:
     off = drift * t / 3
     whole = np.zeros(steps)
     columns = {
-        "t_s": t, "lateral_offset_m": off, "curvature": whole + 0.001, "curvature_command": whole,
+        "t_s": t,
+        "lateral_offset_m": off,
+        "curvature": whole + 0.001,
+        "curvature_command": whole,
         "speed_mps": whole + 20,
-        "acceleration_mps2": whole, "log_curvature": whole + 0.001, "log_speed_mps": whole + 20, "log_acceleration_mps2": whole,
-        "log_driver": whole + 1, "lane_left_m": 1.8 - off, "lane_right_m": -1.8 - off, "road_left_m": 3.0 - off,
-        "road_right_m": -3.0 - off, "x_m": 20 * t, "y_m": off, "yaw_rad": whole, "log_index": 20 * t,
-    }  # fmt: skip
+        "acceleration_mps2": whole,
+        "log_curvature": whole + 0.001,
+        "log_speed_mps": whole + 20,
+        "log_acceleration_mps2": whole,
+        "log_driver": whole + 1,
+        "lane_left_m": 1.8 - off,
+        "lane_right_m": -1.8 - off,
+        "road_left_m": 3.0 - off,
+        "road_right_m": -3.0 - off,
+        "x_m": 20 * t,
+        "y_m": off,
+        "yaw_rad": whole,
+        "log_index": 20 * t,
+    }
     return Trace(simulator="reprojection", rate_hz=20.0, columns=columns, planned_steps=60)
 
 
@@ -45,42 +71,90 @@ def driven(submit: Callable[..., Any], sessions: sessionmaker[Session], app: Fas
     """Id of a run driven but for its last position: at 4 the candidate failed, at 7 it drifted, at 2 the data are invalid."""
     run_id = str(submit().json()["id"])
     with sessions.begin() as session:
-        for demand in session.scalars(select(Demand).where(Demand.owner_id == run_id, Demand.position < 11)):
+        for demand in session.scalars(
+            select(DemandRow).where(DemandRow.owner_id == run_id, DemandRow.position < 11)
+        ):
             candidate = demand.role is Role.CANDIDATE
             drift = {4: 2.5, 7: 1.2}.get(demand.position, 0.11) if candidate else 0.1
-            outcome = Outcome.FAILED if drift > 2 else Outcome.DATA_INVALID if demand.position == 2 else Outcome.COMPLETED
-            write(session, app.state.blobs, demand.drive_key, outcome, trace(drift, 50 if drift > 2 else 60))
+            outcome = (
+                Outcome.FAILED
+                if drift > 2
+                else Outcome.DATA_INVALID
+                if demand.position == 2
+                else Outcome.COMPLETED
+            )
+            write(
+                session,
+                app.state.blobs,
+                demand.drive_key,
+                outcome,
+                trace(drift, 50 if drift > 2 else 60),
+            )
     return run_id
 
 
-def write(session: Session, blobs: BlobStore, drive_key: str, outcome: Outcome, driven: Trace) -> None:
+def write(
+    session: Session, blobs: BlobStore, drive_key: str, outcome: Outcome, driven: Trace
+) -> None:
     lost = outcome is Outcome.DATA_INVALID
-    reason = {Outcome.FAILED: "left the road by 0.02 m on the left at 2.45 s", Outcome.DATA_INVALID: "frames.mp4 is damaged"}
+    reason = {
+        Outcome.FAILED: "left the road by 0.02 m on the left at 2.45 s",
+        Outcome.DATA_INVALID: "frames.mp4 is damaged",
+    }
     session.add(
         RolloutRow(
-            drive_key=drive_key, outcome=outcome, reason=reason.get(outcome, ""), ended_s=0.0 if lost else len(driven) / 20,
-            trusted_share=1.0, provenance={"sandbox": ["namespaces", "seccomp"]}, worker="w", fence=1,
-            trace_sha256=None if lost else blobs.put(driven.to_bytes()), trace_bits="0" * 64,
+            drive_key=drive_key,
+            outcome=outcome,
+            reason=reason.get(outcome, ""),
+            ended_s=0.0 if lost else len(driven) / 20,
+            trusted_share=1.0,
+            provenance={"sandbox": ["namespaces", "seccomp"]},
+            worker="w",
+            fence=1,
+            trace_sha256=None if lost else blobs.put(driven.to_bytes()),
+            trace_bits="0" * 64,
         )
-    )  # fmt: skip
+    )
     session.flush()
     for name, result in ({} if lost else measure(driven, outcome)).items():
-        numbers = {field: getattr(result, field) if result.valid else None for field in ("value", "low", "high")}
-        session.add(ResultRow(drive_key=drive_key, metric=name, version=METRICS[name].version, valid=result.valid, **numbers))
+        numbers = {
+            field: getattr(result, field) if result.valid else None
+            for field in ("value", "low", "high")
+        }
+        session.add(
+            ResultRow(
+                drive_key=drive_key,
+                metric=name,
+                version=METRICS[name].version,
+                valid=result.valid,
+                **numbers,
+            )
+        )
 
 
 @pytest.fixture
 def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
     """decide(run_id, verdict, sentence, gates=..., cases=...): what the coordinator writes at the end."""
 
-    def decided(run_id: str, verdict: RunVerdict | None, sentence: str, gates: Any = (GATE,), cases: Any = ()) -> None:
+    def decided(
+        run_id: str,
+        verdict: RunVerdict | None,
+        sentence: str,
+        gates: Any = (GATE,),
+        cases: Any = (),
+    ) -> None:
         with sessions.begin() as session:
-            run = session.get_one(Run, run_id)
+            run = session.get_one(RunRow, run_id)
             run.status, run.verdict = (Status.FINISHED if verdict else Status.RUNNING), verdict
             run.sentence, run.pairs_consumed, run.started = sentence, 12, datetime.now(UTC)
             run.decided = run.finished = datetime.now(UTC) if verdict else None
             counts = {"candidate": {"completed": 9, "failed": 1}, "baseline": {"completed": 10}}
             method = {"alpha": 0.05, "engine": "redrive.sign-flip/1"}
-            run.verdict_document = {"gates": list(gates), "cases": list(cases), "outcomes": counts, "method": method}
+            run.verdict_document = {
+                "gates": list(gates),
+                "cases": list(cases),
+                "outcomes": counts,
+                "method": method,
+            }
 
     return decided

@@ -8,12 +8,21 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from server.broker import waiting
 from server.coordinator import Coordinator
-from server.db.models import Demand, DriveKeyRow, ResultRow, Role, RolloutRow, Run, Shard, Worker
-from server.queue import waiting
-from server.services.judge import Evidence
+from server.db.base import Role
+from server.db.queue_tables import (
+    DemandRow,
+    DriveKeyRow,
+    ResultRow,
+    RolloutRow,
+    ShardRow,
+    WorkerRow,
+)
+from server.db.run_tables import RunRow
+from server.services.runs.judge import RunEvidence
 from server.settings import Settings
-from suites.words import Outcome, RunVerdict, ShardStatus, Status
+from suites.vocabulary import Outcome, RunVerdict, ShardStatus, Status
 
 pytestmark = pytest.mark.services
 Submit = Callable[..., Any]
@@ -47,23 +56,45 @@ def drive(sessions: sessionmaker[Session]) -> Callable[..., int]:
     ) -> int:
         stored = 0
         with sessions.begin() as session:
-            shards = session.scalars(select(Shard).where(Shard.status == ShardStatus.QUEUED).order_by(Shard.id)).all()
+            shards = session.scalars(
+                select(ShardRow).where(ShardRow.status == ShardStatus.QUEUED).order_by(ShardRow.id)
+            ).all()
             for number, shard in enumerate(shards):
                 if not only(number):
                     continue
                 for digest in shard.drive_keys:
-                    demand = session.scalars(select(Demand).where(Demand.drive_key == digest)).first()
+                    demand = session.scalars(
+                        select(DemandRow).where(DemandRow.drive_key == digest)
+                    ).first()
                     assert demand is not None
-                    how, size = outcome(demand.role, demand.position), value(demand.role, demand.position)
+                    how, size = (
+                        outcome(demand.role, demand.position),
+                        value(demand.role, demand.position),
+                    )
                     session.add(
                         RolloutRow(
-                            drive_key=digest, outcome=how, reason="" if how is Outcome.COMPLETED else f"it {how}", ended_s=1.0,
-                            trusted_share=1.0, provenance={}, worker="test", shard_id=shard.id, fence=1,
+                            drive_key=digest,
+                            outcome=how,
+                            reason="" if how is Outcome.COMPLETED else f"it {how}",
+                            ended_s=1.0,
+                            trusted_share=1.0,
+                            provenance={},
+                            worker="test",
+                            shard_id=shard.id,
+                            fence=1,
                         )
-                    )  # fmt: skip
+                    )
                     session.flush()
                     session.add(
-                        ResultRow(drive_key=digest, metric=METRIC, version=1, value=size, valid=True, low=size, high=size)
+                        ResultRow(
+                            drive_key=digest,
+                            metric=METRIC,
+                            version=1,
+                            value=size,
+                            valid=True,
+                            low=size,
+                            high=size,
+                        )
                     )
                     stored += 1
                 shard.status = ShardStatus.DONE
@@ -72,25 +103,32 @@ def drive(sessions: sessionmaker[Session]) -> Callable[..., int]:
     return driven
 
 
-def run_of(sessions: sessionmaker[Session], run_id: str) -> Run:
+def run_of(sessions: sessionmaker[Session], run_id: str) -> RunRow:
     with sessions() as session:
-        return session.get_one(Run, run_id)
+        return session.get_one(RunRow, run_id)
 
 
 def test_a_run_is_driven_in_its_order_and_finishes(
-    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    submit: Submit,
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
 ) -> None:
     run_id = submit().json()["id"]
     assert coordinator.tick()
     with sessions() as session:
-        shards = session.scalars(select(Shard).order_by(Shard.id)).all()
-        demands = session.execute(select(Demand.drive_key, Demand.position, Demand.role)).all()
+        shards = session.scalars(select(ShardRow).order_by(ShardRow.id)).all()
+        demands = session.execute(
+            select(DemandRow.drive_key, DemandRow.position, DemandRow.role)
+        ).all()
         places = {digest: (position, role) for digest, position, role in demands}
         windows = [sorted(places[digest] for digest in shard.drive_keys) for shard in shards]
         both = (Role.BASELINE, Role.CANDIDATE)
         # The look-ahead is bounded: three blocks of two positions for one place, both models of a position in one shard.
-        assert windows == [[(first + k, role) for k in range(2) for role in both] for first in (0, 2, 4)]
-        assert session.get_one(Run, run_id).status is Status.RUNNING
+        assert windows == [
+            [(first + k, role) for k in range(2) for role in both] for first in (0, 2, 4)
+        ]
+        assert session.get_one(RunRow, run_id).status is Status.RUNNING
     for _ in range(12):
         drive()
         coordinator.tick()
@@ -106,15 +144,24 @@ def test_a_run_is_driven_in_its_order_and_finishes(
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_verdict_rests_on_the_pairs_up_to_the_look_that_decides_even_if_all_are_driven(
-    full: bool, submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session],
-    client: TestClient, suite_toml: str,
-) -> None:  # fmt: skip
-    toml = "look_every = 4\nmax_failed_share = 0.1\n" + suite_toml.replace('name = "', 'name = "looks_', 1)
+    full: bool,
+    submit: Submit,
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
+    client: TestClient,
+    suite_toml: str,
+) -> None:
+    toml = "look_every = 4\nmax_failed_share = 0.1\n" + suite_toml.replace(
+        'name = "', 'name = "looks_', 1
+    )
     assert client.post("/v1/suites", json={"toml": toml}).is_success
     run_id = submit(suite="looks_highway", full=full).json()["id"]
     for _ in range(8):
         coordinator.tick()
-        drive(outcome=lambda role, p: Outcome.FAILED if role is Role.CANDIDATE else Outcome.COMPLETED)
+        drive(
+            outcome=lambda role, p: Outcome.FAILED if role is Role.CANDIDATE else Outcome.COMPLETED
+        )
     coordinator.tick()
     run = run_of(sessions, run_id)
     assert (run.status, run.verdict, run.pairs_consumed) == (Status.FINISHED, RunVerdict.FAIL, 4)
@@ -125,7 +172,10 @@ def test_a_verdict_rests_on_the_pairs_up_to_the_look_that_decides_even_if_all_ar
 
 
 def test_results_are_consumed_in_the_registered_order(
-    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    submit: Submit,
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
 ) -> None:
     run_id = submit().json()["id"]
     coordinator.tick()
@@ -133,7 +183,7 @@ def test_results_are_consumed_in_the_registered_order(
     coordinator.tick()
     assert run_of(sessions, run_id).pairs_consumed == 0
     with sessions() as session:
-        late = session.scalars(select(Shard).where(Shard.status == ShardStatus.QUEUED)).all()
+        late = session.scalars(select(ShardRow).where(ShardRow.status == ShardStatus.QUEUED)).all()
         assert late, "what was held back is still queued"
     drive()
     coordinator.tick()
@@ -141,26 +191,47 @@ def test_results_are_consumed_in_the_registered_order(
 
 
 def test_a_candidate_that_breaks_fails_at_once_and_costs_nothing_more(
-    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    submit: Submit,
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
 ) -> None:
     run_id = submit().json()["id"]
     coordinator.tick()
-    drive(outcome=lambda role, p: Outcome.POLICY_FAILED if (role, p) == (Role.CANDIDATE, 1) else Outcome.COMPLETED)
+    drive(
+        outcome=lambda role, p: (
+            Outcome.POLICY_FAILED if (role, p) == (Role.CANDIDATE, 1) else Outcome.COMPLETED
+        )
+    )
     coordinator.tick()
     run = run_of(sessions, run_id)
     assert (run.status, run.verdict, run.pairs_consumed) == (Status.FINISHED, RunVerdict.FAIL, 2)
     assert "it policy_failed" in run.sentence
     with sessions() as session:
-        assert session.scalar(select(func.count()).select_from(Shard).where(Shard.status == ShardStatus.QUEUED)) == 0
+        assert (
+            session.scalar(
+                select(func.count())
+                .select_from(ShardRow)
+                .where(ShardRow.status == ShardStatus.QUEUED)
+            )
+            == 0
+        )
 
 
 def test_a_baseline_that_breaks_does_not_fail_the_candidate(
-    submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    submit: Submit,
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
 ) -> None:
     run_id = submit().json()["id"]
     for _ in range(8):
         coordinator.tick()
-        drive(outcome=lambda role, p: Outcome.POLICY_FAILED if (role, p) == (Role.BASELINE, 1) else Outcome.COMPLETED)
+        drive(
+            outcome=lambda role, p: (
+                Outcome.POLICY_FAILED if (role, p) == (Role.BASELINE, 1) else Outcome.COMPLETED
+            )
+        )
     coordinator.tick()
     run = run_of(sessions, run_id)
     assert run.status is Status.FINISHED
@@ -168,7 +239,11 @@ def test_a_baseline_that_breaks_does_not_fail_the_candidate(
 
 
 def test_rollouts_that_another_run_waits_for_are_shared(
-    submit: Submit, push: Callable[..., str], coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    submit: Submit,
+    push: Callable[..., str],
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
 ) -> None:
     push("second")
     first, second = submit().json()["id"], submit(candidate="second").json()["id"]
@@ -182,17 +257,29 @@ def test_rollouts_that_another_run_waits_for_are_shared(
 
 
 def test_cancelling_one_run_leaves_the_others_work(
-    submit: Submit, push: Callable[..., str], client: TestClient, coordinator: Coordinator, sessions: sessionmaker[Session],
+    submit: Submit,
+    push: Callable[..., str],
+    client: TestClient,
+    coordinator: Coordinator,
+    sessions: sessionmaker[Session],
     drive: Callable[..., int],
-) -> None:  # fmt: skip
+) -> None:
     push("second")
     first, second = submit().json()["id"], submit(candidate="second").json()["id"]
     coordinator.tick()
     client.post(f"/v1/runs/{first}/cancel")
     coordinator.tick()
     with sessions() as session:
-        queued = {d for keys in session.scalars(select(Shard.drive_keys).where(Shard.status == ShardStatus.QUEUED)) for d in keys}
-        wanted = set(session.scalars(select(Demand.drive_key).where(Demand.owner_id == second)))
+        queued = {
+            d
+            for keys in session.scalars(
+                select(ShardRow.drive_keys).where(ShardRow.status == ShardStatus.QUEUED)
+            )
+            for d in keys
+        }
+        wanted = set(
+            session.scalars(select(DemandRow.drive_key).where(DemandRow.owner_id == second))
+        )
         assert queued
         assert queued <= wanted
     for _ in range(12):
@@ -203,7 +290,11 @@ def test_cancelling_one_run_leaves_the_others_work(
 
 
 def test_an_unchanged_pair_on_another_run_is_decided_without_driving(
-    submit: Submit, push: Callable[..., str], coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+    submit: Submit,
+    push: Callable[..., str],
+    coordinator: Coordinator,
+    drive: Callable[..., int],
+    sessions: sessionmaker[Session],
 ) -> None:
     submit()
     for _ in range(8):
@@ -216,32 +307,46 @@ def test_an_unchanged_pair_on_another_run_is_decided_without_driving(
 
 
 class TestLostShards:
-    def lose(self, sessions: sessionmaker[Session], error: str | None = None, owner: str | None = None) -> None:
+    def lose(
+        self, sessions: sessionmaker[Session], error: str | None = None, owner: str | None = None
+    ) -> None:
         """A worker claims every queued shard and is never heard of again, or reports an error."""
         with sessions.begin() as session:
             session.execute(
-                update(Shard)
-                .where(Shard.status == ShardStatus.QUEUED)
+                update(ShardRow)
+                .where(ShardRow.status == ShardStatus.QUEUED)
                 .values(
-                    status=ShardStatus.LEASED, attempt=Shard.attempt + 1, fence=Shard.fence + 1, lease_until=func.now(),
-                    started=func.now(), worker="w/1", error=error, error_owner=owner,
+                    status=ShardStatus.LEASED,
+                    attempt=ShardRow.attempt + 1,
+                    fence=ShardRow.fence + 1,
+                    lease_until=func.now(),
+                    started=func.now(),
+                    worker="w/1",
+                    error=error,
+                    error_owner=owner,
                 )
-            )  # fmt: skip
+            )
 
     def make_claimable(self, sessions: sessionmaker[Session]) -> None:
         with sessions.begin() as session:
-            session.execute(update(Shard).values(not_before=func.now()))
+            session.execute(update(ShardRow).values(not_before=func.now()))
 
     def test_a_lost_worker_costs_an_attempt_and_no_rollout(
-        self, submit: Submit, coordinator: Coordinator, drive: Callable[..., int], sessions: sessionmaker[Session]
+        self,
+        submit: Submit,
+        coordinator: Coordinator,
+        drive: Callable[..., int],
+        sessions: sessionmaker[Session],
     ) -> None:
         run_id = submit().json()["id"]
         coordinator.tick()
         self.lose(sessions)
         coordinator.tick()
         with sessions() as session:
-            shards = session.scalars(select(Shard)).all()
-            assert {(s.status, s.attempt, s.error_owner) for s in shards} == {(ShardStatus.QUEUED, 1, "machine")}
+            shards = session.scalars(select(ShardRow)).all()
+            assert {(s.status, s.attempt, s.error_owner) for s in shards} == {
+                (ShardStatus.QUEUED, 1, "machine")
+            }
         for _ in range(8):
             drive()
             coordinator.tick()
@@ -257,7 +362,11 @@ class TestLostShards:
             coordinator.tick()
             self.make_claimable(sessions)
         with sessions() as session:
-            sizes = session.scalars(select(func.cardinality(Shard.drive_keys)).where(Shard.status == ShardStatus.QUEUED))
+            sizes = session.scalars(
+                select(func.cardinality(ShardRow.drive_keys)).where(
+                    ShardRow.status == ShardStatus.QUEUED
+                )
+            )
             assert set(sizes) == {1}, "split into single rollouts"
         for _ in range(3):
             self.lose(sessions, "MachineError: no memory left", "machine")
@@ -266,19 +375,30 @@ class TestLostShards:
         run = run_of(sessions, run_id)
         assert (run.status, run.verdict) == (Status.ERRORED, None)
         assert "infra_failed" in run.error
-        assert "no memory left (whoever runs the workers has to put that right; submitted again, it is tried again)" in run.error
+        assert (
+            "no memory left (whoever runs the workers has to put that right; submitted again, it is tried again)"
+            in run.error
+        )
         assert not coordinator.tick()
 
     def test_a_resubmission_tries_what_was_given_up_again(
-        self, submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session], drive: Callable[..., int]
+        self,
+        submit: Submit,
+        coordinator: Coordinator,
+        sessions: sessionmaker[Session],
+        drive: Callable[..., int],
     ) -> None:
         submit()
         coordinator.tick()
         self.lose(sessions, "SubmitterError: it knows no such parameter", "submitter")
         coordinator.tick()
         with sessions() as session:
-            reasons = set(session.scalars(select(DriveKeyRow.failure).where(DriveKeyRow.failure.is_not(None))))
-        assert reasons == {"SubmitterError: it knows no such parameter (whoever submitted it has to correct it)"}
+            reasons = set(
+                session.scalars(select(DriveKeyRow.failure).where(DriveKeyRow.failure.is_not(None)))
+            )
+        assert reasons == {
+            "SubmitterError: it knows no such parameter (whoever submitted it has to correct it)"
+        }
         again = submit().json()["id"]
         for _ in range(8):
             coordinator.tick()
@@ -288,38 +408,59 @@ class TestLostShards:
 
 
 def test_a_fault_of_ours_is_called_so_and_stops_that_run_only(
-    submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    submit: Submit,
+    coordinator: Coordinator,
+    sessions: sessionmaker[Session],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    broken, other = submit().json()["id"], submit(candidate="baseline", baseline="candidate").json()["id"]
-    consume = Evidence.consume
+    broken, other = (
+        submit().json()["id"],
+        submit(candidate="baseline", baseline="candidate").json()["id"],
+    )
+    consume = RunEvidence.consume
 
-    def fail(evidence: Evidence, *args: Any, **options: Any) -> bool:
+    def fail(evidence: RunEvidence, *args: Any, **options: Any) -> bool:
         if evidence._run_id == broken:
             raise KeyError("x")
         return consume(evidence, *args, **options)
 
-    monkeypatch.setattr(Evidence, "consume", fail)
+    monkeypatch.setattr(RunEvidence, "consume", fail)
     coordinator.tick()
     assert run_of(sessions, broken).status is Status.ERRORED
-    assert run_of(sessions, broken).error == "a fault of ours (KeyError: 'x'): report it with the log"
+    assert (
+        run_of(sessions, broken).error == "a fault of ours (KeyError: 'x'): report it with the log"
+    )
     assert run_of(sessions, other).status is Status.RUNNING
 
 
-def test_wake_ups_are_at_most_twice_the_places(submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session]) -> None:
+def test_wake_ups_are_at_most_twice_the_places(
+    submit: Submit, coordinator: Coordinator, sessions: sessionmaker[Session]
+) -> None:
     with sessions.begin() as session:
-        session.add(Worker(name="w", host="h", device="cpu", concurrency=2))
+        session.add(WorkerRow(name="w", host="h", device="cpu", concurrency=2))
     submit()
     for _ in range(3):
         coordinator.tick()
     assert waiting(coordinator._celery, "cpu") == 4
 
 
-def test_a_broker_that_is_away_costs_nothing(submit: Submit, settings: Settings, sessions: sessionmaker[Session]) -> None:
+def test_a_broker_that_is_away_costs_nothing(
+    submit: Submit, settings: Settings, sessions: sessionmaker[Session]
+) -> None:
     submit()
-    away = settings.model_copy(update={"broker_url": "redis+socket:///nowhere/valkey.sock?virtual_host=0"})
+    away = settings.model_copy(
+        update={"broker_url": "redis+socket:///nowhere/valkey.sock?virtual_host=0"}
+    )
     engine = create_engine(settings.sqlalchemy_url)
     with engine.connect() as connection:
         assert Coordinator(connection, away).tick()
     engine.dispose()
     with sessions() as session:
-        assert session.scalar(select(func.count()).select_from(Shard).where(Shard.status == ShardStatus.QUEUED)) == 3
+        assert (
+            session.scalar(
+                select(func.count())
+                .select_from(ShardRow)
+                .where(ShardRow.status == ShardStatus.QUEUED)
+            )
+            == 3
+        )

@@ -19,7 +19,9 @@ def files(store: BlobStore) -> list[Path]:
     return [path for path in store.root.rglob("*") if path.is_file()]
 
 
-def test_bytes_and_files_are_stored_once_under_their_digest(store: BlobStore, tmp_path: Path) -> None:
+def test_bytes_and_files_are_stored_once_under_their_digest(
+    store: BlobStore, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     sha256 = hashlib.sha256(b"abc").hexdigest()
     assert store.put(b"abc") == store.put(tmp_path / "file") == sha256

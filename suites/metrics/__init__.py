@@ -6,18 +6,26 @@ from suites.judgement import MetricResult
 from suites.metrics.registry import METRICS
 from suites.metrics.steps import invalid
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 OPEN_LOOP = frozenset({"open_loop_curvature_error"})
 """The only metrics that an open-loop trace may be read with."""
 
 
-def measure(trace: Trace | None, outcome: Outcome, names: Iterable[str] | None = None) -> dict[str, MetricResult]:
+def measure(
+    trace: Trace | None, outcome: Outcome, names: Iterable[str] | None = None
+) -> dict[str, MetricResult]:
     """Results by metric name. Without `names`: every metric whose columns the trace has. A metric whose columns are
     missing, or that open-loop driving says nothing about, is not valid. A rollout without a trace takes every cap."""
     if trace is None:
-        return {name: _nothing_driven(name, outcome) for name in (METRICS if names is None else names)}
-    wanted = [n for n, m in METRICS.items() if trace.columns.keys() >= set(m.needs)] if names is None else list(names)
+        return {
+            name: _nothing_driven(name, outcome) for name in (METRICS if names is None else names)
+        }
+    wanted = (
+        [n for n, m in METRICS.items() if trace.columns.keys() >= set(m.needs)]
+        if names is None
+        else list(names)
+    )
     return {name: _one(trace, outcome, name) for name in wanted}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from suites.judgement import MetricResult
 from suites.metrics.steps import Floats, column, human, over_steps
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 MAX_ABS_LAT_ACCEL_MPS2 = 4.89
 MAX_LON_ACCEL_MPS2 = 2.40
@@ -40,11 +40,19 @@ def longitudinal_jerk_mps3(trace: Trace) -> Floats:
 
 
 def lateral_acceleration_ms(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, lateral_acceleration_mps2(trace) ** 2, ACCELERATION_CAP_MPS2**2)
+    return over_steps(
+        trace, outcome, lateral_acceleration_mps2(trace) ** 2, ACCELERATION_CAP_MPS2**2
+    )
 
 
 def lateral_acceleration_max_mps2(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, np.abs(lateral_acceleration_mps2(trace)), ACCELERATION_CAP_MPS2, percentile=100)
+    return over_steps(
+        trace,
+        outcome,
+        np.abs(lateral_acceleration_mps2(trace)),
+        ACCELERATION_CAP_MPS2,
+        percentile=100,
+    )
 
 
 def lateral_jerk_ms(trace: Trace, outcome: Outcome) -> MetricResult:
@@ -52,15 +60,25 @@ def lateral_jerk_ms(trace: Trace, outcome: Outcome) -> MetricResult:
 
 
 def lateral_jerk_max_mps3(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, np.abs(lateral_jerk_mps3(trace)), JERK_CAP_MPS3, percentile=100)
+    return over_steps(
+        trace, outcome, np.abs(lateral_jerk_mps3(trace)), JERK_CAP_MPS3, percentile=100
+    )
 
 
 def longitudinal_acceleration_ms(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, column(trace, "acceleration_mps2") ** 2, ACCELERATION_CAP_MPS2**2)
+    return over_steps(
+        trace, outcome, column(trace, "acceleration_mps2") ** 2, ACCELERATION_CAP_MPS2**2
+    )
 
 
 def longitudinal_acceleration_max_mps2(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, np.abs(column(trace, "acceleration_mps2")), ACCELERATION_CAP_MPS2, percentile=100)
+    return over_steps(
+        trace,
+        outcome,
+        np.abs(column(trace, "acceleration_mps2")),
+        ACCELERATION_CAP_MPS2,
+        percentile=100,
+    )
 
 
 def longitudinal_jerk_ms(trace: Trace, outcome: Outcome) -> MetricResult:
@@ -68,7 +86,9 @@ def longitudinal_jerk_ms(trace: Trace, outcome: Outcome) -> MetricResult:
 
 
 def longitudinal_jerk_max_mps3(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, np.abs(longitudinal_jerk_mps3(trace)), JERK_CAP_MPS3, percentile=100)
+    return over_steps(
+        trace, outcome, np.abs(longitudinal_jerk_mps3(trace)), JERK_CAP_MPS3, percentile=100
+    )
 
 
 def hard_brake(trace: Trace) -> Floats:

@@ -5,7 +5,7 @@ import numpy as np
 from suites.judgement import MetricResult
 from suites.metrics.steps import column, over_whole
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 STEP_S = 0.1
 LATACCEL_WEIGHT = 50.0
@@ -16,8 +16,13 @@ def _costs(trace: Trace) -> tuple[float, float]:
     scored = column(trace, "cost_window") == 1
     if scored.sum() < 2:
         return float("nan"), float("nan")
-    target, driven = column(trace, "target_lataccel_mps2")[scored], column(trace, "lataccel_mps2")[scored]
-    return float(np.mean((target - driven) ** 2) * 100), float(np.mean((np.diff(driven) / STEP_S) ** 2) * 100)
+    target, driven = (
+        column(trace, "target_lataccel_mps2")[scored],
+        column(trace, "lataccel_mps2")[scored],
+    )
+    return float(np.mean((target - driven) ** 2) * 100), float(
+        np.mean((np.diff(driven) / STEP_S) ** 2) * 100
+    )
 
 
 def lataccel_cost(trace: Trace, outcome: Outcome) -> MetricResult:
@@ -30,4 +35,6 @@ def jerk_cost(trace: Trace, outcome: Outcome) -> MetricResult:
 
 def total_cost(trace: Trace, outcome: Outcome) -> MetricResult:
     lataccel, jerk = _costs(trace)
-    return over_whole(trace, outcome, LATACCEL_WEIGHT * lataccel + jerk, LATACCEL_WEIGHT * LATACCEL_CAP + JERK_CAP)
+    return over_whole(
+        trace, outcome, LATACCEL_WEIGHT * lataccel + jerk, LATACCEL_WEIGHT * LATACCEL_CAP + JERK_CAP
+    )

@@ -9,7 +9,7 @@ from suites.judgement import MetricResult
 from suites.metrics.comfort import hard_brake, uncomfortable
 from suites.metrics.steps import Floats, column, over_steps
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,9 @@ def _beyond(trace: Trace, left: str, right: str) -> Floats:
     ego = (left_m < half) | (right_m > -half)
     # The edge seen from the log's pose: where the human was over it too, the step carries no penalty.
     log = (left_m + offset < half) | (right_m + offset > -half)
-    return np.where(np.isfinite(left_m) & np.isfinite(right_m), (ego & ~log).astype(np.float64), np.nan)
+    return np.where(
+        np.isfinite(left_m) & np.isfinite(right_m), (ego & ~log).astype(np.float64), np.nan
+    )
 
 
 def road_departure(trace: Trace) -> Floats:
@@ -56,7 +58,10 @@ def incidents(trace: Trace) -> list[Incident]:
         hit = np.concatenate([[False], detect(trace) == 1, [False]])
         edges = np.flatnonzero(hit[1:] != hit[:-1])
         times = column(trace, "t_s")
-        found += [Incident(kind, float(times[a]), float(times[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        found += [
+            Incident(kind, float(times[a]), float(times[b - 1]))
+            for a, b in zip(edges[::2], edges[1::2], strict=True)
+        ]
     return sorted(found, key=lambda incident: (incident.start_s, incident.kind))
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from suites.judgement import MetricResult
 from suites.metrics import comfort, controls, incidents, steering, tracking
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +35,7 @@ METRICS: dict[str, Metric] = {
             unit="m",
             description="Mean distance from the human's path, over human-driven steps",
             cap=tracking.LATERAL_CAP_M,
-            needs=(
-                "lateral_offset_m",
-                "log_driver",
-            ),
+            needs=("lateral_offset_m", "log_driver"),
             measure=tracking.lateral_error_mean_m,
         ),
         Metric(
@@ -46,10 +43,7 @@ METRICS: dict[str, Metric] = {
             unit="m",
             description="95th percentile of the distance from the human's path",
             cap=tracking.LATERAL_CAP_M,
-            needs=(
-                "lateral_offset_m",
-                "log_driver",
-            ),
+            needs=("lateral_offset_m", "log_driver"),
             measure=tracking.lateral_error_p95_m,
         ),
         Metric(
@@ -57,10 +51,7 @@ METRICS: dict[str, Metric] = {
             unit="m",
             description="Largest distance from the human's path",
             cap=tracking.LATERAL_CAP_M,
-            needs=(
-                "lateral_offset_m",
-                "log_driver",
-            ),
+            needs=("lateral_offset_m", "log_driver"),
             measure=tracking.lateral_error_max_m,
         ),
         Metric(
@@ -68,10 +59,7 @@ METRICS: dict[str, Metric] = {
             unit="m",
             description="Mean distance from the middle of the lane",
             cap=tracking.LATERAL_CAP_M,
-            needs=(
-                "lane_left_m",
-                "lane_right_m",
-            ),
+            needs=("lane_left_m", "lane_right_m"),
             measure=tracking.lane_centre_error_mean_m,
         ),
         Metric(
@@ -79,10 +67,7 @@ METRICS: dict[str, Metric] = {
             unit="m",
             description="Magnitude of the mean signed position in the lane: hugging one side",
             cap=tracking.LATERAL_CAP_M,
-            needs=(
-                "lane_left_m",
-                "lane_right_m",
-            ),
+            needs=("lane_left_m", "lane_right_m"),
             measure=tracking.lane_bias_m,
         ),
         Metric(
@@ -90,10 +75,7 @@ METRICS: dict[str, Metric] = {
             unit="rad",
             description="Mean heading difference from the human's path",
             cap=tracking.HEADING_CAP_RAD,
-            needs=(
-                "heading_error_rad",
-                "log_driver",
-            ),
+            needs=("heading_error_rad", "log_driver"),
             measure=tracking.heading_error_mean_rad,
         ),
         Metric(
@@ -101,11 +83,7 @@ METRICS: dict[str, Metric] = {
             unit="m",
             description="Mean offset towards the inside of turns tighter than 500 m",
             cap=tracking.LATERAL_CAP_M,
-            needs=(
-                "lateral_offset_m",
-                "log_curvature",
-                "log_driver",
-            ),
+            needs=("lateral_offset_m", "log_curvature", "log_driver"),
             measure=tracking.turn_cutting_m,
         ),
         Metric(
@@ -114,10 +92,7 @@ METRICS: dict[str, Metric] = {
             description="Time driven before the rollout failed",
             direction="higher",
             cap=None,
-            needs=(
-                "t_s",
-                "log_index",
-            ),
+            needs=("t_s", "log_index"),
             measure=tracking.time_to_failure_s,
         ),
         Metric(
@@ -133,11 +108,7 @@ METRICS: dict[str, Metric] = {
             unit="1/m",
             description="Mean difference between driven and human curvature",
             cap=steering.CURVATURE_CAP,
-            needs=(
-                "curvature",
-                "log_curvature",
-                "log_driver",
-            ),
+            needs=("curvature", "log_curvature", "log_driver"),
             measure=steering.curvature_error,
         ),
         Metric(
@@ -145,11 +116,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Distance from 1 of the gain of driven on human curvature",
             cap=1.0,
-            needs=(
-                "curvature",
-                "log_curvature",
-                "log_driver",
-            ),
+            needs=("curvature", "log_curvature", "log_driver"),
             measure=steering.curvature_gain_error,
         ),
         Metric(
@@ -157,11 +124,7 @@ METRICS: dict[str, Metric] = {
             unit="s",
             description="Magnitude of the lag of driven behind human curvature",
             cap=steering.MAX_LAG_S,
-            needs=(
-                "curvature",
-                "log_curvature",
-                "log_driver",
-            ),
+            needs=("curvature", "log_curvature", "log_driver"),
             measure=steering.curvature_lag_s,
         ),
         Metric(
@@ -169,10 +132,7 @@ METRICS: dict[str, Metric] = {
             unit="1/m",
             description="OPEN LOOP: mean difference between asked and logged curvature on the logged poses",
             cap=steering.CURVATURE_CAP,
-            needs=(
-                "curvature_command",
-                "log_curvature",
-            ),
+            needs=("curvature_command", "log_curvature"),
             measure=steering.open_loop_curvature_error,
         ),
         Metric(
@@ -204,10 +164,7 @@ METRICS: dict[str, Metric] = {
             unit="m²/s⁴",
             description="Mean square lateral acceleration",
             cap=comfort.ACCELERATION_CAP_MPS2**2,
-            needs=(
-                "curvature",
-                "speed_mps",
-            ),
+            needs=("curvature", "speed_mps"),
             measure=comfort.lateral_acceleration_ms,
         ),
         Metric(
@@ -215,10 +172,7 @@ METRICS: dict[str, Metric] = {
             unit="m/s²",
             description="Largest lateral acceleration (nuPlan: ego_lat_acceleration)",
             cap=comfort.ACCELERATION_CAP_MPS2,
-            needs=(
-                "curvature",
-                "speed_mps",
-            ),
+            needs=("curvature", "speed_mps"),
             measure=comfort.lateral_acceleration_max_mps2,
         ),
         Metric(
@@ -226,10 +180,7 @@ METRICS: dict[str, Metric] = {
             unit="m²/s⁶",
             description="Mean square lateral jerk",
             cap=comfort.JERK_CAP_MPS3**2,
-            needs=(
-                "curvature",
-                "speed_mps",
-            ),
+            needs=("curvature", "speed_mps"),
             measure=comfort.lateral_jerk_ms,
         ),
         Metric(
@@ -237,10 +188,7 @@ METRICS: dict[str, Metric] = {
             unit="m/s³",
             description="Largest lateral jerk",
             cap=comfort.JERK_CAP_MPS3,
-            needs=(
-                "curvature",
-                "speed_mps",
-            ),
+            needs=("curvature", "speed_mps"),
             measure=comfort.lateral_jerk_max_mps3,
         ),
         Metric(
@@ -280,11 +228,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Share of steps braking harder than 3 m/s² where the human did not",
             cap=1.0,
-            needs=(
-                "acceleration_mps2",
-                "log_acceleration_mps2",
-                "log_driver",
-            ),
+            needs=("acceleration_mps2", "log_acceleration_mps2", "log_driver"),
             measure=comfort.hard_brake_share,
         ),
         Metric(
@@ -292,11 +236,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Share of steps outside nuPlan's comfort bounds",
             cap=1.0,
-            needs=(
-                "curvature",
-                "speed_mps",
-                "acceleration_mps2",
-            ),
+            needs=("curvature", "speed_mps", "acceleration_mps2"),
             measure=comfort.discomfort_share,
         ),
         Metric(
@@ -304,11 +244,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Share of steps with the body over the lane's edge where the human kept inside",
             cap=1.0,
-            needs=(
-                "lane_left_m",
-                "lane_right_m",
-                "lateral_offset_m",
-            ),
+            needs=("lane_left_m", "lane_right_m", "lateral_offset_m"),
             measure=incidents.lane_departure_share,
         ),
         Metric(
@@ -316,11 +252,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="1 if the body left the road where the human did not",
             cap=1.0,
-            needs=(
-                "road_left_m",
-                "road_right_m",
-                "lateral_offset_m",
-            ),
+            needs=("road_left_m", "road_right_m", "lateral_offset_m"),
             measure=incidents.incident_road_departure,
         ),
         Metric(
@@ -328,11 +260,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="1 if the body left the lane where the human did not",
             cap=1.0,
-            needs=(
-                "lane_left_m",
-                "lane_right_m",
-                "lateral_offset_m",
-            ),
+            needs=("lane_left_m", "lane_right_m", "lateral_offset_m"),
             measure=incidents.incident_lane_departure,
         ),
         Metric(
@@ -340,11 +268,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="1 if the car slammed on the brakes where the human did not",
             cap=1.0,
-            needs=(
-                "acceleration_mps2",
-                "log_acceleration_mps2",
-                "log_driver",
-            ),
+            needs=("acceleration_mps2", "log_acceleration_mps2", "log_driver"),
             measure=incidents.incident_hard_brake,
         ),
         Metric(
@@ -352,11 +276,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="1 if any of nuPlan's comfort bounds was crossed",
             cap=1.0,
-            needs=(
-                "curvature",
-                "speed_mps",
-                "acceleration_mps2",
-            ),
+            needs=("curvature", "speed_mps", "acceleration_mps2"),
             measure=incidents.incident_comfort_violation,
         ),
         Metric(
@@ -364,11 +284,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Controls challenge: mean square error of lateral acceleration, times 100",
             cap=controls.LATACCEL_CAP,
-            needs=(
-                "target_lataccel_mps2",
-                "lataccel_mps2",
-                "cost_window",
-            ),
+            needs=("target_lataccel_mps2", "lataccel_mps2", "cost_window"),
             measure=controls.lataccel_cost,
         ),
         Metric(
@@ -376,10 +292,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Controls challenge: mean square lateral jerk, times 100",
             cap=controls.JERK_CAP,
-            needs=(
-                "lataccel_mps2",
-                "cost_window",
-            ),
+            needs=("lataccel_mps2", "cost_window"),
             measure=controls.jerk_cost,
         ),
         Metric(
@@ -387,11 +300,7 @@ METRICS: dict[str, Metric] = {
             unit="1",
             description="Controls challenge: 50 times lataccel_cost plus jerk_cost",
             cap=controls.LATACCEL_WEIGHT * controls.LATACCEL_CAP + controls.JERK_CAP,
-            needs=(
-                "target_lataccel_mps2",
-                "lataccel_mps2",
-                "cost_window",
-            ),
+            needs=("target_lataccel_mps2", "lataccel_mps2", "cost_window"),
             measure=controls.total_cost,
         ),
     )

@@ -6,7 +6,7 @@ from scipy import signal
 from suites.judgement import MetricResult
 from suites.metrics.steps import Floats, column, human, invalid, over_steps, over_whole
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 CURVATURE_CAP = 0.02
 """1/m."""
@@ -46,7 +46,9 @@ def _gain_and_lag(trace: Trace) -> tuple[float, float]:
         moved = driven[reach + shift : len(driven) - reach + shift]
         moved = moved - moved.mean()
         product = float(reference @ moved)
-        return product / float(reference @ reference), product / max(float(np.linalg.norm(moved)), 1e-12)
+        return product / float(reference @ reference), product / max(
+            float(np.linalg.norm(moved)), 1e-12
+        )
 
     if float(np.linalg.norm(reference)) < 1e-9:
         return float("nan"), float("nan")
@@ -67,7 +69,9 @@ def weaving_m(trace: Trace, outcome: Outcome) -> MetricResult:
     offset = column(trace, "lateral_offset_m")
     if len(offset) < trace.rate_hz / WEAVE_BAND_HZ[0] * 0.5:
         return over_whole(trace, outcome, float("nan"), 1.0)
-    frequency, power = signal.periodogram(signal.detrend(offset), fs=trace.rate_hz, detrend=False, scaling="spectrum")
+    frequency, power = signal.periodogram(
+        signal.detrend(offset), fs=trace.rate_hz, detrend=False, scaling="spectrum"
+    )
     band = (frequency >= WEAVE_BAND_HZ[0]) & (frequency <= WEAVE_BAND_HZ[1])
     return over_whole(trace, outcome, float(np.sqrt(power[band].sum())), 1.0)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from suites.judgement import MetricResult
 from suites.rollout import Trace
 from suites.segment import DRIVER_CODES
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,9 @@ def undriven_steps(trace: Trace) -> int:
     return max(0, trace.planned_steps - len(trace))
 
 
-def over_steps(trace: Trace, outcome: Outcome, values: Floats, cap: float, *, percentile: float | None = None) -> MetricResult:
+def over_steps(
+    trace: Trace, outcome: Outcome, values: Floats, cap: float, *, percentile: float | None = None
+) -> MetricResult:
     """Mean (or a percentile, linear interpolation; 100 is the maximum) of `values` [T] >= 0 over the planned steps.
     NaN steps are unknown and left out; if every driven step is unknown the result is not valid."""
     if outcome in NOT_SCORED:
@@ -48,7 +50,11 @@ def over_steps(trace: Trace, outcome: Outcome, values: Floats, cap: float, *, pe
         return invalid("unknown at every step that was driven")
 
     def reduce(filler: float | None) -> float:
-        full = known if filler is None else np.concatenate([known, np.full(undriven_steps(trace), filler)])
+        full = (
+            known
+            if filler is None
+            else np.concatenate([known, np.full(undriven_steps(trace), filler)])
+        )
         if not len(full):
             return float("nan")
         return float(np.mean(full) if percentile is None else np.percentile(full, percentile))
@@ -56,7 +62,9 @@ def over_steps(trace: Trace, outcome: Outcome, values: Floats, cap: float, *, pe
     return _with_bounds(trace, outcome, reduce(None), reduce(0.0), reduce(cap))
 
 
-def over_whole(trace: Trace, outcome: Outcome, value: float, cap: float, floor: float = 0.0) -> MetricResult:
+def over_whole(
+    trace: Trace, outcome: Outcome, value: float, cap: float, floor: float = 0.0
+) -> MetricResult:
     """A number of the whole driven stretch; what was not driven counts by its share of the planned steps."""
     if outcome in NOT_SCORED:
         return invalid(f"outcome is {outcome}")
@@ -66,14 +74,26 @@ def over_whole(trace: Trace, outcome: Outcome, value: float, cap: float, floor: 
             return invalid("not measurable on what was driven")
         return MetricResult(cap, True, cap, cap)
     driven = min(max(value, floor), cap)
-    return _with_bounds(trace, outcome, driven, (1 - share) * driven + share * floor, (1 - share) * driven + share * cap)
+    return _with_bounds(
+        trace,
+        outcome,
+        driven,
+        (1 - share) * driven + share * floor,
+        (1 - share) * driven + share * cap,
+    )
 
 
-def _with_bounds(trace: Trace, outcome: Outcome, driven: float, best: float, worst: float) -> MetricResult:
+def _with_bounds(
+    trace: Trace, outcome: Outcome, driven: float, best: float, worst: float
+) -> MetricResult:
     if outcome in PENALISED:
         return MetricResult(worst, True, worst, worst)
     if outcome is Outcome.LEFT_TRUST_REGION:
         if not np.isfinite(driven):
             return invalid("left the trust region before the first step")
         return MetricResult(driven, True, best, worst)
-    return MetricResult(driven, True, driven, driven) if np.isfinite(driven) else invalid("no step was driven")
+    return (
+        MetricResult(driven, True, driven, driven)
+        if np.isfinite(driven)
+        else invalid("no step was driven")
+    )

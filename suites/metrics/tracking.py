@@ -5,7 +5,7 @@ import numpy as np
 from suites.judgement import MetricResult
 from suites.metrics.steps import column, human, invalid, over_steps, over_whole
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 LATERAL_CAP_M = 4.0
 """The small offset simulator's own limit (Goff et al. 2025): further off is lost, however far."""
@@ -43,7 +43,9 @@ def lane_bias_m(trace: Trace, outcome: Outcome) -> MetricResult:
     """Magnitude of the mean signed position: a steady pull to one side, which weaving about the centre is not."""
     known = lane_position_m(trace)
     known = known[np.isfinite(known)]
-    return over_whole(trace, outcome, abs(float(known.mean())) if len(known) else float("nan"), LATERAL_CAP_M)
+    return over_whole(
+        trace, outcome, abs(float(known.mean())) if len(known) else float("nan"), LATERAL_CAP_M
+    )
 
 
 def heading_error_mean_rad(trace: Trace, outcome: Outcome) -> MetricResult:
@@ -56,7 +58,9 @@ def turn_cutting_m(trace: Trace, outcome: Outcome) -> MetricResult:
     bend = column(trace, "log_curvature")
     turning = human(trace) & (np.abs(bend) > TURN_CURVATURE)
     inward = np.sign(bend) * column(trace, "lateral_offset_m")
-    return over_steps(trace, outcome, np.where(turning, np.maximum(inward, 0.0), np.nan), LATERAL_CAP_M)
+    return over_steps(
+        trace, outcome, np.where(turning, np.maximum(inward, 0.0), np.nan), LATERAL_CAP_M
+    )
 
 
 def time_to_failure_s(trace: Trace, outcome: Outcome) -> MetricResult:
@@ -65,7 +69,9 @@ def time_to_failure_s(trace: Trace, outcome: Outcome) -> MetricResult:
     if outcome in (Outcome.DATA_INVALID, Outcome.INFRA_FAILED):
         return invalid(f"outcome is {outcome}")
     driven, planned = len(trace) / trace.rate_hz, trace.planned_steps / trace.rate_hz
-    return MetricResult(driven, True, planned if outcome is Outcome.LEFT_TRUST_REGION else driven, driven)
+    return MetricResult(
+        driven, True, planned if outcome is Outcome.LEFT_TRUST_REGION else driven, driven
+    )
 
 
 def progress_shortfall(trace: Trace, outcome: Outcome) -> MetricResult:

@@ -52,7 +52,9 @@ class Betting:
         self.joint = np.zeros(thetas.shape, dtype=np.int8)
         """[G, U] the same at `joint_alpha`."""
 
-    def consume(self, routes: Sequence[str], p: Floats, q: Floats, valid: NDArray[np.bool_]) -> None:
+    def consume(
+        self, routes: Sequence[str], p: Floats, q: Floats, valid: NDArray[np.bool_]
+    ) -> None:
         """Adds pairs in the registered order: p, q, valid are [k, G], p and q from costs already cut at the cap."""
         for route, p_row, q_row, valid_row in zip(routes, p, q, valid, strict=True):
             row = self._index.setdefault(route, len(self._index))
@@ -73,8 +75,12 @@ class Betting:
         if complete and self._sum_p:
             count = np.stack(self._count)
             weight = np.divide(1.0, count, out=np.zeros_like(count), where=count > 0)
-            d = (np.stack(self._sum_p) * weight)[:, :, None] - self.thetas * (np.stack(self._sum_q) * weight)[:, :, None]
-            means = np.stack([mixed(log_capital(sign * d, self._bound)) for sign in (1.0, -1.0)]) - np.log(2.0)
+            d = (np.stack(self._sum_p) * weight)[:, :, None] - self.thetas * (
+                np.stack(self._sum_q) * weight
+            )[:, :, None]
+            means = np.stack(
+                [mixed(log_capital(sign * d, self._bound)) for sign in (1.0, -1.0)]
+            ) - np.log(2.0)
             wealth = np.logaddexp(wealth, means)
         for verdicts, alpha in ((self.alone, self.alpha), (self.joint, self.joint_alpha)):
             threshold = np.log(2.0 / alpha)

@@ -15,10 +15,10 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.definition.suite_schema import Gate
 from suites.judgement import PairTable
 from suites.metrics.registry import METRICS
-from suites.schema import Gate
-from suites.words import Estimand, Outcome
+from suites.vocabulary import Estimand, Outcome
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -29,7 +29,7 @@ BEST, WORST = 0, -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class GateEvidence:
     """Rows of one block of pairs for G gates; axes of p and q: case (BEST, WORST), pair, gate."""
 
     p: Floats
@@ -56,12 +56,18 @@ def rows_of(table: PairTable, start: int, stop: int) -> PairTable:
     """Rows [start, stop) of a table."""
     cut = slice(start, stop)
     return PairTable(
-        case_ids=table.case_ids[cut], routes=table.routes[cut], metrics=table.metrics,
-        candidate=table.candidate[cut], baseline=table.baseline[cut],
-        candidate_low=table.candidate_low[cut], candidate_high=table.candidate_high[cut],
-        baseline_low=table.baseline_low[cut], baseline_high=table.baseline_high[cut],
-        candidate_outcome=table.candidate_outcome[cut], baseline_outcome=table.baseline_outcome[cut],
-    )  # fmt: skip
+        case_ids=table.case_ids[cut],
+        routes=table.routes[cut],
+        metrics=table.metrics,
+        candidate=table.candidate[cut],
+        baseline=table.baseline[cut],
+        candidate_low=table.candidate_low[cut],
+        candidate_high=table.candidate_high[cut],
+        baseline_low=table.baseline_low[cut],
+        baseline_high=table.baseline_high[cut],
+        candidate_outcome=table.candidate_outcome[cut],
+        baseline_outcome=table.baseline_outcome[cut],
+    )
 
 
 def joined(tables: Sequence[PairTable]) -> PairTable:
@@ -71,18 +77,22 @@ def joined(tables: Sequence[PairTable]) -> PairTable:
         return first
     return PairTable(
         metrics=first.metrics,
-        case_ids=tuple(chain(*(t.case_ids for t in tables))), routes=tuple(chain(*(t.routes for t in tables))),
-        candidate=np.concatenate([t.candidate for t in tables]), baseline=np.concatenate([t.baseline for t in tables]),
+        case_ids=tuple(chain(*(t.case_ids for t in tables))),
+        routes=tuple(chain(*(t.routes for t in tables))),
+        candidate=np.concatenate([t.candidate for t in tables]),
+        baseline=np.concatenate([t.baseline for t in tables]),
         candidate_low=np.concatenate([t.candidate_low for t in tables]),
         candidate_high=np.concatenate([t.candidate_high for t in tables]),
         baseline_low=np.concatenate([t.baseline_low for t in tables]),
         baseline_high=np.concatenate([t.baseline_high for t in tables]),
         candidate_outcome=tuple(chain(*(t.candidate_outcome for t in tables))),
         baseline_outcome=tuple(chain(*(t.baseline_outcome for t in tables))),
-    )  # fmt: skip
+    )
 
 
-def evidence(table: PairTable, gates: Sequence[Gate], estimands: Sequence[Estimand]) -> Evidence:
+def evidence(
+    table: PairTable, gates: Sequence[Gate], estimands: Sequence[Estimand]
+) -> GateEvidence:
     """Evidence of `table` for each gate by the estimand named beside it."""
     columns = [table.metrics.index(gate.metric) for gate in gates]
     sign = np.array([sign_of(gate.metric) for gate in gates])
@@ -112,4 +122,4 @@ def evidence(table: PairTable, gates: Sequence[Gate], estimands: Sequence[Estima
         relative = np.where(lopsided, -2.0 if case == BEST else 2.0, relative)
         p[case] = np.where(mean, sign * (c - b), np.where(valid, relative, 0.0))
         q[case] = np.where(mean, b, valid)
-    return Evidence(p=p, q=q, valid=valid, lopsided=lopsided, negative=negative)
+    return GateEvidence(p=p, q=q, valid=valid, lopsided=lopsided, negative=negative)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.schema import Suite
+from suites.definition.suite_schema import Suite
 from suites.statistics.betting import Betting
-from suites.statistics.contrasts import WORST, Evidence
+from suites.statistics.contrasts import WORST, GateEvidence
 from suites.statistics.sequences import asymptotic_half_width
 from suites.statistics.signflip import RouteSums, SignFlips
 from suites.statistics.spikes import PairBetting, RouteBetting
-from suites.words import Estimand
+from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
 Shown = NDArray[np.int8]
@@ -39,7 +39,11 @@ class Engines:
         self.shape = cases, slots, count = thetas.shape[:3]
         capped = np.array([gate.winsor_cap is not None for gate in suite.gates], dtype=np.bool_)
         mean = np.array(
-            [[estimand_of(suite, slot, g) is Estimand.MEAN for g in range(count)] for slot in (OWN, OTHER)], dtype=np.bool_
+            [
+                [estimand_of(suite, slot, g) is Estimand.MEAN for g in range(count)]
+                for slot in (OWN, OTHER)
+            ],
+            dtype=np.bool_,
         ).reshape(slots, count)
         self._bets = np.broadcast_to(mean & capped, self.shape).reshape(-1)
         self._bare = np.broadcast_to(mean & ~capped, self.shape).reshape(-1)
@@ -47,25 +51,44 @@ class Engines:
         self._moments: tuple[Floats, Floats, Floats] | None = None
         self._flat = thetas.reshape(cases * slots * count, thetas.shape[3])
         self._alpha, self._joint_alpha = suite.alpha, suite.alpha / max(count, 1)
-        families = np.broadcast_to(np.arange(cases * slots).reshape(cases, slots, 1), self.shape).reshape(-1)
+        families = np.broadcast_to(
+            np.arange(cases * slots).reshape(cases, slots, 1), self.shape
+        ).reshape(-1)
         flipped = self._flipped = ~(self._bets | self._bare)
-        shares = flipped.reshape(cases * slots, count).mean(axis=1) if count else np.zeros(cases * slots)
+        shares = (
+            flipped.reshape(cases * slots, count).mean(axis=1) if count else np.zeros(cases * slots)
+        )
         worst = np.zeros(self.shape, dtype=np.bool_)
         worst[WORST] = True
         self._worst = flipped & worst.reshape(-1)
         singly = np.nonzero(self._worst[flipped])[0].tolist()
         bounded = np.minimum(self._flat[self._worst], 1.99)
-        self._pairs, self._routes = PairBetting(bounded, suite.alpha), RouteBetting(bounded, suite.alpha)
-        caps = np.broadcast_to(np.array([gate.winsor_cap or 1.0 for gate in suite.gates]), self.shape).reshape(-1)
+        self._pairs, self._routes = (
+            PairBetting(bounded, suite.alpha),
+            RouteBetting(bounded, suite.alpha),
+        )
+        caps = np.broadcast_to(
+            np.array([gate.winsor_cap or 1.0 for gate in suite.gates]), self.shape
+        ).reshape(-1)
         self._flips = SignFlips(
-            self._flat[flipped], alpha=suite.alpha, rho=suite.spending_rho, flips=suite.flips, seed=suite.order_seed,
-            planned=planned, families=families[flipped].tolist(), levels=(suite.alpha * shares).tolist(), singly=singly,
-        )  # fmt: skip
+            self._flat[flipped],
+            alpha=suite.alpha,
+            rho=suite.spending_rho,
+            flips=suite.flips,
+            seed=suite.order_seed,
+            planned=planned,
+            families=families[flipped].tolist(),
+            levels=(suite.alpha * shares).tolist(),
+            singly=singly,
+        )
         self._betting = Betting(
-            self._flat[self._bets], caps[self._bets], alpha=self._alpha, joint_alpha=self._joint_alpha
-        )  # fmt: skip
+            self._flat[self._bets],
+            caps[self._bets],
+            alpha=self._alpha,
+            joint_alpha=self._joint_alpha,
+        )
 
-    def consume(self, routes: Sequence[str], rows: tuple[Evidence, Evidence]) -> None:
+    def consume(self, routes: Sequence[str], rows: tuple[GateEvidence, GateEvidence]) -> None:
         """Adds pairs with their evidence by the gates' own estimand and by the other."""
         cases, n = self.shape[0], len(routes)
         p = np.stack([e.p[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
@@ -92,14 +115,18 @@ class Engines:
 
         `alone` of the typical drive is about the worst case and says "below" only where both bets agree.
         """
-        alone, joint = np.zeros(self._flat.shape, dtype=np.int8), np.zeros(self._flat.shape, dtype=np.int8)
+        alone, joint = (
+            np.zeros(self._flat.shape, dtype=np.int8),
+            np.zeros(self._flat.shape, dtype=np.int8),
+        )
         alone[self._flipped], joint[self._flipped] = self._flips.alone, self._flips.joint
         unsure = ~(self._pairs.below & self._routes.below)
         alone[self._worst] = np.where((alone[self._worst] < 0) & unsure, 0, alone[self._worst])
         result = []
         for merged, bets, alpha in (
-            (alone, self._betting.alone, self._alpha), (joint, self._betting.joint, self._joint_alpha),
-        ):  # fmt: skip
+            (alone, self._betting.alone, self._alpha),
+            (joint, self._betting.joint, self._joint_alpha),
+        ):
             merged[self._bets] = bets
             low, high = (bound[self._bare][:, None] for bound in self._asymptotic(alpha))
             bare = self._flat[self._bare]
@@ -114,7 +141,9 @@ class Engines:
     def error(self) -> Floats:
         """Its standard error over routes, [cases, 2, G]; NaN for fewer than two."""
         _, weight, deviation = self._summed()
-        return np.asarray(deviation * np.sqrt(max(len(self.sums.index), 1)) / weight).reshape(self.shape)
+        return np.asarray(deviation * np.sqrt(max(len(self.sums.index), 1)) / weight).reshape(
+            self.shape
+        )
 
     def asymptotic(self) -> tuple[Floats, Floats]:
         """Bounds [cases, 2, G] of the asymptotic confidence sequence, each contrast by itself."""
@@ -130,7 +159,9 @@ class Engines:
             estimate = np.asarray(self.sums.p.sum(axis=0) / weight)
             deviation = np.full(len(self._flat), np.nan)
             if routes >= 2:
-                deviation = self.sums.scale(np.nan_to_num(estimate)[:, None])[:, 0] / np.sqrt(routes - 1)
+                deviation = self.sums.scale(np.nan_to_num(estimate)[:, None])[:, 0] / np.sqrt(
+                    routes - 1
+                )
             self._moments = estimate, weight, deviation
         return self._moments
 

@@ -7,7 +7,9 @@ from scipy.special import betaln
 from scipy.stats import binom, chi2
 
 
-def poisson_interval(weights: Sequence[float], largest: float, confidence: float = 0.95) -> tuple[float, float]:
+def poisson_interval(
+    weights: Sequence[float], largest: float, confidence: float = 0.95
+) -> tuple[float, float]:
     """Interval of a rate y = sum w, each event of a Poisson process counting w <= `largest` (Fay & Feuer 1997, Statistics in
     Medicine 16, eq. 2 and 3): chi-square quantiles with 2 y^2 / v degrees of freedom, v = sum w^2, and for the upper bound one
     more event at the largest weight. With every w = 1 / exposure it is the exact interval of Garwood (1936)."""
@@ -23,7 +25,9 @@ def zero_event_hours(rate: float, confidence: float = 0.95) -> float:
     return -log(1 - confidence) / rate
 
 
-def hours_still_needed(candidate: float, baseline: float, done: float, alpha: float = 0.05, power: float = 0.8) -> float:
+def hours_still_needed(
+    candidate: float, baseline: float, done: float, alpha: float = 0.05, power: float = 0.8
+) -> float:
     """Hours per model, beyond `done`, for the conditional binomial test (Przyborowski & Wilenski 1940) to tell two rates
     (events per hour) apart: the smallest expected number of events n with power at share p = candidate / (sum), over the sum.
 

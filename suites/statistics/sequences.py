@@ -25,7 +25,9 @@ BURN_IN = 30
 """Routes before which the asymptotic confidence sequence says nothing."""
 
 
-def asymptotic_half_width(deviation: NDArray[np.float64], routes: int, alpha: float) -> NDArray[np.float64]:
+def asymptotic_half_width(
+    deviation: NDArray[np.float64], routes: int, alpha: float
+) -> NDArray[np.float64]:
     """Half width of the asymptotic confidence sequence of a sum over `routes` independent values whose standard deviation is
     `deviation`: sigma sqrt((t + rho)(ln((t + rho) / rho) + 2 ln(1/alpha))), tightest at the burn-in; inf before it
     (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52(6), theorem 2.2)."""
@@ -39,4 +41,9 @@ def self_normalised_e(differences: NDArray[np.float64], rhos: float | Sequence[f
     symmetric differences (de la Pena 1999; de la Pena, Klass & Lai 2004), D in any unit and rho in its square. At most e^700."""
     total, square = float(differences.sum()), float((differences**2).sum())
     rho = np.atleast_1d(np.asarray(rhos, dtype=np.float64))
-    return float(np.mean(np.sqrt(rho / (square + rho)) * np.exp(np.minimum(total**2 / (2 * (square + rho)), 700.0))))
+    return float(
+        np.mean(
+            np.sqrt(rho / (square + rho))
+            * np.exp(np.minimum(total**2 / (2 * (square + rho)), 700.0))
+        )
+    )

@@ -17,15 +17,17 @@ from math import floor, log
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.definition.suite_schema import Suite
 from suites.judgement import Interval, PairTable
-from suites.schema import Suite
-from suites.statistics.contrasts import BEST, WORST, Evidence, evidence, joined
+from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence, joined
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
-from suites.words import Estimand
+from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
 
-STEPS: Floats = np.concatenate([np.arange(0.0, 4.0, 0.25), [4, 4.5, 5, 6, 7, 8, 10, 13, 17, 25, 50, 200, 1000]])
+STEPS: Floats = np.concatenate(
+    [np.arange(0.0, 4.0, 0.25), [4, 4.5, 5, 6, 7, 8, 10, 13, 17, 25, 50, 200, 1000]]
+)
 """Grid of an interval's bounds, in standard errors from the estimate; bounds are rounded outwards to it."""
 
 MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0])
@@ -72,7 +74,11 @@ class Totals:
     def means(self, g: int) -> tuple[float, float]:
         """Mean values of candidate and baseline over the pairs where both have one; NaN without any."""
         count = self.both[g]
-        return (float(self.sums[0, g] / count), float(self.sums[1, g] / count)) if count else (float("nan"), float("nan"))
+        return (
+            (float(self.sums[0, g] / count), float(self.sums[1, g] / count))
+            if count
+            else (float("nan"), float("nan"))
+        )
 
 
 class SequentialJudge:
@@ -91,21 +97,30 @@ class SequentialJudge:
         deciding = margins[:, None] * np.array([-1.0, 0.0, 1.0])
         thetas = np.broadcast_to(deciding, (2, 2, count, 3)).copy()
         self._margins = margins
-        self._caps = np.array([np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in self.gates])
+        self._caps = np.array(
+            [np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in self.gates]
+        )
         self._engines = Engines(suite, planned, thetas)
-        self._blocks: list[tuple[tuple[str, ...], tuple[Evidence, Evidence]]] = []
+        self._blocks: list[tuple[tuple[str, ...], tuple[GateEvidence, GateEvidence]]] = []
         self._shown: list[bool] = []
         self._pending: list[PairTable] = []
         self.totals = Totals(
-            valid=np.zeros(count, dtype=np.int64), lopsided=np.zeros(count, dtype=np.int64),
-            negative=np.zeros(count, dtype=np.bool_), cut=np.zeros(count, dtype=np.int64), routes=[set() for _ in range(count)],
-            both=np.zeros(count, dtype=np.int64), sums=np.zeros((2, count)),
-        )  # fmt: skip
+            valid=np.zeros(count, dtype=np.int64),
+            lopsided=np.zeros(count, dtype=np.int64),
+            negative=np.zeros(count, dtype=np.bool_),
+            cut=np.zeros(count, dtype=np.int64),
+            routes=[set() for _ in range(count)],
+            both=np.zeros(count, dtype=np.int64),
+            sums=np.zeros((2, count)),
+        )
 
     @property
     def room(self) -> int:
         """Pairs that may still be consumed before the next look is due."""
-        return min((self.looked // self.suite.look_every + 1) * self.suite.look_every, self.planned) - self.consumed
+        return (
+            min((self.looked // self.suite.look_every + 1) * self.suite.look_every, self.planned)
+            - self.consumed
+        )
 
     def consume(self, table: PairTable) -> None:
         """Takes the next rows of the registered order, at most `room` of them; they are read at the next look."""
@@ -122,7 +137,10 @@ class SequentialJudge:
         self.looked = self.consumed
 
     def _read(self, table: PairTable) -> None:
-        own, other = ([estimand_of(self.suite, slot, g) for g in range(len(self.gates))] for slot in (OWN, OTHER))
+        own, other = (
+            [estimand_of(self.suite, slot, g) for g in range(len(self.gates))]
+            for slot in (OWN, OTHER)
+        )
         rows = evidence(table, self.gates, own), evidence(table, self.gates, other)
         self._engines.consume(table.routes, rows)
         self._blocks.append((table.routes, rows))
@@ -137,17 +155,22 @@ class SequentialJudge:
         totals.both += both.sum(axis=0)
         totals.sums += np.where(both, values, 0.0).sum(axis=1)
         for g, known in enumerate(totals.routes):
-            known.update(route for route, ok in zip(table.routes, rows[OWN].valid[:, g], strict=True) if ok)
+            known.update(
+                route for route, ok in zip(table.routes, rows[OWN].valid[:, g], strict=True) if ok
+            )
 
     def claims(self) -> list[tuple[Claims, Claims]]:
         """For each gate what is shown by its own estimand and by the other one, after the last look."""
         alone, joint = self._engines.shown()
         over = (self._engines.estimate() > self._margins)[WORST]
         return [
-            (self._claim(alone, joint, over, OWN, g), self._claim(alone, joint, over, OTHER, g)) for g in range(len(self.gates))
-        ]  # fmt: skip
+            (self._claim(alone, joint, over, OWN, g), self._claim(alone, joint, over, OTHER, g))
+            for g in range(len(self.gates))
+        ]
 
-    def _claim(self, alone: Shown, joint: Shown, over: NDArray[np.bool_], slot: int, g: int) -> Claims:
+    def _claim(
+        self, alone: Shown, joint: Shown, over: NDArray[np.bool_], slot: int, g: int
+    ) -> Claims:
         above, below = joint[BEST, slot, g] > 0, joint[WORST, slot, g] < 0
         improvable = self.improvable(slot, g)
         worsened = improvable or (slot == OTHER and self.readable(slot, g))
@@ -163,13 +186,18 @@ class SequentialJudge:
 
     def _spiky(self, slot: int, g: int) -> bool:
         """The raw mean without a declared cap, for which no test here holds under rare spikes."""
-        return estimand_of(self.suite, slot, g) is Estimand.MEAN and self.gates[g].winsor_cap is None
+        return (
+            estimand_of(self.suite, slot, g) is Estimand.MEAN and self.gates[g].winsor_cap is None
+        )
 
     def readable(self, slot: int, g: int) -> bool:
         """Whether a gate's change by one estimand can be read at all."""
         if self.totals.negative[g] or not self.totals.valid[g]:
             return False
-        if estimand_of(self.suite, slot, g) is Estimand.MEAN and self.totals.cut[g] == self.totals.valid[g]:
+        if (
+            estimand_of(self.suite, slot, g) is Estimand.MEAN
+            and self.totals.cut[g] == self.totals.valid[g]
+        ):
             return False
         return not (self._spiky(slot, g) and self.totals.lopsided[g])
 
@@ -185,12 +213,23 @@ class SequentialJudge:
         thetas). The lower bound is the family-wise one, from the best case; the upper bound is the gate's own, from the
         worst case: those that decide.
         """
-        cases = 1 if all(np.array_equal(e.p[BEST], e.p[WORST]) for _, both in self._blocks for e in both) else 2
+        cases = (
+            1
+            if all(np.array_equal(e.p[BEST], e.p[WORST]) for _, both in self._blocks for e in both)
+            else 2
+        )
         estimate, error = self._engines.estimate()[:cases], self._engines.error()[:cases]
-        around, step = np.nan_to_num(estimate)[..., None], np.maximum(np.nan_to_num(error), 0.05 * self._margins)[..., None]
+        around, step = (
+            np.nan_to_num(estimate)[..., None],
+            np.maximum(np.nan_to_num(error), 0.05 * self._margins)[..., None],
+        )
         deciding = np.broadcast_to(self._engines.thetas[:1], (*estimate.shape, 3))
-        near = np.broadcast_to(self._margins[:, None] * MULTIPLES, (*estimate.shape, len(MULTIPLES)))
-        grid = np.concatenate([deciding, around - step * STEPS, around + step * STEPS, near], axis=-1)
+        near = np.broadcast_to(
+            self._margins[:, None] * MULTIPLES, (*estimate.shape, len(MULTIPLES))
+        )
+        grid = np.concatenate(
+            [deciding, around - step * STEPS, around + step * STEPS, near], axis=-1
+        )
         engines = Engines(self.suite, self.planned, grid)
         seen = 0
         for (routes, rows), due in zip(self._blocks, self._shown, strict=True):
@@ -215,12 +254,17 @@ class SequentialJudge:
             low, high = (max(low, -2.0), min(high, 2.0)) if bounded else (max(low, -1.0), high)
             if slot == OWN and not low <= middle <= high:
                 self.contradicted[g] = low if low > middle else high
-            return Interval(estimate=middle, low=min(low, middle), high=max(high, middle)) if np.isfinite(high) else None
+            return (
+                Interval(estimate=middle, low=min(low, middle), high=max(high, middle))
+                if np.isfinite(high)
+                else None
+            )
 
         spreads = [float(error[:, OWN, g].max()) for g in range(len(self.gates))]
         return [
-            (bounds(OWN, g), bounds(OTHER, g), spread if np.isfinite(spread) else None) for g, spread in enumerate(spreads)
-        ]  # fmt: skip
+            (bounds(OWN, g), bounds(OTHER, g), spread if np.isfinite(spread) else None)
+            for g, spread in enumerate(spreads)
+        ]
 
 
 def _lower(grid: Floats, shown: Shown) -> float:

@@ -41,8 +41,12 @@ def _kill(statistic: Floats, alive: NDArray[np.bool_], allowed: NDArray[np.int64
     total = alive.shape[-1]
     left = allowed - (total - np.count_nonzero(alive, axis=-1))
     rest = total - 1 - int(left.max())
-    largest = np.sort(np.partition(np.where(alive, statistic, -np.inf), rest, axis=-1)[..., rest:], axis=-1)
-    critical: Floats = np.take_along_axis(largest, (total - 1 - rest - left)[..., None], axis=-1)[..., 0]
+    largest = np.sort(
+        np.partition(np.where(alive, statistic, -np.inf), rest, axis=-1)[..., rest:], axis=-1
+    )
+    critical: Floats = np.take_along_axis(largest, (total - 1 - rest - left)[..., None], axis=-1)[
+        ..., 0
+    ]
     alive &= ~(statistic > (critical * (1 + TIE))[..., None])
     return critical
 
@@ -57,7 +61,9 @@ class RouteSums:
 
     def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> NDArray[np.int64]:
         """Adds pairs, p and q [k, G]; returns the rows of their routes."""
-        rows = np.array([self.index.setdefault(route, len(self.index)) for route in routes], dtype=np.int64)
+        rows = np.array(
+            [self.index.setdefault(route, len(self.index)) for route in routes], dtype=np.int64
+        )
         while len(self.index) > len(self._p):
             self._p = np.concatenate([self._p, np.zeros_like(self._p)])
             self._q = np.concatenate([self._q, np.zeros_like(self._q)])
@@ -78,7 +84,9 @@ class RouteSums:
     def scale(self, thetas: Floats) -> Floats:
         """sqrt(sum_j D_j(theta)^2) at thetas [G, U]."""
         p, q = self.p, self.q
-        pp, pq, qq = (np.einsum("rg,rg->g", one, two)[:, None] for one, two in ((p, p), (p, q), (q, q)))
+        pp, pq, qq = (
+            np.einsum("rg,rg->g", one, two)[:, None] for one, two in ((p, p), (p, q), (q, q))
+        )
         return np.asarray(np.sqrt(np.maximum(pp - 2 * thetas * pq + thetas**2 * qq, 0.0)))
 
 
@@ -90,14 +98,27 @@ class SignFlips:
     """
 
     def __init__(
-        self, thetas: Floats, *, alpha: float, rho: float, flips: int, seed: int, planned: int,
-        families: Sequence[int] = (), levels: Sequence[float] = (), singly: Sequence[int] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        thetas: Floats,
+        *,
+        alpha: float,
+        rho: float,
+        flips: int,
+        seed: int,
+        planned: int,
+        families: Sequence[int] = (),
+        levels: Sequence[float] = (),
+        singly: Sequence[int] | None = None,
+    ) -> None:
         count, values = thetas.shape
         self.thetas = thetas
         self.alpha, self.rho, self.planned = alpha, rho, planned
         self.levels = tuple(levels)
-        self._members = np.asarray(families) == np.arange(len(levels))[:, None] if levels else np.empty((0, count), np.bool_)
+        self._members = (
+            np.asarray(families) == np.arange(len(levels))[:, None]
+            if levels
+            else np.empty((0, count), np.bool_)
+        )
         self._row = np.full(count, -1)
         alone = np.arange(count) if singly is None else np.asarray(singly, dtype=np.int64)
         self._row[alone] = np.arange(len(alone))
@@ -138,7 +159,9 @@ class SignFlips:
             start = len(self._signs)
             fresh = np.empty((max(64, start), self._signs.shape[1]), dtype=np.uint8)
             for index, row in enumerate(fresh, start):
-                plus = np.concatenate([[1], self._generator.integers(0, 2, self._flips, dtype=np.int8)])
+                plus = np.concatenate(
+                    [[1], self._generator.integers(0, 2, self._flips, dtype=np.int8)]
+                )
                 row[:] = np.packbits(plus if index >= strata else ~vectors >> index & 1)
             self._signs = np.concatenate([self._signs, fresh])
 
@@ -172,7 +195,9 @@ class SignFlips:
                 critical[start + g, u] = _kill(statistic[g, u], alive, self._allowed(self.alpha))
                 self._alive[at] = alive
         _show(self.alone, used, observed > critical * (1 + TIE), direction)
-        for largest_of, members, all_alive, level in zip(largest, self._members, self._joint_alive, self.levels, strict=True):
+        for largest_of, members, all_alive, level in zip(
+            largest, self._members, self._joint_alive, self.levels, strict=True
+        ):
             alive = all_alive[used]
             exceeded = observed > _kill(largest_of, alive, self._allowed(level)) * (1 + TIE)
             all_alive[used] = alive
@@ -182,7 +207,9 @@ class SignFlips:
         return int(spent(level, self.consumed / self.planned, self.rho) * (self._flips + 1) + TIE)
 
 
-def _show(shown: Signs, thetas: NDArray[np.int64], rejected: NDArray[np.bool_], direction: Signs) -> None:
+def _show(
+    shown: Signs, thetas: NDArray[np.int64], rejected: NDArray[np.bool_], direction: Signs
+) -> None:
     """Records rejections that are new at some of the thetas; the first one stays."""
     before = shown[:, thetas]
     shown[:, thetas] = np.where(rejected & (before == 0), direction, before)

@@ -10,14 +10,16 @@ from suites.conditions import evaluate, judge, load_condition
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import T, drive, moved
 from suites.rollout import Trace
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 AWAY = {"signal": "lateral_offset_m", "absolute": True, "above": 0.5}
 
 NESTED: dict[str, Any] = functools.reduce(lambda inner, _: {"not": inner}, range(900), AWAY)
 
 
-def held(document: dict[str, Any], trace: Trace, outcome: Outcome = Outcome.COMPLETED) -> tuple[bool | None, float | None]:
+def held(
+    document: dict[str, Any], trace: Trace, outcome: Outcome = Outcome.COMPLETED
+) -> tuple[bool | None, float | None]:
     answer = judge(load_condition(document), trace, outcome)
     return answer.held, None if answer.instant_s is None else round(answer.instant_s, 6)
 
@@ -68,28 +70,43 @@ def test_areas_choose_the_steps_that_are_judged() -> None:
     far = {"polygon": [[250, -5], [400, -5], [400, 5], [250, 5]]}
     assert held({"when": near, "always": {"not": AWAY}}, trace) == (True, None)
     assert held({"when": far, "always": {"not": AWAY}}, trace) == (False, 12.5)
-    answer = judge(load_condition({"when": {"x_m": 0, "y_m": 999, "radius_m": 5}, "always": AWAY}), trace, Outcome.COMPLETED)
+    answer = judge(
+        load_condition({"when": {"x_m": 0, "y_m": 999, "radius_m": 5}, "always": AWAY}),
+        trace,
+        Outcome.COMPLETED,
+    )
     assert (answer.held, answer.reason) == (None, "the situation was never reached")
 
 
 def test_time_to_line_crossing() -> None:
     trace = moved(0.0)
     trace.columns["heading_error_rad"][:] = np.arcsin(0.5 / 20)
-    assert evaluate({"signal": "line_crossing_s", "above": 1.74, "below": 1.76}, trace).all(), "0.875 m at 0.5 m/s"
-    assert held({"judge": "must_not", "eventually": {"signal": "line_crossing_s", "below": 1.0}}, trace) == (True, None)
-    assert held({"judge": "must_not", "eventually": {"signal": "line_crossing_s", "below": 1.0}}, moved(1.0)) == (False, 0.0)
+    assert evaluate({"signal": "line_crossing_s", "above": 1.74, "below": 1.76}, trace).all(), (
+        "0.875 m at 0.5 m/s"
+    )
+    assert held(
+        {"judge": "must_not", "eventually": {"signal": "line_crossing_s", "below": 1.0}}, trace
+    ) == (True, None)
+    assert held(
+        {"judge": "must_not", "eventually": {"signal": "line_crossing_s", "below": 1.0}}, moved(1.0)
+    ) == (False, 0.0)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.POLICY_FAILED])
 def test_a_failed_rollout_breaks_what_it_did_not_finish(outcome: Outcome) -> None:
     short = drifting(60)
     assert held({"always": {"not": AWAY}}, short, outcome) == (False, 3.0)
-    assert held({"always": {"not": AWAY}, "to_s": 2.0}, short, outcome) == (True, None), "the window was driven"
+    assert held({"always": {"not": AWAY}, "to_s": 2.0}, short, outcome) == (True, None), (
+        "the window was driven"
+    )
 
 
 def test_a_censored_rollout_cannot_be_told_unless_it_was_broken_before() -> None:
     assert held({"always": {"not": AWAY}}, drifting(60), Outcome.LEFT_TRUST_REGION) == (None, None)
-    assert held({"always": {"not": AWAY}}, drifting(200), Outcome.LEFT_TRUST_REGION) == (False, 5.05)
+    assert held({"always": {"not": AWAY}}, drifting(200), Outcome.LEFT_TRUST_REGION) == (
+        False,
+        5.05,
+    )
 
 
 @pytest.mark.parametrize(

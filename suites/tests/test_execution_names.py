@@ -4,9 +4,15 @@ import pytest
 
 from suites import simulators
 from suites.errors import MachineError, SubmitterError
-from suites.model import Manifest
+from suites.manifest import Manifest
 from suites.rollout import ExecutionClass
-from suites.simulators import RUNTIMES, execution_here, execution_name, execution_of, parse_execution
+from suites.simulators import (
+    RUNTIMES,
+    execution_here,
+    execution_name,
+    execution_of,
+    parse_execution,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,8 +39,9 @@ def test_every_wrong_part_has_a_finding() -> None:
     with pytest.raises(SubmitterError) as caught:
         parse_execution("onnxruntime/bf16/tpu")
     assert [(f.where, f.remedy) for f in caught.value.findings] == [
-        ("execution.precision", "one of float32"), ("execution.device", "one of cpu, cuda"),
-    ]  # fmt: skip
+        ("execution.precision", "one of float32"),
+        ("execution.device", "one of cpu, cuda"),
+    ]
 
 
 def test_a_name_given_back_means_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,10 +51,14 @@ def test_a_name_given_back_means_the_same(monkeypatch: pytest.MonkeyPatch) -> No
         assert execution.version == f"1 of {execution.runtime}"
         assert execution_here(execution_name(execution) or "") == execution
     assert execution_name(execution_here("onnxruntime")) is None
-    assert execution_name(ExecutionClass(runtime="builtin", version="1", precision="float64")) is None
+    assert (
+        execution_name(ExecutionClass(runtime="builtin", version="1", precision="float64")) is None
+    )
 
 
-def test_what_is_not_installed_here_is_this_machines_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_installed_here_is_this_machines_to_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(simulators, "installed", lambda *packages: None)
     with pytest.raises(MachineError) as caught:
         execution_here("openvino/bf16")
@@ -57,4 +68,9 @@ def test_what_is_not_installed_here_is_this_machines_to_mend(monkeypatch: pytest
 def test_a_built_in_model_is_not_moved() -> None:
     chosen = ExecutionClass(runtime="openvino", version="1")
     assert execution_of(Manifest(name="net", kind="camera"), chosen) == chosen
-    assert execution_of(Manifest(name="log", kind="camera", adapter="builtin", builtin="log"), chosen).runtime == "builtin"
+    assert (
+        execution_of(
+            Manifest(name="log", kind="camera", adapter="builtin", builtin="log"), chosen
+        ).runtime
+        == "builtin"
+    )

@@ -7,7 +7,7 @@ import numpy as np
 
 from suites.errors import Finding, SubmitterError
 from suites.rollout import ExecutionClass
-from workers.policy.protocol import Action, Observation, Policy
+from workers.policy.policy import Action, Observation, Policy
 
 SEEN = 100
 """Steps of the first rollout that are compared: 5 s at 20 Hz."""
@@ -18,7 +18,11 @@ class Watched:
 
     def __init__(self, policy: Policy) -> None:
         self._policy, self.seen = policy, list[Observation]()
-        self.manifest, self.execution, self.provenance = policy.manifest, policy.execution, policy.provenance
+        self.manifest, self.execution, self.provenance = (
+            policy.manifest,
+            policy.execution,
+            policy.provenance,
+        )
         self.start, self.keep, self.close = policy.start, policy.keep, policy.close
 
     def act(self, observation: Observation) -> Action:
@@ -27,7 +31,9 @@ class Watched:
         return self._policy.act(observation)
 
 
-def check_agreement(reference: Policy, other: Policy, observations: Iterable[Observation], batch: int) -> float:
+def check_agreement(
+    reference: Policy, other: Policy, observations: Iterable[Observation], batch: int
+) -> float:
     """Show both policies the same observations of `batch` rows from a fresh start; the largest absolute difference of
     their actions (1/m, m/s², m of plan).
 
@@ -44,7 +50,9 @@ def check_agreement(reference: Policy, other: Policy, observations: Iterable[Obs
         runtimes = f"{_words(reference.execution)} and {_words(other.execution)}"
         problem = f"expected actions within {tolerance:g}, found a difference of {largest:.3g} between {runtimes}"
         remedy = f"judge this model on {reference.execution.runtime}, or state a larger agreement_tolerance"
-        raise SubmitterError(f"the runtimes disagree: {problem}", (Finding("agreement_tolerance", problem, remedy),))
+        raise SubmitterError(
+            f"the runtimes disagree: {problem}", (Finding("agreement_tolerance", problem, remedy),)
+        )
     return largest
 
 
@@ -55,7 +63,11 @@ def _words(execution: ExecutionClass) -> str:
 
 def _difference(a: Action, b: Action) -> float:
     largest = 0.0
-    for left, right in ((a.curvature, b.curvature), (a.plan, b.plan), (a.acceleration, b.acceleration)):
+    for left, right in (
+        (a.curvature, b.curvature),
+        (a.plan, b.plan),
+        (a.acceleration, b.acceleration),
+    ):
         if left is not None and right is not None:
             if not np.array_equal(np.isfinite(left), np.isfinite(right)):
                 return float("inf")

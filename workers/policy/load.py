@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from suites.errors import Finding, SubmitterError
-from suites.model import Manifest
+from suites.manifest import Manifest
 from suites.rollout import ExecutionClass
 from suites.simulators import default_execution
-from workers.policy.adapters import ADAPTERS, outputs_of
-from workers.policy.log import LogPolicy
-from workers.policy.protocol import Policy
-from workers.policy.runtime import Runtime
-from workers.policy.runtimes import runtime_for, runtime_of_file
-from workers.policy.sandbox import Limits, SandboxedPolicy
+from workers.policy.adapters.adapter_kinds import ADAPTERS, outputs_of
+from workers.policy.log_policy import LogPolicy
+from workers.policy.policy import Policy
+from workers.policy.runtimes.available import runtime_for, runtime_of_file
+from workers.policy.runtimes.runtime import Runtime
+from workers.policy.sandbox.sandboxed_policy import Limits, SandboxedPolicy
 
 BUILTINS: dict[str, type[LogPolicy]] = {"log": LogPolicy}
 """Models that are code of ours; `pid` and `zero` are shipped as graphs."""
@@ -28,7 +28,7 @@ def open_policy(
     """A policy of `manifest`. `graphs`: sha256 to file.
 
     `sandboxed=False` runs the graph in this process, for trusted models only; the bits are the same. Static checks
-    (server.graphs) were made at submission. Raises MachineError when this machine lacks the runtime, its version or a
+    (server.graphs.static_checks) were made at submission. Raises MachineError when this machine lacks the runtime, its version or a
     graph, or the runtime can't be sandboxed and should be; PolicyError, in this process, when a graph does not load (a
     sandboxed one says so at its first step).
     """
@@ -40,7 +40,9 @@ def open_policy(
     if sandboxed:
         return SandboxedPolicy(manifest, files, execution, limits)
     runtimes: dict[str, Runtime] = {
-        graph.role: runtime_of_file(graphs[graph.sha256], graph.sha256, outputs_of(manifest, graph.role), execution)
+        graph.role: runtime_of_file(
+            graphs[graph.sha256], graph.sha256, outputs_of(manifest, graph.role), execution
+        )
         for graph in manifest.graphs
     }
     return ADAPTERS[manifest.adapter](manifest, runtimes)
@@ -50,5 +52,7 @@ def _builtin(manifest: Manifest) -> Policy:
     if manifest.builtin not in BUILTINS:
         problem = f"expected {', '.join(BUILTINS)}, found {manifest.builtin}"
         remedy = "pid and zero are graphs: see models/pid and models/zero"
-        raise SubmitterError(f"no built-in model {manifest.builtin!r}", (Finding("builtin", problem, remedy),))
+        raise SubmitterError(
+            f"no built-in model {manifest.builtin!r}", (Finding("builtin", problem, remedy),)
+        )
     return BUILTINS[manifest.builtin](manifest)

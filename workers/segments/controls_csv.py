@@ -20,10 +20,23 @@ RATE_HZ = 10.0
 HEADER = ("t", "vEgo", "aEgo", "roll", "targetLateralAcceleration", "steerCommand")
 KNOWN = {"speed_mps": "vEgo", "acceleration_mps2": "aEgo", "roll_rad": "roll"}
 """Columns of a segment that the dataset has."""
-MISSING = ("frames", "depth", "pose", "curvature", "steering_angle", "driver", "blinkers", "lanes", "road_edges", "lead")
+MISSING = (
+    "frames",
+    "depth",
+    "pose",
+    "curvature",
+    "steering_angle",
+    "driver",
+    "blinkers",
+    "lanes",
+    "road_edges",
+    "lead",
+)
 
 
-def import_controls_csv(files: Sequence[Path], root: Path, stated: Stated = NOTHING) -> list[SegmentMeta]:
+def import_controls_csv(
+    files: Sequence[Path], root: Path, stated: Stated = NOTHING
+) -> list[SegmentMeta]:
     """Store each file as the segment `controls/<file's name>`; all files are read before the first is written.
 
     Every segment is a route of its own: the dataset does not say which segments are of one drive. Raises DataError naming
@@ -35,11 +48,18 @@ def import_controls_csv(files: Sequence[Path], root: Path, stated: Stated = NOTH
         segment_folder(root, name)
         if names.count(name) > 1:
             problem = f"{names.count(name)} of the files would become {name}"
-            raise DataError(f"two files of one name: {path.name}", (Finding(str(path), problem, "rename one"),))
-    return [_store(root, name, path, table, stated) for name, (path, table) in zip(names, read, strict=True)]
+            raise DataError(
+                f"two files of one name: {path.name}", (Finding(str(path), problem, "rename one"),)
+            )
+    return [
+        _store(root, name, path, table, stated)
+        for name, (path, table) in zip(names, read, strict=True)
+    ]
 
 
-def _store(root: Path, name: str, path: Path, table: dict[str, Floats], stated: Stated) -> SegmentMeta:
+def _store(
+    root: Path, name: str, path: Path, table: dict[str, Floats], stated: Stated
+) -> SegmentMeta:
     count = len(table["t"])
     unknown = np.full(count, np.nan)
     values: dict[str, np.ndarray] = {f.name: unknown for f in fields(SegmentColumns)}
@@ -50,13 +70,26 @@ def _store(root: Path, name: str, path: Path, table: dict[str, Floats], stated: 
     # What the controller is asked to drive: lateral acceleration over speed².
     bend = table["targetLateralAcceleration"] / np.maximum(table["vEgo"], SLOW_MPS) ** 2
     meta = SegmentMeta(
-        segment_id=name, route=name, source=SOURCE, kind="controls", frame_count=count, rate_hz=RATE_HZ,
-        duration_s=count / RATE_HZ, camera=None, vehicle=Vehicle(), depth_source=None, facts=motion_facts(table["vEgo"], bend),
+        segment_id=name,
+        route=name,
+        source=SOURCE,
+        kind="controls",
+        frame_count=count,
+        rate_hz=RATE_HZ,
+        duration_s=count / RATE_HZ,
+        camera=None,
+        vehicle=Vehicle(),
+        depth_source=None,
+        facts=motion_facts(table["vEgo"], bend),
         missing=MISSING,
-        notes=("Each file counts as a route of its own: the dataset does not say which were one drive.",),
+        notes=(
+            "Each file counts as a route of its own: the dataset does not say which were one drive.",
+        ),
         origin={"files": {path.name: file_digest(path)}},
-    )  # fmt: skip
-    return write_segment(root, with_stated(meta, stated), SegmentColumns(**values), None, None, table)
+    )
+    return write_segment(
+        root, with_stated(meta, stated), SegmentColumns(**values), None, None, table
+    )
 
 
 def _read(path: Path) -> dict[str, Floats]:
@@ -69,18 +102,28 @@ def _read(path: Path) -> dict[str, Floats]:
     header = rows[0] if rows else []
     absent = [name for name in HEADER if name not in header]
     if absent:
-        raise _wrong(path, "header", f"columns {', '.join(HEADER)} expected; {', '.join(absent)} not found")
+        raise _wrong(
+            path, "header", f"columns {', '.join(HEADER)} expected; {', '.join(absent)} not found"
+        )
     if len(rows) < 3:
         raise _wrong(path, "rows", f"at least 2 expected, found {len(rows) - 1}")
     for number, cells in enumerate(rows[1:]):
         if len(cells) != len(header):
-            raise _wrong(path, f"row {number}", f"{len(header)} values expected, found {len(cells)}")
-    table = {name: _column(path, name, [row[header.index(name)] for row in rows[1:]]) for name in HEADER}
+            raise _wrong(
+                path, f"row {number}", f"{len(header)} values expected, found {len(cells)}"
+            )
+    table = {
+        name: _column(path, name, [row[header.index(name)] for row in rows[1:]]) for name in HEADER
+    }
     step = np.diff(table["t"])
     bad = np.abs(step - 1 / RATE_HZ) > 0.5 / RATE_HZ
     if bad.any():
         at = int(np.argmax(bad))
-        raise _wrong(path, f"row {at + 1}, column t", f"a step of {1 / RATE_HZ} s expected, found {step[at]:g} s")
+        raise _wrong(
+            path,
+            f"row {at + 1}, column t",
+            f"a step of {1 / RATE_HZ} s expected, found {step[at]:g} s",
+        )
     return table
 
 
@@ -93,11 +136,18 @@ def _column(path: Path, name: str, cells: list[str]) -> Floats:
         try:
             values[row] = float(cell)
         except ValueError:
-            raise _wrong(path, f"row {row}, column {name}", f"a number expected, found {cell!r}") from None
+            raise _wrong(
+                path, f"row {row}, column {name}", f"a number expected, found {cell!r}"
+            ) from None
         if not math.isfinite(values[row]):
-            raise _wrong(path, f"row {row}, column {name}", f"a finite number expected, found {cell!r}")
+            raise _wrong(
+                path, f"row {row}, column {name}", f"a finite number expected, found {cell!r}"
+            )
     return values
 
 
 def _wrong(path: Path, where: str, problem: str) -> DataError:
-    return DataError(f"{path.name} cannot be imported: {where}: {problem}", (Finding(f"{path}: {where}", problem),))
+    return DataError(
+        f"{path.name} cannot be imported: {where}: {problem}",
+        (Finding(f"{path}: {where}", problem),),
+    )

@@ -41,9 +41,14 @@ def with_stated(meta: SegmentMeta, stated: Stated) -> SegmentMeta:
     if not facts and not stated.tags:
         return meta
     return replace(
-        meta, facts=replace(meta.facts, **facts), tags=tuple(sorted({*meta.tags, *stated.tags})),
-        origin={**meta.origin, "stated": facts | ({"tags": list(stated.tags)} if stated.tags else {})},
-    )  # fmt: skip
+        meta,
+        facts=replace(meta.facts, **facts),
+        tags=tuple(sorted({*meta.tags, *stated.tags})),
+        origin={
+            **meta.origin,
+            "stated": facts | ({"tags": list(stated.tags)} if stated.tags else {}),
+        },
+    )
 
 
 def time_of_day(sun_deg: float) -> TimeOfDay:
@@ -56,12 +61,16 @@ def sun_elevation_deg(unix_s: float, latitude_deg: float, longitude_deg: float) 
     of the Astronomical Almanac (U.S. Naval Observatory and H.M. Nautical Almanac Office), section C."""
     days = (unix_s - J2000_UNIX_S) / 86_400.0
     anomaly = math.radians(357.528 + 0.9856003 * days)
-    ecliptic = math.radians(280.460 + 0.9856474 * days + 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly))
+    ecliptic = math.radians(
+        280.460 + 0.9856474 * days + 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly)
+    )
     tilt = math.radians(23.439 - 0.0000004 * days)
     ascension = math.atan2(math.cos(tilt) * math.sin(ecliptic), math.cos(ecliptic))
     declination = math.asin(math.sin(tilt) * math.sin(ecliptic))
     sidereal = math.radians(280.46062 + 360.98564737 * days)
     hour_angle = sidereal + math.radians(longitude_deg) - ascension
     latitude = math.radians(latitude_deg)
-    height = math.sin(latitude) * math.sin(declination) + math.cos(latitude) * math.cos(declination) * math.cos(hour_angle)
+    height = math.sin(latitude) * math.sin(declination) + math.cos(latitude) * math.cos(
+        declination
+    ) * math.cos(hour_angle)
     return math.degrees(math.asin(max(-1.0, min(1.0, height))))

@@ -15,10 +15,17 @@ TILE_WIDTH, STRIP_HEIGHT, TEXT_HEIGHT, MARGIN = 320, 84, 15, 8
 PATH_S, NEAREST_M = 4.0, 1.0
 """The path is drawn so far ahead in time; points closer to the camera than this are left out."""
 BACKGROUND, INK, FAINT, PATH = (250, 250, 248), (30, 30, 30), (205, 205, 200), (0, 158, 115)
-DRIVER_INK = {"unknown": FAINT, "human": (0, 114, 178), "model": (230, 159, 0), "takeover": (213, 94, 0)}
+DRIVER_INK = {
+    "unknown": FAINT,
+    "human": (0, 114, 178),
+    "model": (230, 159, 0),
+    "takeover": (213, 94, 0),
+}
 STRIPS = (
-    ("speed_mps", "speed, m/s"), ("curvature", "curvature, 1/m, left positive"), ("roll_rad", "bank of the road, rad"),
-)  # fmt: skip
+    ("speed_mps", "speed, m/s"),
+    ("curvature", "curvature, 1/m, left positive"),
+    ("roll_rad", "bank of the road, rad"),
+)
 
 
 def write_sheet(path: Path, segment: StoredSegment) -> None:
@@ -30,25 +37,40 @@ def write_sheet(path: Path, segment: StoredSegment) -> None:
     width = COLUMNS * TILE_WIDTH + (COLUMNS + 1) * MARGIN
     rows = -(-len(tiles) // COLUMNS)
     top = MARGIN + TEXT_HEIGHT * len(lines) + MARGIN
-    height = top + rows * (tile_height + MARGIN) + (STRIP_HEIGHT + MARGIN) * len(STRIPS) + TEXT_HEIGHT + MARGIN
+    height = (
+        top
+        + rows * (tile_height + MARGIN)
+        + (STRIP_HEIGHT + MARGIN) * len(STRIPS)
+        + TEXT_HEIGHT
+        + MARGIN
+    )
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
         draw.text((MARGIN, MARGIN + number * TEXT_HEIGHT), line, INK)
     for number, tile in enumerate(tiles):
         x = MARGIN + number % COLUMNS * (TILE_WIDTH + MARGIN)
-        sheet.paste(tile.resize((TILE_WIDTH, tile_height)), (x, top + number // COLUMNS * (tile_height + MARGIN)))
+        sheet.paste(
+            tile.resize((TILE_WIDTH, tile_height)),
+            (x, top + number // COLUMNS * (tile_height + MARGIN)),
+        )
     top += rows * (tile_height + MARGIN)
     for name, title in STRIPS:
-        _strip(draw, (MARGIN, top, width - MARGIN, top + STRIP_HEIGHT), segment.columns, name, title)
+        _strip(
+            draw, (MARGIN, top, width - MARGIN, top + STRIP_HEIGHT), segment.columns, name, title
+        )
         top += STRIP_HEIGHT + MARGIN
     _drivers(draw, top, width, segment.columns)
     sheet.save(path)
 
 
-def path_pixels(columns: SegmentColumns, row: int, camera: Camera, aside_m: float) -> list[tuple[float, float]]:
+def path_pixels(
+    columns: SegmentColumns, row: int, camera: Camera, aside_m: float
+) -> list[tuple[float, float]]:
     """Where the ground under the next PATH_S seconds of the driven path, `aside_m` to its left, lies in frame `row`."""
-    rows = np.flatnonzero((columns.t_s >= columns.t_s[row]) & (columns.t_s <= columns.t_s[row] + PATH_S))
+    rows = np.flatnonzero(
+        (columns.t_s >= columns.t_s[row]) & (columns.t_s <= columns.t_s[row] + PATH_S)
+    )
     yaw = columns.yaw_rad[rows]
     x = columns.x_m[rows] - aside_m * np.sin(yaw) - columns.x_m[row]
     y = columns.y_m[rows] + aside_m * np.cos(yaw) - columns.y_m[row]
@@ -58,7 +80,9 @@ def path_pixels(columns: SegmentColumns, row: int, camera: Camera, aside_m: floa
     return [(float(u), float(v)) for u, v in _project(camera, on_ground)]
 
 
-def with_path(frame: Frames, columns: SegmentColumns, row: int, camera: Camera, vehicle: Vehicle) -> Image.Image:
+def with_path(
+    frame: Frames, columns: SegmentColumns, row: int, camera: Camera, vehicle: Vehicle
+) -> Image.Image:
     """The frame with both edges of the driven path on it."""
     picture = Image.fromarray(frame)
     draw = ImageDraw.Draw(picture)
@@ -71,7 +95,9 @@ def with_path(frame: Frames, columns: SegmentColumns, row: int, camera: Camera, 
 
 def _project(camera: Camera, points: Floats) -> NDArray[np.float64]:
     """Pixels [m, 2] of the points [n, 3] in the vehicle frame that lie before the camera."""
-    (cr, cp, cy), (sr, sp, sy) = (f([camera.roll_rad, camera.pitch_rad, camera.yaw_rad]) for f in (np.cos, np.sin))
+    (cr, cp, cy), (sr, sp, sy) = (
+        f([camera.roll_rad, camera.pitch_rad, camera.yaw_rad]) for f in (np.cos, np.sin)
+    )
     mounting = np.array(
         [
             [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
@@ -81,14 +107,28 @@ def _project(camera: Camera, points: Floats) -> NDArray[np.float64]:
     )
     seen = (points - [camera.forward_m, camera.left_m, camera.up_m]) @ mounting
     seen = seen[seen[:, 0] > NEAREST_M]
-    return np.stack([camera.cx - camera.fx * seen[:, 1] / seen[:, 0], camera.cy - camera.fy * seen[:, 2] / seen[:, 0]], axis=1)
+    return np.stack(
+        [
+            camera.cx - camera.fx * seen[:, 1] / seen[:, 0],
+            camera.cy - camera.fy * seen[:, 2] / seen[:, 0],
+        ],
+        axis=1,
+    )
 
 
 def _tiles(segment: StoredSegment, camera: Camera) -> list[Image.Image]:
     tiles, columns = [], segment.columns
     for row in np.unique(np.linspace(0, len(columns) - 1, COLUMNS * ROWS).round().astype(int)):
-        tile = with_path(segment.frames(row, row + 1)[0], columns, int(row), camera, segment.meta.vehicle)
-        ImageDraw.Draw(tile).text((4, 2), f"{columns.t_s[row]:.1f} s", (255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
+        tile = with_path(
+            segment.frames(row, row + 1)[0], columns, int(row), camera, segment.meta.vehicle
+        )
+        ImageDraw.Draw(tile).text(
+            (4, 2),
+            f"{columns.t_s[row]:.1f} s",
+            (255, 255, 255),
+            stroke_width=1,
+            stroke_fill=(0, 0, 0),
+        )
         tiles.append(tile)
     return tiles
 
@@ -103,7 +143,13 @@ def _words(segment: StoredSegment) -> list[str]:
     ]
 
 
-def _strip(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], columns: SegmentColumns, name: str, title: str) -> None:
+def _strip(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[int, int, int, int],
+    columns: SegmentColumns,
+    name: str,
+    title: str,
+) -> None:
     left, top, right, bottom = box
     values = getattr(columns, name)
     draw.rectangle(box, outline=FAINT)
@@ -116,7 +162,9 @@ def _strip(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], columns: S
     x = left + (right - left) * columns.t_s / max(float(columns.t_s[-1]), 1e-9)
     y = bottom - 4 - (bottom - top - TEXT_HEIGHT - 10) * (values - low) / max(high - low, 1e-9)
     for i in np.flatnonzero(np.isfinite(values[:-1]) & np.isfinite(values[1:])):
-        draw.line([(float(x[i]), float(y[i])), (float(x[i + 1]), float(y[i + 1]))], fill=PATH, width=2)
+        draw.line(
+            [(float(x[i]), float(y[i])), (float(x[i + 1]), float(y[i + 1]))], fill=PATH, width=2
+        )
 
 
 def _drivers(draw: ImageDraw.ImageDraw, top: int, width: int, columns: SegmentColumns) -> None:
@@ -124,7 +172,10 @@ def _drivers(draw: ImageDraw.ImageDraw, top: int, width: int, columns: SegmentCo
     x = MARGIN + (width - 2 * MARGIN) * columns.t_s / max(float(columns.t_s[-1]), 1e-9)
     names = {code: name for name, code in DRIVER_CODES.items()}
     for i in range(len(columns) - 1):
-        draw.rectangle((float(x[i]), top, float(x[i + 1]), top + 4), fill=DRIVER_INK[names[int(columns.driver[i])]])
+        draw.rectangle(
+            (float(x[i]), top, float(x[i + 1]), top + 4),
+            fill=DRIVER_INK[names[int(columns.driver[i])]],
+        )
     place = MARGIN
     for name, ink in DRIVER_INK.items():
         draw.rectangle((place, top + 9, place + 8, top + 14), fill=ink)

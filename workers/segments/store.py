@@ -23,10 +23,16 @@ from pydantic import TypeAdapter, ValidationError
 from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import DepthSource, Floats, SegmentColumns, SegmentMeta
-from workers.segments.depth import Depth, DepthCodec, read_depth, write_depth
+from workers.segments.depth.codec import Depth, DepthCodec, read_depth, write_depth
 from workers.segments.video import Frames, read_video, write_video
 
-META, COLUMNS, TABLE, FRAMES, DEPTH = "meta.json", "columns.npz", "table.npz", "frames.mp4", "depth.zst"
+META, COLUMNS, TABLE, FRAMES, DEPTH = (
+    "meta.json",
+    "columns.npz",
+    "table.npz",
+    "frames.mp4",
+    "depth.zst",
+)
 NEAR_M, FAR_M = 1.0, 250.0
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _ID = re.compile(rf"{_WORD}(/{_WORD})?")
@@ -57,23 +63,31 @@ class StoredSegment:
         camera = self.meta.camera
         if camera is None or FRAMES not in self.meta.files:
             raise self._lacks("frames")
-        return read_video(self.folder / FRAMES, start, self._stop(start, stop), camera.width, camera.height)
+        return read_video(
+            self.folder / FRAMES, start, self._stop(start, stop), camera.width, camera.height
+        )
 
     def depth(self, start: int = 0, stop: int | None = None) -> Depth:
         """Metres along the optical axis, float32 [n, h, w] at the stored (reduced) resolution; NaN where unknown."""
         if DEPTH not in self.meta.files:
             raise self._lacks("depth")
-        return read_depth(self.folder / DEPTH, DepthCodec(**self.meta.depth), start, self._stop(start, stop))
+        return read_depth(
+            self.folder / DEPTH, DepthCodec(**self.meta.depth), start, self._stop(start, stop)
+        )
 
     def _stop(self, start: int, stop: int | None) -> int:
         stop = self.meta.frame_count if stop is None else stop
         if not 0 <= start <= stop <= self.meta.frame_count:
-            raise IndexError(f"frames [{start}, {stop}) of {self.meta.frame_count} in {self.meta.segment_id}")
+            raise IndexError(
+                f"frames [{start}, {stop}) of {self.meta.frame_count} in {self.meta.segment_id}"
+            )
         return stop
 
     def _lacks(self, what: str) -> DataError:
         problem = f"a {self.meta.kind} segment without {what}"
-        return DataError(f"segment {self.meta.segment_id} has no {what}", (Finding(str(self.folder), problem),))
+        return DataError(
+            f"segment {self.meta.segment_id} has no {what}", (Finding(str(self.folder), problem),)
+        )
 
 
 def write_segment(
@@ -93,14 +107,18 @@ def write_segment(
     folder = segment_folder(root, meta.segment_id)
     _check_columns(meta, columns)
     with _scratch(root) as scratch:
-        _write_arrays(scratch / COLUMNS, {f.name: getattr(columns, f.name) for f in fields(columns)})
+        _write_arrays(
+            scratch / COLUMNS, {f.name: getattr(columns, f.name) for f in fields(columns)}
+        )
         if table is not None:
             _write_arrays(scratch / TABLE, table)
         if frames is not None:
             count, width, height = write_video(scratch / FRAMES, frames, meta.rate_hz)
             camera = meta.camera
             if camera is None or (width, height) != (camera.width, camera.height):
-                raise _contradiction(meta, "camera", f"frames are {width}x{height}, the camera says {camera}")
+                raise _contradiction(
+                    meta, "camera", f"frames are {width}x{height}, the camera says {camera}"
+                )
             _check_count(meta, "frames", count)
         if depth is not None:
             near, far = meta.depth.get("near_m", NEAR_M), meta.depth.get("far_m", FAR_M)
@@ -111,7 +129,11 @@ def write_segment(
 
 
 def replace_depth(
-    root: Path, segment: StoredSegment, depth: Iterable[Depth], source: DepthSource, origin: dict[str, Any]
+    root: Path,
+    segment: StoredSegment,
+    depth: Iterable[Depth],
+    source: DepthSource,
+    origin: dict[str, Any],
 ) -> SegmentMeta:
     """Give a stored segment other depth [h, w] m, one a frame, and so another digest; every other file stays as it is.
     origin: where the depth came from, kept as `depth` in that of the segment. As in write_segment, nothing changes before
@@ -122,7 +144,9 @@ def replace_depth(
             shutil.copyfile(segment.folder / name, scratch / name)
         count, codec = write_depth(scratch / DEPTH, depth, NEAR_M, FAR_M)
         _check_count(meta, "depth", count)
-        meta = replace(meta, depth=codec, depth_source=source, origin={**meta.origin, "depth": origin})
+        meta = replace(
+            meta, depth=codec, depth_source=source, origin={**meta.origin, "depth": origin}
+        )
         return _finish(root, scratch, segment.folder, meta)
 
 
@@ -132,7 +156,9 @@ def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> Sto
     folder = segment_folder(root, segment_id)
     meta = _read_meta(folder)
     if meta.segment_id != segment_id:
-        raise _damaged(folder / META, f"segment_id {segment_id!r} expected, found {meta.segment_id!r}")
+        raise _damaged(
+            folder / META, f"segment_id {segment_id!r} expected, found {meta.segment_id!r}"
+        )
     identity = meta.digest
     check = verify if verify is not None else (folder, identity) not in _verified
     for name, expected in meta.files.items():
@@ -147,7 +173,9 @@ def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> Sto
     return StoredSegment(folder=folder, meta=meta, digest=identity)
 
 
-def list_segments(root: Path, on_damage: Callable[[DataError], None] | None = None) -> list[SegmentMeta]:
+def list_segments(
+    root: Path, on_damage: Callable[[DataError], None] | None = None
+) -> list[SegmentMeta]:
     """What is stored, by route and number. A damaged meta.json raises, or goes to `on_damage` and is left out."""
     found = []
     for path in [*root.glob(f"*/{META}"), *root.glob(f"*/*/{META}")]:
@@ -159,7 +187,12 @@ def list_segments(root: Path, on_damage: Callable[[DataError], None] | None = No
             if on_damage is None:
                 raise
             on_damage(error)
-    return sorted(found, key=lambda meta: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", meta.segment_id)])
+    return sorted(
+        found,
+        key=lambda meta: [
+            int(p) if p.isdigit() else p for p in re.split(r"(\d+)", meta.segment_id)
+        ],
+    )
 
 
 def segment_folder(root: Path, segment_id: str) -> Path:
@@ -176,7 +209,9 @@ def _read_meta(folder: Path) -> SegmentMeta:
         return _META.validate_json(path.read_bytes())
     except FileNotFoundError as error:
         problem = f"no segment {folder.parent.name}/{folder.name} is stored"
-        raise DataError(problem, (Finding(str(path), "absent", "`redrive segments list` shows what is stored"),)) from error
+        raise DataError(
+            problem, (Finding(str(path), "absent", "`redrive segments list` shows what is stored"),)
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
@@ -194,7 +229,10 @@ def _columns(path: Path, count: int) -> SegmentColumns:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # np.load leaves a damaged path open
+        with (
+            path.open("rb") as raw,
+            np.load(raw, allow_pickle=False) as file,
+        ):  # np.load leaves a damaged path open
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, f"cannot be read ({error})") from error
@@ -208,7 +246,9 @@ def _check_columns(meta: SegmentMeta, columns: SegmentColumns) -> None:
     for f in fields(columns):
         values = getattr(columns, f.name)
         if values.shape != (meta.frame_count,):
-            raise _contradiction(meta, f.name, f"shape [{meta.frame_count}] expected, found {list(values.shape)}")
+            raise _contradiction(
+                meta, f.name, f"shape [{meta.frame_count}] expected, found {list(values.shape)}"
+            )
     t = columns.t_s
     if meta.frame_count == 0 or t[0] != 0 or not np.all(np.diff(t) > 0):
         row = int(np.argmax(~(np.diff(t, prepend=-1.0) > 0))) if len(t) else 0
@@ -216,21 +256,32 @@ def _check_columns(meta: SegmentMeta, columns: SegmentColumns) -> None:
     for name in ("x_m", "y_m", "z_m", "yaw_rad", "speed_mps") if meta.kind == "camera" else ():
         bad = ~np.isfinite(getattr(columns, name))
         if bad.any():
-            raise _contradiction(meta, f"{name}: row {int(np.argmax(bad))}", "a camera segment needs a finite number here")
+            raise _contradiction(
+                meta,
+                f"{name}: row {int(np.argmax(bad))}",
+                "a camera segment needs a finite number here",
+            )
 
 
 def _check_count(meta: SegmentMeta, what: str, count: int) -> None:
     if count != meta.frame_count:
-        raise _contradiction(meta, f"{what}: frame {count}", f"{meta.frame_count} frames expected, {count} came")
+        raise _contradiction(
+            meta, f"{what}: frame {count}", f"{meta.frame_count} frames expected, {count} came"
+        )
 
 
 def _contradiction(meta: SegmentMeta, where: str, problem: str) -> DataError:
-    return DataError(f"segment {meta.segment_id} cannot be stored: {where}: {problem}", (Finding(where, problem),))
+    return DataError(
+        f"segment {meta.segment_id} cannot be stored: {where}: {problem}",
+        (Finding(where, problem),),
+    )
 
 
 def _damaged(path: Path, problem: str) -> DataError:
     remedy = "import the segment again"
-    return DataError(f"stored segment is damaged: {path.name}: {problem}", (Finding(str(path), problem, remedy),))
+    return DataError(
+        f"stored segment is damaged: {path.name}: {problem}", (Finding(str(path), problem, remedy),)
+    )
 
 
 @contextmanager

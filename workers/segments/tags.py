@@ -16,9 +16,13 @@ def automatic_tags(columns: SegmentColumns, luma: Floats) -> tuple[str, ...]:
     """`highway` by median speed, `curve` by curvature, `lane_change` by a blinker and a shift to its side, `night` by
     brightness. luma: mean grey level (0-255) of each frame [n]."""
     found = {
-        "curve": _longest(np.abs(columns.curvature) * (columns.speed_mps > CURVE_MIN_MPS) >= CURVE, columns.t_s) >= CURVE_S,
+        "curve": _longest(
+            np.abs(columns.curvature) * (columns.speed_mps > CURVE_MIN_MPS) >= CURVE, columns.t_s
+        )
+        >= CURVE_S,
         "highway": float(np.median(columns.speed_mps)) >= HIGHWAY_MPS,
-        "lane_change": _changes_lane(columns, columns.left_blinker, 1.0) or _changes_lane(columns, columns.right_blinker, -1.0),
+        "lane_change": _changes_lane(columns, columns.left_blinker, 1.0)
+        or _changes_lane(columns, columns.right_blinker, -1.0),
         "night": float(np.median(luma)) < NIGHT_LUMA,
     }
     return tuple(sorted(tag for tag, holds in found.items() if holds))

@@ -30,28 +30,42 @@ def write_video(path: Path, frames: Iterable[Frames], rate_hz: float) -> tuple[i
     """
     count, shape = 0, (0, 0, 3)
     reformatter = VideoReformatter()
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+    with av.open(
+        str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}
+    ) as container:
         stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1000))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         stream.options = {
-            "crf": str(CRF), "preset": "veryfast", "tune": "fastdecode", "bf": "0", "flags": "+bitexact",
-            "g": str(KEYFRAME_EVERY), "keyint_min": str(KEYFRAME_EVERY), "sc_threshold": "0",
-            "x264-params": "mbtree=0", "colorspace": "smpte170m",
-        }  # fmt: skip
+            "crf": str(CRF),
+            "preset": "veryfast",
+            "tune": "fastdecode",
+            "bf": "0",
+            "flags": "+bitexact",
+            "g": str(KEYFRAME_EVERY),
+            "keyint_min": str(KEYFRAME_EVERY),
+            "sc_threshold": "0",
+            "x264-params": "mbtree=0",
+            "colorspace": "smpte170m",
+        }
         for array in frames:
             if count == 0:
                 shape = array.shape
                 if len(shape) != 3 or shape[2] != 3 or shape[0] % 2 or shape[1] % 2 or 0 in shape:
-                    raise DataError(*_wrong(path, 0, f"shape [even H, even W, 3] expected, found {list(shape)}"))
+                    raise DataError(
+                        *_wrong(path, 0, f"shape [even H, even W, 3] expected, found {list(shape)}")
+                    )
                 stream.height, stream.width = shape[:2]
             if array.shape != shape or array.dtype != np.uint8:
                 found = f"uint8 {list(shape)} expected, found {array.dtype} {list(array.shape)}"
                 raise DataError(*_wrong(path, count, found))
             picture = reformatter.reformat(
-                av.VideoFrame.from_ndarray(array, format="rgb24"), format="yuv420p",
-                dst_colorspace=Colorspace.ITU601, interpolation=RGB_TO_YUV, threads=1,
-            )  # fmt: skip
+                av.VideoFrame.from_ndarray(array, format="rgb24"),
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU601,
+                interpolation=RGB_TO_YUV,
+                threads=1,
+            )
             picture.pts = count
             picture.time_base = 1 / stream.codec_context.framerate
             container.mux(stream.encode(picture))
@@ -85,15 +99,23 @@ def read_video(path: Path, start: int, stop: int, width: int, height: int) -> Fr
                     continue
                 if index != got or (picture.width, picture.height) != (width, height):
                     break
-                rgb = reformatter.reformat(picture, format="rgb24", src_colorspace=Colorspace.ITU601, threads=1)
+                rgb = reformatter.reformat(
+                    picture, format="rgb24", src_colorspace=Colorspace.ITU601, threads=1
+                )
                 out[got - start] = rgb.to_ndarray()
                 got += 1
                 if got == stop:
                     return out
     except (av.FFmpegError, IndexError) as error:
         raise DataError(*_wrong(path, got, f"cannot be decoded ({error})")) from error
-    raise DataError(*_wrong(path, got, f"frames [{start}, {stop}) at {width}x{height} expected; this one is missing"))
+    raise DataError(
+        *_wrong(
+            path, got, f"frames [{start}, {stop}) at {width}x{height} expected; this one is missing"
+        )
+    )
 
 
 def _wrong(path: Path, frame: int, problem: str) -> tuple[str, tuple[Finding, ...]]:
-    return f"video {path.name}: {problem}", (Finding(f"{path}: frame {frame}", problem, "import the segment again"),)
+    return f"video {path.name}: {problem}", (
+        Finding(f"{path}: frame {frame}", problem, "import the segment again"),
+    )

@@ -17,7 +17,9 @@ def write_sheet(path: Path, root: Path, metas: Sequence[SegmentMeta]) -> None:
     shown = [meta for meta in metas if meta.camera is not None][:MOST]
     width = max((meta.camera.width for meta in shown if meta.camera), default=320)
     height = max((meta.camera.height for meta in shown if meta.camera), default=0) + 2 * TEXT_HEIGHT
-    sheet = Image.new("RGB", (COLUMNS * width, max(1, -(-len(shown) // COLUMNS) * height)), BACKGROUND)
+    sheet = Image.new(
+        "RGB", (COLUMNS * width, max(1, -(-len(shown) // COLUMNS) * height)), BACKGROUND
+    )
     draw = ImageDraw.Draw(sheet)
     for number, meta in enumerate(shown):
         x, y = number % COLUMNS * width, number // COLUMNS * height

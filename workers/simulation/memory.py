@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from suites.model import Manifest
+from suites.manifest import Manifest
 
 CHUNKS = 3
 """Of decoded frames, for each row at most: two at a border, and one that is being decoded."""
@@ -25,7 +25,9 @@ def row_bytes(manifest: Manifest) -> int:
         return 4096
     pixels, history = manifest.camera.width * manifest.camera.height, manifest.history
     kept = (history.frames - 1) * history.stride + 1
-    return int(pixels * (CHUNKS * CHUNK * MARGIN * PIXEL_BYTES + 3 * (2 + kept) + 3 * 4 * history.frames))
+    return int(
+        pixels * (CHUNKS * CHUNK * MARGIN * PIXEL_BYTES + 3 * (2 + kept) + 3 * 4 * history.frames)
+    )
 
 
 def rows_that_fit(free_bytes: int, each_bytes: int, most: int) -> int:
@@ -39,7 +41,7 @@ def free_bytes(device: str) -> int:
     if device == "cuda":
         from numba import cuda
 
-        from workers.simulation.reprojection_cuda import require_device
+        from workers.simulation.views.reprojection_cuda import require_device
 
         require_device()
         return int(DEVICE_SHARE * cuda.current_context().get_memory_info().free)
@@ -56,4 +58,6 @@ def group_headroom(root: Path) -> int:
         stat = dict(line.split() for line in (root / "memory.stat").read_text().splitlines())
     except OSError:
         return 1 << 63
-    return 1 << 63 if limit == "max" else max(0, int(limit) - used + int(stat.get("inactive_file", 0)))
+    return (
+        1 << 63 if limit == "max" else max(0, int(limit) - used + int(stat.get("inactive_file", 0)))
+    )

@@ -14,14 +14,14 @@ from suites.parameters import parse
 from suites.rollout import DriveKey, Offset, Rollout
 from suites.segment import SegmentColumns
 from suites.simulators import default_execution
-from suites.words import Outcome
-from workers import drive as driving
-from workers.drive import drive_keys
-from workers.policy.protocol import Action, Observation
-from workers.results import trace_bits
-from workers.simulation.reprojection import over_segments
+from suites.vocabulary import Outcome
+from workers import batches as driving
+from workers.batches import drive_keys
+from workers.policy.policy import Action, Observation
 from workers.simulation.tests.analytic import MemorySegment, key_for, segment
 from workers.simulation.tests.models import Model, manifest, seeing
+from workers.simulation.views.reprojection import over_segments
+from workers.stored_results import trace_bits
 
 
 def picture(frame: int) -> NDArray[np.uint8]:
@@ -54,7 +54,12 @@ def but(columns: SegmentColumns = GOOD.columns, **camera: float) -> MemorySegmen
 
 def rows(order: Sequence[int]) -> SegmentColumns:
     columns = GOOD.columns
-    return replace(columns, **{name: getattr(columns, name)[list(order)] for name in type(columns).__dataclass_fields__})
+    return replace(
+        columns,
+        **{
+            name: getattr(columns, name)[list(order)] for name in type(columns).__dataclass_fields__
+        },
+    )
 
 
 def where(change: float, rows: slice) -> NDArray[np.float64]:
@@ -64,8 +69,12 @@ def where(change: float, rows: slice) -> NDArray[np.float64]:
 
 
 DAMAGED = {
-    "the pose jumps 30 m": but(replace(GOOD.columns, x_m=GOOD.columns.x_m + where(30.0, slice(30, None)))),
-    "the pose is 30 m away for one frame": but(replace(GOOD.columns, y_m=GOOD.columns.y_m + where(30.0, slice(30, 31)))),
+    "the pose jumps 30 m": but(
+        replace(GOOD.columns, x_m=GOOD.columns.x_m + where(30.0, slice(30, None)))
+    ),
+    "the pose is 30 m away for one frame": but(
+        replace(GOOD.columns, y_m=GOOD.columns.y_m + where(30.0, slice(30, 31)))
+    ),
     "frames out of order": but(rows([*range(30), 31, 30, *range(32, COUNT)])),
     "a frame twice": but(rows([*range(30), *range(29, COUNT - 1)])),
     "a segment of one frame": but(rows([0])),
@@ -79,17 +88,31 @@ ODD = {
 }
 
 
-def together(bad: MemorySegment | None, answer: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Rollout]:
+def together(
+    bad: MemorySegment | None, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Rollout]:
     """Rollouts of the good segment from three offsets, and of the bad one between them; by segment and offset."""
     stored = {"good": GOOD} if bad is None else {"good": GOOD, "bad": bad}
-    monkeypatch.setattr(driving, "open_simulator", lambda *_: over_segments(stored.__getitem__, parse({})))
+    monkeypatch.setattr(
+        driving, "open_simulator", lambda *_: over_segments(stored.__getitem__, parse({}))
+    )
     monkeypatch.setattr(driving, "open_policy", lambda manifest, *_, **__: Model(answer, manifest))
-    places = [("good", -0.5), *([] if bad is None else [("bad", 0.25)]), ("good", 0.0), ("good", 0.75)]
+    places = [
+        ("good", -0.5),
+        *([] if bad is None else [("bad", 0.25)]),
+        ("good", 0.0),
+        ("good", 0.75),
+    ]
     keys: list[DriveKey] = [
-        replace(key_for(stored[name], Offset(lateral_m=left), start_s=0.5, end_s=2.5), execution=default_execution(manifest()))
+        replace(
+            key_for(stored[name], Offset(lateral_m=left), start_s=0.5, end_s=2.5),
+            execution=default_execution(manifest()),
+        )
         for name, left in places
     ]
-    rollouts = list(drive_keys(keys, segments_root=Path(), find_model=lambda _: (manifest(), {}), auxiliary={}))
+    rollouts = list(
+        drive_keys(keys, segments_root=Path(), find_model=lambda _: (manifest(), {}), auxiliary={})
+    )
     assert len(rollouts) == len(keys)
     return {f"{r.key.scenario.segment_id} {r.key.scenario.offset.lateral_m}": r for r in rollouts}
 
@@ -110,7 +133,9 @@ def assert_unharmed(found: dict[str, Rollout], alone: dict[str, Rollout]) -> Non
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damaged_data_ends_its_own_rollouts_only(kind: str, alone: dict[str, Rollout], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_data_ends_its_own_rollouts_only(
+    kind: str, alone: dict[str, Rollout], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = together(DAMAGED[kind], seeing, monkeypatch)
     assert found["bad 0.25"].outcome is Outcome.DATA_INVALID
     assert found["bad 0.25"].reason
@@ -118,7 +143,9 @@ def test_damaged_data_ends_its_own_rollouts_only(kind: str, alone: dict[str, Rol
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_odd_data_is_driven(kind: str, alone: dict[str, Rollout], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_odd_data_is_driven(
+    kind: str, alone: dict[str, Rollout], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = together(ODD[kind], seeing, monkeypatch)
     odd = found["bad 0.25"]
     assert odd.outcome in (Outcome.COMPLETED, Outcome.LEFT_TRUST_REGION, Outcome.FAILED)
@@ -141,7 +168,12 @@ def test_an_absurd_answer_for_one_row_is_that_rows_own(
     if np.isfinite(bad):
         assert wild.outcome in (Outcome.FAILED, Outcome.LEFT_TRUST_REGION)
         assert wild.trace is not None
-        assert np.abs(wild.trace["curvature"] * wild.trace["speed_mps"] ** 2).max() < 4.02, "it is clipped"
+        assert np.abs(wild.trace["curvature"] * wild.trace["speed_mps"] ** 2).max() < 4.02, (
+            "it is clipped"
+        )
     else:
-        assert (wild.outcome, wild.reason) == (Outcome.POLICY_FAILED, "the model answered a number that is not finite")
+        assert (wild.outcome, wild.reason) == (
+            Outcome.POLICY_FAILED,
+            "the model answered a number that is not finite",
+        )
     assert_unharmed(found, alone)

@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.model import Manifest, load_manifest
+from suites.manifest import Manifest, load_manifest
 from suites.parameters import parse
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec
 from suites.simulators import SIMULATORS, default_execution
 from workers.policy.load import open_policy
-from workers.policy.log import LogPolicy, log_manifest
-from workers.policy.protocol import Policy
-from workers.segments.world import SOURCE, meta_of, store_drive
-from workers.simulation.engine import drive
-from workers.simulation.registry import open_simulator
-from workers.simulation.reprojection import over_segments
+from workers.policy.log_policy import LogPolicy, log_manifest
+from workers.policy.policy import Policy
+from workers.segments.world_segments import SOURCE, meta_of, store_drive
+from workers.simulation.loop import drive
+from workers.simulation.open_simulator import open_simulator
 from workers.simulation.tests.analytic import key_for, segment
 from workers.simulation.tests.models import Model, manifest, seeing
-from workers.simulation.tests.test_engine_lockstep import depth_picture, noise_picture
-from workers.simulation.tests.test_tinyphysics import dynamics, stored, table
+from workers.simulation.tests.test_loop_lockstep import depth_picture, noise_picture
+from workers.simulation.tinyphysics.tests.test_tinyphysics import dynamics, stored, table
+from workers.simulation.views.reprojection import over_segments
 from workers.simulation.world.drive import FORMAT, drive_spec, make_drive
 from workers.simulation.world.route import route_spec
 
@@ -68,11 +68,16 @@ def world(simulator: str, folder: Path, graph: Manifest, files: dict[str, Path])
     driven = make_drive(spec, replace(drive_spec(spec, 0, 0), duration_s=4.0))
     meta = store_drive(folder, meta_of(driven, 0, 5, 0), driven)
     scenario = Scenario(
-        segment_id=meta.segment_id, segment_digest=meta.digest, start_s=1.0, end_s=3.9,
+        segment_id=meta.segment_id,
+        segment_digest=meta.digest,
+        start_s=1.0,
+        end_s=3.9,
         offset=Offset(lateral_m=0.5, heading_rad=-0.02),
-    )  # fmt: skip
+    )
     chosen = SimulatorSpec(name=simulator, version=SIMULATORS[simulator])  # type: ignore[arg-type]
-    key = DriveKey(model=graph.name, scenario=scenario, simulator=chosen, execution=default_execution(graph))
+    key = DriveKey(
+        model=graph.name, scenario=scenario, simulator=chosen, execution=default_execution(graph)
+    )
     with closing(open_policy(graph, files, sandboxed=False)) as policy:
         [rollout] = drive(open_simulator(chosen, folder, {}), policy, [key])
     return rollout
@@ -83,7 +88,11 @@ def tinyphysics(folder: Path) -> Rollout:
     key = stored(folder, "00001", table(1, 520))
     key = replace(key, simulator=replace(key.simulator, version=SIMULATORS["tinyphysics"]))
     with closing(open_policy(graph, files, sandboxed=False)) as policy:
-        [rollout] = drive(open_simulator(key.simulator, folder, {"dynamics": dynamics(folder / "d.onnx")}), policy, [key])
+        [rollout] = drive(
+            open_simulator(key.simulator, folder, {"dynamics": dynamics(folder / "d.onnx")}),
+            policy,
+            [key],
+        )
     return rollout
 
 
@@ -92,10 +101,19 @@ WEAK = {"torque_lateral_acceleration_mps2": 1.5, "torque_friction": 0.1, "max_to
 Rollouts = dict[str, tuple[Callable[[Path], Rollout], float]]
 ROLLOUTS: dict[str, Rollouts] = {
     "reprojection": {
-        "log from beside, noise": (lambda folder: analytic(LogPolicy(), offset=Offset(lateral_m=0.8), noise=NOISE), EXACT),
-        "log, weak steering": (lambda folder: analytic(LogPolicy(), offset=Offset(heading_rad=0.03), vehicle=WEAK), EXACT),
+        "log from beside, noise": (
+            lambda folder: analytic(LogPolicy(), offset=Offset(lateral_m=0.8), noise=NOISE),
+            EXACT,
+        ),
+        "log, weak steering": (
+            lambda folder: analytic(LogPolicy(), offset=Offset(heading_rad=0.03), vehicle=WEAK),
+            EXACT,
+        ),
         "brightness, noise": (
-            lambda folder: analytic(Model(seeing, manifest()), offset=Offset(lateral_m=-0.4), noise=NOISE, end_s=4.0), SUMMED,
+            lambda folder: analytic(
+                Model(seeing, manifest()), offset=Offset(lateral_m=-0.4), noise=NOISE, end_s=4.0
+            ),
+            SUMMED,
         ),
         "baseline": (lambda folder: world("reprojection", folder, *shipped("baseline")), SEEN),
     },
@@ -104,7 +122,7 @@ ROLLOUTS: dict[str, Rollouts] = {
         "baseline": (lambda folder: world("rendered", folder, *shipped("baseline")), SEEN),
     },
     "tinyphysics": {"pid": (tinyphysics, EXACT)},
-}  # fmt: skip
+}
 
 
 def made_from(simulator: str) -> list[str]:
@@ -117,15 +135,21 @@ def figures(rollout: Rollout) -> dict[str, Any]:
     """What is kept of a rollout, as JSON; a missing number is null."""
     assert rollout.trace is not None, rollout.reason
     columns = {
-        name: [None if np.isnan(v) else float(f"{v:.{DIGITS}g}") for v in values[::EVERY].astype(float).tolist()]
-        for name, values in sorted(rollout.trace.columns.items()) if name != "policy_time_s"
-    }  # fmt: skip
+        name: [
+            None if np.isnan(v) else float(f"{v:.{DIGITS}g}")
+            for v in values[::EVERY].astype(float).tolist()
+        ]
+        for name, values in sorted(rollout.trace.columns.items())
+        if name != "policy_time_s"
+    }
     return {"outcome": str(rollout.outcome), "steps": len(rollout.trace), "columns": columns}
 
 
 def moved(expected: dict[str, Any], found: dict[str, Any], tolerance: float) -> list[str]:
     """What differs, in words."""
-    kinds = [f"{k} {expected[k]} -> {found[k]}" for k in ("outcome", "steps") if expected[k] != found[k]]
+    kinds = [
+        f"{k} {expected[k]} -> {found[k]}" for k in ("outcome", "steps") if expected[k] != found[k]
+    ]
     before, now = expected["columns"], found["columns"]
     kinds += [f"column {name} came or went" for name in sorted(before.keys() ^ now.keys())]
     if kinds:
@@ -135,7 +159,11 @@ def moved(expected: dict[str, Any], found: dict[str, Any], tolerance: float) -> 
         a, b = np.array(before[name], float), np.array(now[name], float)
         if not np.allclose(b, a, rtol=1e-9, atol=tolerance, equal_nan=True):
             far[name] = float(np.abs(np.nan_to_num(a) - np.nan_to_num(b)).max())
-    return [f"{len(far)} columns, {max(far, key=far.__getitem__)} by up to {max(far.values()):.2g}"] if far else []
+    return (
+        [f"{len(far)} columns, {max(far, key=far.__getitem__)} by up to {max(far.values()):.2g}"]
+        if far
+        else []
+    )
 
 
 def test_every_simulator_is_held() -> None:
@@ -146,7 +174,9 @@ def test_every_simulator_is_held() -> None:
 def test_a_simulator_drives_as_its_version_always_did(simulator: str, tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text())[simulator]
     if golden["made_from"] != made_from(simulator):
-        pytest.fail(f"{simulator} {made_from(simulator)} has no golden figures, only {golden['made_from']}: {REMEDY}")
+        pytest.fail(
+            f"{simulator} {made_from(simulator)} has no golden figures, only {golden['made_from']}: {REMEDY}"
+        )
     assert golden["rollouts"].keys() == ROLLOUTS[simulator].keys()
     different = {}
     for name, (rollout, tolerance) in ROLLOUTS[simulator].items():
@@ -155,7 +185,8 @@ def test_a_simulator_drives_as_its_version_always_did(simulator: str, tmp_path: 
     if different:
         pytest.fail(
             f"rollouts of {simulator} {SIMULATORS[simulator]} moved: {different}. Either this is a bug, or the simulator "
-            "changed: raise its version in suites/simulators.py (the procedural world's are SOURCE and FORMAT) and " + REMEDY
+            "changed: raise its version in suites/simulators.py (the procedural world's are SOURCE and FORMAT) and "
+            + REMEDY
         )
 
 
@@ -164,6 +195,8 @@ if __name__ == "__main__":
     for each, rollouts in ROLLOUTS.items():
         if kept.get(each, {}).get("made_from") != made_from(each):
             with TemporaryDirectory() as root:
-                driven = {name: figures(rollout(Path(root))) for name, (rollout, _) in rollouts.items()}
+                driven = {
+                    name: figures(rollout(Path(root))) for name, (rollout, _) in rollouts.items()
+                }
             kept[each] = {"made_from": made_from(each), "rollouts": driven}
     GOLDEN.write_text(json.dumps(kept, separators=(",", ":")).replace("},", "},\n") + "\n")

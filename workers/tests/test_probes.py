@@ -6,28 +6,38 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.db.models import Alarm, Probe, RolloutRow
+from server.db.health_tables import AlarmRow, ProbeRow
+from server.db.queue_tables import RolloutRow
 from server.storage import BlobStore
 from suites.errors import MachineError
 from suites.rollout import DriveKey, Rollout
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 from workers import tasks
-from workers.app import Process
-from workers.tests.test_results_fenced import add_shard, blobs, here, key, must_take, put, rollout, sessions  # noqa: F401
+from workers.process import Process
+from workers.tests.test_results_fenced import (  # noqa: F401
+    add_shard,
+    blobs,
+    here,
+    key,
+    must_take,
+    put,
+    rollout,
+    sessions,
+)
 
 pytestmark = pytest.mark.services
 Sessions = sessionmaker[Session]
 
 
 @pytest.fixture
-def stored(sessions: Sessions, blobs: BlobStore) -> list[int]:  # noqa: F811
+def stored(sessions: Sessions, blobs: BlobStore) -> list[int]:
     """Numbers of probes of the stored rollouts 1 and 2."""
     add_shard(sessions, 1, 2)
     held = must_take(sessions)
     for number in (1, 2):
         put(sessions, held, rollout(number), blobs)
     with sessions.begin() as session:
-        probes = [Probe(drive_key=key(number).digest) for number in (1, 2)]
+        probes = [ProbeRow(drive_key=key(number).digest) for number in (1, 2)]
         session.add_all(probes)
         session.flush()
         return [probe.id for probe in probes]
@@ -45,14 +55,16 @@ def drives(monkeypatch: pytest.MonkeyPatch, *made: Rollout) -> list[int]:
     return asked
 
 
-def read(sessions: Sessions) -> tuple[list[Probe], list[Alarm]]:  # noqa: F811
+def read(sessions: Sessions) -> tuple[list[ProbeRow], list[AlarmRow]]:
     with sessions() as session:
-        return list(session.scalars(select(Probe).order_by(Probe.id))), list(session.scalars(select(Alarm)))
+        return list(session.scalars(select(ProbeRow).order_by(ProbeRow.id))), list(
+            session.scalars(select(AlarmRow))
+        )
 
 
 def test_equal_bits_pass_whatever_the_wall_time(
-    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch  # noqa: F811
-) -> None:  # fmt: skip
+    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = drives(monkeypatch, rollout(1, wall_s=5.0), rollout(2))
     tasks.probe(stored)
     probes, alarms = read(sessions)
@@ -63,8 +75,12 @@ def test_equal_bits_pass_whatever_the_wall_time(
 
 @pytest.mark.parametrize("other", [rollout(2, speed=20.5), rollout(2, outcome=Outcome.FAILED)])
 def test_other_bits_and_other_ends_raise_an_alarm(
-    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch, other: Rollout  # noqa: F811
-) -> None:  # fmt: skip
+    here: Process,
+    sessions: Sessions,
+    stored: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    other: Rollout,
+) -> None:
     with sessions() as session:
         before = session.get_one(RolloutRow, key(2).digest).trace_bits
     drives(monkeypatch, rollout(1), other)
@@ -78,8 +94,8 @@ def test_other_bits_and_other_ends_raise_an_alarm(
 
 
 def test_a_message_that_comes_twice_drives_once(
-    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch  # noqa: F811
-) -> None:  # fmt: skip
+    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = drives(monkeypatch, rollout(1), rollout(2))
     tasks.probe(stored)
     tasks.probe(stored)
@@ -87,13 +103,15 @@ def test_a_message_that_comes_twice_drives_once(
 
 
 def test_what_can_not_be_driven_says_why_and_is_no_mismatch(
-    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch  # noqa: F811
-) -> None:  # fmt: skip
+    here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> Iterator[Rollout]:
         raise MachineError("reprojection is of another version here")
 
     monkeypatch.setattr(tasks, "drive_keys", fail)
     tasks.probe(stored)
     probes, alarms = read(sessions)
-    assert [(p.equal, p.error) for p in probes] == [(None, "reprojection is of another version here")] * 2
+    assert [(p.equal, p.error) for p in probes] == [
+        (None, "reprojection is of another version here")
+    ] * 2
     assert alarms == []

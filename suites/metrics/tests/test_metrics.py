@@ -14,12 +14,14 @@ from suites.metrics.registry import METRICS
 from suites.metrics.steering import reversals
 from suites.rollout import TRACE_COLUMNS, Trace
 from suites.segment import DRIVER_CODES
-from suites.words import Outcome
+from suites.vocabulary import Outcome
 
 RATE_HZ = 20.0
 
 
-def drive(steps: int = 400, planned: int | None = None, **columns: NDArray[np.float64] | float) -> Trace:
+def drive(
+    steps: int = 400, planned: int | None = None, **columns: NDArray[np.float64] | float
+) -> Trace:
     """A car in the middle of a 3.6 m lane of a 7.2 m road at 20 m/s, exactly on the human's path, but for `columns`."""
     base: dict[str, NDArray[np.float64]] = {
         "t_s": np.arange(steps) / RATE_HZ,
@@ -32,18 +34,40 @@ def drive(steps: int = 400, planned: int | None = None, **columns: NDArray[np.fl
         "road_left_m": np.full(steps, 5.4),
         "road_right_m": np.full(steps, -1.8),
     }
-    for name in ("lateral_offset_m", "heading_error_rad", "curvature", "curvature_command", "log_curvature", "saturated",
-                 "acceleration_mps2", "log_acceleration_mps2"):  # fmt: skip
+    for name in (
+        "lateral_offset_m",
+        "heading_error_rad",
+        "curvature",
+        "curvature_command",
+        "log_curvature",
+        "saturated",
+        "acceleration_mps2",
+        "log_acceleration_mps2",
+    ):
         base[name] = np.zeros(steps)
-    base |= {name: np.broadcast_to(np.asarray(value, np.float64), steps).copy() for name, value in columns.items()}
-    return Trace(simulator="reprojection", rate_hz=RATE_HZ, columns=base, planned_steps=planned or steps)
+    base |= {
+        name: np.broadcast_to(np.asarray(value, np.float64), steps).copy()
+        for name, value in columns.items()
+    }
+    return Trace(
+        simulator="reprojection", rate_hz=RATE_HZ, columns=base, planned_steps=planned or steps
+    )
 
 
-def moved(metres: NDArray[np.float64] | float, steps: int = 400, planned: int | None = None) -> Trace:
+def moved(
+    metres: NDArray[np.float64] | float, steps: int = 400, planned: int | None = None
+) -> Trace:
     """The same, displaced to the left."""
     d = np.broadcast_to(np.asarray(metres, np.float64), steps)
-    return drive(steps, planned, lateral_offset_m=d, lane_left_m=1.8 - d, lane_right_m=-1.8 - d, road_left_m=5.4 - d,
-                 road_right_m=-1.8 - d)  # fmt: skip
+    return drive(
+        steps,
+        planned,
+        lateral_offset_m=d,
+        lane_left_m=1.8 - d,
+        lane_right_m=-1.8 - d,
+        road_left_m=5.4 - d,
+        road_right_m=-1.8 - d,
+    )
 
 
 def value(name: str, trace: Trace, outcome: Outcome = Outcome.COMPLETED) -> float:
@@ -71,7 +95,9 @@ def test_turn_cutting_counts_the_inside_only() -> None:
     outside = drive(lateral_offset_m=-0.4, log_curvature=0.005)
     assert value("turn_cutting_m", inside) == pytest.approx(0.4)
     assert value("turn_cutting_m", outside) == 0
-    assert not measure(moved(0.4), Outcome.COMPLETED)["turn_cutting_m"].valid, "no turn, nothing to cut"
+    assert not measure(moved(0.4), Outcome.COMPLETED)["turn_cutting_m"].valid, (
+        "no turn, nothing to cut"
+    )
 
 
 def test_where_a_model_drove_the_log_is_no_reference() -> None:
@@ -87,11 +113,15 @@ def test_gain_and_lag_of_a_delayed_damped_steering() -> None:
     trace = drive(curvature=driven, log_curvature=logged)
     assert value("curvature_gain_error", trace) == pytest.approx(0.2, abs=0.01)
     assert value("curvature_lag_s", trace) == pytest.approx(0.3, abs=1e-9)
-    assert not measure(drive(), Outcome.COMPLETED)["curvature_lag_s"].valid, "a straight road tells no lag"
+    assert not measure(drive(), Outcome.COMPLETED)["curvature_lag_s"].valid, (
+        "a straight road tells no lag"
+    )
 
 
 def test_weaving_sees_its_band_and_no_other() -> None:
-    assert value("weaving_m", moved(0.2 * np.sin(2 * np.pi * 0.5 * T))) == pytest.approx(0.2 / np.sqrt(2), rel=0.02)
+    assert value("weaving_m", moved(0.2 * np.sin(2 * np.pi * 0.5 * T))) == pytest.approx(
+        0.2 / np.sqrt(2), rel=0.02
+    )
     assert value("weaving_m", moved(0.2 * np.sin(2 * np.pi * 4.0 * T))) < 0.01
     assert value("weaving_m", moved(np.linspace(0, 2, 400))) < 0.01, "a steady drift is no weaving"
 
@@ -111,7 +141,9 @@ def test_comfort_in_closed_form() -> None:
     slope = drive(acceleration_mps2=np.linspace(0, 2, 400))
     jerk = 2 / 399 * RATE_HZ
     assert value("longitudinal_jerk_max_mps3", slope) == pytest.approx(jerk)
-    assert value("discomfort_share", drive(curvature=0.0125)) == 1.0, "5 m/s² is more than nuPlan's 4.89"
+    assert value("discomfort_share", drive(curvature=0.0125)) == 1.0, (
+        "5 m/s² is more than nuPlan's 4.89"
+    )
     assert value("discomfort_share", drive(curvature=0.012)) == 0.0
 
 
@@ -125,7 +157,9 @@ def test_hard_brake_only_where_the_human_did_not() -> None:
 
 
 def test_departures_are_dropped_where_the_human_departs_too() -> None:
-    assert value("incident_lane_departure", moved(0.9)) == 1.0, "0.9 m + half of 1.85 m is over the 1.8 m edge"
+    assert value("incident_lane_departure", moved(0.9)) == 1.0, (
+        "0.9 m + half of 1.85 m is over the 1.8 m edge"
+    )
     assert value("incident_lane_departure", moved(0.8)) == 0.0
     both = replace(moved(0.9))
     both.columns["lateral_offset_m"][:] = 0.0  # the human was just as far left
@@ -138,7 +172,12 @@ def test_controls_costs() -> None:
     scored = np.zeros(600)
     scored[100:500] = 1
     driven = np.linspace(0, 1, 600)
-    columns = {"t_s": np.arange(600) / 10, "target_lataccel_mps2": driven + 0.1, "lataccel_mps2": driven, "cost_window": scored}
+    columns = {
+        "t_s": np.arange(600) / 10,
+        "target_lataccel_mps2": driven + 0.1,
+        "lataccel_mps2": driven,
+        "cost_window": scored,
+    }
     trace = Trace(simulator="tinyphysics", rate_hz=10, columns=columns, planned_steps=600)
     lataccel, jerk = value("lataccel_cost", trace), value("jerk_cost", trace)
     assert lataccel == pytest.approx(1.0)
@@ -161,14 +200,22 @@ def test_missing_is_not_zero() -> None:
     assert not result.valid
     assert np.isnan(result.value)
     bare = Trace(simulator="x", rate_hz=20, columns={"t_s": T}, planned_steps=400)
-    assert "no lane_left_m" in measure(bare, Outcome.COMPLETED, ["lane_bias_m"])["lane_bias_m"].reason
+    assert (
+        "no lane_left_m" in measure(bare, Outcome.COMPLETED, ["lane_bias_m"])["lane_bias_m"].reason
+    )
 
 
-DRIVING = sorted(set(METRICS) - OPEN_LOOP - {"lataccel_cost", "jerk_cost", "total_cost", "time_to_failure_s"})
+DRIVING = sorted(
+    set(METRICS) - OPEN_LOOP - {"lataccel_cost", "jerk_cost", "total_cost", "time_to_failure_s"}
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), cut=st.integers(1, 399), outcome=st.sampled_from([Outcome.FAILED, Outcome.POLICY_FAILED]))
+@given(
+    seed=st.integers(0, 10_000),
+    cut=st.integers(1, 399),
+    outcome=st.sampled_from([Outcome.FAILED, Outcome.POLICY_FAILED]),
+)
 def test_leaving_early_never_improves_a_model(seed: int, cut: int, outcome: Outcome) -> None:
     """Every per-step metric of a rollout cut at any step is at least that of the whole drive, however it drove."""
     generator = np.random.default_rng(seed)
@@ -178,9 +225,20 @@ def test_leaving_early_never_improves_a_model(seed: int, cut: int, outcome: Outc
     whole.columns["log_curvature"][:] = 0.004 * np.sin(T)
     whole.columns["acceleration_mps2"][:] = generator.normal(0, 2, 400)
     short = replace(whole, columns={name: values[:cut] for name, values in whole.columns.items()})
-    per_step = [n for n in DRIVING if n.endswith(("_mean_m", "_p95_m", "_max_m", "_share", "_ms", "_mps2", "_mps3", "_mean_rad"))]
+    per_step = [
+        n
+        for n in DRIVING
+        if n.endswith(
+            ("_mean_m", "_p95_m", "_max_m", "_share", "_ms", "_mps2", "_mps3", "_mean_rad")
+        )
+    ]
     complete, left = measure(whole, Outcome.COMPLETED), measure(short, outcome)
-    for name in [*per_step, "curvature_error", "incident_lane_departure", "incident_comfort_violation"]:
+    for name in [
+        *per_step,
+        "curvature_error",
+        "incident_lane_departure",
+        "incident_comfort_violation",
+    ]:
         if complete[name].valid and left[name].valid:
             assert left[name].value >= complete[name].value - 1e-12, name
 
@@ -204,7 +262,9 @@ def test_censored_rollouts_say_the_range(name: str) -> None:
 
 
 def test_censored_mean_is_the_mixture_of_driven_and_not_driven() -> None:
-    result = measure(moved(0.2, steps=100, planned=400), Outcome.LEFT_TRUST_REGION)["lateral_error_mean_m"]
+    result = measure(moved(0.2, steps=100, planned=400), Outcome.LEFT_TRUST_REGION)[
+        "lateral_error_mean_m"
+    ]
     assert (result.low, result.value, result.high) == pytest.approx((0.05, 0.2, 3.05))
 
 

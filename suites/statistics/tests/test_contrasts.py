@@ -1,29 +1,42 @@
 import numpy as np
 import pytest
 
+from suites.definition.selector import Selector
+from suites.definition.suite_schema import Gate, Suite
 from suites.judgement import PairTable
 from suites.metrics.registry import METRICS
-from suites.schema import Gate, Suite
-from suites.selector import Selector
 from suites.statistics.contrasts import BEST, WORST, evidence, joined, rows_of
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
-from suites.words import Estimand, Outcome
+from suites.vocabulary import Estimand, Outcome
 
 HIGHER = next(name for name, metric in METRICS.items() if metric.direction == "higher")
 TYPICAL, MEAN = [Estimand.TYPICAL], [Estimand.MEAN]
 
 
-def table(candidate: list[float], baseline: list[float], metric: str = "cost", spread: float = 0.0) -> PairTable:
+def table(
+    candidate: list[float], baseline: list[float], metric: str = "cost", spread: float = 0.0
+) -> PairTable:
     """Costs that may be `spread` better or worse; for metrics of which more is better, better is more."""
-    c, b = np.array(candidate, dtype=np.float64)[:, None], np.array(baseline, dtype=np.float64)[:, None]
+    c, b = (
+        np.array(candidate, dtype=np.float64)[:, None],
+        np.array(baseline, dtype=np.float64)[:, None],
+    )
     sign = -1 if metric == HIGHER else 1
     done = (Outcome.COMPLETED,) * len(c)
     return PairTable(
-        case_ids=tuple(f"s{i}" for i in range(len(c))), routes=tuple(f"r{i}" for i in range(len(c))), metrics=(metric,),
-        candidate=c, baseline=b, candidate_low=c - sign * spread, candidate_high=c + sign * spread,
-        baseline_low=b, baseline_high=b, candidate_outcome=done, baseline_outcome=done,
-    )  # fmt: skip
+        case_ids=tuple(f"s{i}" for i in range(len(c))),
+        routes=tuple(f"r{i}" for i in range(len(c))),
+        metrics=(metric,),
+        candidate=c,
+        baseline=b,
+        candidate_low=c - sign * spread,
+        candidate_high=c + sign * spread,
+        baseline_low=b,
+        baseline_high=b,
+        candidate_outcome=done,
+        baseline_outcome=done,
+    )
 
 
 def test_positive_is_worse_in_either_direction() -> None:
@@ -45,7 +58,9 @@ def test_best_and_worst_enclose_the_censored(metric: str) -> None:
 def test_a_value_that_one_model_lacks_counts_at_its_extremes(metric: str) -> None:
     gate = Gate(metric=metric, winsor_cap=10.0)
     for c, b in (([np.nan], [2.0]), ([2.0], [np.nan])):
-        typical, mean = (evidence(table(c, b, metric), [gate], estimand) for estimand in (TYPICAL, MEAN))
+        typical, mean = (
+            evidence(table(c, b, metric), [gate], estimand) for estimand in (TYPICAL, MEAN)
+        )
         assert typical.lopsided.all()
         assert (typical.p[BEST, 0, 0], typical.p[WORST, 0, 0]) == (-2.0, 2.0)
         assert mean.p[BEST, 0, 0] < 0 < mean.p[WORST, 0, 0]
@@ -55,7 +70,9 @@ def test_a_value_that_one_model_lacks_counts_at_its_extremes(metric: str) -> Non
 def test_costs_are_cut_at_the_cap_in_the_mean_only() -> None:
     gate = Gate(metric="cost", winsor_cap=10.0)
     assert evidence(table([30.0], [1.0]), [gate], MEAN).p[BEST, 0, 0] == 9.0
-    assert evidence(table([30.0], [1.0]), [gate], TYPICAL).p[BEST, 0, 0] == pytest.approx(2 * 29 / 31)
+    assert evidence(table([30.0], [1.0]), [gate], TYPICAL).p[BEST, 0, 0] == pytest.approx(
+        2 * 29 / 31
+    )
 
 
 def test_zero_against_zero_is_no_difference() -> None:
@@ -79,8 +96,12 @@ def test_rare_spikes_that_make_up_the_margin_are_not_passed() -> None:
         c = b * rng.lognormal(0, 0.02, n)
         spiky = np.where(rng.random(n) < margin / 1.556, 8 * c, c)
         suite = Suite(
-            name="spikes", kind="overall", select=Selector(), gates=(Gate(metric="cost", margin=margin),), order_seed=seed
-        )  # fmt: skip
+            name="spikes",
+            kind="overall",
+            select=Selector(),
+            gates=(Gate(metric="cost", margin=margin),),
+            order_seed=seed,
+        )
         for values in (c, spiky):
             judge, rows = SequentialJudge(suite, n), table(values.tolist(), b.tolist())
             while judge.consumed < n:

@@ -30,7 +30,9 @@ def test_sign_flips_reject_at_the_p_value_of_full_enumeration(alpha: float, reje
     assert engine.alone[0, 0] == rejected
 
 
-@pytest.mark.parametrize(("ones", "n", "expected"), [(6, 6, 14.437), (7, 7, 26.8125), (8, 8, 50.2734), (10, 11, 16.4023)])
+@pytest.mark.parametrize(
+    ("ones", "n", "expected"), [(6, 6, 14.437), (7, 7, 26.8125), (8, 8, 50.2734), (10, 11, 16.4023)]
+)
 def test_label_e_process(ones: int, n: int, expected: float) -> None:
     assert label_e_value(ones, n - ones) == pytest.approx(expected, abs=6e-4)
 
@@ -44,7 +46,9 @@ def test_mcnemar() -> None:
 
 
 def test_poisson() -> None:
-    assert poisson_interval([1 / 400] * 15, 1 / 400) == pytest.approx((0.0209884653319583, 0.0618505471787146), rel=1e-12)
+    assert poisson_interval([1 / 400] * 15, 1 / 400) == pytest.approx(
+        (0.0209884653319583, 0.0618505471787146), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,12 @@ from suites.statistics import signflip
 from suites.statistics.signflip import SignFlips, _kill, spent
 
 
-def engine(planned: int, *, flips: int = 199, seed: int = 0, theta: float = 0.0, alpha: float = 0.05) -> SignFlips:
-    return SignFlips(np.array([[theta]]), alpha=alpha, rho=1.0, flips=flips, seed=seed, planned=planned)
+def engine(
+    planned: int, *, flips: int = 199, seed: int = 0, theta: float = 0.0, alpha: float = 0.05
+) -> SignFlips:
+    return SignFlips(
+        np.array([[theta]]), alpha=alpha, rho=1.0, flips=flips, seed=seed, planned=planned
+    )
 
 
 def feed(engine: SignFlips, d: np.ndarray, routes: list[str], every: int) -> None:
@@ -89,7 +93,9 @@ def test_false_alarms_over_many_looks_stay_at_alpha() -> None:
         test = engine(40, flips=99, seed=run, alpha=0.2)
         feed(test, rng.standard_t(3, 40), names(40), 4)
         alarms += bool(test.alone[0, 0])
-    assert 0.11 < alarms / 400 < 0.26  # 0.2 ± 3 standard errors, and not so few that nothing is spent
+    assert (
+        0.11 < alarms / 400 < 0.26
+    )  # 0.2 ± 3 standard errors, and not so few that nothing is spent
 
 
 def test_family_is_controlled_together_and_keeps_its_power() -> None:
@@ -97,8 +103,15 @@ def test_family_is_controlled_together_and_keeps_its_power() -> None:
     alarms = 0
     for run in range(150):
         test = SignFlips(
-            np.zeros((20, 1)), alpha=0.2, rho=1.0, flips=99, seed=run, planned=40, families=[0] * 20, levels=[0.2]
-        )  # fmt: skip
+            np.zeros((20, 1)),
+            alpha=0.2,
+            rho=1.0,
+            flips=99,
+            seed=run,
+            planned=40,
+            families=[0] * 20,
+            levels=[0.2],
+        )
         d = rng.normal(0, 1, (40, 20))
         if run == 0:
             d[:, 3] += 1.5
@@ -112,15 +125,24 @@ def test_family_is_controlled_together_and_keeps_its_power() -> None:
     assert alarms / 149 < 0.3  # each by itself at 0.2 would alarm in 99 % of the runs
 
 
-def test_contrasts_taken_a_few_at_a_time_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contrasts_taken_a_few_at_a_time_give_the_same_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     d = np.random.default_rng(8).normal(0.15, 1, (120, 7))
     found = []
     for cached in (1, 3_000, 10**9):
         monkeypatch.setattr(signflip, "CACHED", cached)
         test = SignFlips(
-            np.tile([-0.5, 0.0, 0.2, 3.0], (7, 1)), alpha=0.1, rho=1.0, flips=199, seed=2, planned=120,
-            families=[0, 0, 1, 0, 1, 2, 2], levels=[0.1, 0.1, 0.05], singly=[1, 2, 4, 6],
-        )  # fmt: skip
+            np.tile([-0.5, 0.0, 0.2, 3.0], (7, 1)),
+            alpha=0.1,
+            rho=1.0,
+            flips=199,
+            seed=2,
+            planned=120,
+            families=[0, 0, 1, 0, 1, 2, 2],
+            levels=[0.1, 0.1, 0.05],
+            singly=[1, 2, 4, 6],
+        )
         for start in range(0, 120, 20):
             test.consume(names(120)[start : start + 20], d[start : start + 20], np.ones((20, 7)))
             test.look()

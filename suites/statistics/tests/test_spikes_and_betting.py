@@ -21,7 +21,10 @@ def routes(n: int) -> list[str]:
 def test_a_quiet_bank_is_bounded_by_what_it_could_not_have_met() -> None:
     assert unseen(400, 0.05) == pytest.approx(0.0219, abs=1e-4)
     assert below(np.zeros(400), [0.02, 0.025]) == [False, True]
-    assert below(np.zeros(20), [0.3, 0.45]) == [False, True]  # twenty pairs never exclude a change by 30 %
+    assert below(np.zeros(20), [0.3, 0.45]) == [
+        False,
+        True,
+    ]  # twenty pairs never exclude a change by 30 %
 
 
 def test_invalid_pairs_bet_nothing() -> None:
@@ -62,7 +65,9 @@ def test_few_routes_exclude_nothing_however_many_pairs() -> None:
 def test_margin_made_of_bad_routes_is_not_asserted() -> None:
     rng, wrong = np.random.default_rng(1), 0
     for _ in range(200):
-        bad = np.where(rng.random(20) < 0.5, 0.5, 0.0)  # half of the routes are worse by 50 %: 25 % over all
+        bad = np.where(
+            rng.random(20) < 0.5, 0.5, 0.0
+        )  # half of the routes are worse by 50 %: 25 % over all
         wrong += on_routes(np.tile(bad, 9) + rng.normal(0, 0.02, 180), 20, 0.25)
     assert wrong <= 0.025 * 200 + 4
 
@@ -98,7 +103,9 @@ def test_betting_holds_when_the_whole_change_is_rare_spikes() -> None:
         c = np.where(rng.random(400) < 0.01, 10.0, b * 0.99)  # the mean is worse by 8 %
         test = betting([0.08], 10.0)
         for start in range(0, 400, 50):
-            consume(test, routes(400)[start : start + 50], c[start : start + 50], b[start : start + 50])
+            consume(
+                test, routes(400)[start : start + 50], c[start : start + 50], b[start : start + 50]
+            )
             test.look(complete=start == 350)
         wrong += test.alone[0, 0] < 0
     assert wrong <= 0.05 * 150

@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 
-from suites.statistics.workers import DrivenPair, worker_residuals
+from suites.statistics.worker_residuals import DrivenPair, worker_residuals
 
 ALPHA = 0.01
 ROUTES, EACH, SHARD = 40, 10, 4
 
 
-def pairs(generator: np.random.Generator, workers: int = 4, bad: float = 0.0, population: str = "a") -> list[DrivenPair]:
+def pairs(
+    generator: np.random.Generator, workers: int = 4, bad: float = 0.0, population: str = "a"
+) -> list[DrivenPair]:
     """Pairs that are alike on a route, driven in shards of consecutive positions of a breadth-first order by whoever comes.
     Worker w0 adds `bad` to what it drives."""
     route_effects = generator.normal(0, 0.2, ROUTES)
     changes = 0.05 + np.tile(route_effects, EACH) + generator.standard_t(4, ROUTES * EACH) * 0.1
-    sides = [np.repeat(generator.integers(workers, size=ROUTES * EACH // SHARD), SHARD) for _ in range(2)]
+    sides = [
+        np.repeat(generator.integers(workers, size=ROUTES * EACH // SHARD), SHARD) for _ in range(2)
+    ]
     return [
         DrivenPair(population, float(change + bad * (int(c == 0) - int(b == 0))), f"w{c}", f"w{b}")
         for change, c, b in zip(changes, *sides, strict=True)
@@ -26,19 +30,28 @@ def test_a_bad_worker_is_named() -> None:
     assert found[0].worker == "w0"
     assert found[0].p < 1e-6
     assert found[0].shift > 0.1
-    assert all(residual.p > ALPHA or abs(residual.shift) < found[0].shift for residual in found if residual.worker != "w0")
+    assert all(
+        residual.p > ALPHA or abs(residual.shift) < found[0].shift
+        for residual in found
+        if residual.worker != "w0"
+    )
 
 
 def test_good_workers_are_called_bad_at_most_at_alpha() -> None:
     runs = 200
-    alarms = sum(worker_residuals(pairs(np.random.default_rng([2, i])))[0].p < 0.05 for i in range(runs))
+    alarms = sum(
+        worker_residuals(pairs(np.random.default_rng([2, i])))[0].p < 0.05 for i in range(runs)
+    )
     assert alarms <= 0.05 * runs + 2 * np.sqrt(0.05 * 0.95 * runs)
 
 
 def test_bonferroni_counts_every_worker_and_population() -> None:
     one = pairs(np.random.default_rng(3), bad=0.1)
     alone = {(r.worker, r.population): r for r in worker_residuals(one)}
-    beside = {(r.worker, r.population): r for r in worker_residuals(one + pairs(np.random.default_rng(4), population="b"))}
+    beside = {
+        (r.worker, r.population): r
+        for r in worker_residuals(one + pairs(np.random.default_rng(4), population="b"))
+    }
     assert (len(alone), len(beside)) == (8, 16), "4 workers, 2 roles, 1 or 2 populations"
     small = min(alone.values(), key=lambda r: r.p)
     again = beside[small.worker, small.population]
@@ -60,4 +73,6 @@ def test_a_worker_with_a_few_rollouts_is_not_judged() -> None:
 
 def test_missing_values_are_left_out() -> None:
     many = pairs(np.random.default_rng(6))
-    assert worker_residuals([*many, DrivenPair("a", float("nan"), "w0", "w1")]) == worker_residuals(many)
+    assert worker_residuals([*many, DrivenPair("a", float("nan"), "w0", "w1")]) == worker_residuals(
+        many
+    )

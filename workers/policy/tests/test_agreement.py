@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from suites.errors import SubmitterError
-from suites.model import ActionSpec, Manifest
+from suites.manifest import ActionSpec, Manifest
 from workers.policy.agreement import check_agreement
 from workers.policy.load import open_policy
-from workers.policy.protocol import Observation, Policy
+from workers.policy.policy import Observation, Policy
 
 Built = tuple[Manifest, dict[str, Path]]
 Scaled = Callable[[float], Policy]
@@ -24,7 +24,9 @@ def scaled(speed_model: Built) -> Scaled:
 
     def make(factor: float) -> Policy:
         action = ActionSpec(kind="curvature", output="action", scale=factor)
-        return open_policy(replace(manifest, action=action, agreement_tolerance=0.01), files, sandboxed=False)
+        return open_policy(
+            replace(manifest, action=action, agreement_tolerance=0.01), files, sandboxed=False
+        )
 
     return make
 
@@ -35,12 +37,16 @@ def seen(*speeds: float) -> list[Observation]:
 
 def test_a_difference_within_the_tolerance_is_told(scaled: Scaled) -> None:
     assert check_agreement(scaled(1), scaled(1), seen(1, 2), 2) == 0
-    assert check_agreement(scaled(1), scaled(1.5), seen(1, 2, 1), 2) == pytest.approx(0.01, rel=1e-6)
+    assert check_agreement(scaled(1), scaled(1.5), seen(1, 2, 1), 2) == pytest.approx(
+        0.01, rel=1e-6
+    )
     assert check_agreement(scaled(1), scaled(1), seen(np.nan), 2) == 0
 
 
 def test_a_larger_one_is_refused(scaled: Scaled) -> None:
-    with pytest.raises(SubmitterError, match=r"expected actions within 0.01, found a difference of 0\.02"):
+    with pytest.raises(
+        SubmitterError, match=r"expected actions within 0.01, found a difference of 0\.02"
+    ):
         check_agreement(scaled(1), scaled(2), seen(0, 2, 0), 2)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from suites.identity import canonical_json
-from suites.model import load_manifest
-from workers.policy.log import LogPolicy, log_manifest
-from workers.policy.protocol import Observation, PolicyError
+from suites.manifest import load_manifest
+from workers.policy.log_policy import LogPolicy, log_manifest
+from workers.policy.policy import Observation, PolicyError
 
 
 def test_its_manifest_survives_json_and_has_no_graph() -> None:

@@ -33,7 +33,9 @@ def test_a_path_to_the_left_is_left_in_the_picture() -> None:
 
 
 def test_the_path_is_drawn() -> None:
-    drawn = np.asarray(with_path(np.zeros((32, 64, 3), np.uint8), COLUMNS, 0, CAMERA, camera_meta().vehicle))
+    drawn = np.asarray(
+        with_path(np.zeros((32, 64, 3), np.uint8), COLUMNS, 0, CAMERA, camera_meta().vehicle)
+    )
     ink = (drawn == PATH).all(axis=2)
     assert ink[20:, :32].any()
     assert ink[20:, 32:].any()
@@ -47,7 +49,13 @@ def test_a_sheet_shows_frames_strips_and_drivers(kind: str, tmp_path: Path) -> N
         write_segment(tmp_path, camera_meta(), columns, moving_frames(), depths())
     else:
         driven = np.full(COUNT, DRIVER_CODES["model"])
-        write_segment(tmp_path, camera_meta(kind=kind, camera=None), replace(columns, driver=driven), None, None)
+        write_segment(
+            tmp_path,
+            camera_meta(kind=kind, camera=None),
+            replace(columns, driver=driven),
+            None,
+            None,
+        )
     write_sheet(tmp_path / "sheet.png", read_segment(tmp_path, "route/0"))
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet)

@@ -16,7 +16,10 @@ SHARED = Path(__file__).parents[4] / "shared" / "data" / "tinyphysics" / "00000.
 
 
 def lines(rows: int = 12) -> list[list[str]]:
-    body = [[f"{i / 10:.1f}", "30.1", "-0.02", "0.01", "0.3", f"0.{i}7" if i < 6 else ""] for i in range(rows)]
+    body = [
+        [f"{i / 10:.1f}", "30.1", "-0.02", "0.01", "0.3", f"0.{i}7" if i < 6 else ""]
+        for i in range(rows)
+    ]
     return [list(HEADER), *body]
 
 
@@ -30,12 +33,19 @@ def test_values_are_exactly_those_of_the_text(tmp_path: Path) -> None:
     rows[3][1] = "0.30000000000000004"
     path = written(tmp_path / "00017.csv", rows)
     (meta,) = import_controls_csv([path], tmp_path / "root")
-    assert (meta.segment_id, meta.kind, meta.rate_hz, meta.frame_count) == ("controls/00017", "controls", 10.0, 12)
+    assert (meta.segment_id, meta.kind, meta.rate_hz, meta.frame_count) == (
+        "controls/00017",
+        "controls",
+        10.0,
+        12,
+    )
     assert meta.origin == {"files": {"00017.csv": file_digest(path)}}
     segment = read_segment(tmp_path / "root", "controls/00017")
     assert list(segment.table) == sorted(HEADER)
     assert segment.table["vEgo"][2] == 0.1 + 0.2
-    np.testing.assert_array_equal(np.isnan(segment.table["steerCommand"]), [i >= 6 for i in range(12)])
+    np.testing.assert_array_equal(
+        np.isnan(segment.table["steerCommand"]), [i >= 6 for i in range(12)]
+    )
     np.testing.assert_array_equal(segment.columns.speed_mps, segment.table["vEgo"])
     assert np.isnan(segment.columns.curvature).all()
 
@@ -71,7 +81,9 @@ def change(row: int, column: int, text: str) -> list[list[str]]:
         ([], "header: columns"),
     ],
 )
-def test_a_wrong_file_is_refused_and_nothing_of_the_others_stored(rows: list[list[str]], says: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_refused_and_nothing_of_the_others_stored(
+    rows: list[list[str]], says: str, tmp_path: Path
+) -> None:
     good, bad = written(tmp_path / "a.csv", lines()), written(tmp_path / "b.csv", rows)
     with pytest.raises(DataError) as caught:
         import_controls_csv([good, bad], tmp_path / "root")

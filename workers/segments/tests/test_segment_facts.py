@@ -21,7 +21,9 @@ def test_one_odd_sample_and_a_crawl_do_not_make_a_bend() -> None:
 def test_what_was_not_measured_is_unknown() -> None:
     missing = np.full(10, np.nan)
     assert motion_facts(missing, missing) == UNKNOWN
-    assert motion_facts(np.full(10, 3.0), np.full(10, 0.1)) == Facts(mean_speed_mps=3.0, max_speed_mps=3.0)
+    assert motion_facts(np.full(10, 3.0), np.full(10, 0.1)) == Facts(
+        mean_speed_mps=3.0, max_speed_mps=3.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,10 +36,17 @@ def test_what_was_not_measured_is_unknown() -> None:
         (datetime(2023, 7, 27, 19, 55, tzinfo=UTC), 32.74, -117.18, 90 - 32.74 + 19.07),
     ],
 )
-def test_the_sun_stands_where_the_almanac_has_it(moment: datetime, latitude: float, longitude: float, elevation: float) -> None:
-    assert sun_elevation_deg(moment.timestamp(), latitude, longitude) == pytest.approx(elevation, abs=0.1)
+def test_the_sun_stands_where_the_almanac_has_it(
+    moment: datetime, latitude: float, longitude: float, elevation: float
+) -> None:
+    assert sun_elevation_deg(moment.timestamp(), latitude, longitude) == pytest.approx(
+        elevation, abs=0.1
+    )
 
 
-@pytest.mark.parametrize(("sun", "word"), [(40, "day"), (-0.5, "day"), (-1, "twilight"), (-5.9, "twilight"), (-7, "night")])
+@pytest.mark.parametrize(
+    ("sun", "word"),
+    [(40, "day"), (-0.5, "day"), (-1, "twilight"), (-5.9, "twilight"), (-7, "night")],
+)
 def test_the_sun_makes_the_time_of_day(sun: float, word: str) -> None:
     assert time_of_day(sun) == word

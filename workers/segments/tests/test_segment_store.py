@@ -108,7 +108,9 @@ def test_files_are_read_through_once_a_process_and_when_asked(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"segment_id": "route/0"}', b"[]"])
-def test_a_damaged_meta_is_named_and_can_be_left_out_of_the_list(text: bytes, tmp_path: Path) -> None:
+def test_a_damaged_meta_is_named_and_can_be_left_out_of_the_list(
+    text: bytes, tmp_path: Path
+) -> None:
     store(tmp_path)
     store(tmp_path, "route/1")
     (tmp_path / "route" / "1" / "meta.json").write_bytes(text)
@@ -124,13 +126,17 @@ def test_a_damaged_meta_is_named_and_can_be_left_out_of_the_list(text: bytes, tm
 def test_the_list_is_in_the_order_of_routes_and_numbers(tmp_path: Path) -> None:
     assert list_segments(tmp_path / "none") == []
     for segment_id in ("b/0", "a/10", "a/9", "single"):
-        write_segment(tmp_path, camera_meta(segment_id, camera=None, kind="controls"), COLUMNS, None, None)
+        write_segment(
+            tmp_path, camera_meta(segment_id, camera=None, kind="controls"), COLUMNS, None, None
+        )
     assert [meta.segment_id for meta in list_segments(tmp_path)] == ["a/9", "a/10", "b/0", "single"]
     with pytest.raises(DataError, match="has no frames"):
         read_segment(tmp_path, "single").frames()
 
 
-@pytest.mark.parametrize("segment_id", ["../x", "a/b/c", "/etc", ".hidden", "a/../b", "", "a/.b", "a|b"])
+@pytest.mark.parametrize(
+    "segment_id", ["../x", "a/b/c", "/etc", ".hidden", "a/../b", "", "a/.b", "a|b"]
+)
 def test_no_id_leaves_the_store(segment_id: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no segment id"):
         store(tmp_path / "root", segment_id)
@@ -179,7 +185,9 @@ def test_a_killed_writer_leaves_nothing_that_counts(tmp_path: Path) -> None:
         "write_segment(Path(sys.argv[1]), camera_meta(), straight_columns(COUNT, 20.0), dying(), depths())\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=environment, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     assert list_segments(tmp_path) == []
     left = [path for path in tmp_path.iterdir() if path.is_dir()]

@@ -33,15 +33,27 @@ def shifted(metres: float, left: bool, seconds: float = 4.0) -> SegmentColumns:
     """A sine of heading that moves the car aside while a blinker is on."""
     plain = straight_columns(ROWS, 20.0, 15.0)
     during = (plain.t_s >= 2) & (plain.t_s < 2 + seconds)
-    yaw = np.where(during, metres / 15.0 / seconds * (1 - np.cos(2 * np.pi * (plain.t_s - 2) / seconds)), 0.0)
-    return replace(plain, yaw_rad=yaw, left_blinker=during & left, right_blinker=during & (not left))
+    yaw = np.where(
+        during, metres / 15.0 / seconds * (1 - np.cos(2 * np.pi * (plain.t_s - 2) / seconds)), 0.0
+    )
+    return replace(
+        plain, yaw_rad=yaw, left_blinker=during & left, right_blinker=during & (not left)
+    )
 
 
 @pytest.mark.parametrize(
     ("metres", "left", "tags"),
-    [(3.5, True, ("lane_change",)), (-3.5, False, ("lane_change",)), (3.5, False, ()), (0.8, True, ()), (-3.5, True, ())],
+    [
+        (3.5, True, ("lane_change",)),
+        (-3.5, False, ("lane_change",)),
+        (3.5, False, ()),
+        (0.8, True, ()),
+        (-3.5, True, ()),
+    ],
 )
-def test_a_lane_change_is_a_blinker_and_a_shift_to_its_side(metres: float, left: bool, tags: tuple[str, ...]) -> None:
+def test_a_lane_change_is_a_blinker_and_a_shift_to_its_side(
+    metres: float, left: bool, tags: tuple[str, ...]
+) -> None:
     assert automatic_tags(shifted(metres, left), DAY) == tags
 
 

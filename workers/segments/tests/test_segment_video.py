@@ -36,7 +36,9 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     data = (tmp_path / "a").read_bytes()
     assert data == (tmp_path / "b").read_bytes()
     for setting in (b" threads=1 ", b" mbtree=0 "):
-        assert setting in data, "x264 writes its settings into the stream; with others the bytes are not always the same"
+        assert setting in data, (
+            "x264 writes its settings into the stream; with others the bytes are not always the same"
+        )
 
 
 def test_a_damaged_or_other_video_is_refused(tmp_path: Path) -> None:
@@ -62,4 +64,6 @@ def test_every_frame_is_found_at_any_rate(rate: float, tmp_path: Path) -> None:
     frames = [np.full((HEIGHT, WIDTH, 3), 8 * i, np.uint8) for i in range(2 * KEYFRAME_EVERY + 5)]
     write_video(tmp_path / "v.mp4", frames, rate)
     for i in range(len(frames)):
-        assert abs(float(read_video(tmp_path / "v.mp4", i, i + 1, WIDTH, HEIGHT).mean()) - 8 * i) < 3, i
+        assert (
+            abs(float(read_video(tmp_path / "v.mp4", i, i + 1, WIDTH, HEIGHT).mean()) - 8 * i) < 3
+        ), i

@@ -14,12 +14,18 @@ import pytest
 from suites.errors import SubmitterError
 from suites.identity import digest
 from suites.segment import UNKNOWN
-from workers.segments import world
-from workers.segments.depth import DepthCodec
+from workers.segments import world_segments as world
+from workers.segments.depth.codec import DepthCodec
 from workers.segments.store import read_segment
-from workers.segments.world import make_corpus, make_route, make_segment, meta_of
+from workers.segments.world_segments import make_corpus, make_route, make_segment, meta_of
 from workers.segments.world_sheet import write_sheet
-from workers.simulation.world.drive import DriveSpec, drive_from_origin, drive_spec, make_drive, render_view
+from workers.simulation.world.drive import (
+    DriveSpec,
+    drive_from_origin,
+    drive_spec,
+    make_drive,
+    render_view,
+)
 from workers.simulation.world.route import RouteSpec, route_spec
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +55,16 @@ def test_the_demo_corpus_covers_every_situation() -> None:
             assert None not in asdict(meta.facts).values()
             assert (meta.facts.time_of_day == "night") == ("night" in meta.tags)
             assert (meta.facts.platform, meta.facts.weather) == ("demo", "dry")
-    assert set(tags) == {"night", "highway", "exit", "lane_change", "curve", "straight", "hill", "near_vehicle"}
+    assert set(tags) == {
+        "night",
+        "highway",
+        "exit",
+        "lane_change",
+        "curve",
+        "straight",
+        "hill",
+        "near_vehicle",
+    }
     assert min(tags.values()) >= 5
     assert len(nights) == 4
 
@@ -65,9 +80,10 @@ def test_one_seed_gives_the_same_bytes_and_another_gives_others(tmp_path: Path) 
 
 
 PLAIN = {
-    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR", "OPENBLAS_CORETYPE": "Nehalem",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Nehalem",
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F,-AVX512VL",
-}  # fmt: skip
+}
 """numpy, BLAS and the C library told to do as on a processor of 2008."""
 
 
@@ -78,14 +94,16 @@ def whole_drive() -> str:
     arrays = [getattr(made.columns, field.name) for field in fields(made.columns)]
     depths = np.random.default_rng(1).lognormal(3.0, 1.0, 3_000_000).astype(np.float32)
     codes = DepthCodec(width=1, height=1).encode(depths)
-    return digest(b"".join(array.tobytes() for array in (*arrays, made.traffic.states, made.things, codes)))
+    return digest(
+        b"".join(array.tobytes() for array in (*arrays, made.traffic.states, made.things, codes))
+    )
 
 
 ELSEWHERE = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from workers.segments import world
+from workers.segments import world_segments as world
 from workers.segments.tests.test_world_segments import whole_drive
 usual = world.drive_spec
 world.drive_spec = lambda *spec: replace(usual(*spec), duration_s=1.0)
@@ -96,7 +114,9 @@ print(whole_drive(), world.make_segment(Path(sys.argv[1]), 0, 4, 1).digest)
 @pytest.mark.usefixtures("short")
 def test_another_processor_makes_the_same_bytes(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "there")]
-    there = subprocess.run(command, env=os.environ | PLAIN, capture_output=True, text=True, check=True, cwd=ROOT)
+    there = subprocess.run(
+        command, env=os.environ | PLAIN, capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert there.stdout.split() == [whole_drive(), make_segment(tmp_path / "here", 0, 4, 1).digest]
 
 
@@ -130,15 +150,23 @@ def test_what_is_stored_is_what_the_origin_renders(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_a_whole_segment_is_kept_and_a_damaged_or_different_one_is_made_again(tmp_path: Path) -> None:
+def test_a_whole_segment_is_kept_and_a_damaged_or_different_one_is_made_again(
+    tmp_path: Path,
+) -> None:
     first = make_route(tmp_path, 0, 2, range(3))
     folders = [tmp_path / meta.segment_id for meta in first]
     before = [folder.stat().st_ino for folder in folders]
     video = folders[1] / "frames.mp4"
     video.write_bytes(video.read_bytes()[:-100])
-    (folders[2] / "meta.json").write_bytes((folders[2] / "meta.json").read_bytes().replace(b'"lane":1', b'"lane":0'))
-    assert [meta.digest for meta in make_route(tmp_path, 0, 2, range(3))] == [meta.digest for meta in first]
-    assert [folder.stat().st_ino == inode for folder, inode in zip(folders, before, strict=True)] == [True, False, False]
+    (folders[2] / "meta.json").write_bytes(
+        (folders[2] / "meta.json").read_bytes().replace(b'"lane":1', b'"lane":0')
+    )
+    assert [meta.digest for meta in make_route(tmp_path, 0, 2, range(3))] == [
+        meta.digest for meta in first
+    ]
+    assert [
+        folder.stat().st_ino == inode for folder, inode in zip(folders, before, strict=True)
+    ] == [True, False, False]
 
 
 @pytest.mark.usefixtures("short")

@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 from suites.segment import Camera
 from workers.simulation.fidelity import boxes
 from workers.simulation.fidelity.likeness import psnr
-from workers.simulation.fidelity.shots import FULL, LEVELLED_MOUNT, LOGGED_MOUNT, Displacement, Frame, Shot, virtual
-from workers.simulation.fidelity.sources import COLUMNS, LENS, ROWS, SLACK
-from workers.simulation.geometry import Floats, between
-from workers.simulation.reprojection import target_lens
-from workers.simulation.warp import Inverse, Warp, inverse_depth, packed, plane_inverse_depth
+from workers.simulation.fidelity.shots import (
+    FULL,
+    LEVELLED_MOUNT,
+    LOGGED_MOUNT,
+    Displacement,
+    Frame,
+    Shot,
+    virtual,
+)
+from workers.simulation.fidelity.view_sources import COLUMNS, LENS, ROWS, SLACK
+from workers.simulation.views.geometry import Floats, between
+from workers.simulation.views.reprojection import target_lens
+from workers.simulation.views.warp import Inverse, Warp, inverse_depth, packed, plane_inverse_depth
 from workers.simulation.world.drive import STORED_CAMERA, render_view
 from workers.simulation.world.reduce import halved
 
@@ -56,18 +64,35 @@ def bars(worlds: Mapping[str, Sequence[Shot]] = NOTHING) -> list[Bar]:
         ego = np.array([0.0, offset, 0.0, 0.0, 0.0, 0.0])
         motion = between(boxes.STILL, LOGGED_MOUNT, ego, LEVELLED_MOUNT)
         found = _psnr(picture, near, motion, boxes.render(ego, LEVELLED_MOUNT, target)[0])
-        out.append(Bar(scene="boxes", offset_m=offset, least_db=least, psnr_db=found, worst_db=found["forward"]))
+        out.append(
+            Bar(
+                scene="boxes",
+                offset_m=offset,
+                least_db=least,
+                psnr_db=found,
+                worst_db=found["forward"],
+            )
+        )
     for name, shots in worlds.items():
-        world = [(_averaged(shot, shot.pose, STORED_CAMERA, logged=True), inverse_depth(shot.depth)) for shot in shots]
+        world = [
+            (_averaged(shot, shot.pose, STORED_CAMERA, logged=True), inverse_depth(shot.depth))
+            for shot in shots
+        ]
         for offset, least in BARS_DB.items():
             rows = []
             for shot, (seen, known) in zip(shots, world, strict=True):
                 there = shot.displaced(Displacement(lateral_m=offset))
                 truth = _averaged(shot, there, virtual(FULL), logged=False)
-                rows.append(_psnr(seen, known, between(shot.pose, LOGGED_MOUNT, there, LEVELLED_MOUNT), truth))
+                rows.append(
+                    _psnr(
+                        seen, known, between(shot.pose, LOGGED_MOUNT, there, LEVELLED_MOUNT), truth
+                    )
+                )
             mean = {how: float(np.mean([row[how] for row in rows])) for how in rows[0]}
             worst = min(row["forward"] for row in rows)
-            out.append(Bar(scene=name, offset_m=offset, least_db=least, psnr_db=mean, worst_db=worst))
+            out.append(
+                Bar(scene=name, offset_m=offset, least_db=least, psnr_db=mean, worst_db=worst)
+            )
     return out
 
 
@@ -84,10 +109,17 @@ def _averaged(shot: Shot, pose: NDArray[np.float64], camera: Camera, logged: boo
     """Rendered with RAYS x RAYS rays a pixel, on the log's stance or on the road as it is there."""
     k = RAYS
     fine = replace(
-        camera, width=k * camera.width, height=k * camera.height, fx=k * camera.fx, fy=k * camera.fy,
-        cx=k * (camera.cx + 0.5) - 0.5, cy=k * (camera.cy + 0.5) - 0.5,
-    )  # fmt: skip
+        camera,
+        width=k * camera.width,
+        height=k * camera.height,
+        fx=k * camera.fx,
+        fy=k * camera.fy,
+        cx=k * (camera.cx + 0.5) - 0.5,
+        cy=k * (camera.cy + 0.5) - 0.5,
+    )
     x, y, z, roll, pitch, yaw = (float(v) for v in pose)
-    rgb, _ = render_view(shot.drive, shot.time_s, x, y, yaw, fine, tilt=(z, roll, pitch) if logged else None)
+    rgb, _ = render_view(
+        shot.drive, shot.time_s, x, y, yaw, fine, tilt=(z, roll, pitch) if logged else None
+    )
     mean = rgb.reshape(camera.height, k, camera.width, k, 3).mean(axis=(1, 3))
     return np.asarray(np.rint(mean), np.uint8)

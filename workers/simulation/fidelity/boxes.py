@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.simulation.geometry import Lens, between
+from workers.simulation.views.geometry import Lens, between
 
 Floats = NDArray[np.float64]
 STILL = np.zeros(6)
@@ -24,14 +24,16 @@ def _ground(x: Floats, y: Floats, pixel: Floats) -> Floats:
     for k, (a, b) in enumerate([(1.1, 0.4), (-0.7, 1.9), (2.6, -1.3), (0.3, 3.7), (4.1, 2.2)]):
         fade = np.exp(-((pixel * np.hypot(a, b) / 2.0) ** 2))
         grain += fade * np.sin(a * x + b * y + k) * (22 - 2 * k)
-    edge = np.clip((0.12 - np.abs(np.abs(y) - 1.8)) / np.maximum(pixel, 1e-3) + 0.5, 0, 1) * np.clip(
-        0.24 / np.maximum(pixel, 1e-3), 0, 1
-    )
+    edge = np.clip(
+        (0.12 - np.abs(np.abs(y) - 1.8)) / np.maximum(pixel, 1e-3) + 0.5, 0, 1
+    ) * np.clip(0.24 / np.maximum(pixel, 1e-3), 0, 1)
     base = np.stack([110 + grain, 108 + grain, 104 + 0.8 * grain], axis=-1)
     return np.asarray(base + edge[..., None] * (np.array([235.0, 235, 225]) - base))
 
 
-def render(pose: Floats, mount: Floats, lens: Lens, samples: int = 3) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def render(
+    pose: Floats, mount: Floats, lens: Lens, samples: int = 3
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """(RGB [H, W, 3], depth m [H, W] at pixel centres, infinite in the sky) of a camera on a vehicle, by samples x samples
     rays a pixel."""
     total = np.zeros((lens.height, lens.width, 3))
@@ -48,7 +50,10 @@ def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tupl
     motion = between(pose, mount, STILL, STILL)
     to_world = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]) @ motion
     u, v = np.meshgrid(np.arange(lens.width) + du, np.arange(lens.height) + dv)
-    rays = np.stack([(u - lens.cx) / lens.fx, (v - lens.cy) / lens.fy, np.ones_like(u)], axis=-1) @ to_world[:, :3].T
+    rays = (
+        np.stack([(u - lens.cx) / lens.fx, (v - lens.cy) / lens.fy, np.ones_like(u)], axis=-1)
+        @ to_world[:, :3].T
+    )
     eye = to_world[:, 3]
     best = np.full(u.shape, np.inf)
     sky = np.clip(rays[..., 2] / np.linalg.norm(rays, axis=-1), 0, 1)
@@ -58,16 +63,25 @@ def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tupl
         hit = (t > 0) & (t < 400)
         best = np.where(hit, t, best)
         where = eye + np.where(hit, t, 0)[..., None] * rays
-        colour = np.where(hit[..., None], _ground(where[..., 0], where[..., 1], t / lens.fx * 2), colour)
+        colour = np.where(
+            hit[..., None], _ground(where[..., 0], where[..., 1], t / lens.fx * 2), colour
+        )
         for k, (x0, y0, x1, y1, z0, z1) in enumerate(BOXES):
             low, high = (np.array([x0, y0, z0]) - eye) / rays, (np.array([x1, y1, z1]) - eye) / rays
             near, far = np.minimum(low, high).max(axis=-1), np.maximum(low, high).min(axis=-1)
             hit = (near > 0.1) & (near < far) & (near < best)
             side = np.argmax(np.minimum(low, high), axis=-1)
             where = eye + np.where(hit, near, 0)[..., None] * rays
-            stripes = 18 * np.sin(3 * where[..., 2] + k) + 14 * np.sin(2.2 * (where[..., 0] + where[..., 1]))
-            body = np.array([[170, 60, 50], [60, 80, 160], [90, 90, 95], [80, 85, 80], [150, 140, 120]][k], float)
+            stripes = 18 * np.sin(3 * where[..., 2] + k) + 14 * np.sin(
+                2.2 * (where[..., 0] + where[..., 1])
+            )
+            body = np.array(
+                [[170, 60, 50], [60, 80, 160], [90, 90, 95], [80, 85, 80], [150, 140, 120]][k],
+                float,
+            )
             shade = np.choose(side, [1.0, 0.75, 1.15])
-            colour = np.where(hit[..., None], (body + stripes[..., None]) * shade[..., None], colour)
+            colour = np.where(
+                hit[..., None], (body + stripes[..., None]) * shade[..., None], colour
+            )
             best = np.where(hit, near, best)
     return colour, best

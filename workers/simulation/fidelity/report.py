@@ -8,14 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from workers.policy.protocol import Policy
-from workers.segments.world import make_segment
-from workers.simulation.fidelity import loop, trust, views
+from workers.policy.policy import Policy
+from workers.segments.world_segments import make_segment
+from workers.simulation.fidelity import loop_agreement as loop
+from workers.simulation.fidelity import trust_bounds as trust
+from workers.simulation.fidelity import views
+from workers.simulation.fidelity.artifact_probe import ArtifactProbe, probe
 from workers.simulation.fidelity.bars import Bar, bars
-from workers.simulation.fidelity.probe import Probe, probe
-from workers.simulation.fidelity.shots import FULL, HELD_OUT_SEEDS, SEED, Displacement, Frame, Shot, take
-from workers.simulation.fidelity.sources import SOURCES
+from workers.simulation.fidelity.shots import (
+    FULL,
+    HELD_OUT_SEEDS,
+    SEED,
+    Displacement,
+    Frame,
+    Shot,
+    take,
+)
 from workers.simulation.fidelity.stereo import Grey, PairFidelity, compare
+from workers.simulation.fidelity.view_sources import SOURCES
 
 ROUTES, PER_ROUTE = 9, 3
 """Of the demo world: what the loop drives."""
@@ -34,7 +44,7 @@ class Report:
     responses: list[views.Response]
     slips: list[views.Slip]
     trust: dict[str, dict[str, float]]
-    probes: list[Probe]
+    probes: list[ArtifactProbe]
     loop_segments: int
     agreements: list[loop.Agreement]
     stereo: list[PairFidelity]
@@ -71,7 +81,11 @@ def measure(
     probes = probe()
     agreements, count = [], 0
     if models:
-        segments = [make_segment(root, SEED, route, number) for route in range(routes) for number in range(PER_ROUTE)]
+        segments = [
+            make_segment(root, SEED, route, number)
+            for route in range(routes)
+            for number in range(PER_ROUTE)
+        ]
         count, tables = len(segments), {}
         with TemporaryDirectory() as scratch:
             say(f"depth as sensors would log it: {len(segments)} segments")
@@ -79,7 +93,11 @@ def measure(
             for name, simulator in loop.simulators(root, Path(scratch)).items():
                 say(f"the loop: {len(segments)} segments, {len(models)} models, {name}")
                 tables[name] = loop.drive_all(simulator, models, sensed.get(name, segments))
-        agreements = [loop.agreement(name, tables["rendered"], found) for name, found in tables.items() if name != "rendered"]
+        agreements = [
+            loop.agreement(name, tables["rendered"], found)
+            for name, found in tables.items()
+            if name != "rendered"
+        ]
     pairs: list[PairFidelity] = []
     pictures: dict[str, Frame | Grey] = _pictures(shots)
     if stereo is not None:
@@ -90,24 +108,41 @@ def measure(
             for pair, picture in zip(pairs, moved, strict=True)
         }
     return Report(
-        scenes=len(shots), models=tuple(models), bars=held, likeness=alike, responses=answers, slips=late, probes=probes,
+        scenes=len(shots),
+        models=tuple(models),
+        bars=held,
+        likeness=alike,
+        responses=answers,
+        slips=late,
+        probes=probes,
         trust=trust.table(answers, late, [s.name for s in SOURCES]) if models else {},
-        loop_segments=count, agreements=agreements, stereo=pairs, pictures=pictures,
-    )  # fmt: skip
+        loop_segments=count,
+        agreements=agreements,
+        stereo=pairs,
+        pictures=pictures,
+    )
 
 
 def worlds(root: Path, shots: list[Shot]) -> dict[str, list[Shot]]:
     """By name, the shots that were looked at when the warp's rules were chosen, and those that were not."""
-    held_out = {f"held-out world, seed {seed}": take(root, seed=seed, sensors=()) for seed in HELD_OUT_SEEDS}
+    held_out = {
+        f"held-out world, seed {seed}": take(root, seed=seed, sensors=()) for seed in HELD_OUT_SEEDS
+    }
     return {f"procedural world, seed {SEED}": shots, **held_out}
 
 
 def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
     """A day and a night scene, some displacements: truth, and every source beside its error (three times as bright)."""
     chosen = [
-        next((s for s in shots if ("night" in s.tags) == night and "near_vehicle" in s.tags), shots[0]) for night in (False, True)
+        next(
+            (s for s in shots if ("night" in s.tags) == night and "near_vehicle" in s.tags),
+            shots[0],
+        )
+        for night in (False, True)
     ]
-    shown = [s for s in SOURCES if s.name in ("exact", "lidar", "stereo", "rough", "plane", "backward")]
+    shown = [
+        s for s in SOURCES if s.name in ("exact", "lidar", "stereo", "rough", "plane", "backward")
+    ]
     out: dict[str, Frame | Grey] = {}
     for shot in chosen:
         for by in PICTURED:
@@ -118,5 +153,7 @@ def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
                 error = np.clip(3 * np.abs(view.astype(np.int16) - truth), 0, 255).astype(np.uint8)
                 columns.append(np.concatenate([view, error]))
             light = "night" if "night" in shot.tags else "day"
-            out[f"{light}, {by.name}: truth, then {', '.join(s.name for s in shown)}"] = np.concatenate(columns, axis=1)
+            out[f"{light}, {by.name}: truth, then {', '.join(s.name for s in shown)}"] = (
+                np.concatenate(columns, axis=1)
+            )
     return out

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
-from suites.model import VirtualCamera
+from suites.manifest import VirtualCamera
 from suites.segment import Camera, DepthSource
 from workers.segments.store import read_segment
-from workers.segments.world import make_segment, tags_of
+from workers.segments.world_segments import make_segment, tags_of
 from workers.simulation.fidelity.likeness import psnr
 from workers.simulation.fidelity.sensors import SENSORS, sensed
-from workers.simulation.geometry import Floats, levelled, mount
+from workers.simulation.views.geometry import Floats, levelled, mount
 from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_from_origin, render_view
 from workers.simulation.world.reduce import halved
 
@@ -25,7 +25,16 @@ Depth = NDArray[np.float32]
 SEED = 0
 HELD_OUT_SEEDS = (101, 102, 103)
 """Worlds on which no rule of the warp was chosen: they are measured, and never looked at for a better one."""
-SCENES: tuple[tuple[int, int], ...] = ((0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2), (8, 1))
+SCENES: tuple[tuple[int, int], ...] = (
+    (0, 0),
+    (1, 0),
+    (2, 0),
+    (3, 0),
+    (4, 1),
+    (5, 0),
+    (6, 2),
+    (8, 1),
+)
 """(route, number) of the drives that are looked at: highway and country, day and night, with and without near vehicles."""
 ROWS = (40, 120, 200)
 """Frames of each."""
@@ -47,7 +56,11 @@ class Displacement:
 
     @property
     def name(self) -> str:
-        parts = [f"{v:+g} m {what}" for v, what in ((self.lateral_m, "left"), (self.longitudinal_m, "ahead")) if v]
+        parts = [
+            f"{v:+g} m {what}"
+            for v, what in ((self.lateral_m, "left"), (self.longitudinal_m, "ahead"))
+            if v
+        ]
         parts += [f"{math.degrees(self.heading_rad):+.2g}°"] if self.heading_rad else []
         return ", ".join(parts) or "none"
 
@@ -93,16 +106,25 @@ class Shot:
     def truth(self, by: Displacement, camera: VirtualCamera) -> Frame:
         """What a camera sees there: the car stands on the road as it is there, and not as the log's pose tells."""
         pose = self.displaced(by)
-        rgb, _ = render_view(self.drive, self.time_s, float(pose[0]), float(pose[1]), float(pose[5]), virtual(camera))
+        rgb, _ = render_view(
+            self.drive, self.time_s, float(pose[0]), float(pose[1]), float(pose[5]), virtual(camera)
+        )
         return rgb
 
 
 def virtual(camera: VirtualCamera) -> Camera:
     """A model's camera where the stored one is mounted."""
     return Camera(
-        width=camera.width, height=camera.height, fx=camera.fx, fy=camera.fy, cx=camera.cx, cy=camera.cy,
-        forward_m=STORED_CAMERA.forward_m, left_m=STORED_CAMERA.left_m, up_m=STORED_CAMERA.up_m,
-    )  # fmt: skip
+        width=camera.width,
+        height=camera.height,
+        fx=camera.fx,
+        fy=camera.fy,
+        cx=camera.cx,
+        cy=camera.cy,
+        forward_m=STORED_CAMERA.forward_m,
+        left_m=STORED_CAMERA.left_m,
+        up_m=STORED_CAMERA.up_m,
+    )
 
 
 def take(
@@ -124,9 +146,15 @@ def take(
             picture, depth = render_view(drive, float(c.t_s[row]), *where, STORED_CAMERA, tilt=tilt)
             kept, kept_depth = segment.frames(row, row + 1)[0], segment.depth(row, row + 1)[0]
             if psnr(kept, picture) < CODEC_DB:
-                problem = f"frame {row} is not what this version renders: it was made by another one"
+                problem = (
+                    f"frame {row} is not what this version renders: it was made by another one"
+                )
                 finding = Finding(meta.segment_id, problem, "remove the folder; it is made again")
-                raise DataError(f"segment {meta.segment_id} cannot be compared with the world", (finding,))
+                raise DataError(
+                    f"segment {meta.segment_id} cannot be compared with the world", (finding,)
+                )
             logged = {sensor: sensed(sensor, drive, row, picture) for sensor in sensors}
-            shots.append(Shot(drive, row, tags_of(drive), picture, halved(depth), kept, kept_depth, logged))
+            shots.append(
+                Shot(drive, row, tags_of(drive), picture, halved(depth), kept, kept_depth, logged)
+            )
     return shots

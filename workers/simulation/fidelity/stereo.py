@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from suites.errors import DataError, Finding
-from workers.segments.disparity import disparity
+from workers.segments.depth.disparity import disparity
 from workers.simulation.fidelity.likeness import psnr, ssim
-from workers.simulation.geometry import Lens
-from workers.simulation.warp import EMPTY, Inverse, Warp, packed, plane_inverse_depth
+from workers.simulation.views.geometry import Lens
+from workers.simulation.views.warp import EMPTY, Inverse, Warp, packed, plane_inverse_depth
 
 Floats = NDArray[np.float64]
 Grey = NDArray[np.uint8]
@@ -61,7 +61,10 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
     frames = sorted(int(path.stem) for path in (folder / "left").glob("*.png"))
     if len(frames) < 2:
         raise _bad(folder / "left", "at least two numbered PNGs expected")
-    pairs = {f: (_grey(folder / "left" / f"{f:06d}.png"), _grey(folder / "right" / f"{f:06d}.png")) for f in frames}
+    pairs = {
+        f: (_grey(folder / "left" / f"{f:06d}.png"), _grey(folder / "right" / f"{f:06d}.png"))
+        for f in frames
+    }
     own = {f: inverse_of_pair(*pair, rig) for f, pair in pairs.items()}
     out, pictures = [], []
     for place, frame in enumerate(frames):
@@ -71,7 +74,9 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
                 _carry(own[other], _motion(rig.poses[other], rig.poses[frame]), rig.lens, near)
         known = float(np.mean(near != EMPTY))
         left, right = pairs[frame]
-        ground = plane_inverse_depth(rig.lens, np.array([0.0, 1.0, 0.0]), CAMERA_UP_M, rig.lens.height, rig.lens.width)
+        ground = plane_inverse_depth(
+            rig.lens, np.array([0.0, 1.0, 0.0]), CAMERA_UP_M, rig.lens.height, rig.lens.width
+        )
         views = {
             "neighbours": _moved(left, np.where(near == EMPTY, ground, near), rig),
             "plane": _moved(left, ground, rig),
@@ -80,20 +85,26 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
         cut = slice(None), slice(MAX_DISPARITY, -MAX_DISPARITY)  # both cameras see it
         out.append(
             PairFidelity(
-                frame=frame, offset_m=-rig.baseline_m, known=known,
+                frame=frame,
+                offset_m=-rig.baseline_m,
+                known=known,
                 psnr_db={name: psnr(view[cut], right[cut]) for name, view in views.items()},
                 ssim={name: ssim(view[cut], right[cut]) for name, view in views.items()},
             )
-        )  # fmt: skip
+        )
         best = views["neighbours"]
-        pictures.append(np.concatenate([best, right, np.abs(best.astype(np.int16) - right).astype(np.uint8)]))
+        pictures.append(
+            np.concatenate([best, right, np.abs(best.astype(np.int16) - right).astype(np.uint8)])
+        )
     return out, pictures
 
 
 def inverse_of_pair(left: Grey, right: Grey, rig: Rig) -> Inverse:
     """[H, W] inverse depth of the left picture, EMPTY where matching left to right and back disagree."""
     found = disparity(left, right, MAX_DISPARITY)
-    return np.where(np.isfinite(found), found / np.float32(rig.lens.fx * rig.baseline_m), EMPTY).astype(np.float32)
+    return np.where(
+        np.isfinite(found), found / np.float32(rig.lens.fx * rig.baseline_m), EMPTY
+    ).astype(np.float32)
 
 
 def _moved(left: Grey, near: Inverse, rig: Rig) -> Grey:
@@ -113,11 +124,20 @@ def _rig(folder: Path) -> Rig:
     try:
         left, right = np.loadtxt(folder / "calib.txt").reshape(2, 3, 4)
         rows = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)
-        shape = _grey(folder / "left" / sorted(p.name for p in (folder / "left").glob("*.png"))[0]).shape
+        shape = _grey(
+            folder / "left" / sorted(p.name for p in (folder / "left").glob("*.png"))[0]
+        ).shape
     except (OSError, ValueError, IndexError) as error:
         raise _bad(folder, f"calib.txt, poses.txt and left/*.png expected ({error})") from error
     f = float(HALVED)
-    lens = Lens(shape[1], shape[0], left[0, 0] / f, left[1, 1] / f, (left[0, 2] + 0.5) / f - 0.5, (left[1, 2] + 0.5) / f - 0.5)
+    lens = Lens(
+        shape[1],
+        shape[0],
+        left[0, 0] / f,
+        left[1, 1] / f,
+        (left[0, 2] + 0.5) / f - 0.5,
+        (left[1, 2] + 0.5) / f - 0.5,
+    )
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows
     return Rig(lens, float(-right[0, 3] / right[0, 0]), poses)
@@ -158,8 +178,18 @@ def _splat(near, motion, lens, into):  # type: ignore[no-untyped-def]
             z = motion[2, 0] * x + motion[2, 1] * y + motion[2, 2] + motion[2, 3] * q
             if z < 0.05:
                 continue
-            a = lens[0] * (motion[0, 0] * x + motion[0, 1] * y + motion[0, 2] + motion[0, 3] * q) / z + lens[2]
-            b = lens[1] * (motion[1, 0] * x + motion[1, 1] * y + motion[1, 2] + motion[1, 3] * q) / z + lens[3]
+            a = (
+                lens[0]
+                * (motion[0, 0] * x + motion[0, 1] * y + motion[0, 2] + motion[0, 3] * q)
+                / z
+                + lens[2]
+            )
+            b = (
+                lens[1]
+                * (motion[1, 0] * x + motion[1, 1] * y + motion[1, 2] + motion[1, 3] * q)
+                / z
+                + lens[3]
+            )
             i, j = int(np.floor(a + 0.5)), int(np.floor(b + 0.5))
             if 0 <= i < w and 0 <= j < h:
                 into[j, i] = max(into[j, i], q / z)

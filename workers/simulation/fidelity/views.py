@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.policy.protocol import Observation, Policy
+from workers.policy.policy import Observation, Policy
 from workers.simulation.fidelity.likeness import psnr, ssim
 from workers.simulation.fidelity.shots import FULL, Depth, Displacement, Frame, Shot, virtual
-from workers.simulation.fidelity.sources import SOURCES, Source
+from workers.simulation.fidelity.view_sources import SOURCES, ViewSource
 from workers.simulation.world.drive import render_view
 
 Floats = NDArray[np.float64]
@@ -18,7 +18,14 @@ Floats = NDArray[np.float64]
 LATERAL_M = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 LONGITUDINAL_M = (1.0, 2.0, 4.0)
 HEADING_DEG = (1.0, 2.0, 4.0, 6.0, 9.0, 12.0)
-COMBINED = ((0.5, 1.0, 2.0), (-0.5, -1.0, -2.0), (1.0, 2.0, -3.0), (-1.0, -2.0, 3.0), (1.5, 1.0, 4.0), (-1.5, 1.0, -4.0))
+COMBINED = (
+    (0.5, 1.0, 2.0),
+    (-0.5, -1.0, -2.0),
+    (1.0, 2.0, -3.0),
+    (-1.0, -2.0, 3.0),
+    (1.5, 1.0, 4.0),
+    (-1.5, 1.0, -4.0),
+)
 """lateral m, longitudinal m, heading degrees."""
 GROUPS = ("day", "night", "near_vehicle")
 
@@ -28,8 +35,13 @@ def displacements() -> list[Displacement]:
     out = [Displacement()]
     out += [Displacement(lateral_m=sign * v) for v in LATERAL_M for sign in (1, -1)]
     out += [Displacement(longitudinal_m=sign * v) for v in LONGITUDINAL_M for sign in (1, -1)]
-    out += [Displacement(heading_rad=sign * math.radians(v)) for v in HEADING_DEG for sign in (1, -1)]
-    out += [Displacement(lateral_m=a, longitudinal_m=b, heading_rad=math.radians(c)) for a, b, c in COMBINED]
+    out += [
+        Displacement(heading_rad=sign * math.radians(v)) for v in HEADING_DEG for sign in (1, -1)
+    ]
+    out += [
+        Displacement(lateral_m=a, longitudinal_m=b, heading_rad=math.radians(c))
+        for a, b, c in COMBINED
+    ]
     return out
 
 
@@ -60,7 +72,9 @@ class Response:
     """Root mean square of the true answer's change from the one at no displacement: what there is to preserve."""
 
 
-def likeness(shots: Sequence[Shot], grid: Sequence[Displacement], sources: Sequence[Source] = SOURCES) -> list[Likeness]:
+def likeness(
+    shots: Sequence[Shot], grid: Sequence[Displacement], sources: Sequence[ViewSource] = SOURCES
+) -> list[Likeness]:
     """PSNR and SSIM at FULL resolution."""
     out = []
     for by in grid:
@@ -73,8 +87,18 @@ def likeness(shots: Sequence[Shot], grid: Sequence[Displacement], sources: Seque
                 for name in GROUPS
                 if any(name in words(shot) for shot in shots)
             }
-            alike = float(np.mean([ssim(view, real) for view, real in zip(views, truth, strict=True)]))
-            out.append(Likeness(by=by, source=source.name, psnr_db=float(quality.mean()), ssim=alike, groups=groups))
+            alike = float(
+                np.mean([ssim(view, real) for view, real in zip(views, truth, strict=True)])
+            )
+            out.append(
+                Likeness(
+                    by=by,
+                    source=source.name,
+                    psnr_db=float(quality.mean()),
+                    ssim=alike,
+                    groups=groups,
+                )
+            )
     return out
 
 
@@ -82,7 +106,7 @@ def responses(
     shots: Sequence[Shot],
     grid: Sequence[Displacement],
     models: Mapping[str, Policy],
-    sources: Sequence[Source] = SOURCES,
+    sources: Sequence[ViewSource] = SOURCES,
 ) -> list[Response]:
     """How each model's answer changes between truth and re-projected view. A model with history sees one view only."""
     out = []
@@ -93,12 +117,19 @@ def responses(
         for by in grid:
             real = answers(policy, shots, [shot.truth(by, camera) for shot in shots])
             for source in sources:
-                off = answers(policy, shots, [source.view(shot, by, camera) for shot in shots]) - real
+                off = (
+                    answers(policy, shots, [source.view(shot, by, camera) for shot in shots]) - real
+                )
                 out.append(
                     Response(
-                        by=by, source=source.name, model=name, error=_rms(off), bias=float(off.mean()), true=_rms(real - centred)
+                        by=by,
+                        source=source.name,
+                        model=name,
+                        error=_rms(off),
+                        bias=float(off.mean()),
+                        true=_rms(real - centred),
                     )
-                )  # fmt: skip
+                )
     return out
 
 
@@ -107,14 +138,19 @@ def answers(policy: Policy, shots: Sequence[Shot], frames: Sequence[Frame]) -> F
     n = len(shots)
 
     def of(column: str) -> Floats:
-        return np.array([getattr(shot.drive.columns, column)[shot.row] for shot in shots], np.float64)
+        return np.array(
+            [getattr(shot.drive.columns, column)[shot.row] for shot in shots], np.float64
+        )
 
     desire = np.stack([np.zeros(n), of("left_blinker"), of("right_blinker")], axis=1)
     desire[:, 0] = 1.0 - desire[:, 1:].max(axis=1)
     scalars = {
-        "speed": of("speed_mps"), "acceleration": of("acceleration_mps2"), "curvature": of("curvature"),
-        "desire": desire, "traffic": np.tile([1.0, 0.0], (n, 1)),
-    }  # fmt: skip
+        "speed": of("speed_mps"),
+        "acceleration": of("acceleration_mps2"),
+        "curvature": of("curvature"),
+        "desire": desire,
+        "traffic": np.tile([1.0, 0.0], (n, 1)),
+    }
     policy.start(n)
     action = policy.act(Observation(frames=np.stack(frames), scalars=scalars))
     if action.curvature is None:
@@ -149,7 +185,9 @@ class Slip:
 SLIPS_S = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 
 
-def slips(shots: Sequence[Shot], models: Mapping[str, Policy], ahead: Sequence[float] = SLIPS_S) -> list[Slip]:
+def slips(
+    shots: Sequence[Shot], models: Mapping[str, Policy], ahead: Sequence[float] = SLIPS_S
+) -> list[Slip]:
     """The frame is chosen by arc length, so only what moves is wrong when the ego is early or late."""
     out = []
     for name, policy in models.items():
@@ -157,7 +195,9 @@ def slips(shots: Sequence[Shot], models: Mapping[str, Policy], ahead: Sequence[f
         camera = virtual(policy.manifest.camera)
         for seconds in ahead:
             rate = shots[0].drive.spec.rate_hz
-            there = [Shot(s.drive, s.row + round(seconds * rate), s.tags, *_pictures(s)) for s in shots]
+            there = [
+                Shot(s.drive, s.row + round(seconds * rate), s.tags, *_pictures(s)) for s in shots
+            ]
             seen, real, distance = [], [], []
             for now, then in zip(shots, there, strict=True):
                 x, y, z, roll, pitch, yaw = (float(v) for v in then.pose)
@@ -166,7 +206,9 @@ def slips(shots: Sequence[Shot], models: Mapping[str, Policy], ahead: Sequence[f
                 real.append(render_view(then.drive, now.time_s, x, y, yaw, camera, tilt=tilt)[0])
                 distance.append(float(np.hypot(*(then.pose - now.pose)[:2])) * np.sign(seconds))
             off = answers(policy, there, seen) - answers(policy, there, real)
-            out.append(Slip(ahead_s=seconds, ahead_m=float(np.mean(distance)), model=name, error=_rms(off)))
+            out.append(
+                Slip(ahead_s=seconds, ahead_m=float(np.mean(distance)), model=name, error=_rms(off))
+            )
     return out
 
 

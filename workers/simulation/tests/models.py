@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.model import ActionSpec, History, Manifest, StatePair, VirtualCamera
-from workers.policy.protocol import Action, Observation
+from suites.manifest import ActionSpec, History, Manifest, StatePair, VirtualCamera
+from workers.policy.policy import Action, Observation
 from workers.simulation.tests.analytic import EXECUTION
 
 CAMERA = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=27.5)
@@ -15,11 +15,17 @@ Answer = Callable[[Observation, NDArray[np.int64], int], Action]
 """(observation, number of each row in the first batch, step) to action."""
 
 
-def manifest(camera: VirtualCamera | None = CAMERA, history: int = 1, recurrent: bool = False) -> Manifest:
+def manifest(
+    camera: VirtualCamera | None = CAMERA, history: int = 1, recurrent: bool = False
+) -> Manifest:
     return Manifest(
-        name="test", kind="camera", camera=camera, action=ActionSpec(kind="curvature", output="curvature"),
-        history=History(frames=history), states=(StatePair(input="x_in", output="x_out"),) if recurrent else (),
-    )  # fmt: skip
+        name="test",
+        kind="camera",
+        camera=camera,
+        action=ActionSpec(kind="curvature", output="curvature"),
+        history=History(frames=history),
+        states=(StatePair(input="x_in", output="x_out"),) if recurrent else (),
+    )
 
 
 class Model:
@@ -29,7 +35,12 @@ class Model:
 
     def __init__(self, answer: Answer, manifest: Manifest) -> None:
         self.provenance: dict[str, Any] = {}
-        self.answer, self.manifest, self.rows, self.step = answer, manifest, np.empty(0, np.int64), 0
+        self.answer, self.manifest, self.rows, self.step = (
+            answer,
+            manifest,
+            np.empty(0, np.int64),
+            0,
+        )
 
     def start(self, batch: int) -> None:
         self.rows, self.step = np.arange(batch), 0

@@ -16,7 +16,9 @@ def _cache_folder() -> str:
     """numba looks only at the file that a kernel is in, so that a change of a function that it calls would leave the old
     machine code in use. These kernels are cached under the digest of all their sources instead."""
     here = Path(__file__).parent
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+    digest = hashlib.sha256(
+        b"\0".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    ).hexdigest()
     return str(Path(config.CACHE_DIR or here / "__pycache__") / f"world-{digest[:16]}")
 
 
@@ -35,4 +37,6 @@ def kernel(function: Kernel) -> Kernel:
 def device(function: Kernel) -> Kernel:
     """As `kernel`, for functions that other kernels call: inlined there, with no cache file of their own. They cannot
     allocate arrays, and so need not count references to them: that alone is four fifths of a look-up's time."""
-    return cast(Kernel, njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function))
+    return cast(
+        Kernel, njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
+    )

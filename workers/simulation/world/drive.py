@@ -31,7 +31,17 @@ FORMAT = "redrive.world/2"
 """To be raised with every change of what a drive or a view is: stored segments of another version cannot be rebuilt."""
 TRACK_M = 1.6
 VEHICLE = Vehicle()
-STORED_CAMERA = Camera(width=320, height=160, fx=200.0, fy=200.0, cx=159.5, cy=75.5, forward_m=1.4, left_m=0.0, up_m=1.3)
+STORED_CAMERA = Camera(
+    width=320,
+    height=160,
+    fx=200.0,
+    fy=200.0,
+    cx=159.5,
+    cy=75.5,
+    forward_m=1.4,
+    left_m=0.0,
+    up_m=1.3,
+)
 Manoeuvre = Literal["keep", "left", "right", "exit"]
 
 
@@ -89,15 +99,21 @@ def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:
     elif highway and number % 3 == 2 and rng.random() < 0.6:
         manoeuvre = "right" if lane < route.lanes - 1 else "left"
     return DriveSpec(
-        seed=int(rng.integers(2**31)), start_m=round(start, 1), lane=lane, manoeuvre=manoeuvre, duration_s=duration,
+        seed=int(rng.integers(2**31)),
+        start_m=round(start, 1),
+        lane=lane,
+        manoeuvre=manoeuvre,
+        duration_s=duration,
         near_vehicle=bool(rng.random() < 0.5) if number % 3 else True,
-    )  # fmt: skip
+    )
 
 
 def drive_from_origin(origin: Mapping[str, Any]) -> Drive:
     """The drive of a stored segment, from its `meta.origin`, exactly. Raises ValueError for another world's version."""
     if origin.get("world") != FORMAT:
-        raise ValueError(f"this is not a segment of {FORMAT}: origin.world is {origin.get('world')!r}")
+        raise ValueError(
+            f"this is not a segment of {FORMAT}: origin.world is {origin.get('world')!r}"
+        )
     return make_drive(RouteSpec(**origin["route"]), DriveSpec(**origin["drive"]))
 
 
@@ -114,32 +130,56 @@ def make_drive(route_spec: RouteSpec, spec: DriveSpec) -> Drive:
     rng = np.random.default_rng([spec.seed, 6])
     road, d, moves = _plan(route, spec, rng)
     waves = rng.uniform(6.0, 22.0, 3) * route_spec.cruise_mps
-    wander = np.stack([rng.uniform(0.02, 0.07, 3), 2 * np.pi / waves, rng.uniform(0, 2 * np.pi, 3)], axis=1)
+    wander = np.stack(
+        [rng.uniform(0.02, 0.07, 3), 2 * np.pi / waves, rng.uniform(0, 2 * np.pi, 3)], axis=1
+    )
     cruise = route_spec.cruise_mps * rng.uniform(0.93, 1.05)
     stop = min(spec.start_m + cruise * 1.04 * (spec.duration_s + 0.5), road.length_m)
-    path = drive_path(road, spec.start_m, stop, d, moves, wander, cruise, (0.025, rng.uniform(0, 2 * np.pi)))
+    path = drive_path(
+        road, spec.start_m, stop, d, moves, wander, cruise, (0.025, rng.uniform(0, 2 * np.pi))
+    )
     ticks = np.arange(int(spec.duration_s / TICK_S) + 3, dtype=np.float64) * TICK_S
-    edges, lanes = lane_edges(route.ground, *(path.at(name, ticks) for name in ("x_m", "y_m", "yaw_rad")))
+    edges, lanes = lane_edges(
+        route.ground, *(path.at(name, ticks) for name in ("x_m", "y_m", "yaw_rad"))
+    )
     used = {int(lane) for lane in lanes}
     traffic = make_traffic(route, rng, edges[:, 4], used, spec.lane, spec.near_vehicle)
     frame, columns = _log(route, spec, path, moves, traffic)
-    return Drive(route=route, spec=spec, light=light, things=things, traffic=traffic, frame=frame, columns=columns)
+    return Drive(
+        route=route,
+        spec=spec,
+        light=light,
+        things=things,
+        traffic=traffic,
+        frame=frame,
+        columns=columns,
+    )
 
 
-def _plan(route: Route, spec: DriveSpec, rng: np.random.Generator) -> tuple[Alignment, float, tuple[Move, ...]]:
+def _plan(
+    route: Route, spec: DriveSpec, rng: np.random.Generator
+) -> tuple[Alignment, float, tuple[Move, ...]]:
     """The reference line, the lane centre at the start and the lateral moves."""
     width, cruise = route.spec.lane_width_m, route.spec.cruise_mps
     if spec.manoeuvre == "exit":
         if route.ramp is None:
             raise ValueError("this route has no exit")
         begin = LEAD_M + TAPER_M * rng.uniform(0.6, 1.1)
-        return route.ramp, width, (Move(start_m=begin, length_m=cruise * rng.uniform(3.6, 4.4), from_d=width, to_d=0.0),)
+        return (
+            route.ramp,
+            width,
+            (Move(start_m=begin, length_m=cruise * rng.uniform(3.6, 4.4), from_d=width, to_d=0.0),),
+        )
     here = route.lane_centre(spec.lane)
     if spec.manoeuvre == "keep":
         return route.main, here, ()
     to = here + (width if spec.manoeuvre == "left" else -width)
     begin = spec.start_m + cruise * spec.duration_s * rng.uniform(0.25, 0.4)
-    return route.main, here, (Move(start_m=begin, length_m=cruise * rng.uniform(4.0, 5.5), from_d=here, to_d=to),)
+    return (
+        route.main,
+        here,
+        (Move(start_m=begin, length_m=cruise * rng.uniform(4.0, 5.5), from_d=here, to_d=to),),
+    )
 
 
 def _log(
@@ -159,15 +199,28 @@ def _log(
         left |= on & (move.to_d > move.from_d)
         right |= on & (move.to_d < move.from_d)
     return frame, SegmentColumns(
-        t_s=t, x_m=c * dx + sine * dy, y_m=c * dy - sine * dx, z_m=tilt[:, 0] - frame[2],
-        roll_rad=tilt[:, 1], pitch_rad=tilt[:, 2],
-        yaw_rad=yaw - frame[3], speed_mps=speed, acceleration_mps2=path.at("acceleration_mps2", t), curvature=curvature,
-        steering_angle_rad=VEHICLE.steer_ratio * arctan(curvature * VEHICLE.wheelbase_m * (1 - VEHICLE.slip_factor * speed**2))
+        t_s=t,
+        x_m=c * dx + sine * dy,
+        y_m=c * dy - sine * dx,
+        z_m=tilt[:, 0] - frame[2],
+        roll_rad=tilt[:, 1],
+        pitch_rad=tilt[:, 2],
+        yaw_rad=yaw - frame[3],
+        speed_mps=speed,
+        acceleration_mps2=path.at("acceleration_mps2", t),
+        curvature=curvature,
+        steering_angle_rad=VEHICLE.steer_ratio
+        * arctan(curvature * VEHICLE.wheelbase_m * (1 - VEHICLE.slip_factor * speed**2))
         + VEHICLE.angle_offset_rad,
-        driver=np.full(len(t), DRIVER_CODES["human"], dtype=np.int64), left_blinker=left, right_blinker=right,
-        lane_left_m=edges[:, 0], lane_right_m=edges[:, 1], road_left_m=edges[:, 2], road_right_m=edges[:, 3],
+        driver=np.full(len(t), DRIVER_CODES["human"], dtype=np.int64),
+        left_blinker=left,
+        right_blinker=right,
+        lane_left_m=edges[:, 0],
+        lane_right_m=edges[:, 1],
+        road_left_m=edges[:, 2],
+        road_right_m=edges[:, 3],
         lead_distance_m=lead_gap(route, traffic, t, edges[:, 4], lane.astype(np.float64)),
-    )  # fmt: skip
+    )
 
 
 def to_world(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, Floats, Floats]:
@@ -184,10 +237,17 @@ def edges_at(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, N
 
 
 def render_view(
-    drive: Drive, t_s: float, x: float, y: float, yaw: float, camera: Camera = STORED_CAMERA, *,
+    drive: Drive,
+    t_s: float,
+    x: float,
+    y: float,
+    yaw: float,
+    camera: Camera = STORED_CAMERA,
+    *,
     tilt: tuple[float, float, float] | None = None,
-    rgb: NDArray[np.uint8] | None = None, depth: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:  # fmt: skip
+    rgb: NDArray[np.uint8] | None = None,
+    depth: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """What a camera on the ego sees at a time: RGB [H, W, 3] and depth [H, W] in metres along the camera's axis (1000 m:
     sky). The ego's pose is in the segment's frame; z, roll and pitch follow the ground unless `tilt` gives them."""
     rgb = np.empty((camera.height, camera.width, 3), dtype=np.uint8) if rgb is None else rgb
@@ -199,5 +259,15 @@ def render_view(
         z, roll, pitch = tilt[0] + drive.frame[2], tilt[1], tilt[2]
     eye, rotation = camera_pose(np.array([wx[0], wy[0], z, roll, pitch, wyaw[0]]), camera)
     lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-    render(drive.route.ground, drive.light, drive.things, cars_at(drive.traffic, t_s), eye, rotation, lens, rgb, depth)
+    render(
+        drive.route.ground,
+        drive.light,
+        drive.things,
+        cars_at(drive.traffic, t_s),
+        eye,
+        rotation,
+        lens,
+        rgb,
+        depth,
+    )
     return rgb, depth

@@ -42,7 +42,9 @@ class Path:
         return np.interp(t_s, self.t_s, column)
 
 
-def lateral(s: Floats, d: float, moves: tuple[Move, ...], wander: Floats) -> tuple[Floats, Floats, Floats]:
+def lateral(
+    s: Floats, d: float, moves: tuple[Move, ...], wander: Floats
+) -> tuple[Floats, Floats, Floats]:
     """d(s) and its first two derivatives: lane centre `d`, quintic moves, and wander [k, 3] (amplitude, wave number, phase)."""
     at, rate, bend = np.full_like(s, d), np.zeros_like(s), np.zeros_like(s)
     for move in moves:
@@ -59,7 +61,9 @@ def lateral(s: Floats, d: float, moves: tuple[Move, ...], wander: Floats) -> tup
     return at, rate, bend
 
 
-def speed_profile(s: Floats, curvature: Floats, cruise_mps: float, breath: tuple[float, float]) -> Floats:
+def speed_profile(
+    s: Floats, curvature: Floats, cruise_mps: float, breath: tuple[float, float]
+) -> Floats:
     """Speed [n] over the road: cruising with a slow breath (amplitude share, phase), slower in curves, bounded
     acceleration, then smoothed over about 40 m."""
     wanted = cruise_mps * (1 + breath[0] * cos_sin(s / 70.0 + breath[1])[1])
@@ -73,9 +77,15 @@ def speed_profile(s: Floats, curvature: Floats, cruise_mps: float, breath: tuple
 
 
 def drive_path(
-    road: Alignment, start_m: float, stop_m: float, d: float, moves: tuple[Move, ...], wander: Floats, cruise_mps: float,
+    road: Alignment,
+    start_m: float,
+    stop_m: float,
+    d: float,
+    moves: tuple[Move, ...],
+    wander: Floats,
+    cruise_mps: float,
     breath: tuple[float, float],
-) -> Path:  # fmt: skip
+) -> Path:
     """The path over s in [start, stop] of a road. Curvature is that of the curve c(s) + d(s) n(s); heading and position
     are its integrals, so the columns agree to the integration's step (1e-6)."""
     s = start_m + np.arange(int((stop_m - start_m) / FINE_M) + 1, dtype=np.float64) * FINE_M
@@ -83,7 +93,9 @@ def drive_path(
     at, rate, bend = lateral(s, d, moves, wander)
     shrink = 1 - kappa * at
     stretch = np.sqrt(shrink**2 + rate**2)
-    curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / (stretch * stretch * stretch)
+    curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / (
+        stretch * stretch * stretch
+    )
     node = road.table[min(round(start_m), len(road.table) - 1)]
     rest = start_m - round(start_m)
     yaw0 = node[7] + node[4] * rest
@@ -94,6 +106,12 @@ def drive_path(
     speed = speed_profile(s, curvature, cruise_mps, breath)
     t = cumulative(stretch / speed, FINE_M)
     return Path(
-        s_m=s, t_s=t, x_m=x0 + cumulative(cos * stretch, FINE_M), y_m=y0 + cumulative(sin * stretch, FINE_M),
-        yaw_rad=yaw, curvature=curvature, speed_mps=speed, acceleration_mps2=np.gradient(speed, t),
-    )  # fmt: skip
+        s_m=s,
+        t_s=t,
+        x_m=x0 + cumulative(cos * stretch, FINE_M),
+        y_m=y0 + cumulative(sin * stretch, FINE_M),
+        yaw_rad=yaw,
+        curvature=curvature,
+        speed_mps=speed,
+        acceleration_mps2=np.gradient(speed, t),
+    )

@@ -58,7 +58,13 @@ def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[fl
     s, d, node = guess, 0.0, 0
     for _ in range(4):
         node = min(max(int(s + 0.5), 0), last)
-        dx, dy, cos, sin, kappa = x - table[node, 0], y - table[node, 1], table[node, 2], table[node, 3], table[node, 4]
+        dx, dy, cos, sin, kappa = (
+            x - table[node, 0],
+            y - table[node, 1],
+            table[node, 2],
+            table[node, 3],
+            table[node, 4],
+        )
         along, across = dx * cos + dy * sin, dy * cos - dx * sin
         scale = 1.0 - kappa * across
         step = along / (scale if scale > 0.2 else 0.2)
@@ -70,9 +76,23 @@ def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[fl
 
 
 @device
-def corners(grid: NDArray[np.float32], j: int, i: int, k: int, w00: float, w01: float, w10: float, w11: float) -> float:
+def corners(
+    grid: NDArray[np.float32],
+    j: int,
+    i: int,
+    k: int,
+    w00: float,
+    w01: float,
+    w10: float,
+    w11: float,
+) -> float:
     """A layer of the grid between four corners of known weights."""
-    return float(w00 * grid[j, i, k] + w01 * grid[j, i + 1, k] + w10 * grid[j + 1, i, k] + w11 * grid[j + 1, i + 1, k])
+    return float(
+        w00 * grid[j, i, k]
+        + w01 * grid[j, i + 1, k]
+        + w10 * grid[j + 1, i, k]
+        + w11 * grid[j + 1, i + 1, k]
+    )
 
 
 @device
@@ -85,7 +105,9 @@ def level(table: Floats, s: float, node: int) -> float:
 
 
 @device
-def at_ground(g: Ground, x: float, y: float) -> tuple[float, float, float, float, float, float, float]:
+def at_ground(
+    g: Ground, x: float, y: float
+) -> tuple[float, float, float, float, float, float, float]:
     """(z, dz/dx, dz/dy, s, d, s on the ramp, d on the ramp)."""
     main, ramp, grid = g.main, g.ramp, g.grid
     u, v = (x - g.grid_x) / CELL_M, (y - g.grid_y) / CELL_M
@@ -157,7 +179,14 @@ def ground_at(g: Ground, x: Floats, y: Floats) -> Floats:
 
 
 @kernel
-def _fill(grid: NDArray[np.float32], grid_x: float, grid_y: float, main: Floats, ramp: Floats, has_ramp: bool) -> None:
+def _fill(
+    grid: NDArray[np.float32],
+    grid_x: float,
+    grid_y: float,
+    main: Floats,
+    ramp: Floats,
+    has_ramp: bool,
+) -> None:
     """Guesses of s and d by the nearest node, and the terrain's height: the roads' heights, averaged with weights that
     fall off with the fourth power of the distance."""
     for j in range(grid.shape[0]):

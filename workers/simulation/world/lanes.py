@@ -16,7 +16,9 @@ RAMP_LEFT_M, RAMP_RIGHT_M = 1.0, 1.8
 
 
 @device
-def sideways(table: Floats, s: float, d: float, x: float, y: float, left_x: float, left_y: float, edge: float) -> float:
+def sideways(
+    table: Floats, s: float, d: float, x: float, y: float, left_x: float, left_y: float, edge: float
+) -> float:
     """How far to the left along the ego's y axis the line d = edge of a road is; the ego, whose y axis is
     [left_x, left_y], is at (s, d) on it."""
     length = 0.0
@@ -36,7 +38,9 @@ def lane_edges(g: Ground, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, ND
 
 
 @kernel
-def _lane_edges(g: Ground, x: Floats, y: Floats, cos: Floats, sin: Floats) -> tuple[Floats, NDArray[np.int64]]:
+def _lane_edges(
+    g: Ground, x: Floats, y: Floats, cos: Floats, sin: Floats
+) -> tuple[Floats, NDArray[np.int64]]:
     out = np.empty((len(x), 6))
     lanes = np.empty(len(x), dtype=np.int64)
     half = 0.5 * g.lanes * g.lane_width
@@ -50,8 +54,12 @@ def _lane_edges(g: Ground, x: Floats, y: Floats, cos: Floats, sin: Floats) -> tu
         if d2 < AWAY and s2 > g.taper_start:
             opened = ramp_opening(g, s2)
             ramp_left, ramp_right = 0.5 * g.lane_width, 0.5 * g.lane_width - opened
-            paved_left = sideways(g.ramp, s2, d2, x[i], y[i], -sin[i], cos[i], ramp_left + RAMP_LEFT_M)
-            paved_right = sideways(g.ramp, s2, d2, x[i], y[i], -sin[i], cos[i], ramp_right - RAMP_RIGHT_M)
+            paved_left = sideways(
+                g.ramp, s2, d2, x[i], y[i], -sin[i], cos[i], ramp_left + RAMP_LEFT_M
+            )
+            paved_right = sideways(
+                g.ramp, s2, d2, x[i], y[i], -sin[i], cos[i], ramp_right - RAMP_RIGHT_M
+            )
             joined = paved_left >= road_right
             on_ramp = opened > 0.5 * g.lane_width and d2 < ramp_left
             if on_ramp:
@@ -75,7 +83,9 @@ def stance(g: Ground, x: Floats, y: Floats, yaw: Floats, wheelbase: float, track
 
 
 @kernel
-def _slopes(g: Ground, x: Floats, y: Floats, cos: Floats, sin: Floats, wheelbase: float, track: float) -> Floats:
+def _slopes(
+    g: Ground, x: Floats, y: Floats, cos: Floats, sin: Floats, wheelbase: float, track: float
+) -> Floats:
     """[n, 3] z, and by how much the ground rises to the left and ahead."""
     out = np.empty((len(x), 3))
     for i in range(len(x)):

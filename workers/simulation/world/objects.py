@@ -14,7 +14,24 @@ from workers.simulation.world.shading import Colour, Light, hazed, lit
 from workers.simulation.world.texture import sample
 
 Floats = NDArray[np.float64]
-KIND, X, Y, Z, COS, SIN, HALF_LENGTH, HALF_WIDTH, HEIGHT, RED, GREEN, BLUE, PATTERN, RETRO, GRADE, REACH = range(16)
+(
+    KIND,
+    X,
+    Y,
+    Z,
+    COS,
+    SIN,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    HEIGHT,
+    RED,
+    GREEN,
+    BLUE,
+    PATTERN,
+    RETRO,
+    GRADE,
+    REACH,
+) = range(16)
 """Columns of an object [16]: Z is its lowest point, HEIGHT the full height, GRADE shears it along its own x axis,
 RETRO the share of its colour that headlights always return at night, REACH how far it is drawn, metres."""
 CYLINDER, ELLIPSOID, BOX, CAR = range(4)
@@ -25,7 +42,14 @@ SOFT_M = 0.3
 
 @device
 def bounds(
-    thing: Floats, grow: float, eye: Floats, rotation: Floats, lens: Floats, corners: Floats, width: int, height: int
+    thing: Floats,
+    grow: float,
+    eye: Floats,
+    rotation: Floats,
+    lens: Floats,
+    corners: Floats,
+    width: int,
+    height: int,
 ) -> tuple[int, int, int, int]:
     """First and last column and row [u0, u1, v0, v1] that the object's box, grown sideways, may touch; u0 > u1 if none.
     `corners` [8, 3] is scratch."""
@@ -47,8 +71,14 @@ def bounds(
                 continue
             cut = (NEAR_M - depth) / (there - depth) if depth < NEAR_M else 0.0
             depth = max(depth, NEAR_M)
-            u = lens[0] * (corners[bits, 0] + cut * (corners[other, 0] - corners[bits, 0])) / depth + lens[2]
-            v = lens[1] * (corners[bits, 1] + cut * (corners[other, 1] - corners[bits, 1])) / depth + lens[3]
+            u = (
+                lens[0] * (corners[bits, 0] + cut * (corners[other, 0] - corners[bits, 0])) / depth
+                + lens[2]
+            )
+            v = (
+                lens[1] * (corners[bits, 1] + cut * (corners[other, 1] - corners[bits, 1])) / depth
+                + lens[3]
+            )
             u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
     if u0 > width or u1 < -1 or v0 > height or v1 < -1 or u0 > u1:
         return 1, 0, 1, 0
@@ -61,7 +91,9 @@ def bounds(
 
 
 @device
-def clip(rate: float, room: float, face: int, span: tuple[float, float, int]) -> tuple[float, float, int]:
+def clip(
+    rate: float, room: float, face: int, span: tuple[float, float, int]
+) -> tuple[float, float, int]:
     """Cut the ray's span inside a convex solid by one more plane: n·direction, h - n·origin and the plane's number."""
     enter, leave, at = span
     if rate > 0:
@@ -145,11 +177,19 @@ def face_light(thing: Floats, light: Light, face: int) -> float:
 
 @device
 def draw(
-    thing: Floats, light: Light, eye: Floats, rotation: Floats, lens: Floats, corners: Floats,
-    rgb: NDArray[np.uint8], depth: NDArray[np.float32],
-) -> None:  # fmt: skip
+    thing: Floats,
+    light: Light,
+    eye: Floats,
+    rotation: Floats,
+    lens: Floats,
+    corners: Floats,
+    rgb: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+) -> None:
     """Draw one object over what is there, nearest wins; `lens` is fx, fy, cx, cy, `corners` scratch."""
-    u0, u1, v0, v1 = bounds(thing, 0.0, eye, rotation, lens, corners, depth.shape[1], depth.shape[0])
+    u0, u1, v0, v1 = bounds(
+        thing, 0.0, eye, rotation, lens, corners, depth.shape[1], depth.shape[0]
+    )
     kind = int(thing[KIND])
     a, b, c = thing[HALF_LENGTH], thing[HALF_WIDTH], thing[HEIGHT]
     cx, cy, cz = thing[X] - eye[0], thing[Y] - eye[1], thing[Z] - eye[2]
@@ -176,7 +216,9 @@ def draw(
                     continue
                 t -= math.sqrt(max(a * a - aside * aside, 0.0) / flat)
                 rise = t * rz - cz
-                share *= min(max((c - rise) / pixel + 0.5, 0.0), 1.0) * min(max(rise / pixel + 0.5, 0.0), 1.0)
+                share *= min(max((c - rise) / pixel + 0.5, 0.0), 1.0) * min(
+                    max(rise / pixel + 0.5, 0.0), 1.0
+                )
                 day = 0.85 - 0.25 * aside / a
                 if thing[PATTERN] == BANDED and 0.62 * c < rise < 0.85 * c:
                     red, green, blue = 30.0, 30.0, 32.0
@@ -196,9 +238,16 @@ def draw(
                 px, py, pz = t * sx - qx, t * sy - qy, t * sz - qz
                 pixel = t / lens[0] / a
                 grain = 6.0 * a
-                fine = sample(light.tile, (px + pz) * grain + thing[X], (py - 0.6 * pz) * grain + thing[Y], pixel * grain)
+                fine = sample(
+                    light.tile,
+                    (px + pz) * grain + thing[X],
+                    (py - 0.6 * pz) * grain + thing[Y],
+                    pixel * grain,
+                )
                 share = min(max((1.0 + 0.3 * fine - gap) / pixel + 0.5, 0.0), 1.0)
-                day = (0.62 + 0.3 * pz + 0.22 * (px * light.sun_cos + py * light.sun_sin)) * (1.0 + 0.7 * fine)
+                day = (0.62 + 0.3 * pz + 0.22 * (px * light.sun_cos + py * light.sun_sin)) * (
+                    1.0 + 0.7 * fine
+                )
             else:
                 x = rx * thing[COS] + ry * thing[SIN]
                 y = ry * thing[COS] - rx * thing[SIN]
@@ -208,7 +257,9 @@ def draw(
                     t, leave, face = box_span(origin, ray, (-a, -b, 0.0), (a, b, c))
                 else:
                     top = belt if c < 2.5 else c
-                    t, leave, face = box_span(origin, ray, (-a, -b, 0.16 if c < 2.5 else 0.3), (a, b, top))
+                    t, leave, face = box_span(
+                        origin, ray, (-a, -b, 0.16 if c < 2.5 else 0.3), (a, b, top)
+                    )
                     if c < 2.5:
                         t2, leave2, face2 = cabin_span(origin, ray, thing, belt)
                         if leave2 > t2 and (leave <= t or t2 < t):
@@ -228,11 +279,19 @@ def draw(
                 continue
             if light.night:
                 day *= max(lit(light, t, t * right, -t * down), light.ambient)
-                day += (1.0 - day) * max(glow, thing[RETRO] * min(1.0, 60.0 / t) if t < 200 else 0.0)
+                day += (1.0 - day) * max(
+                    glow, thing[RETRO] * min(1.0, 60.0 / t) if t < 200 else 0.0
+                )
             red, green, blue = hazed(light, red * day, green * day, blue * day, t)
-            rgb[v, u, 0] = np.uint8(min(max(rgb[v, u, 0] + share * (red - rgb[v, u, 0]), 0.0), 255.0) + 0.5)
-            rgb[v, u, 1] = np.uint8(min(max(rgb[v, u, 1] + share * (green - rgb[v, u, 1]), 0.0), 255.0) + 0.5)
-            rgb[v, u, 2] = np.uint8(min(max(rgb[v, u, 2] + share * (blue - rgb[v, u, 2]), 0.0), 255.0) + 0.5)
+            rgb[v, u, 0] = np.uint8(
+                min(max(rgb[v, u, 0] + share * (red - rgb[v, u, 0]), 0.0), 255.0) + 0.5
+            )
+            rgb[v, u, 1] = np.uint8(
+                min(max(rgb[v, u, 1] + share * (green - rgb[v, u, 1]), 0.0), 255.0) + 0.5
+            )
+            rgb[v, u, 2] = np.uint8(
+                min(max(rgb[v, u, 2] + share * (blue - rgb[v, u, 2]), 0.0), 255.0) + 0.5
+            )
             if share >= 0.5:
                 depth[v, u] = t
 
@@ -248,19 +307,36 @@ def shade_ground(
     depth: NDArray[np.float32],
 ) -> None:
     """Darken the ground under a car, with a soft edge of SOFT_M: its contact shadow."""
-    u0, u1, v0, v1 = bounds(thing, SOFT_M, eye, rotation, lens, corners, depth.shape[1], depth.shape[0])
+    u0, u1, v0, v1 = bounds(
+        thing, SOFT_M, eye, rotation, lens, corners, depth.shape[1], depth.shape[0]
+    )
     for v in range(v0, v1 + 1):
         down = (v - lens[3]) / lens[1]
         for u in range(u0, u1 + 1):
             t = depth[v, u]
             right = (u - lens[2]) / lens[0]
-            x = eye[0] + t * (rotation[0, 2] + right * rotation[0, 0] + down * rotation[0, 1]) - thing[X]
-            y = eye[1] + t * (rotation[1, 2] + right * rotation[1, 0] + down * rotation[1, 1]) - thing[Y]
-            z = eye[2] + t * (rotation[2, 2] + right * rotation[2, 0] + down * rotation[2, 1]) - thing[Z]
+            x = (
+                eye[0]
+                + t * (rotation[0, 2] + right * rotation[0, 0] + down * rotation[0, 1])
+                - thing[X]
+            )
+            y = (
+                eye[1]
+                + t * (rotation[1, 2] + right * rotation[1, 0] + down * rotation[1, 1])
+                - thing[Y]
+            )
+            z = (
+                eye[2]
+                + t * (rotation[2, 2] + right * rotation[2, 0] + down * rotation[2, 1])
+                - thing[Z]
+            )
             along, aside = x * thing[COS] + y * thing[SIN], y * thing[COS] - x * thing[SIN]
             if abs(z - along * thing[GRADE]) > 0.3:
                 continue
-            inside = min(thing[HALF_LENGTH] - abs(along), thing[HALF_WIDTH] - abs(aside)) / (2 * SOFT_M) + 0.5
+            inside = (
+                min(thing[HALF_LENGTH] - abs(along), thing[HALF_WIDTH] - abs(aside)) / (2 * SOFT_M)
+                + 0.5
+            )
             if inside > 0:
                 keep = 1.0 - 0.6 * min(inside, 1.0)
                 for k in range(3):

@@ -36,7 +36,9 @@ def cumulative(values: Floats, step: float) -> Floats:
     return np.concatenate(([0.0], np.cumsum(values[1:] + values[:-1]) * (step / 2)))
 
 
-def align(curvature: Floats, elevation: Floats, x_m: float = 0.0, y_m: float = 0.0, yaw_rad: float = 0.0) -> Alignment:
+def align(
+    curvature: Floats, elevation: Floats, x_m: float = 0.0, y_m: float = 0.0, yaw_rad: float = 0.0
+) -> Alignment:
     """Integrate curvature [n] (1/m, left positive, nodes every STEP_M) from a start pose; elevation [n] in metres."""
     nodes = np.arange(len(curvature)) * STEP_M
     kappa, height = CubicSpline(nodes, curvature), CubicSpline(nodes, elevation)
@@ -55,7 +57,9 @@ def smooth(values: Floats, length_m: float) -> Floats:
     return blurred(values, 2 * int(length_m / STEP_M / 2) + 1)
 
 
-def winding(rng: np.random.Generator, length_m: float, tightest_1pm: float, straight_m: tuple[float, float]) -> Floats:
+def winding(
+    rng: np.random.Generator, length_m: float, tightest_1pm: float, straight_m: tuple[float, float]
+) -> Floats:
     """Curvature [n] of straights and curves joined by clothoids. The heading stays within about a radian of the
     first one, so that the road never meets itself."""
     corners: list[tuple[float, float]] = [(0.0, 0.0), (120.0, 0.0)]
@@ -81,7 +85,9 @@ def rolling(rng: np.random.Generator, length_m: float, steepest: float) -> Float
     """Elevation [n] in metres: waves of 250-700 m whose grades add up to at most `steepest`."""
     s = np.arange(int(length_m / STEP_M) + 1) * STEP_M
     height = np.zeros_like(s)
-    for share, wavelength in zip((0.5, 0.3, 0.2), rng.uniform((450, 300, 240), (700, 450, 300)), strict=True):
+    for share, wavelength in zip(
+        (0.5, 0.3, 0.2), rng.uniform((450, 300, 240), (700, 450, 300)), strict=True
+    ):
         _, wave = cos_sin(2 * np.pi * s / wavelength + rng.uniform(0, 2 * np.pi))
         height += steepest * share * wavelength / (2 * np.pi) * wave
     return height

@@ -25,7 +25,16 @@ Hit = tuple[float, float, float, float, float, float, float, float]
 
 
 @device
-def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, guess: float, stride: float) -> Hit:
+def cast(
+    g: Ground,
+    eye: Floats,
+    rx: float,
+    ry: float,
+    rz: float,
+    start: float,
+    guess: float,
+    stride: float,
+) -> Hit:
     """First meeting of a ray with the ground: (t, s, d, s2, d2, z, dz/dx, dz/dy); t is FAR_M where there is none.
 
     The ray is taken to be above the ground at `start`. Newton's method with the ground's slope, kept inside the bracket
@@ -57,9 +66,15 @@ def cast(g: Ground, eye: Floats, rx: float, ry: float, rz: float, start: float, 
 
 @device
 def render_ground(
-    g: Ground, light: Light, eye: Floats, rotation: Floats, lens: Floats, last: Floats,
-    rgb: NDArray[np.uint8], depth: NDArray[np.float32],
-) -> None:  # fmt: skip
+    g: Ground,
+    light: Light,
+    eye: Floats,
+    rotation: Floats,
+    lens: Floats,
+    last: Floats,
+    rgb: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+) -> None:
     """Ground and sky of one frame, rows from the bottom: each pixel starts from the hit of the one below it, which
     `last` [W, 9] (zeros at first) holds."""
     rows, columns = depth.shape
@@ -81,7 +96,15 @@ def render_ground(
                 else:
                     closing = rz - last[u, 6] * rx - last[u, 7] * ry
                     x, y = eye[0] + t0 * rx, eye[1] + t0 * ry
-                    gap = eye[2] + t0 * rz - (last[u, 5] + last[u, 6] * (x - last[u, 8]) + last[u, 7] * (y - last[u, 3]))
+                    gap = (
+                        eye[2]
+                        + t0 * rz
+                        - (
+                            last[u, 5]
+                            + last[u, 6] * (x - last[u, 8])
+                            + last[u, 7] * (y - last[u, 3])
+                        )
+                    )
                     step = -gap / closing if closing < -1e-9 else 1.5 + stride * t0
                     guess = t0 + min(max(step, 0.0), 1.5 + stride * t0)
                 t, s, d, s2, d2, z, slope_x, slope_y = cast(g, eye, rx, ry, rz, t0, guess, stride)
@@ -115,7 +138,15 @@ def render_ground(
 
 
 @device
-def in_view(things: Floats, eye: Floats, rotation: Floats, lens: Floats, width: int, chosen: Floats, count: int) -> int:
+def in_view(
+    things: Floats,
+    eye: Floats,
+    rotation: Floats,
+    lens: Floats,
+    width: int,
+    chosen: Floats,
+    count: int,
+) -> int:
     """Copy the objects [n, 16] that may be seen to chosen[count:]; the new count."""
     wide = max(lens[2], width - lens[2]) / lens[0] * 1.1
     for i in range(len(things)):
@@ -135,9 +166,16 @@ def in_view(things: Floats, eye: Floats, rotation: Floats, lens: Floats, width: 
 
 @kernel
 def render(
-    g: Ground, light: Light, things: Floats, cars: Floats, eye: Floats, rotation: Floats, lens: Floats,
-    rgb: NDArray[np.uint8], depth: NDArray[np.float32],
-) -> None:  # fmt: skip
+    g: Ground,
+    light: Light,
+    things: Floats,
+    cars: Floats,
+    eye: Floats,
+    rotation: Floats,
+    lens: Floats,
+    rgb: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+) -> None:
     """One frame into rgb [H, W, 3] and depth [H, W] (metres along the camera's axis, FAR_M for the sky).
 
     `things` [n, 16] stand, `cars` [m, 16] move (objects.py); the camera is at `eye` [3] with the columns of `rotation`
@@ -146,7 +184,9 @@ def render(
     seen = np.empty((len(things) + len(cars), 16))
     count = in_view(things, eye, rotation, lens, depth.shape[1], seen, 0)
     count = in_view(cars, eye, rotation, lens, depth.shape[1], seen, count)
-    order = np.argsort(-((seen[:count, X] - eye[0]) ** 2 + (seen[:count, Y] - eye[1]) ** 2), kind="mergesort")
+    order = np.argsort(
+        -((seen[:count, X] - eye[0]) ** 2 + (seen[:count, Y] - eye[1]) ** 2), kind="mergesort"
+    )
     corners = np.empty((8, 3))
     for i in order:
         if seen[i, KIND] == CAR:

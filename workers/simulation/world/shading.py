@@ -41,7 +41,9 @@ def lit(light: Light, depth: float, across: float, up: float) -> float:
     reach = depth * depth + across * across
     aside = across / (3.0 + 0.32 * depth)
     above = max(up + 0.9, 0.0) / (0.6 + 0.05 * depth)
-    return light.ambient + light.beam / ((1.0 + reach / 500.0) * (1.0 + aside**4) * (1.0 + above * above))
+    return light.ambient + light.beam / (
+        (1.0 + reach / 500.0) * (1.0 + aside**4) * (1.0 + above * above)
+    )
 
 
 @device
@@ -95,7 +97,9 @@ def lane_lines(g: Ground, s: float, d: float, fs: float, fd: float, s2: float) -
             width = 2.0 * LINE_M
             paint = covered(at - 0.5 * width, at + 0.5 * width, axis, fd) * dashed(s2, fs, 6.0, 3.0)
         return paint
-    return covered(at - 0.5 * width, at + 0.5 * width, axis, fd) * dashed(s, fs, DASH_PERIOD_M, DASH_M)
+    return covered(at - 0.5 * width, at + 0.5 * width, axis, fd) * dashed(
+        s, fs, DASH_PERIOD_M, DASH_M
+    )
 
 
 @device
@@ -107,7 +111,16 @@ def ramp_opening(g: Ground, s2: float) -> float:
 
 @device
 def ground_colour(
-    g: Ground, light: Light, x: float, y: float, s: float, d: float, s2: float, d2: float, fs: float, fd: float
+    g: Ground,
+    light: Light,
+    x: float,
+    y: float,
+    s: float,
+    d: float,
+    s2: float,
+    d2: float,
+    fs: float,
+    fd: float,
 ) -> Colour:
     """The ground's own colour at a point with the pixel's footprint there: fs along and fd across the road."""
     paved = covered(g.right_paved, g.left_paved, d, fd)
@@ -163,5 +176,9 @@ def ground_colour(
         r2 = (light.grass[0] + dry * (light.soil[0] - light.grass[0])) * tone
         g2 = (light.grass[1] + dry * (light.soil[1] - light.grass[1])) * tone
         b2 = (light.grass[2] + dry * (light.soil[2] - light.grass[2])) * tone
-        red, green, blue = r2 + paved * (red - r2), g2 + paved * (green - g2), b2 + paved * (blue - b2)
+        red, green, blue = (
+            r2 + paved * (red - r2),
+            g2 + paved * (green - g2),
+            b2 + paved * (blue - b2),
+        )
     return red, green, blue

@@ -18,14 +18,18 @@ def pyramid(seed: int = 7) -> Pyramid:
     """All levels of the tile one after the other, values in [-1, 1]: white noise with some larger grain."""
     noise = np.random.default_rng(seed).uniform(-1, 1, (TILE, TILE))
     for _ in range(2):
-        grain = (np.roll(noise, 1, 0) + np.roll(noise, 1, 1) + np.roll(noise, (1, 1), (0, 1)) + noise) / 4
+        grain = (
+            np.roll(noise, 1, 0) + np.roll(noise, 1, 1) + np.roll(noise, (1, 1), (0, 1)) + noise
+        ) / 4
         noise = 0.6 * noise + 0.8 * grain
     noise /= np.abs(noise).max()
     levels = [noise]
     while levels[-1].shape[0] > 1:
         fine = levels[-1]
         # Averages of white noise fade by half a level; somewhat slower looks more like asphalt and grass.
-        levels.append((fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) / 4 * 1.25)
+        levels.append(
+            (fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) / 4 * 1.25
+        )
     return np.concatenate([level.ravel() for level in levels]).astype(np.float32)
 
 

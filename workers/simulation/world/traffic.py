@@ -30,7 +30,12 @@ class Traffic(NamedTuple):
 
 
 def make_traffic(
-    route: Route, rng: np.random.Generator, ego_s: Floats, lanes_used: set[int], first_lane: int, near: bool
+    route: Route,
+    rng: np.random.Generator,
+    ego_s: Floats,
+    lanes_used: set[int],
+    first_lane: int,
+    near: bool,
 ) -> Traffic:
     """Vehicles around an ego whose main-road station is ego_s [T]: one ahead in its first lane, others in lanes that it
     does not use, oncoming ones. With `near`, one drives beside it."""
@@ -54,16 +59,31 @@ def make_traffic(
         pace = rng.uniform(-1.2, 1.2)
         lane = min(free, key=lambda lane: abs(lane - first_lane))
         cars.append(
-            (ego_s + rng.uniform(6.0, 13.0) - pace * t[-1] * 0.4 + pace * t, route.lane_centre(lane), 1.0, rng.random() < 0.7)
+            (
+                ego_s + rng.uniform(6.0, 13.0) - pace * t[-1] * 0.4 + pace * t,
+                route.lane_centre(lane),
+                1.0,
+                rng.random() < 0.7,
+            )
         )
     for lane in free:
         for ahead in (rng.uniform(34, 60), rng.uniform(80, 150), rng.uniform(-70, -40)):
             if rng.random() < 0.55:
-                cars.append((ego_s + ahead + rng.uniform(-1.5, 1.5) * t, route.lane_centre(lane), 1.0, rng.random() < 0.7))
+                cars.append(
+                    (
+                        ego_s + ahead + rng.uniform(-1.5, 1.5) * t,
+                        route.lane_centre(lane),
+                        1.0,
+                        rng.random() < 0.7,
+                    )
+                )
     half = 0.5 * g.lanes * g.lane_width
     oncoming = [route.lane_centre(0)]
     if g.median > 0:
-        oncoming = [g.left_paved + g.median + 1.0 + half + route.lane_centre(lane) for lane in range(route.spec.lanes)]
+        oncoming = [
+            g.left_paved + g.median + 1.0 + half + route.lane_centre(lane)
+            for lane in range(route.spec.lanes)
+        ]
     for d in oncoming if g.median > 0 or highway or first_lane > 0 else []:
         pace = rng.uniform(17.0, 20.0) if not highway else rng.uniform(22.0, 31.0)
         start = ego_s[0] + rng.uniform(30, 90)
@@ -76,7 +96,9 @@ def make_traffic(
         x, y, yaw = beside(route.main, s, np.full(ticks, d))
         here = ground_at(g, x, y)
         cos, sin = cos_sin(yaw if sense > 0 else yaw + np.pi)
-        states[i] = np.stack([x, y, here[:, 0], cos, sin, here[:, 1] * cos + here[:, 2] * sin], axis=1)
+        states[i] = np.stack(
+            [x, y, here[:, 0], cos, sin, here[:, 1] * cos + here[:, 2] * sin], axis=1
+        )
         colour = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
         size = (
             (rng.uniform(2.1, 2.4), rng.uniform(0.88, 0.95), rng.uniform(1.42, 1.75))
@@ -84,7 +106,12 @@ def make_traffic(
             else (rng.uniform(4.0, 6.5), 1.23, 3.5)
         )
         looks[i] = (*size, *colour)
-    return Traffic(states, looks, np.array([c[0] for c in cars]).reshape(len(cars), ticks), np.array([c[1] for c in cars]))
+    return Traffic(
+        states,
+        looks,
+        np.array([c[0] for c in cars]).reshape(len(cars), ticks),
+        np.array([c[1] for c in cars]),
+    )
 
 
 def cars_at(traffic: Traffic, t_s: float) -> Floats:
@@ -107,7 +134,10 @@ def lead_gap(route: Route, traffic: Traffic, t_s: Floats, ego_s: Floats, lane: F
     gaps = np.full(len(t_s), np.inf)
     ticks = np.arange(traffic.states.shape[1]) * TICK_S
     for i in range(len(traffic.offsets)):
-        its_lane = np.floor(((route.spec.lanes * route.spec.lane_width_m / 2) - traffic.offsets[i]) / route.spec.lane_width_m)
+        its_lane = np.floor(
+            ((route.spec.lanes * route.spec.lane_width_m / 2) - traffic.offsets[i])
+            / route.spec.lane_width_m
+        )
         gap = np.interp(t_s, ticks, traffic.stations[i]) - traffic.looks[i, 0] - ego_s - FRONT_M
         gaps = np.where((its_lane == lane) & (gap > 0) & (gap < gaps), gap, gaps)
     return np.where(gaps < 150.0, gaps, np.nan)

@@ -9,20 +9,25 @@ import pytest
 from PIL import Image
 
 from suites.errors import DataError
-from workers.policy.protocol import Action, Observation
+from workers.policy.policy import Action, Observation
 from workers.segments.store import read_segment
-from workers.segments.world import make_segment
+from workers.segments.world_segments import make_segment
 from workers.simulation.fidelity import views
+from workers.simulation.fidelity.artifact_probe import ArtifactProbe
 from workers.simulation.fidelity.bars import BARS_DB, bars
-from workers.simulation.fidelity.loop import agreement, drive_all, sensed_segments, simulators
+from workers.simulation.fidelity.loop_agreement import (
+    agreement,
+    drive_all,
+    sensed_segments,
+    simulators,
+)
 from workers.simulation.fidelity.page import render
-from workers.simulation.fidelity.probe import Probe
 from workers.simulation.fidelity.report import Report
 from workers.simulation.fidelity.sensors import SENSORS
 from workers.simulation.fidelity.shots import Displacement, Shot, take
-from workers.simulation.fidelity.sources import SOURCES
 from workers.simulation.fidelity.stereo import compare
 from workers.simulation.fidelity.tests.test_fidelity_figures import response, table
+from workers.simulation.fidelity.view_sources import SOURCES
 from workers.simulation.tests.models import Model, manifest, straight
 from workers.simulation.world.drive import drive_spec
 
@@ -34,8 +39,13 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> list[Shot]:
     return take(tmp_path_factory.mktemp("segments"), scenes=((0, 0),), rows=(40, 120))
 
 
-def test_views_where_nothing_moved_are_the_truth_and_depth_beats_the_plane(shots: list[Shot]) -> None:
-    found = {(x.by.name, x.source): x for x in views.likeness(shots, [Displacement(), Displacement(lateral_m=1.0)])}
+def test_views_where_nothing_moved_are_the_truth_and_depth_beats_the_plane(
+    shots: list[Shot],
+) -> None:
+    found = {
+        (x.by.name, x.source): x
+        for x in views.likeness(shots, [Displacement(), Displacement(lateral_m=1.0)])
+    }
     assert found["none", "exact"].psnr_db > 45
     assert found["none", "stored"].psnr_db > 30
     assert found["+1 m left", "exact"].psnr_db > found["+1 m left", "plane"].psnr_db + 2
@@ -46,7 +56,11 @@ def test_views_where_nothing_moved_are_the_truth_and_depth_beats_the_plane(shots
 def test_the_bars_hold_on_the_committed_scene_and_the_other_warps_do_not(shots: list[Shot]) -> None:
     found = bars({"a world": shots[:1]})
     boxes = [bar for bar in found if bar.scene == "boxes"]
-    assert [bar.offset_m for bar in boxes] == [bar.offset_m for bar in found if bar.scene != "boxes"] == list(BARS_DB)
+    assert (
+        [bar.offset_m for bar in boxes]
+        == [bar.offset_m for bar in found if bar.scene != "boxes"]
+        == list(BARS_DB)
+    )
     for bar in boxes:
         assert bar.holds
         assert bar.psnr_db["forward"] > bar.psnr_db["backward"] + 6 > bar.psnr_db["plane"] + 5
@@ -64,8 +78,13 @@ def test_depth_of_sensors_lies_between_exact_depth_and_the_plane(shots: list[Sho
         assert np.median(np.abs(depth[near] / exact[near] - 1)) < 0.02
 
 
-def test_segments_with_the_depth_of_a_sensor_are_driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.segments.world.drive_spec", lambda *args: replace(drive_spec(*args), duration_s=1.3))
+def test_segments_with_the_depth_of_a_sensor_are_driven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "workers.segments.world_segments.drive_spec",
+        lambda *args: replace(drive_spec(*args), duration_s=1.3),
+    )
     meta = make_segment(tmp_path / "root", 0, 0, 0)
     sensed = sensed_segments(tmp_path / "root", tmp_path / "scratch", [meta])
     compared = simulators(tmp_path / "root", tmp_path / "scratch")
@@ -73,7 +92,9 @@ def test_segments_with_the_depth_of_a_sensor_are_driven(tmp_path: Path, monkeypa
         found = read_segment(tmp_path / "scratch" / sensor, meta.segment_id, verify=True)
         assert (found.meta, other.depth_source) == (other, sensor)
         assert found.meta.files["frames.mp4"] == meta.files["frames.mp4"]
-        table = drive_all(compared[sensor], {"m": Model(straight, manifest())}, [other], offsets=(0.5,))
+        table = drive_all(
+            compared[sensor], {"m": Model(straight, manifest())}, [other], offsets=(0.5,)
+        )
         assert not table["m", meta.segment_id, 0.5].failed
     assert read_segment(tmp_path / "root", meta.segment_id).meta == meta
 
@@ -83,14 +104,21 @@ def test_a_model_that_reads_the_picture_is_wrong_by_what_the_picture_is(shots: l
 
     def brightness(observation: Observation, rows: object, step: int) -> Action:
         assert observation.frames is not None
-        return Action(curvature=observation.frames.mean(axis=(1, 2, 3)) / observation.scalars["speed"] ** 2)
+        return Action(
+            curvature=observation.frames.mean(axis=(1, 2, 3)) / observation.scalars["speed"] ** 2
+        )
 
     grid = [Displacement(), Displacement(lateral_m=2.0)]
     found = views.responses(shots, grid, {"m": Model(brightness, manifest())}, SOURCES[:1])
     camera = manifest().camera
     assert camera is not None
-    off = [float(SOURCES[0].view(s, grid[1], camera).mean() - s.truth(grid[1], camera).mean()) for s in shots]
-    change = [float(s.truth(grid[1], camera).mean() - s.truth(grid[0], camera).mean()) for s in shots]
+    off = [
+        float(SOURCES[0].view(s, grid[1], camera).mean() - s.truth(grid[1], camera).mean())
+        for s in shots
+    ]
+    change = [
+        float(s.truth(grid[1], camera).mean() - s.truth(grid[0], camera).mean()) for s in shots
+    ]
     assert found[1].error == pytest.approx(np.sqrt(np.mean(np.square(off))), rel=1e-6)
     assert found[1].true == pytest.approx(np.sqrt(np.mean(np.square(change))), rel=1e-6)
     late = views.slips(shots, {"m": Model(brightness, manifest())}, ahead=(0.0, 1.0))
@@ -98,7 +126,9 @@ def test_a_model_that_reads_the_picture_is_wrong_by_what_the_picture_is(shots: l
     assert late[1].ahead_m > 10.0
 
 
-def test_a_segment_of_another_world_is_refused(tmp_path: Path, shots: list[Shot], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_of_another_world_is_refused(
+    tmp_path: Path, shots: list[Shot], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("workers.simulation.fidelity.shots.CODEC_DB", 99.0)
     with pytest.raises(DataError, match="cannot be compared"):
         take(tmp_path, scenes=((0, 0),), rows=(40,))
@@ -120,8 +150,12 @@ def wall_pairs(folder: Path) -> None:
             x, y = (u - 239.5) * z / 300 + x0, (v - 47.5) * z / 300
             column, row = np.rint(1200 + 80 * x).astype(int), np.rint(480 + 80 * y).astype(int)
             Image.fromarray(texture[row, column]).save(folder / side / f"{k:06d}.png")
-    (folder / "calib.txt").write_text("300 0 239.5 0 0 300 47.5 0 0 0 1 0\n300 0 239.5 -150 0 300 47.5 0 0 0 1 0\n")
-    (folder / "poses.txt").write_text("".join(f"1 0 0 0 0 1 0 0 0 0 1 {0.5 * k}\n" for k in range(3)))
+    (folder / "calib.txt").write_text(
+        "300 0 239.5 0 0 300 47.5 0 0 0 1 0\n300 0 239.5 -150 0 300 47.5 0 0 0 1 0\n"
+    )
+    (folder / "poses.txt").write_text(
+        "".join(f"1 0 0 0 0 1 0 0 0 0 1 {0.5 * k}\n" for k in range(3))
+    )
 
 
 def test_depth_of_neighbours_puts_a_wall_where_the_right_camera_sees_it(tmp_path: Path) -> None:
@@ -164,15 +198,32 @@ def test_the_page_holds_every_figure_and_escapes_names(shots: list[Shot]) -> Non
     costs = table({"good": [0.1, 0.12, 0.1, 0.1], "<b>": [0.5, 0.52, 0.5, 0.5]})
     answers = [replace(response(x, 0.1, 1.0, source="exact"), model="<b>") for x in (1.0, 2.0)]
     report = Report(
-        scenes=1, models=("<b>",), bars=bars(),
-        likeness=views.likeness(shots[:1], [Displacement(), Displacement(lateral_m=1.0)], SOURCES[:2]),
-        responses=answers, slips=[], trust={"exact": {"lateral_m": 2.25, "heading_deg": 9.0, "longitudinal_m": 7.0}},
-        probes=[Probe(source="exact", r2=0.6, r2_truth=0.25)], loop_segments=2, agreements=[agreement("stored", costs, costs)],
-        stereo=[], pictures={"a <picture>": shots[0].picture},
-    )  # fmt: skip
+        scenes=1,
+        models=("<b>",),
+        bars=bars(),
+        likeness=views.likeness(
+            shots[:1], [Displacement(), Displacement(lateral_m=1.0)], SOURCES[:2]
+        ),
+        responses=answers,
+        slips=[],
+        trust={"exact": {"lateral_m": 2.25, "heading_deg": 9.0, "longitudinal_m": 7.0}},
+        probes=[ArtifactProbe(source="exact", r2=0.6, r2_truth=0.25)],
+        loop_segments=2,
+        agreements=[agreement("stored", costs, costs)],
+        stereo=[],
+        pictures={"a <picture>": shots[0].picture},
+    )
     page = render(report)
     assert "<b>" not in page.replace("&lt;b&gt;", "")
-    for text in ("2.25", "+0.35", "a &lt;picture&gt;", "data:image/png;base64,", "<svg", "worse → worse", "<td>37.9</td>"):
+    for text in (
+        "2.25",
+        "+0.35",
+        "a &lt;picture&gt;",
+        "data:image/png;base64,",
+        "<svg",
+        "worse → worse",
+        "<td>37.9</td>",
+    ):
         assert text in page
     document = json.loads(json.dumps(report.document()))
     assert document["probes"][0]["excess"] == pytest.approx(0.35)

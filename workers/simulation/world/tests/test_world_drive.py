@@ -27,7 +27,14 @@ from workers.simulation.world.profile import Floats
 from workers.simulation.world.route import build_route, route_spec
 from workers.simulation.world.traffic import FRONT_M, Traffic
 
-SITUATIONS = {"straight": (0, 0), "exit": (0, 1), "hill": (1, 1), "curve": (2, 0), "night": (3, 1), "country": (5, 1)}
+SITUATIONS = {
+    "straight": (0, 0),
+    "exit": (0, 1),
+    "hill": (1, 1),
+    "curve": (2, 0),
+    "night": (3, 1),
+    "country": (5, 1),
+}
 
 
 def a_drive(name: str) -> Drive:
@@ -38,7 +45,12 @@ def a_drive(name: str) -> Drive:
 
 def emptied(drive: Drive) -> Drive:
     """The same ground with nothing on it."""
-    none = Traffic(drive.traffic.states[:0], drive.traffic.looks[:0], drive.traffic.stations[:0], drive.traffic.offsets[:0])
+    none = Traffic(
+        drive.traffic.states[:0],
+        drive.traffic.looks[:0],
+        drive.traffic.stations[:0],
+        drive.traffic.offsets[:0],
+    )
     return replace(drive, things=drive.things[:0], traffic=none)
 
 
@@ -52,8 +64,16 @@ def test_position_follows_from_heading_speed_and_curvature(name: str) -> None:
     assert np.abs(np.diff(c.y_m) - speed * np.sin(middle) * dt).max() < 1e-3
     turned = (c.curvature * c.speed_mps)[1:] / 2 + (c.curvature * c.speed_mps)[:-1] / 2
     assert np.abs(np.diff(c.yaw_rad) - turned * dt).max() < 1e-4
-    assert np.abs(np.diff(c.speed_mps) - (c.acceleration_mps2[1:] + c.acceleration_mps2[:-1]) / 2 * dt).max() < 5e-3
-    wheel = np.tan((c.steering_angle_rad - VEHICLE.angle_offset_rad) / VEHICLE.steer_ratio) / VEHICLE.wheelbase_m
+    assert (
+        np.abs(
+            np.diff(c.speed_mps) - (c.acceleration_mps2[1:] + c.acceleration_mps2[:-1]) / 2 * dt
+        ).max()
+        < 5e-3
+    )
+    wheel = (
+        np.tan((c.steering_angle_rad - VEHICLE.angle_offset_rad) / VEHICLE.steer_ratio)
+        / VEHICLE.wheelbase_m
+    )
     assert np.allclose(wheel, c.curvature, atol=1e-12)
 
 
@@ -102,7 +122,9 @@ def test_a_lane_change_ends_in_the_next_lane() -> None:
 def test_edges_of_a_displaced_ego_move_by_the_displacement() -> None:
     drive = a_drive("country")
     c = drive.columns
-    at, _ = edges_at(drive, c.x_m - 0.7 * np.sin(c.yaw_rad), c.y_m + 0.7 * np.cos(c.yaw_rad), c.yaw_rad)
+    at, _ = edges_at(
+        drive, c.x_m - 0.7 * np.sin(c.yaw_rad), c.y_m + 0.7 * np.cos(c.yaw_rad), c.yaw_rad
+    )
     logged = np.stack([c.lane_left_m, c.lane_right_m, c.road_left_m, c.road_right_m], axis=1)
     assert np.allclose(at, logged - 0.7, atol=1e-3)
 
@@ -112,7 +134,16 @@ def test_lane_edges_are_where_the_lines_are_painted() -> None:
     drive = emptied(a_drive("country"))
     c = drive.columns
     above = Camera(
-        width=1200, height=9, fx=1000.0, fy=1000.0, cx=600.0, cy=4.0, forward_m=0.0, left_m=0.0, up_m=10.0, pitch_rad=np.pi / 2
+        width=1200,
+        height=9,
+        fx=1000.0,
+        fy=1000.0,
+        cx=600.0,
+        cy=4.0,
+        forward_m=0.0,
+        left_m=0.0,
+        up_m=10.0,
+        pitch_rad=np.pi / 2,
     )
     for i in range(0, len(c), 40):
         tilt = float(c.z_m[i]), 0.0, 0.0
@@ -134,15 +165,26 @@ def test_lead_distance_is_the_depth_of_the_car_ahead() -> None:
     c = drive.columns
     i = 60
     _, depth = render_view(drive, float(c.t_s[i]), c.x_m[i], c.y_m[i], c.yaw_rad[i])
-    lead = int(np.argmin(np.abs(drive.traffic.stations[:, 30] - drive.traffic.looks[:, 0] - c.lead_distance_m[i] - FRONT_M
-                                - ego_station(drive, i))))  # fmt: skip
+    lead = int(
+        np.argmin(
+            np.abs(
+                drive.traffic.stations[:, 30]
+                - drive.traffic.looks[:, 0]
+                - c.lead_distance_m[i]
+                - FRONT_M
+                - ego_station(drive, i)
+            )
+        )
+    )
     state = drive.traffic.states[lead, 30]
     x, y, yaw = to_world(drive, c.x_m[i : i + 1], c.y_m[i : i + 1], c.yaw_rad[i : i + 1])
     ahead = (state[0] - x[0]) * np.cos(yaw[0]) + (state[1] - y[0]) * np.sin(yaw[0])
     left = (state[1] - y[0]) * np.cos(yaw[0]) - (state[0] - x[0]) * np.sin(yaw[0])
     column = round(STORED_CAMERA.cx - STORED_CAMERA.fx * left / ahead)
     row = round(STORED_CAMERA.cy + STORED_CAMERA.fy * 0.7 / ahead)
-    assert depth[row, column] + STORED_CAMERA.forward_m - FRONT_M == pytest.approx(c.lead_distance_m[i], abs=0.4)
+    assert depth[row, column] + STORED_CAMERA.forward_m - FRONT_M == pytest.approx(
+        c.lead_distance_m[i], abs=0.4
+    )
 
 
 def ego_station(drive: Drive, i: int) -> float:
@@ -155,7 +197,9 @@ def ego_station(drive: Drive, i: int) -> float:
 def test_the_vehicle_stands_on_the_ground(name: str) -> None:
     drive = a_drive(name)
     c = drive.columns
-    tilt = stance(drive.route.ground, *to_world(drive, c.x_m, c.y_m, c.yaw_rad), VEHICLE.wheelbase_m, TRACK_M)
+    tilt = stance(
+        drive.route.ground, *to_world(drive, c.x_m, c.y_m, c.yaw_rad), VEHICLE.wheelbase_m, TRACK_M
+    )
     tilt[:, 0] -= drive.frame[2]
     assert np.allclose(tilt, np.stack([c.z_m, c.roll_rad, c.pitch_rad], axis=1), atol=1e-9)
     rise = np.diff(c.z_m) / np.hypot(np.diff(c.x_m), np.diff(c.y_m))
@@ -187,7 +231,10 @@ def test_no_ramp_comes_back_to_its_road() -> None:
         route = build_route(route_spec(0, number))
         assert route.ramp is not None
         apart = route.ramp.table[int(route.ground.gore) + 160 :]
-        nearest = min(float(np.hypot(route.main.table[:, 0] - x, route.main.table[:, 1] - y).min()) for x, y in apart[::10, :2])
+        nearest = min(
+            float(np.hypot(route.main.table[:, 0] - x, route.main.table[:, 1] - y).min())
+            for x, y in apart[::10, :2]
+        )
         assert nearest > 15.0
 
 
@@ -210,7 +257,13 @@ def test_the_world_is_the_one_of_its_version() -> None:
     drive = make_drive(spec, drive_spec(spec, 0, 1))
     c = drive.columns
     rgb, depth = render_view(drive, 5.0, c.x_m[100], c.y_m[100] + 0.3, c.yaw_rad[100])
-    log = (c.x_m[-1], c.y_m[-1], c.speed_mps.mean(), 1e4 * np.abs(c.curvature).mean(), c.lane_left_m.mean())
+    log = (
+        c.x_m[-1],
+        c.y_m[-1],
+        c.speed_mps.mean(),
+        1e4 * np.abs(c.curvature).mean(),
+        c.lane_left_m.mean(),
+    )
     assert FORMAT == "redrive.world/2"
     assert np.allclose(log, (356.6523, -0.428, 26.3877, 12.1066, 1.7536), atol=1e-4)
     assert (rgb.mean(), rgb.std()) == pytest.approx((136.8977, 46.4839), abs=0.02)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from suites.segment import Camera
-from workers.simulation.world.drive import STORED_CAMERA, VEHICLE, Drive, drive_spec, make_drive, render_view
+from workers.simulation.world.drive import (
+    STORED_CAMERA,
+    VEHICLE,
+    Drive,
+    drive_spec,
+    make_drive,
+    render_view,
+)
 from workers.simulation.world.ground import at_ground, ground_at
 from workers.simulation.world.lanes import stance
 from workers.simulation.world.objects import BOX, CYLINDER, HALF_LENGTH
@@ -25,7 +32,9 @@ def a_drive(route: int, number: int) -> Drive:
 
 def from_pose(drive: Drive, things: Floats, eye: Floats, rotation: Floats) -> tuple[Floats, Floats]:
     rgb, depth = np.empty((160, 320, 3), dtype=np.uint8), np.empty((160, 320), dtype=np.float32)
-    render(drive.route.ground, drive.light, things, np.zeros((0, 16)), eye, rotation, LENS, rgb, depth)
+    render(
+        drive.route.ground, drive.light, things, np.zeros((0, 16)), eye, rotation, LENS, rgb, depth
+    )
     return rgb.astype(float), depth.astype(float)
 
 
@@ -34,7 +43,9 @@ def logged_eye(drive: Drive, i: int, turn: float = 0.0) -> tuple[Floats, Floats]
     x = x0 + np.cos(yaw0) * c.x_m[i] - np.sin(yaw0) * c.y_m[i]
     y = y0 + np.sin(yaw0) * c.x_m[i] + np.cos(yaw0) * c.y_m[i]
     yaw = yaw0 + c.yaw_rad[i] + turn
-    tilt = stance(drive.route.ground, np.array([x]), np.array([y]), np.array([yaw]), VEHICLE.wheelbase_m, 1.6)[0]
+    tilt = stance(
+        drive.route.ground, np.array([x]), np.array([y]), np.array([yaw]), VEHICLE.wheelbase_m, 1.6
+    )[0]
     return camera_pose(np.array([x, y, *tilt, yaw]), STORED_CAMERA)
 
 
@@ -57,7 +68,11 @@ def test_ground_depth_is_where_the_ray_first_meets_the_ground(route: int, number
         eye, rotation = logged_eye(drive, i, turn)
         _, depth = from_pose(drive, np.zeros((0, 16)), eye, rotation)
         for u, v in zip(rng.integers(320, size=60), rng.integers(40, 160, size=60), strict=True):
-            ray = rotation[:, 2] + (u - LENS[2]) / LENS[0] * rotation[:, 0] + (v - LENS[3]) / LENS[1] * rotation[:, 1]
+            ray = (
+                rotation[:, 2]
+                + (u - LENS[2]) / LENS[0] * rotation[:, 0]
+                + (v - LENS[3]) / LENS[1] * rotation[:, 1]
+            )
             assert depth[v, u] == pytest.approx(marched(drive, eye, ray), rel=2e-4)
 
 
@@ -84,14 +99,18 @@ def test_a_rolled_and_pitched_camera_sees_the_same_world() -> None:
     u2 = LENS[2] + LENS[0] * seen[..., 0] / seen[..., 2]
     v2 = LENS[3] + LENS[1] * seen[..., 1] / seen[..., 2]
     inside = (u2 > 1) & (u2 < 318) & (v2 > 1) & (v2 < 158) & (depth[v, u] < 60)
-    error = np.abs(depth2[np.round(v2).astype(int) % 160, np.round(u2).astype(int) % 320] / seen[..., 2] - 1)[inside]
+    error = np.abs(
+        depth2[np.round(v2).astype(int) % 160, np.round(u2).astype(int) % 320] / seen[..., 2] - 1
+    )[inside]
     assert inside.sum() > 300
     # Half a pixel of rounding is a few per cent on flat ground; a little of it is hidden in the other view.
     assert np.median(error) < 0.01
     assert np.mean(error < 0.06) > 0.95
 
 
-def thing(kind: int, at: Floats, rotation: Floats, half_length: float, half_width: float, height: float) -> Floats:
+def thing(
+    kind: int, at: Floats, rotation: Floats, half_length: float, half_width: float, height: float
+) -> Floats:
     """One object, turned as the camera is."""
     row = np.zeros((1, 16))
     row[0, 0], row[0, 1:4], row[0, 4:6] = kind, at, rotation[:2, 2] / np.hypot(*rotation[:2, 2])
@@ -116,7 +135,10 @@ def test_a_pole_stands_where_it_projects_to_with_its_depth(ahead: float, left: f
     assert changed.mean() == pytest.approx(u, abs=0.6)
     assert depth[row, round(u)] == pytest.approx(middle[2] - 0.15, abs=0.05)
     touched = np.flatnonzero(np.abs(rgb - bare).sum(axis=(1, 2)) > 60)
-    low, high = (LENS[3] + LENS[1] * ((foot + np.array([0, 0, z]) - eye) @ rotation)[1] / middle[2] for z in (0.0, 3.0))
+    low, high = (
+        LENS[3] + LENS[1] * ((foot + np.array([0, 0, z]) - eye) @ rotation)[1] / middle[2]
+        for z in (0.0, 3.0)
+    )
     assert touched.max() == pytest.approx(low, abs=1.5)
     assert touched.min() == pytest.approx(max(high, 0.0), abs=1.5)
 
@@ -125,7 +147,9 @@ def test_a_box_hides_what_is_behind_it_and_is_hidden_by_a_hill() -> None:
     drive = a_drive(0, 0)
     eye, rotation = logged_eye(drive, 0)
     near, far = eye + 12.0 * rotation[:, 2] - [0, 0, 1.0], eye + 20.0 * rotation[:, 2] - [0, 0, 1.0]
-    both = np.concatenate([thing(BOX, near, rotation, 0.5, 0.5, 2.0), thing(BOX, far, rotation, 0.5, 0.5, 2.0)])
+    both = np.concatenate(
+        [thing(BOX, near, rotation, 0.5, 0.5, 2.0), thing(BOX, far, rotation, 0.5, 0.5, 2.0)]
+    )
     for order in (both, both[::-1].copy()):
         _, depth = from_pose(drive, order, eye, rotation)
         assert depth[75, 159] < 12.1
@@ -143,7 +167,10 @@ def test_a_vehicle_beside_the_camera_is_cut_at_the_picture_not_lost() -> None:
 
 
 def test_day_is_bright_and_night_is_dark_with_headlights_on_the_road() -> None:
-    day, night = (render_view(drive, 2.0, 30.0, 0.0, 0.0)[0].astype(float) for drive in (a_drive(0, 0), a_drive(8, 0)))
+    day, night = (
+        render_view(drive, 2.0, 30.0, 0.0, 0.0)[0].astype(float)
+        for drive in (a_drive(0, 0), a_drive(8, 0))
+    )
     assert day[:40].mean() > 120
     assert night[:40].mean() < 25
     assert night[130:, 100:220].mean() > 40
@@ -164,8 +191,12 @@ def test_the_slope_of_the_ground_is_its_derivative() -> None:
     nodes = drive.route.main.table[rng.integers(200, 2300, 400)]
     d = rng.uniform(-60, 60, 400)
     x, y = nodes[:, 0] - d * nodes[:, 3], nodes[:, 1] + d * nodes[:, 2]
-    here, east, north = (ground_at(drive.route.ground, x + a, y + b) for a, b in ((0, 0), (h, 0), (0, h)))
-    error = np.hypot((east[:, 0] - here[:, 0]) / h - here[:, 1], (north[:, 0] - here[:, 0]) / h - here[:, 2])
+    here, east, north = (
+        ground_at(drive.route.ground, x + a, y + b) for a, b in ((0, 0), (h, 0), (0, h))
+    )
+    error = np.hypot(
+        (east[:, 0] - here[:, 0]) / h - here[:, 1], (north[:, 0] - here[:, 0]) / h - here[:, 2]
+    )
     assert np.percentile(error, 95) < 2e-3
     assert at_ground.__doc__
 
@@ -180,13 +211,25 @@ def test_half_the_depth_keeps_planes_exact_and_edges_sharp() -> None:
     assert set(np.unique(halved(step))) == {np.float32(5.0), np.float32(50.0)}
     assert (halved(step)[:, 15:17] == [5.0, 50.0]).all()
     on_the_border = np.where(u < 32, np.float32(5.0), np.float32(50.0)).astype(np.float32)
-    assert (halved(on_the_border)[:, 15:18] == [5.0, 5.0, 50.0]).all()  # one pixel beside the edge goes with the nearer side
+    assert (
+        halved(on_the_border)[:, 15:18] == [5.0, 5.0, 50.0]
+    ).all()  # one pixel beside the edge goes with the nearer side
 
 
 def test_a_small_view_is_the_big_one_reduced() -> None:
     drive = a_drive(2, 0)
     c = drive.columns
-    small = Camera(width=160, height=80, fx=100.0, fy=100.0, cx=79.5, cy=37.5, forward_m=1.4, left_m=0.0, up_m=1.3)
+    small = Camera(
+        width=160,
+        height=80,
+        fx=100.0,
+        fy=100.0,
+        cx=79.5,
+        cy=37.5,
+        forward_m=1.4,
+        left_m=0.0,
+        up_m=1.3,
+    )
     big = render_view(drive, 3.0, c.x_m[60], c.y_m[60], c.yaw_rad[60])[0].astype(float)
     view = render_view(drive, 3.0, c.x_m[60], c.y_m[60], c.yaw_rad[60], small)[0].astype(float)
     blocks = big.reshape(80, 2, 160, 2, 3).mean(axis=(1, 3))

@@ -1,0 +1,1 @@
+"""The demo: three verdicts, and how a surprise becomes a test."""

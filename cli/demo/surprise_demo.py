@@ -1,0 +1,181 @@
+"""`redrive demo surprise`: the synthetic fleet complains, and the complaint becomes a test that later candidates meet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cli.commands.cases import wait_for_proof
+from cli.model_folders import local_model
+from cli.progress_line import follow
+from cli.supervision.supervisor import say
+from server.client import Client
+from suites.errors import MachineError
+from suites.rollout import DriveKey, Rollout, Scenario
+from suites.segment import SegmentMeta
+from suites.simulators import default_execution, simulator_spec
+
+FLEET, CONTROL = "cloned", "log"
+CANDIDATES = (("cloned_b", "fail"), ("twin_b", "pass"))
+"""Model to expected verdict: the same recipe from another seed, and a good model that the proof never saw."""
+BASELINE = "baseline"
+SUITE, CASE = "surprises", "fleet_took_over"
+TAKEOVER_M = 1.0
+"""The safety driver takes over so far from where a human would be."""
+FLEET_DRIVES = 4
+WARM_UP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """What the fleet's driver would write down."""
+
+    segment_id: str
+    time_s: float
+    text: str
+
+
+def takeovers(data: Path) -> Iterator[Takeover]:
+    """The fleet's model in rendered driving, each view rendered where the car is, until its driver takes over."""
+    from workers.batches import drive_keys
+    from workers.segments.store import list_segments
+
+    manifest, graphs = local_model(FLEET)
+    roads = [
+        meta
+        for meta in list_segments(data / "segments")
+        if not {"lane_change", "exit", "night"} & set(meta.tags)
+    ]
+    driven, execution, spec = (
+        _one_a_route(roads)[:FLEET_DRIVES],
+        default_execution(manifest),
+        simulator_spec("rendered", {}),
+    )
+    places = [
+        Scenario(
+            segment_id=m.segment_id, segment_digest=m.digest, start_s=WARM_UP_S, end_s=m.duration_s
+        )
+        for m in driven
+    ]
+    keys = [
+        DriveKey(model=manifest.digest, scenario=place, simulator=spec, execution=execution)
+        for place in places
+    ]
+    found = drive_keys(
+        keys, segments_root=data / "segments", find_model=lambda _: (manifest, graphs), auxiliary={}
+    )
+    for rollout in sorted(found, key=lambda r: r.key.scenario.segment_id):
+        if (takeover := _takeover(rollout)) is not None:
+            yield takeover
+
+
+def _one_a_route(metas: list[SegmentMeta]) -> list[SegmentMeta]:
+    return list({meta.route: meta for meta in reversed(metas)}.values())[::-1]
+
+
+def _takeover(rollout: Rollout) -> Takeover | None:
+    if rollout.trace is None:
+        return None
+    offset = np.asarray(rollout.trace["lateral_offset_m"], dtype=np.float64)
+    beyond = np.flatnonzero(np.abs(offset) > TAKEOVER_M)
+    if not len(beyond):
+        return None
+    scenario, first = rollout.key.scenario, int(beyond[0])
+    side = "left" if offset[first] > 0 else "right"
+    text = f"It drifted out to the {side} of its lane; I took over."
+    return Takeover(
+        scenario.segment_id, round(scenario.start_s + first / rollout.trace.rate_hz, 2), text
+    )
+
+
+def surprise(client: Client, data: Path) -> list[dict[str, Any]]:
+    """The whole loop; what each candidate's verdict is and should be. Raises MachineError where the loop does not close."""
+    say(f"the synthetic fleet drives {FLEET}: rendered, with a safety driver")
+    digests = {
+        name: str(client.push_model(*local_model(name))["digest"])
+        for name in (FLEET, CONTROL, BASELINE)
+    }
+    digests |= {
+        name: str(client.push_model(*local_model(name))["digest"]) for name, _ in CANDIDATES
+    }
+    enforced = None
+    for takeover in takeovers(data):
+        report = client.post(
+            "/v1/field-reports",
+            {
+                "route": takeover.segment_id,
+                "time_s": takeover.time_s,
+                "text": takeover.text,
+                "model_version": FLEET,
+                "severity": "high",
+                "reporter": "synthetic fleet",
+            },
+        )
+        say(
+            f"field report {report['id']}: {takeover.segment_id} at {takeover.time_s:g} s: {takeover.text} [{report['status']}]"
+        )
+        if report["status"] == "enforced":
+            enforced = SUITE  # this demo was shown before
+        if enforced is None and report["status"] in ("located", "not reproduced"):
+            enforced = _enforce(client, report["id"], takeover, digests)
+    if enforced is None:
+        raise MachineError("no report of the fleet became a proven case")
+    return [_judge(client, name, expected, digests, enforced) for name, expected in CANDIDATES]
+
+
+def _enforce(
+    client: Client, report: str, takeover: Takeover, digests: dict[str, str]
+) -> str | None:
+    """Draft, wait for the proof, accept; the suite version, or None where the proof did not hold."""
+    draft = client.post(
+        "/v1/case-drafts",
+        {
+            "suite": SUITE,
+            "name": f"{CASE}_{report[:4]}",
+            "note": takeover.text,
+            "report": report,
+            "offender": digests[FLEET],
+            "control": digests[CONTROL],
+            "author": "demo",
+        },
+    )
+    say(
+        f"  draft {draft['id']}: reproduced by re-projection, made small, proven against {CONTROL} over draws of noise"
+    )
+    proven = wait_for_proof(client, draft["id"], 300)
+    if proven["status"] != "drafted":
+        say(f"  {proven['status']}: {proven['reason']}")
+        return None
+    say(f"  {proven['told']}\n  proof: {proven['proof']['reason']}")
+    accepted = client.post(
+        f"/v1/case-drafts/{draft['id']}/accept", {"actor": "demo", "version": proven["version"]}
+    )
+    say(
+        f"  enforced in {SUITE}@{accepted['suite_digest'][:12]}; for the suite's file:\n{accepted['toml']}"
+    )
+    return str(accepted["suite_digest"])
+
+
+def _judge(
+    client: Client, name: str, expected: str, digests: dict[str, str], suite: str
+) -> dict[str, Any]:
+    run = client.submit(
+        {
+            "candidate": digests[name],
+            "baseline": digests[BASELINE],
+            "suite": suite,
+            "requested_by": "demo",
+        }
+    )
+    say(f"{name} on the new test: {run['url']}")
+    run = follow(client, run["id"], None)
+    say(f"  {run['sentence'] if run['verdict'] else run['error'] or run['status']}")
+    return {
+        "comparison": f"{name} on the fleet's surprise",
+        "verdict": run["verdict"],
+        "sentence": run["sentence"],
+        "url": run["url"],
+        "expected": expected,
+    }

@@ -1,0 +1,1 @@
+"""The embedded service: its processes and who restarts them."""

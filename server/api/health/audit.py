@@ -1,0 +1,28 @@
+"""The audit trail."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from server.api.common import Cursor, Database, Limit
+from server.problems import declares
+from server.services.audit import EventView, list_events
+from server.services.paging import Page
+
+router = APIRouter(prefix="/v1", tags=["audit"])
+
+
+@router.get("/audit", responses=declares("bad-request"))
+def audit(
+    session: Database,
+    limit: Limit,
+    cursor: Cursor = None,
+    subject_kind: Annotated[
+        str | None, Query(max_length=20, description="run, model, suite, segment ...")
+    ] = None,
+    subject_id: Annotated[str | None, Query(max_length=200)] = None,
+) -> Page[EventView]:
+    """What was done to what, when, by whom; newest first."""
+    return list_events(
+        session, subject_kind=subject_kind, subject_id=subject_id, cursor=cursor, limit=limit
+    )

@@ -1,0 +1,1 @@
+"""Static checks of submitted graphs: they are read, never run."""

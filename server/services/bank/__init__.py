@@ -1,0 +1,1 @@
+"""What there is to drive and to judge by: models, segments, suites, the ratchet."""

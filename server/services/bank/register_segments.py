@@ -1,0 +1,227 @@
+"""Index the stored segments: `meta.json` on disk is the truth, the table follows it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from sqlalchemy import Row, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.db.bank_tables import QuarantineRow, SegmentRow
+from server.problems import not_found
+from server.services.audit import record
+from server.services.paging import Page, read_page
+from suites.segment import SegmentMeta
+
+_META = TypeAdapter(SegmentMeta)
+
+
+class SegmentView(BaseModel):
+    """An indexed segment."""
+
+    segment_id: str
+    digest: str
+    route: str
+    kind: str
+    tags: list[str]
+    duration_s: float
+    quarantined: str | None
+    """Why it is kept out of new suite versions; null: it isn't."""
+    indexed: datetime
+    meta: dict[str, Any]
+    """Its meta.json with every field; the digest is of the canonical JSON without what is null or empty."""
+
+
+class IndexReport(BaseModel):
+    """What a scan of the segments folder found."""
+
+    total: int
+    added: list[str]
+    changed: list[str]
+    """Imported again with other bytes: suite versions keep the digests they were made with."""
+    no_longer_quarantined: list[str]
+    """Of those that changed: a quarantine is of bytes, and keeps out the bytes from before whenever they come back."""
+    unchanged: int
+    unreadable: dict[str, str]
+    """Folder to what is wrong with its meta.json."""
+
+
+def _scan(root: Path) -> tuple[dict[str, SegmentMeta], dict[str, str]]:
+    metas: dict[str, SegmentMeta] = {}
+    unreadable: dict[str, str] = {}
+    for path in sorted([*root.glob("*/meta.json"), *root.glob("*/*/meta.json")]):
+        folder = path.parent.relative_to(root).as_posix()
+        if any(part.startswith(".") for part in Path(folder).parts):
+            continue  # still being written
+        try:
+            meta = _META.validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            unreadable[folder] = str(error).splitlines()[0]
+            continue
+        if meta.segment_id != folder:
+            unreadable[folder] = f"its meta.json says that it is {meta.segment_id}"
+            continue
+        metas[folder] = meta
+    return metas, unreadable
+
+
+def index_segments(session: Session, root: Path) -> IndexReport:
+    """Make the table agree with the folder. Segments that are gone from disk stay listed: old runs name them."""
+    metas, unreadable = _scan(root)
+    columns = select(SegmentRow.segment_id, SegmentRow.digest, SegmentRow.quarantined)
+    known = {row.segment_id: row for row in session.execute(columns)}
+    rows = [
+        {
+            "segment_id": name,
+            "digest": meta.digest,
+            "route": meta.route,
+            "kind": meta.kind,
+            "tags": list(meta.tags),
+            "duration_s": meta.duration_s,
+            "meta": meta,
+        }
+        for name, meta in metas.items()
+    ]
+    added = [r for r in rows if r["segment_id"] not in known]
+    changed = [
+        r
+        for r in rows
+        if r["segment_id"] in known and known[str(r["segment_id"])].digest != r["digest"]
+    ]
+    if added or changed:
+        statement = insert(SegmentRow)
+        fresh = {
+            c: statement.excluded[c]
+            for c in ("digest", "route", "kind", "tags", "duration_s", "meta")
+        }
+        update = statement.on_conflict_do_update(
+            index_elements=["segment_id"], set_=fresh | {"indexed": datetime.now(UTC)}
+        )
+        session.execute(update, added + changed)
+        record(
+            session,
+            "segments.indexed",
+            ("segments", str(root.name)),
+            detail={"added": len(added), "changed": len(changed)},
+        )
+    left = _quarantines_of_changed(session, [known[str(r["segment_id"])] for r in changed])
+    return IndexReport(
+        total=len(rows),
+        added=[str(r["segment_id"]) for r in added],
+        changed=[str(r["segment_id"]) for r in changed],
+        no_longer_quarantined=left,
+        unchanged=len(rows) - len(added) - len(changed),
+        unreadable=unreadable,
+    )
+
+
+def _quarantines_of_changed(
+    session: Session, before: Sequence[Row[str, str, str | None]]
+) -> list[str]:
+    """Say on the trail of each segment that was imported again where the quarantine of its bytes begins or ends; returns
+    those of which it ends."""
+    ids = [row.segment_id for row in before]
+    query = select(SegmentRow.segment_id, SegmentRow.digest, SegmentRow.quarantined).where(
+        SegmentRow.segment_id.in_(ids)
+    )
+    now = {row.segment_id: row for row in session.execute(query)}
+    ended = []
+    for row in before:
+        after = now[row.segment_id]
+        if after.quarantined is not None:
+            reason = (
+                f"{after.digest[:12]} was imported again, which is quarantined: {after.quarantined}"
+            )
+            record(
+                session,
+                "segment.quarantined",
+                ("segment", row.segment_id),
+                detail={"reason": reason},
+            )
+        elif row.quarantined is not None:
+            reason = f"{after.digest[:12]} was imported; what stays quarantined is {row.digest[:12]}: {row.quarantined}"
+            record(
+                session, "segment.released", ("segment", row.segment_id), detail={"reason": reason}
+            )
+            ended.append(row.segment_id)
+    return ended
+
+
+def usable_metas(session: Session) -> list[SegmentMeta]:
+    """The indexed segments that suites may take: not quarantined, by id."""
+    query = (
+        select(SegmentRow.meta)
+        .where(SegmentRow.quarantined.is_(None))
+        .order_by(SegmentRow.segment_id)
+    )
+    return [_META.validate_python(meta) for meta in session.scalars(query)]
+
+
+def _view(segment: SegmentRow) -> SegmentView:
+    view = SegmentView.model_validate(segment, from_attributes=True)
+    # What an older version indexed lacks the fields that came since: they have their defaults.
+    return view.model_copy(
+        update={"meta": _META.dump_python(_META.validate_python(segment.meta), mode="json")}
+    )
+
+
+def list_segments(
+    session: Session,
+    *,
+    route: str | None,
+    tag: str | None,
+    kind: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[SegmentView]:
+    """By segment id."""
+    query = select(SegmentRow)
+    if route is not None:
+        query = query.where(SegmentRow.route == route)
+    if tag is not None:
+        query = query.where(SegmentRow.tags.contains([tag]))
+    if kind is not None:
+        query = query.where(SegmentRow.kind == kind)
+    return read_page(
+        session,
+        query,
+        (SegmentRow.segment_id,),
+        cursor=cursor,
+        limit=limit,
+        descending=False,
+        view=lambda row: _view(row[0]),
+    )
+
+
+def read_segment(session: Session, segment_id: str) -> SegmentView:
+    """One segment. Raises Refused (404)."""
+    segment = session.get(SegmentRow, segment_id)
+    if segment is None:
+        raise not_found(
+            "segment",
+            segment_id,
+            "import it with `redrive segments import`, or see GET /v1/segments",
+        )
+    return _view(segment)
+
+
+def set_quarantine(
+    session: Session, segment_id: str, reason: str | None, *, actor: str
+) -> SegmentView:
+    """Keep a segment's bytes as they are now out of new suite versions, with the reason, or let them back in (None).
+    Raises Refused (404)."""
+    read_segment(session, segment_id)
+    segment = session.get_one(SegmentRow, segment_id)
+    session.execute(delete(QuarantineRow).where(QuarantineRow.segment_digest == segment.digest))
+    detail = {"digest": segment.digest}
+    if reason is not None:
+        session.add(QuarantineRow(segment_digest=segment.digest, reason=reason))
+        detail["reason"] = reason
+    kind = "segment.quarantined" if reason is not None else "segment.released"
+    record(session, kind, ("segment", segment_id), actor=actor, detail=detail)
+    session.flush()
+    session.refresh(segment)
+    return _view(segment)

@@ -1,0 +1,1 @@
+"""What a run leaves with people and CI: comment, JUnit, HTML report."""

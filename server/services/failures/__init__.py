@@ -1,0 +1,1 @@
+"""How a failure becomes a test: reports, drafts, proof, acceptance, waivers, promotion."""

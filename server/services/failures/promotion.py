@@ -1,0 +1,195 @@
+"""Promoting a model: candidates meet it from now on, if it passes every case that is held or somebody answers for it."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.db.bank_tables import ModelRow, SegmentRow, SuiteRow, SuiteVersionRow
+from server.db.failure_tables import RatchetRow
+from server.db.run_tables import RunRow
+from server.problems import Refused, not_found
+from server.services.audit import record
+from server.services.bank.ratchet import hold
+from server.services.bank.register_model import find_model
+from server.services.bank.register_suite import SuiteView, VersionView, find_version
+from server.services.bank.waivers_in_force import in_force
+from suites.errors import Finding
+from suites.simulators import simulator_spec
+
+
+class WaivedCase(BaseModel):
+    """A held case that the promoted model did not pass."""
+
+    case: str
+    found: str
+    """How the model stands on it."""
+    waived: str
+    """Who answers for it, until when and why."""
+
+
+class Promoted(SuiteView):
+    """A suite with its newly promoted model."""
+
+    waived: list[WaivedCase]
+    """Cases that it did not pass, each with its waiver."""
+
+
+class Standing(NamedTuple):
+    """How a model stands on a case."""
+
+    passed: bool | None
+    """None: it can't be told, or no run judged the case as it is now."""
+    words: str
+    again: str = ""
+    """What has to be driven first, where no run judged the case as it is now."""
+
+
+class _Case(NamedTuple):
+    """A case in a version of its suite."""
+
+    spec: dict[str, Any]
+    segment_digest: str
+
+
+def promote(session: Session, name: str, model: str, *, actor: str = "") -> Promoted:
+    """Make a model the one that candidates of a suite meet by default, and hold what it passed. Raises Refused: 404, or 409
+    naming every held case that it does not pass and nobody waived."""
+    suite = session.get(SuiteRow, name, with_for_update=True)
+    if suite is None:
+        raise not_found("suite", name, "see GET /v1/suites")
+    found, newest = find_model(session, model), find_version(session, name)
+    stands = standings(session, newest, found)
+    waived = _check_held(session, name, found.name, stands)
+    detail = {
+        "model": found.digest,
+        "before": suite.promoted,
+        "waived": [case.case for case in waived],
+    }
+    record(session, "suite.promoted", ("suite", name), actor=actor, detail=detail)
+    suite.promoted = found.digest
+    hold(
+        session, name, [case for case, standing in stands.items() if standing.passed], found.digest
+    )
+    view = VersionView.model_validate(newest, from_attributes=True)
+    return Promoted(
+        name=name, promoted=found.digest, promoted_name=found.name, newest=view, waived=waived
+    )
+
+
+def _check_held(
+    session: Session, suite: str, model: str, stands: dict[str, Standing]
+) -> list[WaivedCase]:
+    held = sorted(
+        stands.keys()
+        & set(session.scalars(select(RatchetRow.case).where(RatchetRow.suite == suite)))
+    )
+    waivers = in_force(session, suite, datetime.now(UTC))
+    waived, findings = [], []
+    for case in held:
+        found = stands[case]
+        if found.passed:
+            continue
+        if case in waivers:
+            waived.append(WaivedCase(case=case, found=found.words, waived=waivers[case].words))
+            continue
+        answer = f'answer for it: `redrive cases waive {suite} {case} --owner YOU --reason "..." --days 14`'
+        findings.append(
+            Finding(
+                f"cases.{case}",
+                found.words,
+                f"{found.again}; or {answer}" if found.again else answer,
+            )
+        )
+    if findings:
+        raise Refused(
+            "held-cases",
+            f"{model} does not pass {len(findings)} of the {len(held)} held cases",
+            tuple(findings),
+        )
+    return waived
+
+
+def standings(session: Session, version: SuiteVersionRow, model: ModelRow) -> dict[str, Standing]:
+    """How a model stands on every case of a version, by name: its newest result on the case as it is now, of the same words,
+    on the bytes of its segment that are stored now, in the simulator's version of now."""
+    runs = session.execute(
+        select(
+            RunRow.id,
+            RunRow.suite_digest,
+            RunRow.simulator,
+            RunRow.verdict_document["cases"].label("judged"),
+        )
+        .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
+        .where(
+            SuiteVersionRow.suite == version.suite,
+            RunRow.candidate == model.digest,
+            RunRow.verdict.is_not(None),
+        )
+        .order_by(RunRow.created.desc())
+    ).all()
+    driven = select(SuiteVersionRow).where(
+        SuiteVersionRow.digest.in_({run.suite_digest for run in runs})
+    )
+    then = {row.digest: _cases(row) for row in session.scalars(driven)}
+    choice, now = version.document["suite"]["simulator"], _cases(version)
+    simulator = asdict(simulator_spec(choice["name"], choice["parameters"]))
+    outdated = _outdated(session, now)
+    found: dict[str, Standing] = {}
+    stale: dict[str, str] = {}
+    for run in runs:
+        for judged in run.judged or ():
+            name, case = judged["case"], then[run.suite_digest][judged["case"]]
+            if name not in now or name in found:
+                continue
+            again = name in outdated or case.segment_digest != now[name].segment_digest
+            if again or case != now[name] or run.simulator != simulator:
+                since = (
+                    "its segment was imported again"
+                    if again
+                    else "the case or its simulator was changed"
+                )
+                stale.setdefault(name, f" as it is now: run {run.id} came before {since}")
+            else:
+                word = {True: "passed", False: "failed", None: "can't be told"}[judged["passed"]]
+                reason = f": {judged['reason']}" if judged.get("reason") else ""
+                found[name] = Standing(judged["passed"], f"{word} in run {run.id}{reason}")
+    drive = f"run it: `redrive submit {model.name} --suite {version.suite}`"
+    first = "its segment was imported again: `redrive suites push` the suite's file, then "
+    undriven = {
+        name: Standing(
+            None,
+            f"it was not driven on it{stale.get(name, '')}",
+            (first if name in outdated else "") + drive,
+        )
+        for name in now
+    }
+    return undriven | found
+
+
+def _cases(version: SuiteVersionRow) -> dict[str, _Case]:
+    digests = {
+        planned["case"]: planned["scenario"]["segment_digest"]
+        for planned in version.document["planned"]
+    }
+    return {
+        spec["name"]: _Case(spec, digests[spec["name"]])
+        for spec in version.document["suite"]["cases"]
+    }
+
+
+def _outdated(session: Session, cases: dict[str, _Case]) -> set[str]:
+    """Cases whose segment was imported again after the version was made."""
+    wanted = [case.spec["segment"] for case in cases.values()]
+    found = session.execute(
+        select(SegmentRow.segment_id, SegmentRow.digest).where(SegmentRow.segment_id.in_(wanted))
+    )
+    stored = {row.segment_id: row.digest for row in found}
+    return {
+        name
+        for name, case in cases.items()
+        if stored.get(case.spec["segment"]) != case.segment_digest
+    }

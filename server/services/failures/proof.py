@@ -1,0 +1,204 @@
+"""Proofs of drafts: demand the rollouts that are needed next, and decide when they are there.
+
+The search for the smallest case is run from its beginning each time; what it needs and is not stored yet is demanded, for
+rollouts are stored once per drive_key. Nothing but the database is kept between two looks.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from server.broker import notify
+from server.db.bank_tables import SegmentRow
+from server.db.base import OwnerKind, Role
+from server.db.failure_tables import CaseDraftRow
+from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow
+from server.services.failures.case_status import follow, move
+from server.services.failures.drafts import SPEC, manifest_of
+from server.services.queue.demands import DemandOwner, count_missing, given_up, withdraw
+from server.storage import BlobStore
+from suites.case_proof import Driver, Examined, Proof, Trial, examine
+from suites.definition.suite_schema import CaseSpec
+from suites.errors import error_text
+from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
+from suites.simulators import default_execution
+from suites.vocabulary import CaseStatus
+
+log = logging.getLogger(__name__)
+
+
+class _NotDrivenError(Exception):
+    """Rollouts were demanded; look again when they are stored."""
+
+
+def advance_drafts(session: Session, blobs: BlobStore) -> int:
+    """Take every draft that waits for its proof as far as its rollouts are stored; how many still wait."""
+    waiting = session.scalars(
+        select(CaseDraftRow)
+        .where(CaseDraftRow.status == CaseStatus.LOCATED)
+        .order_by(CaseDraftRow.created)
+    ).all()
+    open_drafts = 0
+    for draft in waiting:
+        owner = DemandOwner(OwnerKind.PROOF, draft.id)
+        lost = given_up(session, owner)
+        if lost is not None:
+            _not_reproduced(
+                session, draft, f"{lost[0]} could not be driven (infra_failed): {lost[1]}"
+            )
+        elif count_missing(session, owner) > 0:
+            open_drafts += 1
+        else:
+            open_drafts += _advance(session, blobs, draft)
+    return open_drafts
+
+
+def _advance(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> bool:
+    """One draft; whether it still waits. What goes wrong with one never holds the others up."""
+    try:
+        with session.begin_nested():
+            try:
+                examined = _examine(session, blobs, draft)
+            except _NotDrivenError:
+                return True
+            _decide(session, draft, *examined)
+    except OperationalError:
+        raise
+    except Exception as error:
+        log.exception("draft %s can't be proven", draft.id)
+        _not_reproduced(session, draft, error_text(error))
+    return False
+
+
+def _examine(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> Examined:
+    """What became of the draft's surprise. Raises _NotDrivenError."""
+    drivers = [
+        Driver(d, default_execution(manifest_of(session, d)))
+        for d in (draft.offender, draft.control)
+    ]
+    segment = session.get_one(SegmentRow, draft.segment_id)
+    trial = Trial(
+        offender=drivers[0],
+        control=drivers[1],
+        simulator=SimulatorSpec(**draft.simulator),
+        segment_id=draft.segment_id,
+        segment_digest=draft.segment_digest,
+        duration_s=segment.duration_s,
+    )
+
+    def drive(keys: Sequence[DriveKey]) -> Sequence[Rollout]:
+        return _rollouts(session, blobs, draft, segment.route, keys)
+
+    asked = SPEC.validate_python(draft.asked)
+    return examine(trial, asked, draft.at_s, draft.draws, drive, as_written=draft.as_written)
+
+
+def _decide(
+    session: Session,
+    draft: CaseDraftRow,
+    spec: CaseSpec | None,
+    error_text: str,
+    proof: Proof | None,
+) -> None:
+    draft.told = error_text
+    if spec is None or proof is None or proof.answer == "refused":
+        _not_reproduced(session, draft, proof.reason if proof is not None else error_text)
+        return
+    draft.spec, draft.proof = _plain(asdict(spec)), _plain(asdict(proof))
+    move(session, draft, CaseStatus.REPRODUCED, actor="coordinator")
+    follow(session, draft)
+    move(session, draft, CaseStatus.DRAFTED, actor="coordinator")
+    follow(session, draft)
+    if proof.answer == "quarantined":
+        move(session, draft, CaseStatus.QUARANTINED, reason=proof.reason, actor="coordinator")
+        follow(session, draft)
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    """Judged rollouts as objects, not as bare tuples."""
+    for side in ("offender", "control"):
+        if side in document:
+            document[side] = [
+                {"passed": p, "reason": r, "instant_s": t} for p, r, t in document[side]
+            ]
+    return document
+
+
+def _not_reproduced(session: Session, draft: CaseDraftRow, reason: str) -> None:
+    withdraw(session, DemandOwner(OwnerKind.PROOF, draft.id), mandatory_too=True)
+    move(session, draft, CaseStatus.NOT_REPRODUCED, reason=reason, actor="coordinator")
+    follow(session, draft)
+
+
+def _rollouts(
+    session: Session, blobs: BlobStore, draft: CaseDraftRow, route: str, keys: Sequence[DriveKey]
+) -> list[Rollout]:
+    digests = [key.digest for key in keys]
+    rows = {
+        row.drive_key: row
+        for row in session.scalars(select(RolloutRow).where(RolloutRow.drive_key.in_(digests)))
+    }
+    missing = [key for key in keys if key.digest not in rows]
+    if missing:
+        _demand(session, draft, route, missing)
+        raise _NotDrivenError
+    return [
+        Rollout(
+            key=key,
+            outcome=row.outcome,
+            reason=row.reason,
+            ended_s=row.ended_s,
+            trusted_share=row.trusted_share,
+            trace=Trace.from_bytes(blobs.get(row.trace_sha256))
+            if row.trace_sha256 is not None
+            else None,
+        )
+        for key in keys
+        for row in [rows[key.digest]]
+    ]
+
+
+def _demand(session: Session, draft: CaseDraftRow, route: str, keys: Sequence[DriveKey]) -> None:
+    owned = (DemandRow.owner_kind == OwnerKind.PROOF, DemandRow.owner_id == draft.id)
+    first = (
+        session.scalar(select(func.coalesce(func.max(DemandRow.position) + 1, 0)).where(*owned))
+        or 0
+    )
+    documents = [
+        {
+            "digest": key.digest,
+            "key": key,
+            "model": key.model,
+            "segment_id": key.scenario.segment_id,
+            "group_digest": key.group,
+            "execution": key.execution,
+        }
+        for key in sorted(keys, key=lambda key: key.digest)
+    ]
+    again = insert(DriveKeyRow).on_conflict_do_update(
+        index_elements=["digest"],
+        set_={"failure": None, "shard_id": None},
+        where=DriveKeyRow.failure.is_not(None),
+    )
+    session.execute(again, documents)
+    demands = [
+        {
+            "owner_kind": OwnerKind.PROOF,
+            "owner_id": draft.id,
+            "position": first + i,
+            "role": Role.CANDIDATE if key.model == draft.offender else Role.BASELINE,
+            "case_id": f"{draft.name}#{key.repeat}",
+            "route": route,
+            "mandatory": True,
+            "drive_key": key.digest,
+        }
+        for i, key in enumerate(keys)
+    ]
+    session.execute(insert(DemandRow), demands)
+    notify(session)

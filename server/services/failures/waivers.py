@@ -1,0 +1,228 @@
+"""Waivers: somebody answers for a failing case, for a time, with a reason; every verdict that one touched says so."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.db.failure_tables import CaseDraftRow, WaiverRow
+from server.problems import Refused, not_found
+from server.services.audit import record
+from server.services.bank.register_suite import find_version, stored_version
+from server.services.bank.waivers_in_force import in_force
+from server.services.failures.case_status import follow, move
+from server.services.paging import Page, read_page
+from suites.errors import Finding, SubmitterError
+from suites.vocabulary import CaseStatus
+
+LONGEST = timedelta(days=90)
+"""A waiver that never ends is a case that was dropped."""
+
+
+class WaiverRequest(BaseModel):
+    """Who answers for what, why, and until when."""
+
+    model_config = ConfigDict(
+        extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True
+    )
+
+    suite: Annotated[str, Field(min_length=1, max_length=200)]
+    case: Annotated[str, Field(min_length=1, max_length=120)]
+    owner: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=10, max_length=2000)]
+    expires: AwareDatetime
+    because_of: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    """Another waived case of the suite that fails for the same cause."""
+
+
+class WaiverState(StrEnum):
+    """What a waiver says now."""
+
+    IN_FORCE = "in force"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class WaiverView(BaseModel):
+    """A waiver."""
+
+    id: str
+    state: WaiverState
+    suite: str
+    case: str
+    owner: str
+    reason: str
+    because_of: str | None
+    expires: datetime
+    created: datetime
+    revoked: datetime | None
+    """When somebody ended it; of one that ran out, when that was noticed: the time at which it expired."""
+
+
+def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
+    """In force for runs that are submitted from now on. Raises SubmitterError, Refused (404, 409)."""
+    now = datetime.now(UTC)
+    version = stored_version(find_version(session, asked.suite))
+    name = version.suite.name
+    if asked.case not in {case.name for case in version.suite.cases}:
+        raise not_found("case", asked.case, f"see the cases of {name}: GET /v1/cases?suite={name}")
+    if not now < asked.expires <= now + LONGEST:
+        finding = Finding(
+            "expires",
+            f"{asked.expires:%Y-%m-%d}",
+            f"a time after now, until {now + LONGEST:%Y-%m-%d}",
+        )
+        raise SubmitterError("a waiver ends in the future, and within 90 days", (finding,))
+    # One at a time: of two who answer for the same case the second is refused, and no two close a circle between them.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"waivers {name}"))))
+    standing = in_force(session, name, datetime.now(UTC))
+    if asked.case in standing:
+        finding = Finding(
+            "case",
+            f"{standing[asked.case].owner} answers for it already",
+            "revoke that waiver first",
+        )
+        raise Refused("not-now", f"case {asked.case} of {name} is waived", (finding,))
+    _check_cause(asked, standing)
+    end_expired(session)
+    session.flush()
+    waiver = WaiverRow(id=secrets.token_hex(6), **asked.model_dump() | {"suite": name})
+    session.add(waiver)
+    session.flush()
+    session.refresh(waiver)
+    detail = {
+        "owner": waiver.owner,
+        "reason": waiver.reason,
+        "expires": waiver.expires.isoformat(),
+        "waiver": waiver.id,
+    }
+    record(
+        session, "case.waived", ("case", f"{name}/{waiver.case}"), actor=waiver.owner, detail=detail
+    )
+    _tell_draft(session, waiver, CaseStatus.WAIVED)
+    return _view(waiver)
+
+
+def _check_cause(asked: WaiverRequest, standing: dict[str, WaiverRow]) -> None:
+    """A chain of causes ends in a waiver with a reason of its own that lasts at least as long."""
+    chain, cause = [asked.case], asked.because_of
+    while cause is not None:
+        if cause in chain:
+            finding = Finding(
+                "because_of",
+                " because of ".join([*chain, cause]),
+                "one of them needs a cause of its own",
+            )
+            raise SubmitterError("these waivers excuse each other in a circle", (finding,))
+        if cause not in standing:
+            finding = Finding(
+                "because_of",
+                f"no waiver is in force for {cause}",
+                "waive that one first, or leave this out",
+            )
+            raise SubmitterError("a waiver can only lean on one that is in force", (finding,))
+        if standing[cause].expires < asked.expires:
+            finding = Finding(
+                "expires",
+                f"the one for {cause} ends on {standing[cause].expires:%Y-%m-%d}",
+                "end no later",
+            )
+            raise SubmitterError("a waiver can't outlast the one that it leans on", (finding,))
+        chain.append(cause)
+        cause = standing[cause].because_of
+
+
+def revoke_waiver(session: Session, waiver_id: str, *, actor: str) -> WaiverView:
+    """The case counts again for runs that are submitted from now on. Raises Refused (404, 409)."""
+    waiver = session.get(WaiverRow, waiver_id, with_for_update=True)
+    if waiver is None:
+        raise not_found("waiver", waiver_id, "see GET /v1/waivers")
+    if waiver.revoked is not None:
+        raise Refused(
+            "not-now",
+            f"waiver {waiver_id} has ended",
+            (Finding("waiver", "revoked or expired", "nothing to do"),),
+        )
+    waiver.revoked = datetime.now(UTC)
+    record(
+        session,
+        "case.waiver_revoked",
+        ("case", f"{waiver.suite}/{waiver.case}"),
+        actor=actor,
+        detail={"waiver": waiver.id},
+    )
+    _tell_draft(session, waiver, CaseStatus.ENFORCED)
+    return _view(waiver)
+
+
+def end_expired(session: Session) -> None:
+    """Close the waivers that ran out: their cases count again, and their drafts say so."""
+    over = (
+        select(WaiverRow)
+        .where(WaiverRow.revoked.is_(None), WaiverRow.expires <= datetime.now(UTC))
+        .with_for_update()
+    )
+    for waiver in session.scalars(over).all():
+        waiver.revoked = waiver.expires
+        detail = {"waiver": waiver.id, "owner": waiver.owner}
+        record(
+            session, "case.waiver_expired", ("case", f"{waiver.suite}/{waiver.case}"), detail=detail
+        )
+        _tell_draft(session, waiver, CaseStatus.ENFORCED)
+
+
+def list_waivers(
+    session: Session,
+    *,
+    suite: str | None,
+    case: str | None = None,
+    state: WaiverState | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[WaiverView]:
+    """Newest first, those that have ended too."""
+    query, now = select(WaiverRow), datetime.now(UTC)
+    if suite is not None:
+        query = query.where(WaiverRow.suite == suite)
+    if case is not None:
+        query = query.where(WaiverRow.case == case)
+    if state is WaiverState.IN_FORCE:
+        query = query.where(WaiverRow.revoked.is_(None), WaiverRow.expires > now)
+    elif state is WaiverState.EXPIRED:
+        query = query.where(WaiverRow.expires <= func.coalesce(WaiverRow.revoked, now))
+    elif state is WaiverState.REVOKED:
+        query = query.where(WaiverRow.revoked < WaiverRow.expires)
+    return read_page(
+        session,
+        query,
+        (WaiverRow.created, WaiverRow.id),
+        cursor=cursor,
+        limit=limit,
+        descending=True,
+        view=lambda row: _view(row[0]),
+    )
+
+
+def _tell_draft(session: Session, waiver: WaiverRow, status: CaseStatus) -> None:
+    query = select(CaseDraftRow).where(
+        CaseDraftRow.suite == waiver.suite, CaseDraftRow.name == waiver.case
+    )
+    allowed = (CaseStatus.ENFORCED, CaseStatus.WAIVED)
+    for draft in session.scalars(query.where(CaseDraftRow.status.in_(allowed)).with_for_update()):
+        if draft.status is not status:
+            move(
+                session,
+                draft,
+                status,
+                reason=waiver.reason if status is CaseStatus.WAIVED else "",
+                actor=waiver.owner,
+            )
+            follow(session, draft, actor=waiver.owner)
+
+
+def _view(waiver: WaiverRow) -> WaiverView:
+    return WaiverView.model_validate(waiver, from_attributes=True)

@@ -1,0 +1,1 @@
+"""Checks of the service itself, by day and by night."""

@@ -1,0 +1,108 @@
+"""Demands: who asks for which rollouts, in which order. Rollouts belong to nobody."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from server.db.base import OwnerKind
+from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow
+
+
+class DemandOwner(NamedTuple):
+    """A run, proof or search; probes demand nothing: a demand is answered from the store."""
+
+    kind: OwnerKind
+    id: str
+
+
+def waiting_keys(
+    session: Session, owner: DemandOwner, start: int, stop: int
+) -> Sequence[Row[str, str, dict[str, Any], int]]:
+    """(digest, group_digest, execution, position) of rollouts that nobody drives yet, mandatory ones first, then those at
+    positions [start, stop), in the owner's order."""
+    query = (
+        _missing(
+            owner,
+            DriveKeyRow.digest,
+            DriveKeyRow.group_digest,
+            DriveKeyRow.execution,
+            DemandRow.position,
+        )
+        .where(
+            DriveKeyRow.shard_id.is_(None), DriveKeyRow.failure.is_(None), _in_window(start, stop)
+        )
+        .order_by(DemandRow.mandatory.desc(), DemandRow.position, DemandRow.role)
+    )
+    return session.execute(query).all()
+
+
+def shards_in_window(owner: DemandOwner, start: int, stop: int) -> Select[int | None]:
+    """Query for the shards that drive what `waiting_keys` looks at."""
+    return _missing(owner, DriveKeyRow.shard_id).where(
+        DriveKeyRow.shard_id.is_not(None), _in_window(start, stop)
+    )
+
+
+def waiting_owners(session: Session) -> list[DemandOwner]:
+    """Proofs and searches that wait for rollouts which nobody drives yet."""
+    rows = session.execute(
+        select(DemandRow.owner_kind, DemandRow.owner_id)
+        .join(DriveKeyRow, DriveKeyRow.digest == DemandRow.drive_key)
+        .outerjoin(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
+        .where(
+            DemandRow.owner_kind != OwnerKind.RUN,
+            DriveKeyRow.shard_id.is_(None),
+            DriveKeyRow.failure.is_(None),
+            RolloutRow.drive_key.is_(None),
+        )
+        .distinct()
+    )
+    return [DemandOwner(*row) for row in rows]
+
+
+def given_up(session: Session, owner: DemandOwner) -> tuple[str, str] | None:
+    """(case, reason) of the first rollout that this owner waits for and that ran out of attempts; None: nothing is lost."""
+    row = session.execute(
+        _missing(owner, DemandRow.case_id, DriveKeyRow.failure)
+        .where(DriveKeyRow.failure.is_not(None))
+        .order_by(DemandRow.position)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def count_missing(session: Session, owner: DemandOwner) -> int:
+    """Demanded rollouts that are not stored yet and still can be."""
+    return session.scalar(_missing(owner, func.count()).where(DriveKeyRow.failure.is_(None))) or 0
+
+
+def withdraw(session: Session, owner: DemandOwner, *, mandatory_too: bool) -> None:
+    """Take back demands for rollouts that are not stored. What is stored stays the owner's evidence, and shards that others
+    wait for go on."""
+    stored = (
+        select(RolloutRow.drive_key).where(RolloutRow.drive_key == DemandRow.drive_key).exists()
+    )
+    unwanted = delete(DemandRow).where(
+        DemandRow.owner_kind == owner.kind, DemandRow.owner_id == owner.id, ~stored
+    )
+    session.execute(unwanted if mandatory_too else unwanted.where(~DemandRow.mandatory))
+
+
+def _in_window(start: int, stop: int) -> ColumnElement[bool]:
+    return or_(DemandRow.mandatory, and_(DemandRow.position >= start, DemandRow.position < stop))
+
+
+def _missing(owner: DemandOwner, *columns: Any) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*columns)
+        .select_from(DemandRow)
+        .join(DriveKeyRow, DriveKeyRow.digest == DemandRow.drive_key)
+        .outerjoin(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
+        .where(
+            DemandRow.owner_kind == owner.kind,
+            DemandRow.owner_id == owner.id,
+            RolloutRow.drive_key.is_(None),
+        )
+    )

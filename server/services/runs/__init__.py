@@ -1,0 +1,1 @@
+"""Runs: submitted, followed, judged, read pair by pair, compared."""

@@ -1,0 +1,209 @@
+"""Runs: list, read, cancel. The views are what the API, the pages, the comment and the reports show."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Row, Select, delete, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from server.broker import notify
+from server.db.bank_tables import ModelRow, SuiteVersionRow
+from server.db.base import OwnerKind
+from server.db.queue_tables import DemandRow
+from server.db.run_tables import RunRow
+from server.problems import Refused, not_found
+from server.services.audit import record
+from server.services.paging import Page, read_page
+from server.services.runs.progress import Progress, read_progress
+from suites.vocabulary import STATUS_TRANSITIONS, RunVerdict, Status
+
+
+class ModelName(BaseModel):
+    """A model as it is named in a list."""
+
+    digest: str
+    name: str
+
+
+class SuiteName(BaseModel):
+    """A suite version as it is named in a list."""
+
+    digest: str
+    name: str
+    number: int | None
+
+    @property
+    def short(self) -> str:
+        """`highway@3f2a91`: what people read."""
+        return f"{self.name}@{self.digest[:6]}"
+
+
+class RunSummary(BaseModel):
+    """One row of the list of runs."""
+
+    id: str
+    candidate: ModelName
+    baseline: ModelName
+    suite: SuiteName
+    status: Status
+    verdict: RunVerdict | None
+    """Null until decided, and for ever where the run errored or was cancelled."""
+    sentence: str
+    error: str
+    """Why it errored, and who must act."""
+    planned: int
+    pairs_consumed: int
+    source: dict[str, Any]
+    requested_by: str
+    created: datetime
+    started: datetime | None
+    decided: datetime | None
+    finished: datetime | None
+
+
+class RunView(RunSummary):
+    """One run in full."""
+
+    url: str
+    """The run's page, for people."""
+    progress: Progress
+    verdict_document: dict[str, Any] | None
+    """suites.judgement.Verdict as of the last look: a verdict only where `verdict` is set. Numbers that don't exist are null."""
+    simulator: dict[str, Any]
+    candidate_execution: dict[str, Any]
+    baseline_execution: dict[str, Any]
+
+    @property
+    def over(self) -> bool:
+        """Nothing of it will change, its verdict least of all."""
+        return self.verdict is not None or not STATUS_TRANSITIONS[self.status]
+
+
+_Candidate, _Baseline = aliased(ModelRow), aliased(ModelRow)
+
+
+def _query() -> Select[RunRow, str, str, str, int | None]:
+    return (
+        select(
+            RunRow, _Candidate.name, _Baseline.name, SuiteVersionRow.suite, SuiteVersionRow.number
+        )
+        .join(_Candidate, _Candidate.digest == RunRow.candidate)
+        .join(_Baseline, _Baseline.digest == RunRow.baseline)
+        .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
+    )
+
+
+def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    run, candidate, baseline, suite, number = row[:5]
+    own = {
+        name: getattr(run, name)
+        for name in RunSummary.model_fields
+        if name not in ("candidate", "baseline", "suite")
+    }
+    return own | {
+        "candidate": ModelName(digest=run.candidate, name=candidate),
+        "baseline": ModelName(digest=run.baseline, name=baseline),
+        "suite": SuiteName(digest=run.suite_digest, name=suite, number=number),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list takes: all that match every rule given."""
+
+    status: Status | None = None
+    verdict: RunVerdict | None = None
+    suite: str | None = None
+    """Name or digest."""
+    model: str | None = None
+    """Digest or exact name, as candidate or baseline."""
+
+
+def list_runs(
+    session: Session, filters: RunFilter, *, cursor: str | None, limit: int
+) -> Page[RunSummary]:
+    """Newest first."""
+    query = _query()
+    if filters.status is not None:
+        query = query.where(RunRow.status == filters.status)
+    if filters.verdict is not None:
+        query = query.where(RunRow.verdict == filters.verdict)
+    if filters.suite is not None:
+        query = query.where(
+            or_(SuiteVersionRow.suite == filters.suite, RunRow.suite_digest == filters.suite)
+        )
+    if filters.model is not None:
+        columns = (RunRow.candidate, RunRow.baseline, _Candidate.name, _Baseline.name)
+        query = query.where(or_(*(column == filters.model for column in columns)))
+    return read_page(
+        session,
+        query,
+        (RunRow.created, RunRow.id),
+        cursor=cursor,
+        limit=limit,
+        descending=True,
+        view=lambda row: RunSummary(**_fields(row)),
+    )
+
+
+def find_run(session: Session, run_id: str) -> RunRow:
+    """The row of a run. Raises Refused (404)."""
+    run = session.get(RunRow, run_id)
+    if run is None:
+        raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
+    return run
+
+
+def _find_row(session: Session, run_id: str) -> Row[*tuple[Any, ...]]:
+    row = session.execute(_query().where(RunRow.id == run_id)).first()
+    if row is None:
+        raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
+    return row
+
+
+def read_summary(session: Session, run_id: str) -> RunSummary:
+    """One run as a list shows it. Raises Refused (404)."""
+    return RunSummary(**_fields(_find_row(session, run_id)))
+
+
+def read_run(session: Session, run_id: str, public_url: str) -> RunView:
+    """One run with its progress. Raises Refused (404)."""
+    row = _find_row(session, run_id)
+    run = row[0]
+    return RunView(
+        **_fields(row),
+        url=f"{public_url.rstrip('/')}/runs/{run.id}",
+        progress=read_progress(session, run),
+        verdict_document=run.verdict_document,
+        simulator=run.simulator,
+        candidate_execution=run.candidate_execution,
+        baseline_execution=run.baseline_execution,
+    )
+
+
+def is_over(session: Session, run_id: str) -> bool:
+    """Whether the run's verdict is final, or will never be. One cheap statement. Raises Refused (404)."""
+    row = session.execute(select(RunRow.status, RunRow.verdict).where(RunRow.id == run_id)).first()
+    if row is None:
+        raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
+    return row.verdict is not None or not STATUS_TRANSITIONS[row.status]
+
+
+def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
+    """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs. Rollouts stay; they belong
+    to nobody. Cancelling twice changes nothing. Raises Refused (404; 409 when it is over)."""
+    find_run(session, run_id)
+    run = session.get_one(RunRow, run_id, with_for_update=True, populate_existing=True)
+    if run.status is Status.CANCELLED:
+        return
+    if Status.CANCELLED not in STATUS_TRANSITIONS[run.status] or run.verdict is not None:
+        raise Refused("run-over", f"run {run_id} is {run.verdict or run.status}")
+    run.status = Status.CANCELLED
+    run.finished = datetime.now(UTC)
+    session.execute(
+        delete(DemandRow).where(DemandRow.owner_kind == OwnerKind.RUN, DemandRow.owner_id == run_id)
+    )
+    record(session, "run.cancelled", ("run", run_id), actor=actor)
+    notify(session)

@@ -1,0 +1,102 @@
+"""Enriched suites: hard offsets and segments are driven more often than they occur, with known probability.
+
+Poisson sampling of the grid of segments and offsets (suites.statistics.enriched_rates): a pure function of the suite and the stored
+segments, so that anyone can draw and weigh again. It is for the rates of rare incidents alone; its pairs are no natural driving.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from suites.errors import Finding, SubmitterError
+from suites.manifest import STRICT
+from suites.rollout import Offset, Scenario
+from suites.segment import SegmentMeta
+from suites.statistics.enriched_rates import LEAST_NATURAL, poisson_sample
+
+Factor = Annotated[float, Field(gt=0, le=10_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrichment:
+    """How a suite's grid of segments and offsets is thinned in favour of what is hard."""
+
+    __pydantic_config__ = STRICT
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    """At most this share of the grid is driven, in expectation."""
+    natural_share: Annotated[float, Field(ge=LEAST_NATURAL, le=1)] = LEAST_NATURAL
+    """Of the drives, the share that is drawn as natural driving begins: a drive counts at most 1 / natural_share times."""
+    offset_factors: tuple[Factor, ...] = ()
+    """How many times as often as it occurs each offset is preferred by the other drives, in the order of the offsets."""
+    tag_factors: dict[str, Factor] = field(default_factory=dict)
+    """The same for the segments with a tag; the factors of several tags multiply."""
+
+
+def enrichment_contradictions(
+    enriched: Enrichment, offset_weights: Sequence[float], offsets: int, judged: Mapping[str, bool]
+) -> Iterator[Finding]:
+    """What an enriched suite may not be; `judged`: fields that would judge its pairs as if they were natural, whether set."""
+    if not offset_weights:
+        problem = "nothing says how often natural driving begins at each offset, so no drive could be weighted back"
+        yield Finding("enriched", problem, "state offset_weights")
+    if enriched.offset_factors and len(enriched.offset_factors) != offsets:
+        problem = f"{len(enriched.offset_factors)} factors for {offsets} offsets"
+        yield Finding(
+            "enriched.offset_factors", problem, "give one for each offset, in their order"
+        )
+    for name, is_set in judged.items():
+        if is_set:
+            problem = "drives that were chosen because they are hard are not what the candidate is judged by"
+            yield Finding(
+                name,
+                problem,
+                "judge on a suite without [enriched]; this one tells the rates of rare incidents",
+            )
+
+
+def draw(
+    enriched: Enrichment,
+    scenarios: Sequence[Scenario],
+    natural: Mapping[Offset, float],
+    metas: Mapping[str, SegmentMeta],
+    seed: int,
+) -> dict[Scenario, float]:
+    """The scenarios that are driven, each with its natural weight. `natural`: how often driving begins at each offset, in the
+    order of `offset_factors`. Raises SubmitterError where a tag is on no segment, or nothing is drawn."""
+    tags = [metas[scenario.segment_id].tags for scenario in scenarios]
+    for tag in sorted(set(enriched.tag_factors) - {tag for of_one in tags for tag in of_one}):
+        finding = Finding(
+            f"enriched.tag_factors.{tag}",
+            "no selected segment has this tag",
+            "see `redrive segments list`",
+        )
+        raise SubmitterError(
+            f"the enriched suite prefers segments with tag {tag}, and there is none", (finding,)
+        )
+    factors = dict(zip(natural, enriched.offset_factors or (1.0,) * len(natural), strict=True))
+    harder = [
+        factors[scenario.offset]
+        * float(np.prod([enriched.tag_factors.get(tag, 1.0) for tag in of_one]))
+        for scenario, of_one in zip(scenarios, tags, strict=True)
+    ]
+    p = np.array([natural[scenario.offset] for scenario in scenarios])
+    probability, weight = poisson_sample(
+        p, p * harder, enriched.natural_share, enriched.share * len(scenarios)
+    )
+    # a stream of its own: the order of the routes is drawn from the seed itself
+    taken = np.random.default_rng([seed, 1]).random(len(scenarios)) < probability
+    if not taken.any():
+        problem = f"none of {len(scenarios)} drives was drawn at a share of {enriched.share:g}"
+        raise SubmitterError(
+            "the enriched suite drives nothing",
+            (Finding("enriched.share", problem, "make it larger"),),
+        )
+    return {
+        scenario: float(w)
+        for scenario, w, is_taken in zip(scenarios, weight, taken, strict=True)
+        if is_taken
+    }

@@ -1,0 +1,1 @@
+"""From paired results to a verdict and its sentence."""

@@ -1,0 +1,124 @@
+"""The self-check finds a sound judge sound and a broken one broken, and plants what it says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from suites.definition.selector import Selector
+from suites.definition.suite_schema import Gate, Suite
+from suites.errors import SubmitterError
+from suites.judgement import PairTable
+from suites.verdict import planted_effects as selfcheck
+from suites.verdict.planted_effects import _Change, _judged, self_check
+from suites.verdict.run_judge import RunJudge
+from suites.vocabulary import Estimand, Outcome
+
+ROUTES, EACH = 20, 6
+SUITE = Suite(
+    name="checked",
+    kind="overall",
+    select=Selector(),
+    gates=(Gate(metric="a", margin=0.25), Gate(metric="b", margin=0.25)),
+    flips=199,
+)
+
+
+def twins(seed: int = 0, route_spread: float = 0.1) -> PairTable:
+    """Two distinct, near-equal models whose differences are alike on the same route."""
+    generator = np.random.default_rng(seed)
+    difficulty = np.exp(generator.normal(0, 0.6, (ROUTES * EACH, 2)))
+
+    def model() -> np.ndarray:
+        return (
+            difficulty
+            * np.exp(generator.normal(0, route_spread, (ROUTES, 2))).repeat(EACH, axis=0)
+            * np.exp(generator.normal(0, 0.05, difficulty.shape))
+        )
+
+    c, b = model(), model()
+    return PairTable(
+        case_ids=tuple(f"s{i}" for i in range(len(c))),
+        routes=tuple(f"r{i // EACH}" for i in range(len(c))),
+        metrics=("a", "b"),
+        candidate=c,
+        baseline=b,
+        candidate_low=c,
+        candidate_high=c,
+        baseline_low=b,
+        baseline_high=b,
+        candidate_outcome=(Outcome.COMPLETED,) * len(c),
+        baseline_outcome=(Outcome.COMPLETED,) * len(c),
+    )
+
+
+def test_a_sound_judge_passes_and_finds_what_is_planted() -> None:
+    report = self_check(twins(), SUITE, runs=40)
+    assert report.faults == ()
+    assert report.nulls.alarms.low <= SUITE.alpha < report.nulls.naive.low, (
+        "the control shows that there was something to see"
+    )
+    beyond = {p.kind: p for p in report.planted if p.multiple == 2.0}
+    assert beyond["even"].failed.share > 0.9
+    assert beyond["spikes"].failed.share > 0.5
+    assert beyond["even"].median_pairs is not None
+    assert (report.pairs, report.routes, report.runs) == (ROUTES * EACH, ROUTES, 40)
+
+
+def test_a_judge_that_ignores_routes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(table: PairTable, suite: Suite) -> tuple[RunJudge, int]:
+        return _judged(replace(table, routes=table.case_ids), suite)
+
+    monkeypatch.setattr(selfcheck, "_judged", blind)
+    report = self_check(twins(), SUITE, runs=25)
+    assert any(fault.startswith("false alarms") for fault in report.faults)
+
+
+def test_equal_seeds_give_equal_reports() -> None:
+    first, again, other = (self_check(twins(), SUITE, runs=5, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("estimand", list(Estimand))
+def test_a_planted_factor_changes_the_mean_over_all_swaps_by_what_was_asked(
+    estimand: Estimand,
+) -> None:
+    table = twins()
+    change = _Change(table, Gate(metric="a", estimand=estimand, winsor_cap=1e9))
+    factor = change.factor(0.25)
+    assert factor is not None
+    c, b = table.candidate[:, 0], table.baseline[:, 0]
+    swapped = [(factor * c, b), (factor * b, c)]
+    if estimand is Estimand.TYPICAL:
+        found = np.mean([2 * (x - y) / (x + y) for x, y in swapped])
+    else:
+        found = sum(x.sum() for x, _ in swapped) / sum(y.sum() for _, y in swapped) - 1
+    assert found == pytest.approx(0.25, abs=1e-6)
+
+
+def test_what_can_not_be_planted_is_said() -> None:
+    table = twins()
+    for values in (table.candidate, table.baseline):
+        values[:, 1] = 0.0
+    report = self_check(table, SUITE, runs=2)
+    assert [text.split()[0] for text in report.not_planted] == ["b"] * 4
+
+
+def test_checks_that_would_show_nothing_are_refused() -> None:
+    table = twins()
+    same = replace(table, candidate=table.baseline)
+    with pytest.raises(SubmitterError) as refused:
+        self_check(same, SUITE, runs=2)
+    assert "zero by construction" in refused.value.findings[0].problem
+    with pytest.raises(SubmitterError) as refused:
+        self_check(replace(table, routes=("r",) * len(table.routes)), SUITE, runs=2)
+    assert refused.value.findings[0].where == "routes"
+    for hole, said in ((np.nan, "no pair has a value"), (-1.0, "negative")):
+        values = table.candidate.copy()
+        values[:, 0] = hole
+        gone = replace(table, candidate=values, candidate_low=values, candidate_high=values)
+        with pytest.raises(SubmitterError) as refused:
+            self_check(gone, SUITE, runs=2)
+        assert [f.where for f in refused.value.findings] == ["a"]
+        assert said in refused.value.findings[0].problem

@@ -1,0 +1,100 @@
+"""The plain adapter: each input of one graph is filled by its role, each state output goes back to its input."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites.manifest import Manifest
+from suites.rollout import ExecutionClass
+from workers.policy.adapters.frames import FrameHistory, rgb_planes, yuv420_planes
+from workers.policy.adapters.tensors import (
+    Field,
+    desire_or_none,
+    is_fixed,
+    observed_scalars,
+    read_action,
+    row_shape,
+    scalar,
+    wrong_shape,
+)
+from workers.policy.policy import Action, Observation
+from workers.policy.runtimes.runtime import Arrays, Runtime, infer_rows
+
+
+class PlainPolicy:
+    """A model of one graph, camera or controller.
+
+    Frames are fed as they are, 0 to 255, also to float inputs: a model that wants 0 to 1 divides inside its graph.
+    Scalars are cast from float64 to the input's type and reshaped to the manifest's shape.
+    """
+
+    def __init__(self, manifest: Manifest, runtimes: Mapping[str, Runtime]) -> None:
+        self.manifest = manifest
+        self._runtime = runtimes["policy"]
+        self.execution: ExecutionClass = self._runtime.execution
+        self.provenance: dict[str, Any] = {"sandbox": []}
+        self._row_by_row = is_fixed(manifest, "policy")
+        self._history = FrameHistory(
+            manifest.history, rgb_planes if manifest.colour == "rgb" else yuv420_planes
+        )
+        self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
+        self._states: Arrays = {}
+        self._batch = 0
+
+    def start(self, batch: int) -> None:
+        self._batch = batch
+        self._history.start()
+        for pair in self.manifest.states:
+            tensor = self._inputs[pair.input]
+            self._states[pair.input] = np.full(
+                (batch, *row_shape(tensor)), pair.initial, tensor.dtype
+            )
+
+    def act(self, observation: Observation) -> Action:
+        batch = self._batch
+        feeds: Arrays = {}
+        for name, tensor in self._inputs.items():
+            if tensor.role == "frames":
+                assert observation.frames is not None
+                self._history.push(observation.frames)
+                feeds[name] = self._history.stacked().astype(tensor.dtype, copy=False)
+            elif tensor.role == "state":
+                feeds[name] = self._states[name]
+            elif tensor.role == "desire":
+                feeds[name] = desire_or_none(self.manifest, observation, batch).astype(tensor.dtype)
+            else:
+                feeds[name] = scalar(observation, tensor.role, batch, row_shape(tensor)).astype(
+                    tensor.dtype
+                )
+        outputs = infer_rows(self._runtime, feeds, self._row_by_row)
+        action = read_action(self.manifest, outputs, batch)
+        for pair in self.manifest.states:
+            value, expected = outputs[pair.output], self._states[pair.input].shape
+            if value.shape != expected:
+                raise wrong_shape(pair.output, expected, value.shape)
+            self._states[pair.input] = value
+        return action
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        self._batch = len(rows)
+        self._history.keep(rows)
+        self._states = {name: value[rows] for name, value in self._states.items()}
+
+    @staticmethod
+    def observed(manifest: Manifest) -> tuple[Field, ...]:
+        """What this adapter reads of an observation."""
+        widths: dict[str, int] = {
+            t.role: math.prod(row_shape(t))
+            for t in manifest.inputs
+            if t.role not in ("frames", "state")
+        }
+        if manifest.desire == "none":
+            widths.pop("desire", None)
+        return observed_scalars(manifest, widths)
+
+    def close(self) -> None:
+        self._states = {}
+        self._history.start()

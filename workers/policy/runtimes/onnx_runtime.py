@@ -1,0 +1,107 @@
+"""ONNX Runtime: the default, on one CPU thread; on a CUDA device with its `onnxruntime-gpu` build.
+
+On a device only this provider is asked for, and a session that fell back to the CPU is refused: a result names where it ran.
+Convolutions take the algorithm that cuDNN's heuristic names, not the one that was fastest in a trial, and TensorFloat-32 is
+off, so that two sessions on one kind of device compute alike.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from suites.errors import MachineError
+from suites.rollout import ExecutionClass
+from workers.policy.runtimes.runtime import Arrays, model_failed
+
+CUDA = "CUDAExecutionProvider"
+PROVIDERS: dict[str, list[Any]] = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": [
+        (
+            CUDA,
+            {
+                "cudnn_conv_algo_search": "HEURISTIC",
+                "use_tf32": "0",
+                "arena_extend_strategy": "kSameAsRequested",
+            },
+        )
+    ],
+}
+"""By `ExecutionClass.device`."""
+
+
+class OnnxRuntime:
+    """ONNX Runtime at its default optimisation level, one thread.
+
+    `graph`: the bytes of the ONNX file; `outputs`: the names to compute. Raises PolicyError when it does not load.
+    """
+
+    starts_threads = False
+
+    @staticmethod
+    def prepare(execution: ExecutionClass) -> None:
+        """Load the library: everything that it reads from disk, before a sandbox closes. Raises MachineError where the device
+        can't be used."""
+        os.environ["ORT_DISABLE_TELEMETRY"] = (
+            "1"  # read when the library loads: its wheels report home otherwise
+        )
+        import onnxruntime as ort
+
+        if execution.device != "cuda":
+            return
+        if CUDA not in ort.get_available_providers():
+            remedy = "install onnxruntime-gpu in the place of onnxruntime (they share their files), or leave it to another worker"
+            raise MachineError(
+                f"the work is for a CUDA device, and this build of onnxruntime knows none: {remedy}"
+            )
+        ort.preload_dlls()
+        OnnxRuntime(_doubling(), ("twice",), execution).infer(
+            {"once": np.ones((1, 2), np.float32)}
+        )  # opens the device
+
+    def __init__(self, graph: bytes, outputs: Sequence[str], execution: ExecutionClass) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        options.use_deterministic_compute = execution.device != "cpu"
+        self.execution = execution
+        self._outputs = list(outputs)
+        try:
+            self._session = ort.InferenceSession(
+                graph, options, providers=PROVIDERS[execution.device]
+            )
+        except Exception as error:  # the library's exceptions share no base class but this one
+            raise model_failed("does not load", error) from None
+        if execution.device == "cuda" and CUDA not in self._session.get_providers():
+            raise MachineError(
+                "onnxruntime found no CUDA device that it can use here, or not all of CUDA's and cuDNN's libraries"
+            )
+
+    def infer(self, feeds: Arrays) -> Arrays:
+        try:
+            values = self._session.run(self._outputs, feeds)
+        except Exception as error:
+            raise model_failed("failed in a step", error) from None
+        return dict(zip(self._outputs, values, strict=True))
+
+
+def _doubling() -> bytes:
+    """A graph of ours: twice = once + once."""
+    from onnx import TensorProto, helper
+
+    once, twice = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2])
+        for name in ("once", "twice")
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["once", "once"], ["twice"])], "doubling", [once], [twice]
+    )
+    data: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    ).SerializeToString()
+    return data

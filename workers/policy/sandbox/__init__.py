@@ -1,0 +1,1 @@
+"""Untrusted graphs, each in a locked-down process of its own."""

@@ -1,0 +1,1 @@
+"""Depth of stored frames: its format and its sources."""

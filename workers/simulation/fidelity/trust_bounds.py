@@ -1,0 +1,86 @@
+"""From what was measured to how far a simulator is trusted.
+
+The rule: a re-projected view is trusted as far as the error that it makes in a policy's answer is at most TOLERANCE of
+the change that the offset itself makes in the true answer. Beyond, an offset's sign may still be read from the view, but
+not how hard to steer back. Errors and changes are pooled (root mean square) over models, shots and both sides.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from workers.simulation.fidelity.views import Response, Slip
+
+TOLERANCE = 0.5
+SLIP_MPS2 = 0.2
+"""For being early or late no change is wanted at all, so the error has a bound of its own: what the video codec costs twice."""
+
+
+def share_of_response(responses: Sequence[Response], source: str, axis: str) -> dict[float, float]:
+    """Displacement (absolute value along lateral_m or heading_rad, the others zero) to error over true change."""
+    pooled: dict[float, list[Response]] = {}
+    for r in responses:
+        values = {
+            "lateral_m": r.by.lateral_m,
+            "longitudinal_m": r.by.longitudinal_m,
+            "heading_rad": r.by.heading_rad,
+        }
+        along = abs(values.pop(axis))
+        if r.source == source and along and not any(values.values()):
+            pooled.setdefault(round(along, 6), []).append(r)
+    return {
+        along: math.sqrt(sum(r.error**2 for r in rows) / max(sum(r.true**2 for r in rows), 1e-12))
+        for along, rows in sorted(pooled.items())
+    }
+
+
+def horizon(shares: dict[float, float], tolerance: float = TOLERANCE, least: float = 0.5) -> float:
+    """Where the share crosses the tolerance, linear between what was measured; the largest measured displacement where it
+    never does; 0 where it is beyond at once. Shares below `least` are not looked at: so near, both are noise."""
+    places, values = np.array(list(shares)), np.array(list(shares.values()))
+    if not len(places):
+        return 0.0
+    beyond = np.flatnonzero((values > tolerance) & (places > least))
+    if not len(beyond):
+        return float(places[-1])
+    k = int(beyond[0])
+    if k == 0:
+        return 0.0
+    slope = (values[k] - values[k - 1]) / (places[k] - places[k - 1])
+    return (
+        float(places[k - 1] + (tolerance - values[k - 1]) / slope)
+        if slope > 0
+        else float(places[k - 1])
+    )
+
+
+def longitudinal(slips: Sequence[Slip], bound: float = SLIP_MPS2) -> float:
+    """The distance to either side at which the pooled error reaches `bound`, as `horizon` finds it, m."""
+    pooled: dict[float, list[Slip]] = {}
+    for slip in slips:
+        pooled.setdefault(abs(slip.ahead_s), []).append(slip)
+    errors = {
+        float(np.mean([abs(s.ahead_m) for s in rows])): math.sqrt(
+            float(np.mean([s.error**2 for s in rows]))
+        )
+        for _, rows in sorted(pooled.items())
+    }
+    return horizon(errors, bound, least=0.0)
+
+
+def table(
+    responses: Sequence[Response], slips: Sequence[Slip], sources: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """By source of depth: lateral m, heading degrees, longitudinal m, as measured (not rounded)."""
+    along = longitudinal(slips)
+    return {
+        source: {
+            "lateral_m": horizon(share_of_response(responses, source, "lateral_m")),
+            "heading_deg": math.degrees(
+                horizon(share_of_response(responses, source, "heading_rad"), least=0.0)
+            ),
+            "longitudinal_m": along,
+        }
+        for source in sources
+    }

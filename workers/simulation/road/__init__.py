@@ -1,0 +1,1 @@
+"""The car on the logged road: path, plan, vehicle, trust."""

@@ -1,0 +1,1 @@
+"""comma's learned lateral dynamics."""

@@ -1,0 +1,1 @@
+"""What the camera sees from where the car now is."""

@@ -1,0 +1,319 @@
+"""The warps of warp.py on a CUDA device, for many views at once: the same functions of one pixel, other loops.
+
+A thread has one depth sample or one pixel; where the CPU walks along a row or a column, because a pixel depends on the
+one before it, a thread walks along one row or column of one view: a batch has thousands of them.
+
+On a device the compiler may fuse a multiplication and an addition, so views differ from the CPU's in last bits, and by
+more in the few pixels where a depth lies on the edge of a tolerance: results name the device in their execution class.
+Under numba's CUDA simulator (NUMBA_ENABLE_CUDASIM=1) the views are the CPU's to the bit.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import cuda
+from numpy.typing import NDArray
+
+from workers.simulation.views import warp as pixel
+from workers.simulation.views.geometry import inverse
+from workers.simulation.views.warp import EMPTY, ONE, ZERO, Warp
+
+THREADS = 64
+"""Of a block."""
+BACKWARD_SLACK = np.float32(10.0)
+
+
+def _device(function: Any) -> Any:
+    """A function that warp.py compiled for the CPU, compiled for the device."""
+    return cuda.jit(device=True)(function.py_func)
+
+
+_between_samples = _device(pixel.between_samples)
+_blended = _device(pixel.blended)
+_cell = _device(pixel.cell)
+_closed = _device(pixel.closed)
+_fill = _device(pixel.fill)
+_in_paint = _device(pixel.in_paint)
+_pixel_rays = _device(pixel.pixel_rays)
+_project = _device(pixel.project)
+_rays = _device(pixel.rays)
+_row_to_copy = _device(pixel.row_to_copy)
+_same_sample = _device(pixel.same_sample)
+_sample_place = _device(pixel.sample_place)
+_sample_ray = _device(pixel.sample_ray)
+_sample_rays = _device(pixel.sample_rays)
+_sample_rows = _device(pixel.sample_rows)
+_share = _device(pixel.share)
+_surface = _device(pixel.surface)
+_tap = _device(pixel.tap)
+_unpacked = _device(pixel.unpacked)
+
+
+class Scratch:
+    """Room on the device for at most `rows` views of [height, width]; one for all that is made in turn."""
+
+    def __init__(self, rows: int, height: int, width: int) -> None:
+        shape = (rows, height, width)
+        self.depth, self.colour = (
+            cuda.device_array(shape, np.float32),
+            cuda.device_array(shape, np.uint32),
+        )
+        self.hidden = cuda.device_array(shape, np.bool_)
+
+
+class CudaWarp:
+    """As `warp`, for many views at once of frames on the device."""
+
+    def __init__(self, warp: Warp, scratch: Scratch) -> None:
+        self._warp, self._scratch = warp, scratch
+        self._source, self._target = (
+            tuple(np.float32(value) for value in lens.numbers())
+            for lens in (warp.source, warp.target)
+        )
+
+    def forward(
+        self,
+        pictures: Any,
+        near: Any,
+        frame: NDArray[np.int32],
+        motion: NDArray[np.float64],
+        place: Any,
+        out: Any,
+    ) -> None:
+        """`Warp.forward` of B views of frames that are on the device.
+
+        pictures [n, H, W], near [n, h, w] (or one for all, [1, h, w]) and out [R, height, width, 3] are device arrays; view b
+        is of frame[b], moved by motion[b] [3, 4], and is written to out[place[b]].
+        """
+        turned = np.abs(motion[:, :, 3]).max(axis=1) < 1e-6  # a rotation needs no depth
+        there, picked = cuda.to_device(motion.astype(np.float32)), cuda.to_device(frame)
+        depth, warp = self._scratch.depth[: len(frame)], self._warp
+        _, rows, columns = depth.shape
+        _, height, width = near.shape
+        samples = ((height - 1) * warp.fine + 1) * ((width - 1) * warp.fine + 1)
+        _clear[_grid(rows * columns, frame)](depth)
+        _splat[_grid(samples, frame)](
+            near,
+            picked,
+            there,
+            self._source,
+            self._target,
+            warp.grid[0],
+            warp.grid[1],
+            warp.slack,
+            warp.fine,
+            depth,
+        )
+        _fill_rows[_grid(rows, frame)](depth, warp.slack)
+        _copy_rows[_grid(columns, frame)](depth)
+        _close_across[_grid(rows, frame)](depth, warp.slack)
+        _close_down[_grid(columns, frame)](depth, warp.slack)
+        self._look_up(
+            pictures, near, picked, motion, np.where(turned, 0, 1), warp.slack, True, place, out
+        )
+
+    def backward(
+        self,
+        pictures: Any,
+        near: Any,
+        frame: NDArray[np.int32],
+        motion: NDArray[np.float64],
+        place: Any,
+        out: Any,
+    ) -> None:
+        """`Warp.backward` of B views, as `forward`."""
+        picked = cuda.to_device(frame)
+        depth, grid = self._scratch.depth[: len(frame)], self._warp.grid
+        pixels = depth.shape[1] * depth.shape[2]
+        _same_place[_grid(pixels, frame)](
+            near, picked, self._source, self._target, grid[0], grid[1], depth
+        )
+        steps = np.ones(len(frame), np.int32)
+        self._look_up(pictures, near, picked, motion, steps, BACKWARD_SLACK, False, place, out)
+
+    def _look_up(
+        self,
+        pictures: Any,
+        near: Any,
+        picked: Any,
+        motion: NDArray[np.float64],
+        steps: Any,
+        slack: Any,
+        hide: bool,
+        place: NDArray[np.int32],
+        out: Any,
+    ) -> None:
+        count, grid = len(motion), self._warp.grid
+        room = self._scratch
+        depth, colour, hidden = (a[:count] for a in (room.depth, room.colour, room.hidden))
+        back = cuda.to_device(np.stack([inverse(m) for m in motion]).astype(np.float32))
+        pixels = depth.shape[1] * depth.shape[2]
+        _colours[_grid(pixels, motion)](
+            pictures,
+            near,
+            picked,
+            depth,
+            back,
+            self._source,
+            self._target,
+            ONE / grid[0],
+            ONE / grid[1],
+            slack,
+            cuda.to_device(steps.astype(np.int32)),
+            hide,
+            colour,
+            hidden,
+        )
+        if hide:
+            _paint_rows[_grid(depth.shape[1], motion)](colour, depth, hidden)
+        _unpack[_grid(pixels, motion)](colour, cuda.to_device(place), out)
+
+
+def _grid(count: int, views: NDArray[Any]) -> tuple[tuple[int, int], int]:
+    """Blocks and threads of a kernel with `count` threads for each view."""
+    return (-(-count // THREADS), len(views)), THREADS
+
+
+@cuda.jit
+def _clear(depth):  # type: ignore[no-untyped-def]
+    pixel, b = cuda.grid(2)
+    if pixel < depth.shape[1] * depth.shape[2]:
+        depth[b, pixel // depth.shape[2], pixel % depth.shape[2]] = EMPTY
+
+
+@cuda.jit
+def _splat(near, frame, motion, source, target, grid_u, grid_v, slack, fine, depth):  # type: ignore[no-untyped-def]
+    """The z-buffer keeps the largest inverse depth: in whatever order, so its bits are always the same."""
+    number, b = cuda.grid(2)
+    height, width = near.shape[1], near.shape[2]
+    count = (width - 1) * fine + 1
+    if number >= count * ((height - 1) * fine + 1):
+        return
+    samples, i = near[frame[b] % len(near)], number % count
+    j, below, part = _sample_rows(number // count, fine, height)
+    left, along = i // fine, np.float32(i % fine) * (ONE / np.float32(fine))
+    right = min(left + 1, width - 1)
+    a = _between_samples(samples[j, left], samples[below, left], part, slack)
+    c = _between_samples(samples[j, right], samples[below, right], part, slack)
+    scale, shift = _sample_rays(fine, grid_u, source[0], source[2])
+    line = _rays(motion[b], _sample_ray(j, part, grid_v, source[1], source[3]))
+    u, v, q, _ = _project(
+        line, target, np.float32(i) * scale + shift, _between_samples(a, c, along, slack)
+    )
+    columns = depth.shape[2]
+    spot = _cell(u, v, np.float32(columns), np.float32(depth.shape[1]))
+    if spot >= 0:
+        cuda.atomic.max(depth, (b, spot // columns, spot % columns), q)
+
+
+@cuda.jit
+def _fill_rows(depth, slack):  # type: ignore[no-untyped-def]
+    v, b = cuda.grid(2)
+    if v < depth.shape[1]:
+        _fill(depth[b, v], slack)
+
+
+@cuda.jit
+def _copy_rows(depth):  # type: ignore[no-untyped-def]
+    """A row is empty in all of its columns or in none, so each column sees for itself."""
+    u, b = cuda.grid(2)
+    if u < depth.shape[2]:
+        for v in range(depth.shape[1]):
+            if depth[b, v, u] == EMPTY:
+                depth[b, v, u] = depth[b, _row_to_copy(depth[b], v, u), u]
+
+
+@cuda.jit
+def _close_across(depth, slack):  # type: ignore[no-untyped-def]
+    v, b = cuda.grid(2)
+    if v < depth.shape[1]:
+        for u in range(1, depth.shape[2] - 1):
+            depth[b, v, u] = _closed(depth[b, v, u - 1], depth[b, v, u], depth[b, v, u + 1], slack)
+
+
+@cuda.jit
+def _close_down(depth, slack):  # type: ignore[no-untyped-def]
+    u, b = cuda.grid(2)
+    if u < depth.shape[2]:
+        for v in range(1, depth.shape[1] - 1):
+            depth[b, v, u] = _closed(depth[b, v - 1, u], depth[b, v, u], depth[b, v + 1, u], slack)
+
+
+@cuda.jit
+def _same_place(near, frame, source, target, grid_u, grid_v, depth):  # type: ignore[no-untyped-def]
+    pixel, b = cuda.grid(2)
+    if pixel < depth.shape[1] * depth.shape[2]:
+        v, u = pixel // depth.shape[2], pixel % depth.shape[2]
+        i = _same_sample(u, target[0], target[2], source[0], source[2], grid_u, near.shape[2])
+        j = _same_sample(v, target[1], target[3], source[1], source[3], grid_v, near.shape[1])
+        depth[b, v, u] = near[frame[b] % len(near), j, i]
+
+
+@cuda.jit
+def _colours(  # type: ignore[no-untyped-def]
+    pictures,
+    near,
+    frame,
+    depth,
+    motion,
+    source,
+    target,
+    to_i,
+    to_j,
+    slack,
+    steps,
+    hide,
+    colour,
+    hidden,
+):
+    """steps: per view, how often the depth is corrected; 0 for a view that needs none, whose depth is infinite."""
+    pixel, b = cuda.grid(2)
+    if pixel >= depth.shape[1] * depth.shape[2]:
+        return
+    v, u = pixel // depth.shape[2], pixel % depth.shape[2]
+    samples, picture = near[frame[b] % len(near)], pictures[frame[b]]
+    scale, shift = _pixel_rays(target[0], target[2])
+    x, bundle = (
+        np.float32(u) * scale + shift,
+        _rays(motion[b], (np.float32(v) - target[3]) / target[1]),
+    )
+    q = depth[b, v, u] if steps[b] > 0 else ZERO
+    hidden[b, v, u] = False
+    from_u, from_v, from_q, z = _project(bundle, source, x, q)
+    for _ in range(steps[b]):
+        i, a = _tap(_sample_place(from_u, to_i), np.float32(samples.shape[1] - 1))
+        j, c = _tap(_sample_place(from_v, to_j), np.float32(samples.shape[0] - 1))
+        found, tolerance = _surface(
+            samples[j, i], samples[j, i + 1], samples[j + 1, i], samples[j + 1, i + 1], a, c, slack
+        )
+        hidden[b, v, u] = hide and found - from_q > tolerance
+        if abs(found - from_q) <= tolerance:
+            q = found * z
+        from_u, from_v, from_q, z = _project(bundle, source, x, q)
+    depth[b, v, u] = q
+    i, a = _tap(from_u, np.float32(picture.shape[1] - 1))
+    j, c = _tap(from_v, np.float32(picture.shape[0] - 1))
+    colour[b, v, u] = _blended(
+        picture[j, i],
+        picture[j, i + 1],
+        picture[j + 1, i],
+        picture[j + 1, i + 1],
+        _share(a),
+        _share(c),
+    )
+
+
+@cuda.jit
+def _paint_rows(colour, depth, hidden):  # type: ignore[no-untyped-def]
+    v, b = cuda.grid(2)
+    if v < depth.shape[1]:
+        _in_paint(colour[b, v], depth[b, v], hidden[b, v])
+
+
+@cuda.jit
+def _unpack(colour, place, out):  # type: ignore[no-untyped-def]
+    pixel, b = cuda.grid(2)
+    if pixel < colour.shape[1] * colour.shape[2]:
+        v, u = pixel // colour.shape[2], pixel % colour.shape[2]
+        red, green, blue = _unpacked(colour[b, v, u])
+        out[place[b], v, u, 0], out[place[b], v, u, 1], out[place[b], v, u, 2] = red, green, blue

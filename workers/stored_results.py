@@ -1,0 +1,216 @@
+"""What workers store of the rollouts that they drove, once per drive_key: results, conditions, pictures, alarms."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.broker import notify
+from server.db.bank_tables import QuarantineRow
+from server.db.health_tables import AlarmRow, EventRow, ProbeRow
+from server.db.queue_tables import ArtifactRow, ResultRow, RolloutRow
+from server.storage import BlobStore
+from suites.conditions import Judgement
+from suites.judgement import MetricResult
+from suites.metrics.registry import METRICS
+from suites.rollout import Rollout, Trace
+from suites.vocabulary import Outcome
+from workers.leases import Claim, hold
+
+UNJUDGED_COLUMNS = frozenset({"policy_time_s"})
+"""Wall times: they differ between equal rollouts."""
+
+
+CONDITIONS_VERSION = 1
+"""Of the language of conditions: a condition's own digest says the rest."""
+
+
+def store(
+    session: Session,
+    held: Claim,
+    rollout: Rollout,
+    measured: Mapping[str, MetricResult],
+    blobs: BlobStore,
+) -> bool:
+    """Store a rollout and its results, once per drive_key. False: it was there already; other bits raise an alarm.
+    Raises LeaseLostError."""
+    trace = rollout.trace
+    sha256 = blobs.put(trace.to_bytes()) if trace is not None else None
+    bits = trace_bits(trace) if trace is not None else None
+    hold(session, held)
+    digest = rollout.key.digest
+    new = session.execute(
+        insert(RolloutRow)
+        .values(
+            drive_key=digest,
+            outcome=rollout.outcome,
+            reason=rollout.reason,
+            ended_s=rollout.ended_s,
+            trusted_share=rollout.trusted_share,
+            trace_sha256=sha256,
+            trace_bits=bits,
+            provenance=rollout.provenance,
+            worker=held.worker,
+            shard_id=held.shard,
+            fence=held.fence,
+        )
+        .on_conflict_do_nothing()
+        .returning(RolloutRow.drive_key)
+    ).one_or_none()
+    if new is None:
+        same_bits(session, rollout, bits, held.worker)
+        return False
+    store_results(session, digest, measured)
+    if rollout.outcome is Outcome.DATA_INVALID:
+        _quarantine(session, rollout, held.worker)
+    return True
+
+
+def _quarantine(session: Session, rollout: Rollout, worker: str) -> None:
+    """Keep the bytes that can't be driven out of new suite versions, once."""
+    scenario = rollout.key.scenario
+    values = {"segment_digest": scenario.segment_digest, "reason": rollout.reason}
+    new = (
+        insert(QuarantineRow)
+        .values(values)
+        .on_conflict_do_nothing()
+        .returning(QuarantineRow.segment_digest)
+    )
+    if session.execute(new).one_or_none() is not None:
+        detail = {
+            "digest": scenario.segment_digest,
+            "reason": rollout.reason,
+            "drive_key": rollout.key.digest,
+        }
+        session.add(
+            EventRow(
+                kind="segment.quarantined",
+                subject_kind="segment",
+                subject_id=scenario.segment_id,
+                actor=worker,
+                detail=detail,
+            )
+        )
+
+
+def store_results(session: Session, drive_key: str, measured: Mapping[str, MetricResult]) -> None:
+    """Results of one stored rollout, at the current versions of the metrics; those that are there stay."""
+    rows = [
+        {
+            "drive_key": drive_key,
+            "metric": name,
+            "version": METRICS[name].version,
+            "valid": result.valid,
+            "value": result.value if result.valid else None,
+            "low": _number(result.low) if result.valid else None,
+            "high": _number(result.high) if result.valid else None,
+            "reason": result.reason,
+        }
+        for name, result in measured.items()
+    ]
+    _insert_results(session, rows)
+
+
+def store_artifact(
+    session: Session,
+    drive_key: str,
+    kind: str,
+    sha256: str | None = None,
+    detail: dict[str, Any] | None = None,
+    error: str = "",
+) -> None:
+    """A picture that was asked for, or why there can be none."""
+    values = {"sha256": sha256, "detail": detail or {}, "error": error}
+    session.execute(
+        update(ArtifactRow)
+        .where(ArtifactRow.drive_key == drive_key, ArtifactRow.kind == kind)
+        .values(values)
+    )
+
+
+def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judgement]) -> None:
+    """Conditions of one stored rollout, by result name; value 1 where it held, none where it can't be told."""
+    rows = [
+        {
+            "drive_key": drive_key,
+            "metric": name,
+            "version": CONDITIONS_VERSION,
+            "valid": judgement.held is not None,
+            "value": None if judgement.held is None else float(judgement.held),
+            "reason": judgement.reason,
+            "instant_s": judgement.instant_s,
+        }
+        for name, judgement in judged.items()
+    ]
+    _insert_results(session, rows)
+
+
+def _insert_results(session: Session, rows: list[dict[str, Any]]) -> None:
+    if rows:  # one array for each column: a short statement, whose text is always the same
+        names = list(rows[0])
+        lists = [
+            func.unnest(
+                literal([row[name] for row in rows], ARRAY(ResultRow.__table__.c[name].type))
+            )
+            for name in names
+        ]
+        session.execute(
+            insert(ResultRow).from_select(names, select(*lists)).on_conflict_do_nothing()
+        )
+    notify(session)
+
+
+def probed(
+    session: Session, number: int, worker: str, rollout: Rollout | None, error: str = ""
+) -> None:
+    """What became of a probe: a stored rollout was driven again, or could not be (`error`). Nothing but that is stored."""
+    probe = session.get_one(ProbeRow, number)
+    if probe.driven is not None:
+        return
+    probe.driven, probe.worker, probe.error = datetime.now(UTC), worker, error
+    if rollout is not None:
+        bits = trace_bits(rollout.trace) if rollout.trace is not None else None
+        probe.equal = same_bits(session, rollout, bits, worker)
+
+
+def trace_bits(trace: Trace) -> str:
+    """sha256 of everything in a trace that is judged: equal keys must give equal digests."""
+    hasher = hashlib.sha256(
+        f"{trace.simulator} {trace.rate_hz!r} {trace.feedback} {trace.planned_steps}".encode()
+    )
+    for name in sorted(trace.columns.keys() - UNJUDGED_COLUMNS):
+        column = trace.columns[name]
+        hasher.update(f"{name} {column.dtype.str} {column.shape}".encode())
+        hasher.update(column.tobytes())
+    return hasher.hexdigest()
+
+
+def same_bits(session: Session, rollout: Rollout, bits: str | None, worker: str) -> bool:
+    """Whether a rollout that was stored before is the same one; where it isn't, an alarm says so."""
+    stored = session.get_one(RolloutRow, rollout.key.digest)
+    if (stored.outcome, stored.trace_bits) == (rollout.outcome, bits):
+        return True
+    session.add(
+        AlarmRow(
+            kind="unequal_bits",
+            drive_key=stored.drive_key,
+            detail={
+                "stored": {
+                    "outcome": stored.outcome,
+                    "trace_bits": stored.trace_bits,
+                    "worker": stored.worker,
+                },
+                "now": {"outcome": rollout.outcome, "trace_bits": bits, "worker": worker},
+            },
+        )
+    )
+    return False
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
