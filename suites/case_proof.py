@@ -24,7 +24,7 @@ from suites.rollout import (
     SimulatorSpec,
     Trace,
 )
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 Drive = Callable[[Sequence[DriveKey]], Sequence[Rollout]]
 """Rollouts of these keys, in their order. May raise to be asked again later."""
@@ -189,7 +189,7 @@ def _signal(trace: Trace, name: str) -> np.ndarray[Any, np.dtype[np.float64]] | 
 
 def judged(spec: CaseSpec, rollout: Rollout) -> Judged:
     """A case's conditions on one rollout: every one must hold. A failed rollout fails, whatever the conditions say."""
-    if rollout.outcome in (Outcome.FAILED, Outcome.POLICY_FAILED) and not spec.conditions:
+    if rollout.outcome in FAILING and not spec.conditions:
         return Judged(False, rollout.reason, rollout.ended_s)
     if rollout.outcome is Outcome.DATA_INVALID:
         return Judged(None, rollout.reason, None)
@@ -203,7 +203,7 @@ def judged(spec: CaseSpec, rollout: Rollout) -> Judged:
             broken, key=lambda a: a.instant_s if a.instant_s is not None else rollout.ended_s
         )
         return Judged(False, f"{first.condition}: {first.reason}", first.instant_s)
-    if rollout.outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
+    if rollout.outcome in FAILING:
         return Judged(False, rollout.reason, rollout.ended_s)
     untold = next((a for a in answers if a.held is None), None)
     if untold is not None:

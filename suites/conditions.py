@@ -36,7 +36,7 @@ from suites.metrics.comfort import (
 from suites.metrics.steps import column
 from suites.metrics.tracking import lane_position_m
 from suites.rollout import TRACE_COLUMNS, Trace
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 Floats = NDArray[np.float64]
 Expression = dict[str, Any]
@@ -355,7 +355,7 @@ def judge(condition: Condition, trace: Trace | None, outcome: Outcome) -> Judgem
     """
     name = str(condition)
     if trace is None or not len(trace):
-        failed = outcome in (Outcome.FAILED, Outcome.POLICY_FAILED)
+        failed = outcome in FAILING
         return Judgement(
             condition=name,
             held=False if failed else None,
@@ -396,7 +396,7 @@ def judge(condition: Condition, trace: Trace | None, outcome: Outcome) -> Judgem
             instant,
         )
     if not whole:
-        if outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
+        if outcome in FAILING:
             instant = len(trace) / trace.rate_hz
             return _answer(name, False, f"the rollout ended at {instant:.2f} s: {outcome}", instant)
         return _answer(name, None, f"the rollout ended before the window did: {outcome}", None)

@@ -18,6 +18,12 @@ class Outcome(StrEnum):
     """Retried, never scored, never stored as a result."""
 
 
+FAILING = frozenset({Outcome.FAILED, Outcome.POLICY_FAILED})
+"""The model failed: what it did not drive counts at a metric's cap."""
+NOT_SCORED = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
+"""Nothing was learned about the model: the pair is dropped."""
+
+
 class Status(StrEnum):
     """Status of a run. A verdict is another column: an errored run has none."""
 

@@ -14,6 +14,7 @@ import web
 from server.pages import formatting as text
 from server.pages.assets import address_of
 from server.pages.intervals import draw_axis, draw_interval, scale_of
+from suites.vocabulary import FAILING
 
 SAFE = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
@@ -43,6 +44,7 @@ def templates() -> Environment:
         draw_interval=draw_interval,
         draw_axis=draw_axis,
         scale_of=scale_of,
+        FAILING=FAILING,
     )
     environment.filters.update(text.FILTERS)
     return environment

@@ -6,7 +6,7 @@ from suites.judgement import MetricResult
 from suites.metrics.registry import METRICS
 from suites.metrics.steps import invalid
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 OPEN_LOOP = frozenset({"open_loop_curvature_error"})
 """The only metrics that an open-loop trace may be read with."""
@@ -43,6 +43,6 @@ def _one(trace: Trace, outcome: Outcome, name: str) -> MetricResult:
 def _nothing_driven(name: str, outcome: Outcome) -> MetricResult:
     cap = METRICS[name].cap
     value = 0.0 if METRICS[name].direction == "higher" else cap
-    if outcome in (Outcome.FAILED, Outcome.POLICY_FAILED) and value is not None:
+    if outcome in FAILING and value is not None:
         return MetricResult(value, True, value, value)
     return invalid("not one step was driven")

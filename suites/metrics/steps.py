@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from suites.judgement import MetricResult
 from suites.rollout import Trace
 from suites.segment import DRIVER_CODES
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, NOT_SCORED, Outcome
 
 Floats = NDArray[np.float64]
-
-NOT_SCORED = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
-PENALISED = frozenset({Outcome.FAILED, Outcome.POLICY_FAILED})
 
 
 def invalid(reason: str) -> MetricResult:
@@ -70,7 +67,7 @@ def over_whole(
         return invalid(f"outcome is {outcome}")
     share = undriven_steps(trace) / max(trace.planned_steps, 1)
     if not np.isfinite(value):
-        if outcome not in PENALISED or share == 0.0:
+        if outcome not in FAILING or share == 0.0:
             return invalid("not measurable on what was driven")
         return MetricResult(cap, True, cap, cap)
     driven = min(max(value, floor), cap)
@@ -86,7 +83,7 @@ def over_whole(
 def _with_bounds(
     trace: Trace, outcome: Outcome, driven: float, best: float, worst: float
 ) -> MetricResult:
-    if outcome in PENALISED:
+    if outcome in FAILING:
         return MetricResult(worst, True, worst, worst)
     if outcome is Outcome.LEFT_TRUST_REGION:
         if not np.isfinite(driven):

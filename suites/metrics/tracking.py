@@ -5,7 +5,7 @@ import numpy as np
 from suites.judgement import MetricResult
 from suites.metrics.steps import column, human, invalid, over_steps, over_whole
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
+from suites.vocabulary import NOT_SCORED, Outcome
 
 LATERAL_CAP_M = 4.0
 """The small offset simulator's own limit (Goff et al. 2025): further off is lost, however far."""
@@ -66,7 +66,7 @@ def turn_cutting_m(trace: Trace, outcome: Outcome) -> MetricResult:
 def time_to_failure_s(trace: Trace, outcome: Outcome) -> MetricResult:
     """Time driven before the rollout failed; the whole window if it did not. Higher is better, so a censored
     rollout's `low` (best) is the whole window."""
-    if outcome in (Outcome.DATA_INVALID, Outcome.INFRA_FAILED):
+    if outcome in NOT_SCORED:
         return invalid(f"outcome is {outcome}")
     driven, planned = len(trace) / trace.rate_hz, trace.planned_steps / trace.rate_hz
     return MetricResult(

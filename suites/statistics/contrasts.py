@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from suites.definition.suite_schema import Gate
 from suites.judgement import PairTable
 from suites.metrics.registry import METRICS
-from suites.vocabulary import Estimand, Outcome
+from suites.vocabulary import NOT_SCORED, Estimand
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-DROPPED = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
 BEST, WORST = 0, -1
 """The first and the last of the cases; one case where they agree."""
 
@@ -100,7 +99,7 @@ def evidence(
     caps = np.array([np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in gates])
     caps = np.where(mean, caps, np.inf)
     outcomes = zip(table.candidate_outcome, table.baseline_outcome, strict=True)
-    counted = ~np.array([bool(DROPPED & {c, b}) for c, b in outcomes], dtype=np.bool_)[:, None]
+    counted = ~np.array([bool(NOT_SCORED & {c, b}) for c, b in outcomes], dtype=np.bool_)[:, None]
     sides = (
         (_finite(table.candidate_low[:, columns]), _finite(table.baseline_high[:, columns])),
         (_finite(table.candidate_high[:, columns]), _finite(table.baseline_low[:, columns])),

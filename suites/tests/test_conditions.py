@@ -10,7 +10,7 @@ from suites.conditions import evaluate, judge, load_condition
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import T, drive, moved
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 AWAY = {"signal": "lateral_offset_m", "absolute": True, "above": 0.5}
 
@@ -92,7 +92,7 @@ def test_time_to_line_crossing() -> None:
     ) == (False, 0.0)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.POLICY_FAILED])
+@pytest.mark.parametrize("outcome", sorted(FAILING))
 def test_a_failed_rollout_breaks_what_it_did_not_finish(outcome: Outcome) -> None:
     short = drifting(60)
     assert held({"always": {"not": AWAY}}, short, outcome) == (False, 3.0)

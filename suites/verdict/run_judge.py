@@ -9,7 +9,7 @@ from scipy.stats import norm
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.judgement import CaseVerdict, GateVerdict, Interval, PairTable, Verdict
-from suites.statistics.contrasts import DROPPED, rows_of
+from suites.statistics.contrasts import rows_of
 from suites.statistics.engines import OTHER, OWN
 from suites.statistics.rates import label_e_value
 from suites.statistics.sequential import Claims, SequentialJudge
@@ -21,7 +21,7 @@ from suites.verdict.sentence import (
     plural,
     run_sentence,
 )
-from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
+from suites.vocabulary import FAILING, NOT_SCORED, Estimand, MetricVerdict, RunVerdict
 
 METHOD = "redrive.sign-flip/2"
 """Version of the engine: part of what is needed to judge again."""
@@ -34,7 +34,6 @@ GOOD = frozenset(
         MetricVerdict.SLIGHTLY_WORSE,
     }
 )
-FAILURES = frozenset({Outcome.FAILED, Outcome.POLICY_FAILED})
 
 
 def decide(
@@ -146,15 +145,15 @@ class RunJudge:
         for case_id, route, candidate, baseline in zip(
             block.case_ids, block.routes, *sides, strict=True
         ):
-            if DROPPED & {candidate, baseline}:
+            if NOT_SCORED & {candidate, baseline}:
                 self._dropped += 1
             else:
                 self._segments.add(case_id.split("@")[0].split("#")[0])
                 self._routes.add(route)
         for name, failed, outcomes in zip(self._outcomes, self._failed, sides, strict=True):
             self._outcomes[name].update(str(o) for o in outcomes)
-            failed.update(r for r, o in zip(block.routes, outcomes, strict=True) if o in FAILURES)
-        self._failures += sum(o in FAILURES for o in block.candidate_outcome)
+            failed.update(r for r, o in zip(block.routes, outcomes, strict=True) if o in FAILING)
+        self._failures += sum(o in FAILING for o in block.candidate_outcome)
         columns = [block.metrics.index(gate.metric) for gate in self.suite.gates]
         self._identical &= sides[0] == sides[1] and all(
             np.array_equal(one[:, columns], two[:, columns], equal_nan=True)

@@ -12,9 +12,7 @@ from server.db.base import OwnerKind, Role
 from server.db.queue_tables import DemandRow, DriveKeyRow, ResultRow, RolloutRow
 from server.services.runs.run_views import find_run
 from suites.metrics.registry import METRICS
-from suites.vocabulary import Outcome
-
-_FAILED = (Outcome.FAILED, Outcome.POLICY_FAILED)
+from suites.vocabulary import FAILING
 
 
 class OffsetRow(BaseModel):
@@ -57,8 +55,8 @@ def by_offset(session: Session, run_id: str) -> Breakdown:
         select(
             offset,
             func.count(),
-            func.count().filter(ended.outcome.in_(_FAILED)),
-            func.count().filter(ended_theirs.outcome.in_(_FAILED)),
+            func.count().filter(ended.outcome.in_(FAILING)),
+            func.count().filter(ended_theirs.outcome.in_(FAILING)),
             func.count().filter(both),
             func.avg(value.value).filter(both),
             func.avg(against.value).filter(both),

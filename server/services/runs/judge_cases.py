@@ -12,7 +12,7 @@ from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
 from suites.conditions import load_condition, result_name
 from suites.definition.suite_schema import CaseSpec, SuiteVersion
 from suites.judgement import CaseVerdict
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 
 class _Repeat(NamedTuple):
@@ -90,7 +90,7 @@ def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, 
 def _repeat(
     outcome: Outcome, reason: str, ended_s: float, conditions: Sequence[tuple[str, ResultRow]]
 ) -> _Repeat:
-    if outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
+    if outcome in FAILING:
         return _Repeat(False, reason, ended_s)
     if outcome is Outcome.DATA_INVALID:
         return _Repeat(None, reason, None)

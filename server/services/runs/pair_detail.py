@@ -23,7 +23,7 @@ from server.storage import BlobStore
 from suites.metrics.incidents import incidents
 from suites.metrics.registry import METRICS
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 
 class IncidentView(BaseModel):
@@ -211,7 +211,7 @@ def _why(mine: DrivenSide, theirs: DrivenSide, verdict: CaseVerdictView | None) 
             if mine.reason
             else "The candidate did not complete it."
         )
-    if theirs.outcome in (Outcome.FAILED, Outcome.POLICY_FAILED):
+    if theirs.outcome in FAILING:
         return f"The candidate completed it; the baseline did not: {theirs.reason}."
     return "The candidate completed it."
 

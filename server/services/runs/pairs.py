@@ -15,7 +15,7 @@ from server.services.paging import Page, decode_cursor, encode_cursor
 from server.services.runs.run_views import find_run
 from suites.errors import Finding
 from suites.metrics.registry import METRICS
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, Outcome
 
 NOTABLE_FACTOR = 2.0
 NOTABLE_SHARE_OF_CAP = 0.01
@@ -77,9 +77,6 @@ class PairView(BaseModel):
     verdict: PairVerdict
 
 
-_FAILED = (Outcome.FAILED, Outcome.POLICY_FAILED)
-
-
 class _Pair:
     """The joined tables of a run's pairs by one metric."""
 
@@ -105,8 +102,8 @@ class _Pair:
                 or_(mine == Outcome.DATA_INVALID, theirs == Outcome.DATA_INVALID),
                 Change.INVALID.value,
             ),
-            (and_(mine.in_(_FAILED), theirs == Outcome.COMPLETED), Change.REGRESSED.value),
-            (and_(mine == Outcome.COMPLETED, theirs.in_(_FAILED)), Change.IMPROVED.value),
+            (and_(mine.in_(FAILING), theirs == Outcome.COMPLETED), Change.REGRESSED.value),
+            (and_(mine == Outcome.COMPLETED, theirs.in_(FAILING)), Change.IMPROVED.value),
             (
                 or_(mine == Outcome.LEFT_TRUST_REGION, theirs == Outcome.LEFT_TRUST_REGION),
                 Change.CENSORED.value,
@@ -130,7 +127,7 @@ class _Pair:
             (mine.is_(None), "open"),
             (mine == Outcome.DATA_INVALID, "invalid"),
             (mine == Outcome.LEFT_TRUST_REGION, "censored"),
-            (mine.in_(_FAILED), "fail"),
+            (mine.in_(FAILING), "fail"),
             else_="pass",
         )
 

@@ -10,9 +10,7 @@ from server.db.base import OwnerKind
 from server.db.queue_tables import DemandRow, RolloutRow
 from server.db.run_tables import RunRow
 from server.services.runs.run_views import RunSummary
-from suites.vocabulary import Outcome, Status
-
-FAILED = (Outcome.FAILED.value, Outcome.POLICY_FAILED.value)
+from suites.vocabulary import FAILING, Status
 
 
 class RunCounts(BaseModel):
@@ -44,7 +42,7 @@ def add_counts(session: Session, runs: Sequence[RunSummary]) -> list[RunLine]:
     )
     for run_id, gates, outcomes in session.execute(judged):
         counts[run_id].invalid = max((gate["invalid"] for gate in gates or ()), default=None)
-        counts[run_id].failed = sum((outcomes or {}).get(word, 0) for word in FAILED)
+        counts[run_id].failed = sum((outcomes or {}).get(word, 0) for word in FAILING)
     driven = session.execute(
         select(DemandRow.owner_id, func.count(), func.count(RolloutRow.drive_key))
         .outerjoin(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)

@@ -32,13 +32,12 @@ from suites.statistics.incident_rates import (
     compare_incidents,
     enriched_sample,
 )
-from suites.vocabulary import Outcome
+from suites.vocabulary import FAILING, NOT_SCORED, Outcome
 
 FAILURE = "failure"
 """Kind of incident: the rollout failed (left the road or lane bound), or the model itself did."""
 
 KINDS = (FAILURE, *DETECTORS)
-FAILURES = frozenset({Outcome.FAILED, Outcome.POLICY_FAILED})
 
 
 class IncidentsView(BaseModel):
@@ -62,7 +61,6 @@ class IncidentsView(BaseModel):
 
 
 ON_THE_LOG = Offset()
-LOST = frozenset({Outcome.DATA_INVALID, Outcome.INFRA_FAILED})
 
 
 def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> IncidentsView:
@@ -72,7 +70,7 @@ def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> Incidents
     suite = version.suite
     driven = _pairs(session, run_id)
     complete = len(driven) == run.planned
-    pairs = [pair for pair in driven if not LOST & {pair.c_outcome, pair.b_outcome}]
+    pairs = [pair for pair in driven if not NOT_SCORED & {pair.c_outcome, pair.b_outcome}]
     measured = _measured(session, run_id)
     offsets = [None if pair.mandatory else Offset(**pair.offset) for pair in pairs]
     stated = (
@@ -191,8 +189,8 @@ def _happened(
     """What happened on one drive. A failed one is measured at the worst for what it did not drive: only its trace says what
     happened before."""
     known = {kind: measured[key, kind] for kind in DETECTORS if (key, kind) in measured}
-    known[FAILURE] = outcome in FAILURES
-    if outcome in FAILURES and any(known[kind] for kind in DETECTORS if kind in known):
+    known[FAILURE] = outcome in FAILING
+    if outcome in FAILING and any(known[kind] for kind in DETECTORS if kind in known):
         try:
             seen = (
                 {incident.kind for incident in incidents(Trace.from_bytes(blobs.get(trace)))}
