@@ -4,7 +4,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from starlette.routing import Match
+
 from cli.main import COMMANDS
+from server.app import create_app
 from server.settings import Settings
 from suites.definition.selector import Selector
 from suites.metrics.registry import METRICS
@@ -45,3 +48,21 @@ def test_what_the_documents_link_to_is_there() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_address_that_the_documents_name_is_served(tmp_path: Path) -> None:
+    address = "postgresql+psycopg://nobody@localhost:1/none"
+    app = create_app(Settings(database_url=address, data=tmp_path))
+    named = {
+        (page.name, method or "GET", path)
+        for page in PAGES
+        for method, path in re.findall(
+            r"`(?:(GET|PUT|POST|DELETE) )?(/[a-z][\w/-]*)", page.read_text()
+        )
+    }
+    assert len(named) > 5
+    for page, method, path in named:
+        scope = {"type": "http", "path": path, "root_path": "", "method": method, "headers": []}
+        assert any(route.matches(scope)[0] is Match.FULL for route in app.routes), (
+            f"{page} names {method} {path}"
+        )
