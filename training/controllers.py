@@ -1,7 +1,8 @@
-"""The shipped controllers as ONNX graphs in float64 with recurrent state: `python -m training.controllers`.
+"""The shipped controllers as ONNX graphs in float64: `python -m training.controllers`.
 
-`pid` has the gains of the controls challenge's own baseline (commaai/controls_challenge, controllers/pid.py); `zero`
-never steers; `feed_forward` steers for the wanted acceleration a little ahead and lets a slow integral mend the rest.
+`pid` has the gains of the controls challenge's own baseline (commaai/controls_challenge,
+controllers/pid.py); `zero` never steers; `feed_forward` steers for the wanted acceleration a little
+ahead and lets a slow integral mend the rest.
 """
 
 from pathlib import Path
@@ -44,12 +45,7 @@ def _write(
     states: tuple[StatePair, ...],
     note: str,
 ) -> None:
-    shapes = {
-        n: ("batch", FUTURE)
-        if role.startswith("future_") and role != "future_count"
-        else ("batch",)
-        for n, role in inputs.items()
-    }
+    shapes = {n: ("batch", FUTURE) if n == "future_lataccel" else ("batch",) for n in inputs}
     graph = helper.make_graph(
         builder.nodes,
         name,
@@ -86,7 +82,10 @@ def _write(
 
 
 def pid(name: str, p: float, i: float, d: float) -> None:
-    """p * e + i * sum(e) + d * (e - previous e), e = wanted - current lateral acceleration, summed in that order."""
+    """p * e + i * sum(e) + d * (e - previous e), summed in that order.
+
+    e is the wanted less the current lateral acceleration.
+    """
     b = Builder()
     error = b.op("Sub", "target_lataccel", "current_lataccel", output="error_out")
     integral = b.op("Add", "integral_in", error, output="integral_out")

@@ -1,8 +1,9 @@
-"""Training samples: what a model sees from the logged pose, or from beside it, and the curvature that is right there."""
+"""Training samples: what a model sees on or beside the path, and the curvature to ask for."""
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from workers.simulation.world.drive import STORED_CAMERA, drive_spec, make_drive
 from workers.simulation.world.route import route_spec
 
 VIEW = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
-"""Half the stored frames' resolution, their horizon, and 20 % less of their width: room for offsets."""
+"""Half the stored resolution at the same horizon, and 20 % less of the width: room for offsets."""
 CAMERA = Camera(
     width=VIEW.width,
     height=VIEW.height,
@@ -47,12 +48,19 @@ class Samples:
     target: NDArray[np.float32]
     """[n] 1/m to ask for."""
 
+    @property
+    def inputs(self) -> tuple[NDArray[Any], ...]:
+        """What the model reads, in the order of its inputs."""
+        return self.frames, self.speed_mps, self.curvature, self.desire
+
 
 def corrective_curvature(
     ahead: float, offset_m: float, heading_rad: float, speed_mps: float
 ) -> float:
-    """The human's curvature ahead plus a critically damped second-order return: e'' = v² (k - k_ref) with
-    e'' + 2 w e' + w² e = 0 and e' = v * heading; bounded in lateral acceleration."""
+    """The human's curvature ahead plus a critically damped return to the path, bounded.
+
+    e'' = v² (k - k_ref), with e'' + 2 w e' + w² e = 0 and e' = v * heading.
+    """
     v = max(speed_mps, 3.0)
     wanted = (
         ahead - (RETURN_RADPS**2 * offset_m + 2 * RETURN_RADPS * v * np.sin(heading_rad)) / v**2
@@ -62,7 +70,7 @@ def corrective_curvature(
 
 
 def of_drive(route: int, number: int, count: int, displaced: bool) -> Samples:
-    """`count` samples of one drive: at the logged poses, or displaced sideways and turned at random."""
+    """`count` samples of one drive, at the logged poses or displaced and turned at random."""
     rng = np.random.default_rng([WORLD_SEED, route, number, displaced])
     spec = route_spec(WORLD_SEED, route)
     drive = make_drive(spec, drive_spec(spec, WORLD_SEED, number))
@@ -76,10 +84,8 @@ def of_drive(route: int, number: int, count: int, displaced: bool) -> Samples:
     target = np.empty(len(rows), dtype=np.float32)
     for k, i in enumerate(rows):
         yaw = float(log.yaw_rad[i])
-        x, y = (
-            float(log.x_m[i] - np.sin(yaw) * offset[k]),
-            float(log.y_m[i] + np.cos(yaw) * offset[k]),
-        )
+        x = float(log.x_m[i] - np.sin(yaw) * offset[k])
+        y = float(log.y_m[i] + np.cos(yaw) * offset[k])
         rgb, _ = render_view(drive, float(log.t_s[i]), x, y, yaw + float(heading[k]), CAMERA)
         frames[k] = rgb.transpose(2, 0, 1)
         ahead = float(np.interp(log.t_s[i] + AHEAD_S, log.t_s, log.curvature))
@@ -87,10 +93,8 @@ def of_drive(route: int, number: int, count: int, displaced: bool) -> Samples:
             ahead, float(offset[k]), float(heading[k]), float(log.speed_mps[i])
         )
     desire = np.zeros((len(rows), 3), dtype=np.float32)
-    desire[
-        np.arange(len(rows)),
-        np.where(log.left_blinker[rows], 1, np.where(log.right_blinker[rows], 2, 0)),
-    ] = 1
+    turn = np.where(log.left_blinker[rows], 1, np.where(log.right_blinker[rows], 2, 0))
+    desire[np.arange(len(rows)), turn] = 1
     return Samples(
         frames,
         log.speed_mps[rows].astype(np.float32),
@@ -103,7 +107,7 @@ def of_drive(route: int, number: int, count: int, displaced: bool) -> Samples:
 def collect(
     routes: int, per_drive: int, displaced: bool, cache: Path, processes: int = 2
 ) -> Samples:
-    """Samples of three drives on each of so many routes; kept in `cache`, since rendering takes longer than training."""
+    """Samples of three drives a route, kept in `cache`: rendering takes longer than training."""
     path = cache / f"samples-{routes}-{per_drive}-{int(displaced)}.npz"
     if not path.exists():
         with ProcessPoolExecutor(processes) as pool:

@@ -3,11 +3,12 @@
     pip install 'torch>=2.13'
     python -m training.train --out models [--routes 40] [--epochs 12]
 
-`cloned` is pure behaviour cloning: logged poses only, the driven curvature as an input. Its open-loop error is the
-lowest of all, because copying the present curvature is nearly always right, and so it drifts (copycat problem: Wen et
-al. 2020; open loop ranks the wrong way round: Goff et al. 2025). `baseline` and its near-twins see the same drives from
-displaced poses too and learn the way back: they share the first epochs and part for the last, each with a seed of its
-own, as the checkpoints of one training run do.
+`cloned` is pure behaviour cloning: logged poses only, the driven curvature as an input. Its
+open-loop error is the lowest of all, because copying the present curvature is nearly always right,
+and so it drifts (copycat problem: Wen et al. 2020; open loop ranks the wrong way round: Goff et al.
+2025). `baseline` and its near-twins see the same drives from displaced poses too and learn the way
+back: they share the first epochs and part for the last, each with a seed of its own, as the
+checkpoints of one training run do.
 """
 
 import argparse
@@ -15,20 +16,21 @@ import io
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from suites.identity import canonical_json, file_digest
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor
 from training.data import VIEW, Samples, collect
 
+BATCH = 128
 CURVATURE_SCALE = 0.01
 """1/m per unit of the network's output and of its curvature input."""
+SCALARS: tuple[Literal["speed", "curvature", "desire"], ...] = ("speed", "curvature", "desire")
 INPUTS = {
     "frames": ("batch", 3, VIEW.height, VIEW.width),
     "speed": ("batch",),
@@ -61,8 +63,11 @@ RECIPES = (
 )
 
 
-class Policy(nn.Module):
-    """Frames u8 [B, 3, 64, 128], speed m/s [B], driven curvature 1/m [B], desire one-hot [B, 3] -> curvature 1/m [B, 1]."""
+class PolicyNetwork(nn.Module):
+    """Frames u8 [B, 3, 64, 128], speed m/s [B], curvature 1/m [B], desire [B, 3] -> 1/m [B, 1].
+
+    The curvature that goes in is driven, the one that comes out is asked for; desire is one-hot.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,39 +93,38 @@ class Policy(nn.Module):
 
 
 def augmented(frames: Any, grain: Any, generator: Any) -> Any:
-    """Brightness, contrast, grain and, for half of them, a slight blur: what codec and re-projection do to a view."""
-    x, n = frames.float(), len(frames)
+    """Brightness, contrast, grain and, for half, a slight blur: as re-projection does to a view."""
+    n = len(frames)
+    x = frames.float()
+
+    def random() -> Any:
+        return torch.rand((n, 1, 1, 1), generator=generator)
+
     blurred = nn.functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-    share = torch.rand((n, 1, 1, 1), generator=generator) * (
-        torch.rand((n, 1, 1, 1), generator=generator) < 0.5
-    )
+    share = random() * (random() < 0.5)
     x = x + share * (blurred - x)
-    x = (x - 110) * (0.8 + 0.4 * torch.rand((n, 1, 1, 1), generator=generator)) + 110
-    x = x + 24 * (torch.rand((n, 1, 1, 1), generator=generator) - 0.5)
+    x = (x - 110) * (0.8 + 0.4 * random()) + 110
+    x = x + 24 * (random() - 0.5)
     return (x + grain[torch.randint(len(grain), (n,), generator=generator)]).clamp(0, 255)
 
 
-def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = None) -> Policy:
-    """Huber loss on the curvature, in units of lateral acceleration at that speed; cosine learning rate; the average of
-    the last third of the way (Izmailov et al. 2018), which makes seeds agree more."""
+def train(
+    recipe: Recipe, samples: Samples, epochs: int, start: PolicyNetwork | None = None
+) -> PolicyNetwork:
+    """Huber loss on the curvature with a cosine learning rate.
+
+    A moving average of the weights (Izmailov et al. 2018) makes seeds agree more.
+    """
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
-    policy = Policy()
+    policy = PolicyNetwork()
     if start is not None:
         policy.load_state_dict(start.state_dict())
     rate = 2e-3 if start is None else 4e-4
-    arrays = [
-        torch.from_numpy(np.ascontiguousarray(a))
-        for a in (
-            samples.frames,
-            samples.speed_mps,
-            samples.curvature,
-            samples.desire,
-            samples.target,
-        )
-    ]
-    batch, count = 128, len(samples.target)
-    steps = epochs * (count // batch)
+    arrays = [torch.from_numpy(np.ascontiguousarray(a)) for a in (*samples.inputs, samples.target)]
+    count = len(samples.target)
+    batches = count // BATCH
+    steps = epochs * batches
     optimizer = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
     average = torch.optim.swa_utils.AveragedModel(
@@ -129,10 +133,10 @@ def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = 
     grain = 4 * torch.randn((256, 3, VIEW.height, VIEW.width), generator=generator)
     order: Any = None
     for step in range(steps):
-        at = step % (count // batch)
+        at = step % batches
         if at == 0:
             order = torch.randperm(count, generator=generator)
-        rows = order[at * batch : (at + 1) * batch]
+        rows = order[at * BATCH : (at + 1) * BATCH]
         frames, speed, curvature, desire, target = (a[rows] for a in arrays)
         if recipe.displaced:
             # The driven curvature tells nothing about where the car should go: only the view does.
@@ -147,29 +151,23 @@ def train(recipe: Recipe, samples: Samples, epochs: int, start: Policy | None = 
         schedule.step()
         average.update_parameters(policy)
         if at == 0:
-            print(
-                f"{recipe.name} epoch {step // (count // batch) + 1} of {epochs}: loss {loss.item():.5f}",
-                flush=True,
-            )
-    trained: Policy = average.module
+            epoch = step // batches + 1
+            print(f"{recipe.name} epoch {epoch} of {epochs}: loss {loss.item():.5f}", flush=True)
+    trained: PolicyNetwork = average.module
     trained.eval()
     return trained
 
 
-def open_loop_error(policy: Policy, samples: Samples) -> float:
+def open_loop_error(policy: PolicyNetwork, samples: Samples) -> float:
     """Mean |asked - human curvature ahead| on logged poses, 1/m."""
     with torch.no_grad():
-        arrays: list[NDArray[Any]] = [
-            samples.frames,
-            samples.speed_mps,
-            samples.curvature,
-            samples.desire,
-        ]
-        asked = policy(*(torch.from_numpy(a) for a in arrays))[:, 0].numpy()
+        asked = policy(*(torch.from_numpy(a) for a in samples.inputs))[:, 0].numpy()
     return float(np.abs(asked - samples.target).mean())
 
 
-def export(policy: Policy, recipe: Recipe, figures: dict[str, Any], folder: Path) -> Manifest:
+def export(
+    policy: PolicyNetwork, recipe: Recipe, figures: dict[str, Any], folder: Path
+) -> Manifest:
     """ONNX under 500 KB, with its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     example = (
@@ -199,9 +197,10 @@ def export(policy: Policy, recipe: Recipe, figures: dict[str, Any], folder: Path
         graphs=(Graph(sha256=file_digest(path), size_bytes=path.stat().st_size),),
         inputs=(
             Tensor(name="frames", dtype="uint8", shape=INPUTS["frames"], role="frames"),
-            Tensor(name="speed", dtype="float32", shape=INPUTS["speed"], role="speed"),
-            Tensor(name="curvature", dtype="float32", shape=INPUTS["curvature"], role="curvature"),
-            Tensor(name="desire", dtype="float32", shape=INPUTS["desire"], role="desire"),
+            *(
+                Tensor(name=name, dtype="float32", shape=INPUTS[name], role=name)
+                for name in SCALARS
+            ),
         ),
         outputs=(Tensor(name="curvature_out", dtype="float32", shape=("batch", 1), role="action"),),
         camera=VIEW,
