@@ -20,8 +20,9 @@ from suites.segment import DRIVER_CODES, Camera, SegmentColumns, Vehicle
 from workers.simulation.world.driver import Move, Path, drive_path
 from workers.simulation.world.exact import arctan, cos_sin
 from workers.simulation.world.lanes import lane_edges, stance
+from workers.simulation.world.pinhole import Pinhole, camera_pose
 from workers.simulation.world.profile import Alignment, Floats
-from workers.simulation.world.render import camera_pose, render
+from workers.simulation.world.render import render
 from workers.simulation.world.route import LEAD_M, TAPER_M, Route, RouteSpec, build_route
 from workers.simulation.world.scenery import light_of, things_of
 from workers.simulation.world.shading import Light
@@ -248,8 +249,11 @@ def render_view(
     rgb: NDArray[np.uint8] | None = None,
     depth: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """What a camera on the ego sees at a time: RGB [H, W, 3] and depth [H, W] in metres along the camera's axis (1000 m:
-    sky). The ego's pose is in the segment's frame; z, roll and pitch follow the ground unless `tilt` gives them."""
+    """What a camera on the ego sees at a time: RGB [H, W, 3] and depth [H, W] along the axis, m.
+
+    The sky is 1000 m away. The ego's pose is in the segment's frame; z, roll and pitch follow the
+    ground unless `tilt` gives them.
+    """
     rgb = np.empty((camera.height, camera.width, 3), dtype=np.uint8) if rgb is None else rgb
     depth = np.empty((camera.height, camera.width), dtype=np.float32) if depth is None else depth
     wx, wy, wyaw = to_world(drive, np.array([x]), np.array([y]), np.array([yaw]))
@@ -258,16 +262,7 @@ def render_view(
     else:
         z, roll, pitch = tilt[0] + drive.frame[2], tilt[1], tilt[2]
     eye, rotation = camera_pose(np.array([wx[0], wy[0], z, roll, pitch, wyaw[0]]), camera)
-    lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-    render(
-        drive.route.ground,
-        drive.light,
-        drive.things,
-        cars_at(drive.traffic, t_s),
-        eye,
-        rotation,
-        lens,
-        rgb,
-        depth,
-    )
+    view = Pinhole(eye, rotation, np.array([camera.fx, camera.fy, camera.cx, camera.cy]))
+    cars = cars_at(drive.traffic, t_s)
+    render(drive.route.ground, drive.light, drive.things, cars, view, rgb, depth)
     return rgb, depth

@@ -1,20 +1,26 @@
-"""The renderer: one ray per pixel against ground and objects, giving colour and exact depth for any camera pose.
-
-Pixel convention (OpenCV): integer coordinates are pixel centres, the ray of pixel (u, v) is ((u - cx)/fx, (v - cy)/fy, 1).
-"""
+"""The renderer: one ray per pixel against ground and objects, giving colour and exact depth."""
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from suites.segment import Camera
 from workers.simulation.world.compiled import device, kernel
-from workers.simulation.world.exact import cos_sin, product
 from workers.simulation.world.ground import AWAY, Ground, at_ground
-from workers.simulation.world.objects import CAR, HALF_LENGTH, KIND, REACH, X, Y, draw, shade_ground
+from workers.simulation.world.objects import (
+    CAR,
+    HALF_LENGTH,
+    KIND,
+    REACH,
+    Bytes,
+    Depths,
+    X,
+    Y,
+    draw,
+    shade_ground,
+)
+from workers.simulation.world.pinhole import Pinhole, ray_of
 from workers.simulation.world.profile import Floats
-from workers.simulation.world.shading import Light, ground_colour, hazed, lit, sky
+from workers.simulation.world.shading import Colour, Light, Spot, ground_colour, hazed, lit, sky
 
 FAR_M = 1000.0
 """Depth of the sky, and of everything farther than VIEW_M."""
@@ -35,11 +41,12 @@ def cast(
     guess: float,
     stride: float,
 ) -> Hit:
-    """First meeting of a ray with the ground: (t, s, d, s2, d2, z, dz/dx, dz/dy); t is FAR_M where there is none.
+    """First meeting of a ray with the ground: (t, s, d, s2, d2, z, dz/dx, dz/dy).
 
-    The ray is taken to be above the ground at `start`. Newton's method with the ground's slope, kept inside the bracket
-    of the last point above and the first one below; steps are at most `stride` of the distance (and 1.5 m), so that no
-    crest is jumped over."""
+    t is FAR_M where there is none. The ray is above the ground at `start`. Newton's method with the
+    ground's slope, kept in the bracket of the last point above and the first one below. A step is
+    at most `stride` of the distance (and 1.5 m), so that no crest is jumped over.
+    """
     above, below, t = start, math.inf, guess
     for _ in range(80):
         z, slope_x, slope_y, s, d, s2, d2 = at_ground(g, eye[0] + t * rx, eye[1] + t * ry)
@@ -64,98 +71,87 @@ def cast(
     return FAR_M, 0.0, 0.0, 0.0, AWAY, 0.0, 0.0, 0.0
 
 
+(AT, ALONG, ACROSS, Y_AT, HEIGHT_AT, SLOPE_X, SLOPE_Y, X_AT) = (0, 1, 2, 3, 5, 6, 7, 8)
+"""Columns of a hit that the pixel above starts from: t, s, d, y, z, the ground's slopes, x."""
+
+
+@device
+def guessed(g: Ground, below: Floats, eye: Floats, ray: Colour) -> tuple[float, float]:
+    """(where to look first, how far a step may go) along a ray, from the hit of the pixel below."""
+    t = below[AT]
+    rx, ry, rz = ray
+    if t == 0.0:  # the bottom row: a flat ground some 1.2 m below
+        return max(0.5, min(1.2 / max(-rz, 0.02), 30.0)), VERGE_STRIDE
+    stride = ROAD_STRIDE if g.right_paved < below[ACROSS] < g.far_left else VERGE_STRIDE
+    closing = rz - below[SLOPE_X] * rx - below[SLOPE_Y] * ry
+    x, y = eye[0] + t * rx, eye[1] + t * ry
+    rise = below[SLOPE_X] * (x - below[X_AT]) + below[SLOPE_Y] * (y - below[Y_AT])
+    gap = eye[2] + t * rz - (below[HEIGHT_AT] + rise)
+    step = -gap / closing if closing < -1e-9 else 1.5 + stride * t
+    return t + min(max(step, 0.0), 1.5 + stride * t), stride
+
+
 @device
 def render_ground(
-    g: Ground,
-    light: Light,
-    eye: Floats,
-    rotation: Floats,
-    lens: Floats,
-    last: Floats,
-    rgb: NDArray[np.uint8],
-    depth: NDArray[np.float32],
+    g: Ground, light: Light, view: Pinhole, last: Floats, rgb: Bytes, depth: Depths
 ) -> None:
-    """Ground and sky of one frame, rows from the bottom: each pixel starts from the hit of the one below it, which
-    `last` [W, 9] (zeros at first) holds."""
+    """Ground and sky of one frame, rows from the bottom.
+
+    Each pixel starts from the hit of the one below it, which `last` [W, 9] holds; zeros at first.
+    """
     rows, columns = depth.shape
     for v in range(rows - 1, -1, -1):
-        down = (v - lens[3]) / lens[1]
+        down = (v - view.lens[3]) / view.lens[1]
         left_s, left_d, left_t = 0.0, 0.0, FAR_M
         for u in range(columns):
-            right = (u - lens[2]) / lens[0]
-            rx = rotation[0, 2] + right * rotation[0, 0] + down * rotation[0, 1]
-            ry = rotation[1, 2] + right * rotation[1, 0] + down * rotation[1, 1]
-            rz = rotation[2, 2] + right * rotation[2, 0] + down * rotation[2, 1]
-            t0 = last[u, 0]
+            right = (u - view.lens[2]) / view.lens[0]
+            rx, ry, rz = ray_of(view, right, down)
+            t0 = last[u, AT]
+            t = FAR_M
             if t0 < FAR_M:
-                guess, stride = t0, VERGE_STRIDE
-                if t0 > 0.0 and g.right_paved < last[u, 2] < g.far_left:
-                    stride = ROAD_STRIDE
-                if t0 == 0.0:
-                    guess = max(0.5, min(1.2 / max(-rz, 0.02), 30.0))
-                else:
-                    closing = rz - last[u, 6] * rx - last[u, 7] * ry
-                    x, y = eye[0] + t0 * rx, eye[1] + t0 * ry
-                    gap = (
-                        eye[2]
-                        + t0 * rz
-                        - (
-                            last[u, 5]
-                            + last[u, 6] * (x - last[u, 8])
-                            + last[u, 7] * (y - last[u, 3])
-                        )
-                    )
-                    step = -gap / closing if closing < -1e-9 else 1.5 + stride * t0
-                    guess = t0 + min(max(step, 0.0), 1.5 + stride * t0)
-                t, s, d, s2, d2, z, slope_x, slope_y = cast(g, eye, rx, ry, rz, t0, guess, stride)
-            else:
-                t = FAR_M
+                guess, stride = guessed(g, last[u], view.eye, (rx, ry, rz))
+                hit = cast(g, view.eye, rx, ry, rz, t0, guess, stride)
+                t, s, d, s2, d2, z, slope_x, slope_y = hit
             depth[v, u] = t
             if t >= FAR_M:
-                last[u, 0] = FAR_M
+                last[u, AT] = FAR_M
                 red, green, blue = sky(light, rx, ry, rz)
-                left_t = FAR_M
             else:
-                pixel = t / lens[0]
+                pixel = t / view.lens[0]
                 fs, fd = 2.0 * pixel * t, pixel
                 if t0 > 0.0:
-                    fs, fd = abs(s - last[u, 1]), abs(d - last[u, 2])
+                    fs, fd = abs(s - last[u, ALONG]), abs(d - last[u, ACROSS])
                 if left_t < FAR_M:
                     fs += abs(s - left_s)
                     fd += abs(d - left_d)
                 fs = min(max(0.9 * fs, 0.5 * pixel), 40.0)
                 fd = min(max(0.9 * fd, 0.5 * pixel), 6.0 * pixel + 0.05)
-                x, y = eye[0] + t * rx, eye[1] + t * ry
-                red, green, blue = ground_colour(g, light, x, y, s, d, s2, d2, fs, fd)
+                x, y = view.eye[0] + t * rx, view.eye[1] + t * ry
+                red, green, blue = ground_colour(g, light, Spot(x, y, s, d, s2, d2, fs, fd))
                 day = lit(light, t, t * right, -t * down)
                 red, green, blue = hazed(light, red * day, green * day, blue * day, t)
-                last[u, 0], last[u, 1], last[u, 2], last[u, 3], last[u, 5] = t, s, d, y, z
-                last[u, 6], last[u, 7], last[u, 8] = slope_x, slope_y, x
-                left_s, left_d, left_t = s, d, t
+                last[u, AT], last[u, ALONG], last[u, ACROSS] = t, s, d
+                last[u, X_AT], last[u, Y_AT], last[u, HEIGHT_AT] = x, y, z
+                last[u, SLOPE_X], last[u, SLOPE_Y] = slope_x, slope_y
+                left_s, left_d = s, d
+            left_t = t
             rgb[v, u, 0] = np.uint8(min(max(red, 0.0), 254.0) + 0.5)
             rgb[v, u, 1] = np.uint8(min(max(green, 0.0), 254.0) + 0.5)
             rgb[v, u, 2] = np.uint8(min(max(blue, 0.0), 254.0) + 0.5)
 
 
 @device
-def in_view(
-    things: Floats,
-    eye: Floats,
-    rotation: Floats,
-    lens: Floats,
-    width: int,
-    chosen: Floats,
-    count: int,
-) -> int:
+def in_view(things: Floats, view: Pinhole, width: int, chosen: Floats, count: int) -> int:
     """Copy the objects [n, 16] that may be seen to chosen[count:]; the new count."""
+    m, lens = view.rotation, view.lens
     wide = max(lens[2], width - lens[2]) / lens[0] * 1.1
     for i in range(len(things)):
-        x, y = things[i, X] - eye[0], things[i, Y] - eye[1]
+        x, y = things[i, X] - view.eye[0], things[i, Y] - view.eye[1]
         reach = things[i, REACH]
         if abs(x) > reach or abs(y) > reach:
             continue
-        ahead = x * rotation[0, 2] + y * rotation[1, 2]
-        aside = abs(x * rotation[0, 0] + y * rotation[1, 0])
+        ahead = x * m[0, 2] + y * m[1, 2]
+        aside = abs(x * m[0, 0] + y * m[1, 0])
         size = things[i, HALF_LENGTH] + 1.0
         if ahead > -size and aside < ahead * wide + 3 * size and x * x + y * y < reach * reach:
             for k in range(things.shape[1]):
@@ -166,55 +162,21 @@ def in_view(
 
 @kernel
 def render(
-    g: Ground,
-    light: Light,
-    things: Floats,
-    cars: Floats,
-    eye: Floats,
-    rotation: Floats,
-    lens: Floats,
-    rgb: NDArray[np.uint8],
-    depth: NDArray[np.float32],
+    g: Ground, light: Light, things: Floats, cars: Floats, view: Pinhole, rgb: Bytes, depth: Depths
 ) -> None:
-    """One frame into rgb [H, W, 3] and depth [H, W] (metres along the camera's axis, FAR_M for the sky).
+    """One frame into rgb [H, W, 3] and depth [H, W]: metres along the axis, FAR_M for the sky.
 
-    `things` [n, 16] stand, `cars` [m, 16] move (objects.py); the camera is at `eye` [3] with the columns of `rotation`
-    [3, 3] its right, down and forward; `lens` [4] is fx, fy, cx, cy in pixels."""
-    render_ground(g, light, eye, rotation, lens, np.zeros((depth.shape[1], 9)), rgb, depth)
+    `things` [n, 16] stand, `cars` [m, 16] move (objects.py).
+    """
+    render_ground(g, light, view, np.zeros((depth.shape[1], 9)), rgb, depth)
     seen = np.empty((len(things) + len(cars), 16))
-    count = in_view(things, eye, rotation, lens, depth.shape[1], seen, 0)
-    count = in_view(cars, eye, rotation, lens, depth.shape[1], seen, count)
-    order = np.argsort(
-        -((seen[:count, X] - eye[0]) ** 2 + (seen[:count, Y] - eye[1]) ** 2), kind="mergesort"
-    )
+    count = in_view(things, view, depth.shape[1], seen, 0)
+    count = in_view(cars, view, depth.shape[1], seen, count)
+    away = (seen[:count, X] - view.eye[0]) ** 2 + (seen[:count, Y] - view.eye[1]) ** 2
+    order = np.argsort(-away, kind="mergesort")  # far ones first; equal ones keep their order
     corners = np.empty((8, 3))
     for i in order:
         if seen[i, KIND] == CAR:
-            shade_ground(seen[i], eye, rotation, lens, corners, rgb, depth)
+            shade_ground(seen[i], view, corners, rgb, depth)
     for i in order:
-        draw(seen[i], light, eye, rotation, lens, corners, rgb, depth)
-
-
-def rotation_of(roll: float, pitch: float, yaw: float) -> Floats:
-    """Body to world, ISO 8855: yaw about z, then pitch about y (nose down positive), then roll about x."""
-    (cr, cp, cy), (sr, sp, sy) = cos_sin(np.array([roll, pitch, yaw]))
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
-
-
-OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Columns: the camera's right, down and forward in the body frame."""
-
-
-def camera_pose(ego: Floats, camera: Camera) -> tuple[Floats, Floats]:
-    """Position [3] and rotation [3, 3] (columns right, down, forward) of a mounted camera; `ego` is x, y, z, roll,
-    pitch, yaw of the vehicle's reference point."""
-    body = rotation_of(ego[3], ego[4], ego[5])
-    mount = rotation_of(camera.roll_rad, camera.pitch_rad, camera.yaw_rad)
-    place = product(body, np.array([[camera.forward_m], [camera.left_m], [camera.up_m]]))
-    return ego[:3] + place[:, 0], product(product(body, mount), OPTICAL)
+        draw(seen[i], light, view, corners, rgb, depth)

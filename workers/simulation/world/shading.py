@@ -35,7 +35,7 @@ class Light(NamedTuple):
 
 @device
 def lit(light: Light, depth: float, across: float, up: float) -> float:
-    """Factor on a surface's colour at a point `depth` ahead, `across` to the right and `up` above the camera."""
+    """Factor on a surface's colour at a point `depth` ahead, `across` right and `up` above the eye."""
     if not light.night:
         return light.ambient
     reach = depth * depth + across * across
@@ -109,76 +109,99 @@ def ramp_opening(g: Ground, s2: float) -> float:
     return g.lane_width * t * t * (3.0 - 2.0 * t)
 
 
+class Spot(NamedTuple):
+    """A point of the ground under a pixel."""
+
+    x: float
+    y: float
+    s: float
+    d: float
+    """Station along and distance left of the main road's axis, m."""
+    s2: float
+    d2: float
+    """The same of the ramp; AWAY where there is none."""
+    fs: float
+    fd: float
+    """The pixel's footprint along and across the road, m."""
+
+
 @device
-def ground_colour(
-    g: Ground,
-    light: Light,
-    x: float,
-    y: float,
-    s: float,
-    d: float,
-    s2: float,
-    d2: float,
-    fs: float,
-    fd: float,
-) -> Colour:
-    """The ground's own colour at a point with the pixel's footprint there: fs along and fd across the road."""
-    paved = covered(g.right_paved, g.left_paved, d, fd)
-    if g.median > 0 and d > g.left_paved:
-        paved += covered(g.left_paved + g.median, g.far_left, d, fd)
+def painted(g: Ground, at: Spot, paved: float) -> tuple[float, float]:
+    """(paved, painted) shares of a pixel, the ramp and its edge lines included."""
     paint = 0.0
     if paved > 0:
-        paint = lane_lines(g, s, d, fs, fd, s2 if d2 < AWAY else 0.0)
-    if d2 < AWAY:
+        paint = lane_lines(g, at.s, at.d, at.fs, at.fd, at.s2 if at.d2 < AWAY else 0.0)
+    if at.d2 < AWAY:
         left = 0.5 * g.lane_width
-        right = left - ramp_opening(g, s2)
+        right = left - ramp_opening(g, at.s2)
+        half = 0.5 * LINE_M
         if right < left - 0.5:
-            own = covered(right - 1.8, left + 1.0, d2, fd)
-            if own > paved:
-                paved = own
-            paint = max(paint, covered(right - 0.5 * LINE_M, right + 0.5 * LINE_M, d2, fd))
-            if s2 > g.gore:
-                paint = max(paint, covered(left - 0.5 * LINE_M, left + 0.5 * LINE_M, d2, fd))
-    footprint = math.sqrt(fs * fd)
+            paved = max(paved, covered(right - 1.8, left + 1.0, at.d2, at.fd))
+            paint = max(paint, covered(right - half, right + half, at.d2, at.fd))
+            if at.s2 > g.gore:
+                paint = max(paint, covered(left - half, left + half, at.d2, at.fd))
+    return paved, paint
+
+
+@device
+def asphalt(g: Ground, light: Light, at: Spot, footprint: float, paint: float) -> Colour:
+    """A lane: aggregate, wheel tracks, joints, patches and worn paint."""
+    coarse = sample(light.tile, at.s * 0.45 + 9.0, at.d * 1.9, footprint * 1.2)
+    across = at.d / g.lane_width + 0.5 * g.lanes
+    lane = math.floor(across)
+    aside = abs(across - lane - 0.5) * g.lane_width
+    tone = 1.0 + 0.16 * coarse - 0.07 * max(0.0, 1.0 - abs(aside - 0.75) / 0.35)
+    if footprint < 0.4:
+        tone += 0.28 * sample(light.tile, at.s * 22.0, at.d * 22.0, footprint * 22.0)
+    if at.fs < 1.5:
+        joint = dashed(at.s + 0.4 * coarse, at.fs, 37.0, 0.12)
+        joint += 0.5 * covered(-0.02, 0.02, 0.5 * g.lane_width - aside, at.fd)
+        tone *= 1.0 - 0.35 * min(joint, 1.0)
+    # A hash of the stretch and its lane chooses the patches: 1 in 16 darker, 1 in 16 lighter.
+    patch = int(math.floor(at.s / 19.0) * 7919 + lane * 104729) & 15
+    if patch < 2:
+        inside = dashed(at.s, at.fs, 19.0, 8.0)
+        tone *= 1.0 - inside * (0.14 if patch == 0 else -0.1)
+    red, green, blue = light.asphalt[0] * tone, light.asphalt[1] * tone, light.asphalt[2] * tone
+    if paint > 0:
+        worn_off = paint * (0.9 + 0.25 * coarse)
+        red += worn_off * (225.0 - red)
+        green += worn_off * (225.0 - green)
+        blue += worn_off * (218.0 - blue)
+    return red, green, blue
+
+
+@device
+def verge(g: Ground, light: Light, at: Spot, footprint: float) -> Colour:
+    """Grass and soil beside the road, drier towards it."""
+    medium = sample(light.tile, at.x * 1.1 + 40.0, at.y * 1.1, footprint * 1.1)
+    coarse = sample(light.tile, at.x * 0.07, at.y * 0.07 + 11.0, footprint * 0.07)
+    tone = 1.0 + 0.3 * medium
+    if footprint < 1.0:
+        tone += 0.45 * sample(light.tile, at.x * 9.0, at.y * 9.0, footprint * 9.0)
+    dry = min(max(0.35 + 1.3 * coarse + 0.5 * medium, 0.0), 1.0)
+    if at.d2 >= AWAY:
+        beside = (g.right_paved - at.d) if at.d < 0 else (at.d - g.far_left)
+        dry = max(dry, 0.9 - 0.6 * min(max(beside, 0.0), 1.6))
+    return (
+        (light.grass[0] + dry * (light.soil[0] - light.grass[0])) * tone,
+        (light.grass[1] + dry * (light.soil[1] - light.grass[1])) * tone,
+        (light.grass[2] + dry * (light.soil[2] - light.grass[2])) * tone,
+    )
+
+
+@device
+def ground_colour(g: Ground, light: Light, at: Spot) -> Colour:
+    """The ground's own colour at a point."""
+    paved = covered(g.right_paved, g.left_paved, at.d, at.fd)
+    if g.median > 0 and at.d > g.left_paved:
+        paved += covered(g.left_paved + g.median, g.far_left, at.d, at.fd)
+    paved, paint = painted(g, at, paved)
+    footprint = math.sqrt(at.fs * at.fd)
     red, green, blue = 0.0, 0.0, 0.0
     if paved > 0:
-        coarse = sample(light.tile, s * 0.45 + 9.0, d * 1.9, footprint * 1.2)
-        across = d / g.lane_width + 0.5 * g.lanes
-        lane = math.floor(across)
-        aside = abs(across - lane - 0.5) * g.lane_width
-        tone = 1.0 + 0.16 * coarse - 0.07 * max(0.0, 1.0 - abs(aside - 0.75) / 0.35)
-        if footprint < 0.4:
-            tone += 0.28 * sample(light.tile, s * 22.0, d * 22.0, footprint * 22.0)
-        if fs < 1.5:
-            joint = dashed(s + 0.4 * coarse, fs, 37.0, 0.12)
-            joint += 0.5 * covered(-0.02, 0.02, 0.5 * g.lane_width - aside, fd)
-            tone *= 1.0 - 0.35 * min(joint, 1.0)
-        draw = int(math.floor(s / 19.0) * 7919 + lane * 104729) & 15
-        if draw < 2:
-            inside = dashed(s, fs, 19.0, 8.0)
-            tone *= 1.0 - inside * (0.14 if draw == 0 else -0.1)
-        red, green, blue = light.asphalt[0] * tone, light.asphalt[1] * tone, light.asphalt[2] * tone
-        if paint > 0:
-            worn_off = paint * (0.9 + 0.25 * coarse)
-            red += worn_off * (225.0 - red)
-            green += worn_off * (225.0 - green)
-            blue += worn_off * (218.0 - blue)
+        red, green, blue = asphalt(g, light, at, footprint, paint)
     if paved < 1.0:
-        medium = sample(light.tile, x * 1.1 + 40.0, y * 1.1, footprint * 1.1)
-        coarse = sample(light.tile, x * 0.07, y * 0.07 + 11.0, footprint * 0.07)
-        tone = 1.0 + 0.3 * medium
-        if footprint < 1.0:
-            tone += 0.45 * sample(light.tile, x * 9.0, y * 9.0, footprint * 9.0)
-        dry = min(max(0.35 + 1.3 * coarse + 0.5 * medium, 0.0), 1.0)
-        if d2 >= AWAY:
-            verge = (g.right_paved - d) if d < 0 else (d - g.far_left)
-            dry = max(dry, 0.9 - 0.6 * min(max(verge, 0.0), 1.6))
-        r2 = (light.grass[0] + dry * (light.soil[0] - light.grass[0])) * tone
-        g2 = (light.grass[1] + dry * (light.soil[1] - light.grass[1])) * tone
-        b2 = (light.grass[2] + dry * (light.soil[2] - light.grass[2])) * tone
-        red, green, blue = (
-            r2 + paved * (red - r2),
-            g2 + paved * (green - g2),
-            b2 + paved * (blue - b2),
-        )
+        r, e, b = verge(g, light, at, footprint)
+        red, green, blue = r + paved * (red - r), e + paved * (green - e), b + paved * (blue - b)
     return red, green, blue

@@ -17,9 +17,10 @@ from workers.simulation.world.drive import (
 from workers.simulation.world.ground import at_ground, ground_at
 from workers.simulation.world.lanes import stance
 from workers.simulation.world.objects import BOX, CYLINDER, HALF_LENGTH
+from workers.simulation.world.pinhole import Pinhole, camera_pose, rotation_of
 from workers.simulation.world.profile import Floats
 from workers.simulation.world.reduce import halved
-from workers.simulation.world.render import FAR_M, VIEW_M, camera_pose, render, rotation_of
+from workers.simulation.world.render import FAR_M, VIEW_M, render
 from workers.simulation.world.route import route_spec
 
 LENS = np.array([STORED_CAMERA.fx, STORED_CAMERA.fy, STORED_CAMERA.cx, STORED_CAMERA.cy])
@@ -32,9 +33,8 @@ def a_drive(route: int, number: int) -> Drive:
 
 def from_pose(drive: Drive, things: Floats, eye: Floats, rotation: Floats) -> tuple[Floats, Floats]:
     rgb, depth = np.empty((160, 320, 3), dtype=np.uint8), np.empty((160, 320), dtype=np.float32)
-    render(
-        drive.route.ground, drive.light, things, np.zeros((0, 16)), eye, rotation, LENS, rgb, depth
-    )
+    view = Pinhole(eye, rotation, LENS)
+    render(drive.route.ground, drive.light, things, np.zeros((0, 16)), view, rgb, depth)
     return rgb.astype(float), depth.astype(float)
 
 
