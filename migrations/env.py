@@ -1,4 +1,4 @@
-"""Alembic's environment: on the connection that the caller hands over (`redrive migrate`, tests), else from the settings."""
+"""Alembic's environment: on the caller's connection (`redrive migrate`, tests) or the settings'."""
 
 from alembic import context
 from sqlalchemy import Connection

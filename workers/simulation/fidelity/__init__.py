@@ -1,1 +1,1 @@
-"""How far re-projected views can be trusted: measured against rendered truth, real stereo, and as a loop."""
+"""How far re-projected views can be trusted: against rendered truth, real stereo, and as a loop."""

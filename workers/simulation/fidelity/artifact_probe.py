@@ -1,8 +1,9 @@
-"""The artifact probe: can a small regressor read the offset from what re-projection leaves in a view?
+"""The artifact probe: can a small regressor read the offset from traces of re-projection?
 
-The log itself is put at a random place in the lane, so that the lane tells little of the offset from the log; what a
-regressor on re-projected views reads beyond one on rendered truth, it reads from artifacts (the warning of Goff et al.
-2025). The figure is the difference of the two R² on drives that were not trained on.
+The log itself is put at a random place in the lane, so the lane tells little of the offset from the
+log. What a regressor on re-projected views reads beyond one on rendered truth, it reads from
+artifacts (the warning of Goff et al. 2025). The figure is the difference of the two R² on drives
+that were not trained on.
 """
 
 import math
@@ -106,7 +107,7 @@ def _logged_at(drive: Drive, row: int, aside_m: float) -> Shot:
 
 
 def _features(view: Frame) -> Floats:
-    """Of each cell of CELL x CELL pixels: mean, deviation and mean steepness along both axes of the luma."""
+    """Luma of each CELL x CELL cell: mean, deviation and mean steepness along both axes."""
     grey = luma(view) / 255.0
     across, down = (
         np.abs(np.diff(grey, axis=1, append=grey[:, -1:])),
@@ -128,7 +129,7 @@ def _features(view: Frame) -> Floats:
 def _held_out_r2(
     x: Floats, y: Floats, train: NDArray[np.bool_], groups: NDArray[np.int64]
 ) -> float:
-    """R² on the rows that are not trained on, with the ridge that does best on a third of the drives trained on."""
+    """R² on the other rows, with the ridge that does best on a third of the drives trained on."""
     inner = train & (groups % 3 != 0)
     tuned = max(
         RIDGES,

@@ -1,8 +1,8 @@
-"""The bars that the forward warp must hold at 128 x 256, with the warps that know less in the same run.
+"""The bars of the forward warp at 128 x 256, with the warps that know less in the same run.
 
-Committed scenes: the ray-cast boxes, which follow from constants, and frames of the procedural world (`shots`): those of seed
-0, on which the warp's rules were chosen, and those of seeds on which none was. All are rendered with nine rays a pixel, as a
-lens averages.
+Committed scenes: the ray-cast boxes, which follow from constants, and frames of the procedural
+world (`shots`) of seed 0, on which the warp's rules were chosen, and of seeds on which none was.
+All are rendered with nine rays a pixel, as a lens averages.
 """
 
 from collections.abc import Mapping, Sequence

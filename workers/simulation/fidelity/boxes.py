@@ -1,4 +1,4 @@
-"""A textured plane with boxes on it, ray-cast in numpy: views and depth that re-projection is judged by."""
+"""A textured plane with boxes, ray-cast in numpy: the views and depth that judge re-projection."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ BOXES: tuple[tuple[float, float, float, float, float, float], ...] = (
 
 
 def _ground(x: Floats, y: Floats, pixel: Floats) -> Floats:
-    """[..., 3] colour: asphalt with waves that fade where a pixel is wider than they are, and lane lines."""
+    """[..., 3] colour: lane lines on asphalt whose waves fade where a pixel is wider."""
     grain = np.zeros_like(x)
     for k, (a, b) in enumerate([(1.1, 0.4), (-0.7, 1.9), (2.6, -1.3), (0.3, 3.7), (4.1, 2.2)]):
         fade = np.exp(-((pixel * np.hypot(a, b) / 2.0) ** 2))
@@ -34,8 +34,10 @@ def _ground(x: Floats, y: Floats, pixel: Floats) -> Floats:
 def render(
     pose: Floats, mount: Floats, lens: Lens, samples: int = 3
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(RGB [H, W, 3], depth m [H, W] at pixel centres, infinite in the sky) of a camera on a vehicle, by samples x samples
-    rays a pixel."""
+    """RGB [H, W, 3] and depth [H, W] m of a camera on a vehicle, by samples x samples rays a pixel.
+
+    Depth is that at the pixel's centre, infinite in the sky.
+    """
     total = np.zeros((lens.height, lens.width, 3))
     steps = (np.arange(samples) + 0.5) / samples - 0.5
     for du in steps:
@@ -46,7 +48,7 @@ def render(
 
 
 def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tuple[Floats, Floats]:
-    # Camera to world is the motion to a camera that is the world's own frame (its optical axes undone).
+    # Camera to world: the motion to a camera that is the world's own frame, optical axes undone.
     motion = between(pose, mount, STILL, STILL)
     to_world = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]) @ motion
     u, v = np.meshgrid(np.arange(lens.width) + du, np.arange(lens.height) + dv)

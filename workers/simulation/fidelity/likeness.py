@@ -17,7 +17,10 @@ def psnr(a: Frame, b: Frame) -> float:
 
 
 def ssim(a: Frame, b: Frame) -> float:
-    """Structural similarity of the luma of two RGB pictures [H, W, 3] (Wang et al. 2004: Gaussian window of 11 pixels)."""
+    """Structural similarity of the luma of two RGB pictures [H, W, 3].
+
+    Source: Wang et al. 2004, with a Gaussian window of 11 pixels.
+    """
     x, y = luma(a), luma(b)
 
     def blurred(image: NDArray[np.float64]) -> NDArray[np.float64]:

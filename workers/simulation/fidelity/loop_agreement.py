@@ -1,4 +1,4 @@
-"""The loop: the same models drive the same segments, rendered and re-projected. Do the two come to the same verdict?"""
+"""The same models drive the same segments, rendered and re-projected: do the verdicts agree?"""
 
 import math
 import shutil
@@ -44,7 +44,7 @@ class Driven:
 
     failed: bool
     cost_m: float
-    """Root mean square of the lateral offset from the log; after a failure it stays at the bound that was crossed."""
+    """Root mean square of the offset from the log; it stays at the bound after a failure."""
     lateral_m: Floats
     """[T]"""
 
@@ -85,7 +85,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class RoughDepth:
-    """A stored segment whose depth is as rough as a network's: `sources.rough`, with one error for the whole segment."""
+    """A stored segment with depth as rough as a network's: `rough`, one error for all of it."""
 
     stored: StoredSegment
 
@@ -116,7 +116,7 @@ class RoughDepth:
 def sensed_segments(
     root: Path, scratch: Path, segments: Sequence[SegmentMeta]
 ) -> dict[str, list[SegmentMeta]]:
-    """By sensor, the same segments with the depth that it would have logged, in a store `scratch`/sensor."""
+    """By sensor, the same segments with the depth it would log, in a store `scratch`/sensor."""
     out: dict[str, list[SegmentMeta]] = {}
     for sensor in SENSORS:
         for meta in segments:
@@ -126,8 +126,10 @@ def sensed_segments(
 
 
 def simulators(root: Path, scratch: Path) -> dict[str, DrivingSimulator]:
-    """Those that are compared, the renderer first; `scratch` as `sensed_segments` left it. The trust region is left open:
-    what is asked is where it should end."""
+    """Those that are compared, the renderer first; `scratch` as `sensed_segments` left it.
+
+    The trust region is open: the question is where it should end.
+    """
     open_end = Parameters(trust_lateral_m=1e3, trust_longitudinal_m=1e3, trust_heading_rad=10.0)
 
     def stored(name: str, root: Path = root) -> StoredSegment:
@@ -153,7 +155,7 @@ def drive_all(
     offsets: Sequence[float] = OFFSETS_M,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Table:
-    """Every model on every segment from every offset; `progress` gets the number of rollouts as they end."""
+    """Every model on every segment from every offset; `progress` gets the count of ended ones."""
     spec = simulator_spec(simulator.name, {})
     out: Table = {}
     for model, policy in models.items():
@@ -217,8 +219,10 @@ def agreement(source: str, truth: Table, found: Table) -> Agreement:
 
 
 def verdict(table: Table, candidate: str, baseline: str) -> str:
-    """better, worse or undecided: the paired difference of the costs, averaged within each route (its segments are not
-    independent), against Student's interval over the routes."""
+    """better, worse or undecided: paired differences of costs against Student's interval.
+
+    They are averaged within each route first, since its segments are not independent.
+    """
     routes: dict[str, list[float]] = {}
     for (model, segment, offset), driven in table.items():
         if model == candidate:

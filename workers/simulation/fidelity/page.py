@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
@@ -28,56 +29,7 @@ LOOP_HEAD = (
 )
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Fidelity of the re-projecting simulator</title>
-<style>
- body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem; color: #222 }
- table { border-collapse: collapse; margin: .6rem 0 }
- td, th { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
- td:first-child, th:first-child { text-align: left }
- img { width: 100%; image-rendering: pixelated }
- .row { display: flex; flex-wrap: wrap; gap: 1rem }
- figure { margin: .6rem 0 } figcaption { color: #555; font-size: 13px }
-</style>
-<h1>How far the re-projecting simulator can be trusted</h1>
-<p>{{ r.scenes }} frames of the procedural world, whose views from anywhere are known exactly;
-models: {{ r.models | join(", ") or "none" }}.</p>
-
-{% if r.trust %}<h2>Trust region, as measured</h2>
-<p>A view is trusted as far as its error in a model's answer is at most {{ tolerance }} of the change that the offset itself
-makes in the true answer; along the road as far as moving things in the wrong place cost at most {{ slip }} m/s².</p>
-{{ table(["depth", "lateral, m", "heading, °", "early or late, m"], trust_rows) }}{% endif %}
-
-{% if r.agreements %}<h2>As a loop</h2>
-<p>The same models on the same {{ r.loop_segments }} segments, from lateral offsets of {{ offsets }} m, rendered and
-re-projected, with the trust region open.</p>
-{{ table(loop_head, loop_rows) }}
-{{ table(["depth"] + offset_names, offset_rows) }}
-{{ table(["verdict, rendered → re-projected"] + loop_names, verdict_rows) }}{% endif %}
-
-<h2>The bars</h2>
-<p>PSNR at 128 x 256 against rendered truth at lateral offsets, nine rays a pixel: the forward warp beside its bar, and the warps
-that know less, in the mean over each scene's frames. On held-out worlds no rule of the warp was chosen.</p>
-{{ table(["scene", "offset, m", "bar, dB", "forward", "holds", "worst frame", "backward", "plane"], bar_rows) }}
-
-<h2>Views against rendered truth</h2>
-<div class="row">{{ psnr_curve }}{{ ssim_curve }}{{ heading_curve }}{{ share_curve }}{{ error_curve }}</div>
-{{ table(["displacement"] + sources, likeness_rows) }}
-{{ table(["PSNR at 1 m, dB"] + groups, group_rows) }}
-
-<h2>What artifacts give away</h2>
-<p>R² with which a ridge regressor reads the offset from a view, the log's place in the lane being random.</p>
-{{ table(["depth", "re-projected", "rendered truth", "difference"], probe_rows) }}
-
-{% if r.stereo %}<h2>Real cameras</h2>
-<p>Left pictures moved to the right camera's place. Depth is that of the neighbouring pairs, never of the judged pair.</p>
-{{ table(["frame", "depth known", "neighbours", "ground plane", "not moved"], stereo_rows) }}{% endif %}
-
-<h2>Pictures</h2>
-{% for title, source in pictures %}<figure><img alt="{{ title }}" src="{{ source }}"><figcaption>{{ title }}</figcaption></figure>
-{% endfor %}
-</html>
-"""
+PAGE = Path(__file__).with_name("page.html")
 
 
 def render(report: Report) -> str:
@@ -137,7 +89,7 @@ def render(report: Report) -> str:
         **_loop(report),
         **_response_curves(report, sources),
     }
-    return Environment(autoescape=True).from_string(PAGE).render(**values)
+    return Environment(autoescape=True).from_string(PAGE.read_text()).render(**values)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Markup:

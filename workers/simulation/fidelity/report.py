@@ -70,8 +70,11 @@ def measure(
     routes: int = ROUTES,
     say: Say = lambda _: None,
 ) -> Report:
-    """Everything, in half an hour on one core. root: the segment store; world segments that are missing are made.
-    models: open camera policies; without any, what needs one is left out."""
+    """Everything, in half an hour on one core.
+
+    root: the segment store; world segments that are missing are made. models: open camera policies;
+    without any, what needs one is left out.
+    """
     say("views against rendered truth")
     shots, grid = take(root), views.displacements()
     held, alike = bars(worlds(root, shots)), views.likeness(shots, grid)
@@ -104,7 +107,7 @@ def measure(
         say("stereo pairs")
         pairs, moved = compare(stereo)
         pictures |= {
-            f"Frame {pair.frame}: the left picture moved {pair.offset_m:+.2f} m, the real right one, their difference": picture
+            f"Frame {pair.frame}: left moved {pair.offset_m:+.2f} m, real right, difference": picture
             for pair, picture in zip(pairs, moved, strict=True)
         }
     return Report(
@@ -124,7 +127,7 @@ def measure(
 
 
 def worlds(root: Path, shots: list[Shot]) -> dict[str, list[Shot]]:
-    """By name, the shots that were looked at when the warp's rules were chosen, and those that were not."""
+    """By name, the shots on which the warp's rules were chosen, and those on which none was."""
     held_out = {
         f"held-out world, seed {seed}": take(root, seed=seed, sensors=()) for seed in HELD_OUT_SEEDS
     }
@@ -132,7 +135,7 @@ def worlds(root: Path, shots: list[Shot]) -> dict[str, list[Shot]]:
 
 
 def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
-    """A day and a night scene, some displacements: truth, and every source beside its error (three times as bright)."""
+    """A day and a night scene: truth, and every source beside its error, three times as bright."""
     chosen = [
         next(
             (s for s in shots if ("night" in s.tags) == night and "near_vehicle" in s.tags),

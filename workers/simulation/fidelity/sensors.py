@@ -1,8 +1,9 @@
-"""What sensors on the ego would log in the procedural world, and the depth that an import makes of it (segments.depth_log).
+"""What sensors on the ego would log in the procedural world, and the depth made of it.
 
-A lidar of 64 beams from 2° above to 24.8° below the horizon that reaches 120 m, a tenth of its returns lost, 2 cm noise (one
-standard deviation), standing where the camera stands: KITTI's, but for its own parallax. A right camera BASELINE_M beside the
-stored one, free of noise and perfectly rectified.
+An import makes the same (segments/depth/from_log.py). A lidar of 64 beams from 2° above to 24.8°
+below the horizon reaches 120 m, with a tenth of its returns lost and 2 cm noise (one standard
+deviation). It stands where the camera stands: KITTI's, but for its parallax. A right camera stands
+BASELINE_M beside the stored one, free of noise and perfectly rectified.
 """
 
 import math

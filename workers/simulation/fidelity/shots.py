@@ -1,4 +1,4 @@
-"""Pictures of the procedural world with all that is known about them, and the views that the truth gives at an offset."""
+"""Pictures of the procedural world with all that is known of them, and their true views."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ Depth = NDArray[np.float32]
 
 SEED = 0
 HELD_OUT_SEEDS = (101, 102, 103)
-"""Worlds on which no rule of the warp was chosen: they are measured, and never looked at for a better one."""
+"""Worlds on which no rule of the warp was chosen: they are measured, and never tuned on."""
 SCENES: tuple[tuple[int, int], ...] = (
     (0, 0),
     (1, 0),
@@ -35,7 +35,7 @@ SCENES: tuple[tuple[int, int], ...] = (
     (6, 2),
     (8, 1),
 )
-"""(route, number) of the drives that are looked at: highway and country, day and night, with and without near vehicles."""
+"""(route, number) of drives: highway and country, day and night, with and without near vehicles."""
 ROWS = (40, 120, 200)
 """Frames of each."""
 CODEC_DB = 28.0
@@ -94,7 +94,7 @@ class Shot:
         return np.array([c.x_m[i], c.y_m[i], c.z_m[i], c.roll_rad[i], c.pitch_rad[i], c.yaw_rad[i]])
 
     def displaced(self, by: Displacement) -> Floats:
-        """[6] where the simulator takes a displaced ego to be: it knows the road only where the log was."""
+        """[6] where the simulator takes a displaced ego to be: it knows no road but the log's."""
         pose = self.pose
         cos, sin = math.cos(pose[5]), math.sin(pose[5])
         pose[0] += by.longitudinal_m * cos - by.lateral_m * sin
@@ -104,7 +104,7 @@ class Shot:
         return pose
 
     def truth(self, by: Displacement, camera: VirtualCamera) -> Frame:
-        """What a camera sees there: the car stands on the road as it is there, and not as the log's pose tells."""
+        """What a camera sees there, from a car that stands on the road as it is there."""
         pose = self.displaced(by)
         rgb, _ = render_view(
             self.drive, self.time_s, float(pose[0]), float(pose[1]), float(pose[5]), virtual(camera)
@@ -134,7 +134,7 @@ def take(
     seed: int = SEED,
     sensors: Sequence[DepthSource] = SENSORS,
 ) -> list[Shot]:
-    """The committed scenes of a seed; their segments are made in `root` where they are not stored yet."""
+    """The committed scenes of a seed; segments that are not stored yet are made in `root`."""
     shots = []
     for route, number in scenes:
         meta = make_segment(root, seed, route, number)

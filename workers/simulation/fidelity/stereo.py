@@ -1,11 +1,13 @@
-"""Against real cameras: the left picture of a rectified stereo pair moved to where the right camera stands.
+"""Against real cameras: the left picture of a stereo pair moved to where the right one stands.
 
-Depth never comes from the pair that judges it. It comes from the neighbouring pairs: their own stereo depth (matched as an
-import does it), carried over by the logged poses and splatted into the judged left picture; what no neighbour has seen
-takes the ground plane. Nothing moves with the poses but what stands still, as everywhere here.
+Depth never comes from the pair that judges it. It comes from the neighbouring pairs: their own
+stereo depth (matched as an import does it), carried over by the logged poses and splatted into the
+judged left picture. What no neighbour has seen takes the ground plane. Only what stands still moves
+with the poses, as everywhere here.
 
-The folder is laid out as KITTI odometry: left/ and right/ with grey PNGs by frame number, calib.txt with the two
-projection matrices 3x4 (left, right), poses.txt with one camera-to-world matrix 3x4 a frame number.
+The folder is laid out as KITTI odometry: left/ and right/ with grey PNGs by frame number, calib.txt
+with the two projection matrices 3x4 (left, right), poses.txt with one camera-to-world matrix 3x4 a
+frame number.
 """
 
 from dataclasses import dataclass
@@ -53,9 +55,9 @@ class Rig:
 
 
 def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
-    """Every pair that has a neighbour; and for each a picture of moved left, real right, and their difference.
+    """Every pair that has a neighbour, with a picture of moved left, real right and difference.
 
-    Raises DataError naming a missing or malformed file.
+    Raises DataError, which names a missing or malformed file.
     """
     rig = _rig(folder)
     frames = sorted(int(path.stem) for path in (folder / "left").glob("*.png"))
@@ -100,7 +102,7 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
 
 
 def inverse_of_pair(left: Grey, right: Grey, rig: Rig) -> Inverse:
-    """[H, W] inverse depth of the left picture, EMPTY where matching left to right and back disagree."""
+    """[H, W] inverse depth of the left picture, EMPTY where matching there and back disagree."""
     found = disparity(left, right, MAX_DISPARITY)
     return np.where(
         np.isfinite(found), found / np.float32(rig.lens.fx * rig.baseline_m), EMPTY
@@ -161,7 +163,7 @@ def _bad(path: Path, problem: str) -> DataError:
 
 
 def _carry(near: Inverse, motion: Floats, lens: Lens, into: Inverse) -> None:
-    """Splat a neighbour's inverse depth [H, W] into another picture's; the nearest surface wins, cracks of one pixel close."""
+    """Splat a neighbour's inverse depth [H, W]: the nearest wins, cracks of one pixel close."""
     _splat(near, motion, lens.numbers(), into)
     _close(into)
 

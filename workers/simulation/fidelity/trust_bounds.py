@@ -1,8 +1,9 @@
 """From what was measured to how far a simulator is trusted.
 
-The rule: a re-projected view is trusted as far as the error that it makes in a policy's answer is at most TOLERANCE of
-the change that the offset itself makes in the true answer. Beyond, an offset's sign may still be read from the view, but
-not how hard to steer back. Errors and changes are pooled (root mean square) over models, shots and both sides.
+The rule: a re-projected view is trusted as far as the error that it makes in a policy's answer is
+at most TOLERANCE of the change that the offset itself makes in the true answer. Beyond, the view
+may still tell an offset's sign, but not how hard to steer back. Errors and changes are pooled (root
+mean square) over models, shots and both sides.
 """
 
 import math
@@ -14,11 +15,11 @@ from workers.simulation.fidelity.views import Response, Slip
 
 TOLERANCE = 0.5
 SLIP_MPS2 = 0.2
-"""For being early or late no change is wanted at all, so the error has a bound of its own: what the video codec costs twice."""
+"""Being early or late should change nothing, so the error has its own bound: twice the codec's."""
 
 
 def share_of_response(responses: Sequence[Response], source: str, axis: str) -> dict[float, float]:
-    """Displacement (absolute value along lateral_m or heading_rad, the others zero) to error over true change."""
+    """Displacement along one axis (absolute value) to error over true change."""
     pooled: dict[float, list[Response]] = {}
     for r in responses:
         values = {
@@ -36,8 +37,11 @@ def share_of_response(responses: Sequence[Response], source: str, axis: str) -> 
 
 
 def horizon(shares: dict[float, float], tolerance: float = TOLERANCE, least: float = 0.5) -> float:
-    """Where the share crosses the tolerance, linear between what was measured; the largest measured displacement where it
-    never does; 0 where it is beyond at once. Shares below `least` are not looked at: so near, both are noise."""
+    """Where the share crosses the tolerance, linear between what was measured.
+
+    The largest measured displacement where it never does; 0 where it is beyond at once.
+    Displacements below `least` are not looked at: so near, both are noise.
+    """
     places, values = np.array(list(shares)), np.array(list(shares.values()))
     if not len(places):
         return 0.0
@@ -56,7 +60,7 @@ def horizon(shares: dict[float, float], tolerance: float = TOLERANCE, least: flo
 
 
 def longitudinal(slips: Sequence[Slip], bound: float = SLIP_MPS2) -> float:
-    """The distance to either side at which the pooled error reaches `bound`, as `horizon` finds it, m."""
+    """The distance to either side at which the pooled error reaches `bound`, as `horizon`, m."""
     pooled: dict[float, list[Slip]] = {}
     for slip in slips:
         pooled.setdefault(abs(slip.ahead_s), []).append(slip)

@@ -53,8 +53,11 @@ def ground(shot: Shot) -> Inverse:
 
 
 def rough(shot: Shot) -> Inverse:
-    """What a monocular depth network is like: right within ROUGH_SHARE (one standard deviation, smooth over an eighth of
-    the picture), its edges blurred by ROUGH_BLUR samples. The errors are the shot's own, drawn from its place in the log."""
+    """What a monocular depth network is like: right within ROUGH_SHARE, with blurred edges.
+
+    The share is one standard deviation of an error that is smooth over an eighth of the picture;
+    edges are blurred by ROUGH_BLUR samples. A shot's errors are drawn from its place in the log.
+    """
     rng = np.random.default_rng([shot.drive.spec.seed, shot.row])
     coarse = rng.normal(0.0, ROUGH_SHARE, (8, 16))
     wrong: NDArray[np.float64] = zoom(coarse, (ROWS / 8, COLUMNS / 16), order=1)

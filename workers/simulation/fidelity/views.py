@@ -1,4 +1,4 @@
-"""Single views: re-projected against rendered truth, by eye (PSNR, SSIM) and by what a policy answers to them."""
+"""Single views against rendered truth: by eye (PSNR, SSIM) and by what a policy answers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What a model answers at one displacement, as lateral acceleration (curvature times speed squared), m/s²."""
+    """A model's answers at one displacement as lateral acceleration (curvature · speed²), m/s²."""
 
     by: Displacement
     source: str
@@ -69,7 +69,7 @@ class Response:
     bias: float
     """Its mean."""
     true: float
-    """Root mean square of the true answer's change from the one at no displacement: what there is to preserve."""
+    """Root mean square of the true answer's change by the displacement: what is to be preserved."""
 
 
 def likeness(
@@ -108,7 +108,7 @@ def responses(
     models: Mapping[str, Policy],
     sources: Sequence[ViewSource] = SOURCES,
 ) -> list[Response]:
-    """How each model's answer changes between truth and re-projected view. A model with history sees one view only."""
+    """How each model's answers to truth and view differ. A model with history sees one view."""
     out = []
     for name, policy in models.items():
         camera = policy.manifest.camera
@@ -134,7 +134,7 @@ def responses(
 
 
 def answers(policy: Policy, shots: Sequence[Shot], frames: Sequence[Frame]) -> Floats:
-    """[n] m/s²: the lateral acceleration that a model asks for where it sees `frames` and the log tells the rest."""
+    """[n] m/s²: lateral acceleration asked for at sight of `frames`; the log tells the rest."""
     n = len(shots)
 
     def of(column: str) -> Floats:
@@ -172,14 +172,14 @@ def _rms(values: Floats) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slip:
-    """What it changes that moving things are where they were at another time: the ego is `ahead_s` ahead of the log."""
+    """What a wrong time of moving things changes: the ego is `ahead_s` ahead of the log."""
 
     ahead_s: float
     ahead_m: float
     """Mean over the shots."""
     model: str
     error: float
-    """Root mean square, m/s² of lateral acceleration, of the answer to the frame logged at that place less the true one."""
+    """Root mean square of the answer to the frame logged there less the true one, m/s²."""
 
 
 SLIPS_S = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
@@ -188,7 +188,7 @@ SLIPS_S = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 def slips(
     shots: Sequence[Shot], models: Mapping[str, Policy], ahead: Sequence[float] = SLIPS_S
 ) -> list[Slip]:
-    """The frame is chosen by arc length, so only what moves is wrong when the ego is early or late."""
+    """The frame is chosen by arc length: early or late, only what moves is wrong."""
     out = []
     for name, policy in models.items():
         assert policy.manifest.camera is not None

@@ -1,12 +1,15 @@
-"""The dynamics transformer, written again for lock-step batches: same weights, same bits, less work around them.
+"""The dynamics transformer, written again for lock-step batches: same weights and bits, less work.
 
-- Only the last position's logits are used: in the last layer the others give keys and values, but no query, no MLP and
-  no head. Attention keeps two query rows there, not one: a single row takes another matrix path, whose last bits differ.
-- Rows are ordered position first, [20, B, width]. The attention's matrix products then read queries, keys and values by
-  stride where they lie; batch first, each is transposed and copied before.
+- Only the last position's logits are used: in the last layer the others give keys and values, but
+  no
+  query, no MLP and no head. Attention keeps two query rows there, not one: a single row takes
+  another matrix path, whose last bits differ.
+- Rows are ordered position first, [20, B, width]. The attention's matrix products then read
+  queries,
+  keys and values by stride where they lie; batch first, each is transposed and copied before.
 - GELU's factor of a half is in the weights of the product after it: a power of two moves no bit.
-- The batch dimension has no name. Where the runtime can prove two shapes equal it lets softmax overwrite its input, which
-  takes twice as long.
+- The batch dimension has no name. Where the runtime can prove two shapes equal it lets softmax
+  overwrite its input, which takes twice as long.
 """
 
 import math
@@ -49,8 +52,11 @@ class _Graph:
 
 
 def lean(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """A graph of the same inputs whose output is the last position's logits, [B, 1024]; None where the weights are not
-    named and shaped as expected. That the bits are the same is the caller's to check: only the weights are read here."""
+    """A graph of the same inputs whose output is the last position's logits, [B, 1024].
+
+    None where the weights are not named and shaped as expected. Only the weights are read here:
+    the caller checks that the bits are the same.
+    """
     named = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     dense = [
         named[n.input[1]] for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in named

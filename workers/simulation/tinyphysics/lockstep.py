@@ -1,9 +1,15 @@
-"""comma's learned lateral dynamics in lock-step: equal, bit for bit, to the public one-at-a-time simulator.
+"""comma's learned lateral dynamics in lock-step: equal to the public simulator, bit for bit.
 
-Source: commaai/controls_challenge, tinyphysics.py (semantics as facts; this is a structure-of-arrays implementation).
-Per step the transformer sees 20 (action, roll, speed, acceleration) rows and 20 tokens of lateral acceleration, and one
-token is drawn from softmax(logits / 0.8). The draws are made up front, so steps whose prediction is discarded (before
-control starts) cost no inference and still keep the sequence of draws.
+Source: commaai/controls_challenge, tinyphysics.py (semantics as facts). The public one drives one
+segment at a time; here a batch is a structure of arrays.
+
+    row        0 ......... 20 ............. 100 .............. 500 ...
+               history     controller is    its answer is     costs end
+                           called           driven; costs
+
+Per step the transformer sees 20 (action, roll, speed, acceleration) rows and 20 tokens of lateral
+acceleration, and one token is drawn from softmax(logits / 0.8). The draws are made up front: steps
+whose prediction is discarded, before control starts, cost no inference and keep the sequence.
 """
 
 import hashlib
@@ -59,12 +65,12 @@ def encode(lataccel: Floats) -> NDArray[np.int64]:
 
 
 def sample(logits: NDArray[np.float32], uniform: Floats) -> NDArray[np.int64]:
-    """One token per row [B] of logits [B, 1024] f32: the inverse CDF that numpy's `choice` computes, in its precision."""
+    """One token per row [B] of logits [B, 1024] f32: the inverse CDF, in the precision of numpy."""
     scaled = logits / TEMPERATURE
     weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     cumulative = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float64).cumsum(axis=-1)
     cumulative /= cumulative[:, -1:]
-    # searchsorted(side="right") of one value in a sorted row is the count of entries that are not larger.
+    # searchsorted(side="right") in a sorted row is the count of entries that are not larger.
     return np.asarray(np.count_nonzero(cumulative <= uniform[:, None], axis=1), dtype=np.int64)
 
 
@@ -87,7 +93,7 @@ class Dynamics:
         self._session = session
         rewritten = lean(model)
         if rewritten is not None:
-            # The fused kernel of a sum and its normalisation is slower than the two, and its last bits differ.
+            # Fused, a sum and its normalisation are slower than apart, and the last bits differ.
             fast = _session(rewritten, disabled_optimizers=["SkipLayerNormFusion"])
             if all(
                 np.array_equal(_last(session, feeds), _last(fast, feeds)) for feeds in _probes()
@@ -117,7 +123,7 @@ def _last(session: Any, feeds: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
 
 
 def _probes() -> Iterator[dict[str, NDArray[Any]]]:
-    """Inputs on which the rewritten graph must agree with the given one, to the bit, before it is trusted."""
+    """Inputs on which the rewritten graph must agree with the given one to the bit."""
     generator = np.random.default_rng(0)
     for batch in (1, 2, 7, 32):
         states = generator.normal(0, 1, (batch, CONTEXT, 4)).astype(np.float32)
@@ -133,15 +139,17 @@ def _dynamics(path: Path, modified_ns: int) -> Dynamics:
 
 @dataclass(slots=True)
 class TinyState:
-    """B rows; `step` (the same for all) is the row of the log that is driven next. Columns N: the longest log and the future
-    plan after it; each row goes on with its last value."""
+    """B rows; `step`, the same for all, is the row of the log that is driven next.
+
+    Columns N: the longest log and the future plan after it; each row goes on with its last value.
+    """
 
     step: int
     length: NDArray[np.int64]
     """[B] steps that are driven, rows of the log before control included."""
     target: Floats
     states: Floats
-    """[B, N, 4] action, roll acceleration, speed, acceleration; the action column is filled as the drive goes on."""
+    """[B, N, 4] action, roll acceleration, speed, acceleration; actions are filled step by step."""
     logged_steer: Floats
     uniforms: Floats
     """[B, N] one draw per step from CONTEXT on."""
@@ -169,15 +177,10 @@ class TinyPhysics:
 
     def begin(self, keys: Sequence[DriveKey], manifest: Manifest) -> TinyState:
         if manifest.kind != "controller":
+            found = f"expected controller, found {manifest.kind}"
             raise SubmitterError(
                 f"model {manifest.name} is a {manifest.kind}; tinyphysics drives controllers",
-                (
-                    Finding(
-                        "manifest.kind",
-                        f"expected controller, found {manifest.kind}",
-                        "choose a camera suite for it",
-                    ),
-                ),
+                (Finding("manifest.kind", found, "choose a camera suite for it"),),
             )
         tables = [_table(self._root, key.scenario.segment_id) for key in keys]
         lengths = np.array([len(t["vEgo"]) for t in tables])
@@ -210,7 +213,7 @@ class TinyPhysics:
         )
 
     def warm_up_steps(self, state: TinyState) -> int:
-        """None: the controller is called from row 20 on and its output replaced until control starts."""
+        """None: the controller is called from row 20 on, and not driven until control starts."""
         return 0
 
     def observe(self, state: TinyState) -> Observation:
@@ -297,20 +300,13 @@ def _table(root: Path, segment_id: str) -> dict[str, Floats]:
             f"segment {segment_id} is no controls segment",
             (Finding(segment_id, f"no column {', '.join(missing)}"),),
         )
-    used = {"steerCommand": CONTROL_START}
+    used = {"steerCommand": CONTROL_START}  # behind it the log's steering is not read
     for name in NEEDED:
-        if (
-            not np.isfinite(table[name][: used.get(name)]).all()
-            or len(table[name]) <= CONTROL_START + 1
-        ):
+        finite = np.isfinite(table[name][: used.get(name)]).all()
+        if not finite or len(table[name]) <= CONTROL_START + 1:
+            wanted = f"needs {CONTROL_START + 2} rows of finite numbers"
             raise DataError(
                 f"segment {segment_id} cannot be driven",
-                (
-                    Finding(
-                        f"{segment_id}: {name}",
-                        f"needs {CONTROL_START + 2} rows of finite numbers",
-                        "import it again",
-                    ),
-                ),
+                (Finding(f"{segment_id}: {name}", wanted, "import it again"),),
             )
     return table

@@ -1,1 +1,1 @@
-"""A procedural road world with exact depth, lane edges and poses, rendered by ray casting for any camera pose."""
+"""A procedural road world with exact depth and lane edges, ray-cast for any camera pose."""

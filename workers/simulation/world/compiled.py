@@ -1,4 +1,4 @@
-"""How the world's kernels are compiled: reproducible bits (no fastmath), cached, without the GIL."""
+"""How the world's kernels are compiled: reproducible bits (no fastmath), cached, no GIL."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,8 +13,11 @@ njit: Any = numba.njit
 
 
 def _cache_folder() -> str:
-    """numba looks only at the file that a kernel is in, so that a change of a function that it calls would leave the old
-    machine code in use. These kernels are cached under the digest of all their sources instead."""
+    """A folder under the digest of all sources of the world.
+
+    numba looks only at the file that a kernel is in: after a change of a function that it calls,
+    the old machine code would stay in use.
+    """
     here = Path(__file__).parent
     digest = hashlib.sha256(
         b"\0".join(path.read_bytes() for path in sorted(here.glob("*.py")))
@@ -35,8 +38,11 @@ def kernel(function: Kernel) -> Kernel:
 
 
 def device(function: Kernel) -> Kernel:
-    """As `kernel`, for functions that other kernels call: inlined there, with no cache file of their own. They cannot
-    allocate arrays, and so need not count references to them: that alone is four fifths of a look-up's time."""
+    """As `kernel`, for functions that other kernels call: inlined there, with no cache file.
+
+    They cannot allocate arrays, and so count no references to them. The counting alone would take
+    four fifths of a look-up's time.
+    """
     return cast(
         Kernel, njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
     )

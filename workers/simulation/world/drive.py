@@ -1,11 +1,12 @@
-"""A drive: one stretch of a route with its human driver, its traffic and its log, in the segment's own frame.
+"""A drive: a stretch of a route with its human driver, its traffic and its log.
 
     drive = make_drive(route_spec(seed=0, number=3), drive_spec(route_spec(0, 3), seed=0, number=1))
     frame, depth = render_view(drive, t_s=2.0, x=40.0, y=0.5, yaw=0.02, camera=STORED_CAMERA)
     edges, lane = edges_at(drive, x, y, yaw)        # of any ego poses [n], in the segment's frame
     drive.columns                                    # the log of the human
 
-Frames are those of suites/segment.py: origin and heading of the first logged pose, z up, ego = middle of the rear axle.
+The frame is that of suites/segment.py: origin and heading of the first logged pose, z up. The ego
+is the middle of the rear axle.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from workers.simulation.world.shading import Light
 from workers.simulation.world.traffic import TICK_S, Traffic, cars_at, lead_gap, make_traffic
 
 FORMAT = "redrive.world/2"
-"""To be raised with every change of what a drive or a view is: stored segments of another version cannot be rebuilt."""
+"""Raised with every change of a drive or a view: segments of another version cannot be rebuilt."""
 TRACK_M = 1.6
 VEHICLE = Vehicle()
 STORED_CAMERA = Camera(
@@ -85,7 +86,7 @@ def origin_of(route: RouteSpec, drive: DriveSpec) -> dict[str, Any]:
 
 
 def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:
-    """Stretch `number` of a route: exits and lane changes alternate where the route has them, the rest is drawn."""
+    """Stretch `number` of a route: exits and lane changes alternate, the rest is drawn."""
     rng = np.random.default_rng([seed, route.seed, number, 5])
     highway = route.kind == "highway"
     duration = round(float(rng.uniform(12.0, 15.0)), 1)
@@ -110,7 +111,7 @@ def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:
 
 
 def drive_from_origin(origin: Mapping[str, Any]) -> Drive:
-    """The drive of a stored segment, from its `meta.origin`, exactly. Raises ValueError for another world's version."""
+    """The drive of a stored segment, from its `meta.origin`. Raises ValueError: other FORMAT."""
     if origin.get("world") != FORMAT:
         raise ValueError(
             f"this is not a segment of {FORMAT}: origin.world is {origin.get('world')!r}"
@@ -231,8 +232,11 @@ def to_world(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, F
 
 
 def edges_at(drive: Drive, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """For ego poses [n] in the segment's frame: [n, 4] lane_left_m, lane_right_m, road_left_m, road_right_m as in
-    SegmentColumns, and [n] the lane counted from the left."""
+    """Edges and lane of ego poses [n] in the segment's frame.
+
+    Edges are [n, 4] lane_left_m, lane_right_m, road_left_m, road_right_m as in SegmentColumns; the
+    lane [n] is counted from the left.
+    """
     edges, lane = lane_edges(drive.route.ground, *to_world(drive, x, y, yaw))
     return edges[:, :4], lane
 

@@ -1,4 +1,4 @@
-"""A human driver on a road: a smooth path near the lane's centre, a speed for the curves, and columns that agree."""
+"""A human driver: a smooth path near the lane's centre, a speed for the curves, and its log."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,10 @@ class Path:
 def lateral(
     s: Floats, d: float, moves: tuple[Move, ...], wander: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """d(s) and its first two derivatives: lane centre `d`, quintic moves, and wander [k, 3] (amplitude, wave number, phase)."""
+    """d(s) and its first two derivatives: lane centre `d`, quintic moves, and wander.
+
+    Wander is [k, 3]: amplitude, wave number, phase.
+    """
     at, rate, bend = np.full_like(s, d), np.zeros_like(s), np.zeros_like(s)
     for move in moves:
         p = np.clip((s - move.start_m) / move.length_m, 0.0, 1.0)
@@ -64,8 +67,10 @@ def lateral(
 def speed_profile(
     s: Floats, curvature: Floats, cruise_mps: float, breath: tuple[float, float]
 ) -> Floats:
-    """Speed [n] over the road: cruising with a slow breath (amplitude share, phase), slower in curves, bounded
-    acceleration, then smoothed over about 40 m."""
+    """Speed [n] over the road: cruising with a slow breath (amplitude share, phase).
+
+    It is slower in curves, bounded in acceleration, and smoothed over about 40 m.
+    """
     wanted = cruise_mps * (1 + breath[0] * cos_sin(s / 70.0 + breath[1])[1])
     wanted = np.minimum(wanted, np.sqrt(COMFORT_LATERAL_MPS2 / np.maximum(np.abs(curvature), 1e-5)))
     coarse = slice(None, None, 20)
@@ -86,8 +91,11 @@ def drive_path(
     cruise_mps: float,
     breath: tuple[float, float],
 ) -> Path:
-    """The path over s in [start, stop] of a road. Curvature is that of the curve c(s) + d(s) n(s); heading and position
-    are its integrals, so the columns agree to the integration's step (1e-6)."""
+    """The path over s in [start, stop] of a road.
+
+    Curvature is that of the curve c(s) + d(s) n(s). Heading and position are its integrals, so the
+    columns agree to the integration's step (1e-6).
+    """
     s = start_m + np.arange(int((stop_m - start_m) / FINE_M) + 1, dtype=np.float64) * FINE_M
     kappa, kappa_rate = road.curvature(s), road.curvature(s, 1)
     at, rate, bend = lateral(s, d, moves, wander)

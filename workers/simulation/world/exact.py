@@ -1,8 +1,8 @@
-"""Sine, cosine, arctangent, products and blurs in plain arithmetic: the same bits on every processor.
+"""Sine, cosine, arctangent, products and blurs in plain arithmetic: equal on every processor.
 
-numpy, the C library and BLAS choose their code by what the processor can do, and each choice rounds otherwise: a world made
-with AVX-512 would differ in last bits from the same one made without. IEEE 754 fixes sums, products, quotients and roots, so
-what is stored is computed from these alone.
+numpy, the C library and BLAS choose their code by what the processor can do, and each choice rounds
+otherwise: a world made with AVX-512 would differ in last bits from the same one made without.
+IEEE 754 fixes sums, products, quotients and roots. What is stored is computed from these alone.
 """
 
 import math
@@ -14,12 +14,14 @@ from scipy.ndimage import convolve1d
 Floats = NDArray[np.float64]
 
 QUARTER = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
-"""Of a turn, in three parts of which the first two have 33 bits: up to 2^20 times them is exact (Cody and Waite 1980,
-Software Manual for the Elementary Functions, ch. 8)."""
+"""Of a turn, in three parts. The first two have 33 bits: up to 2^20 times them is exact.
+
+Source: Cody and Waite 1980, Software Manual for the Elementary Functions, ch. 8.
+"""
 SINE = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(9)]
 COSINE = [(-1.0) ** k / math.factorial(2 * k) for k in range(10)]
 ARCTANGENT = [(-1.0) ** k / (2 * k + 1) for k in range(13)]
-"""Taylor series: what follows is below 1e-17 up to an eighth of a turn, for the arctangent up to a 32nd."""
+"""Taylor series: the rest is below 1e-17 up to an eighth of a turn (arctangent: a 32nd)."""
 
 
 def cos_sin(angle: Floats) -> tuple[Floats, Floats]:
@@ -45,8 +47,10 @@ def product(a: Floats, b: Floats) -> Floats:
 
 
 def blurred(values: Floats, count: int) -> Floats:
-    """[n] averaged over `count` samples (odd), weighted by a raised cosine that is zero at both ends; beyond its own ends
-    `values` stays as it is there."""
+    """[n] averaged over `count` samples (odd) with weights of a raised cosine, zero at its ends.
+
+    Beyond its own ends `values` stays as it is there.
+    """
     window = 1.0 + cos_sin(np.linspace(-math.pi, math.pi, count))[0]
     return np.asarray(convolve1d(values, window / window.sum(), mode="nearest"))
 

@@ -1,7 +1,8 @@
-"""The ground as a height field in road coordinates: where is a point (x, y) on the roads, and how high is it there?
+"""The ground as a height field in road coordinates: where on the roads is (x, y), and how high?
 
-Road coordinates: s, arc length along a road's reference line; d, signed distance from it, left positive. A grid over the
-world holds first guesses, one step on the road's table makes them exact (circular arc through the nearest node).
+Road coordinates: s, arc length along a road's reference line; d, signed distance from it, left
+positive. A grid over the world holds first guesses. One step on the road's table makes them exact
+(circular arc through the nearest node).
 """
 
 import math
@@ -24,7 +25,7 @@ AWAY = 1e4
 
 
 class Ground(NamedTuple):
-    """Everything the kernels know of roads and terrain. Lengths in metres; d is positive to the left."""
+    """What the kernels know of roads and terrain. Lengths in metres; d is positive to the left."""
 
     main: NDArray[np.float64]
     """[n, 8] road table (profile.py)."""
@@ -97,7 +98,7 @@ def corners(
 
 @device
 def level(table: Floats, s: float, node: int) -> float:
-    """Height of a road at s, from its nearest node: a parabola with the node's grade and its neighbours' difference."""
+    """Height of a road at s: a parabola through the nearest node, with its grade and curvature."""
     z: float = table[node, 5] + table[node, 6] * (s - node)
     if 0 < node < table.shape[0] - 1:
         z += 0.25 * (table[node + 1, 6] - table[node - 1, 6]) * (s - node) ** 2
@@ -187,8 +188,11 @@ def _fill(
     ramp: Floats,
     has_ramp: bool,
 ) -> None:
-    """Guesses of s and d by the nearest node, and the terrain's height: the roads' heights, averaged with weights that
-    fall off with the fourth power of the distance."""
+    """Guesses of s and d by the nearest node, and the terrain's height.
+
+    That is the mean of the roads' heights, with weights that fall with the fourth power of the
+    distance.
+    """
     for j in range(grid.shape[0]):
         for i in range(grid.shape[1]):
             x, y = grid_x + i * CELL_M, grid_y + j * CELL_M
@@ -219,7 +223,10 @@ def _fill(
 def survey(
     main: Floats, ramp: Floats | None, relief_m: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], float, float]:
-    """The grid of a world (Ground.grid) with its corner: `relief_m` is the standard deviation of the hills beside the road."""
+    """The grid of a world (Ground.grid) with its corner.
+
+    `relief_m` is the standard deviation of the hills beside the road.
+    """
     nodes = main if ramp is None else np.concatenate([main, ramp])
     low, high = nodes[:, :2].min(axis=0) - MARGIN_M, nodes[:, :2].max(axis=0) + MARGIN_M
     columns, rows = (int(n) for n in np.ceil((high - low) / CELL_M) + 1)

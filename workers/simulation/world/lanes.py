@@ -19,8 +19,10 @@ RAMP_LEFT_M, RAMP_RIGHT_M = 1.0, 1.8
 def sideways(
     table: Floats, s: float, d: float, x: float, y: float, left_x: float, left_y: float, edge: float
 ) -> float:
-    """How far to the left along the ego's y axis the line d = edge of a road is; the ego, whose y axis is
-    [left_x, left_y], is at (s, d) on it."""
+    """Distance along the ego's y axis, left positive, to the line d = edge of a road.
+
+    The ego is at (s, d) on it; its y axis is [left_x, left_y].
+    """
     length = 0.0
     for _ in range(3):
         node = min(max(int(s + 0.5), 0), table.shape[0] - 1)
@@ -31,9 +33,12 @@ def sideways(
 
 
 def lane_edges(g: Ground, x: Floats, y: Floats, yaw: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """For n ego poses: [n, 6] left and right edge of the ego's lane, left and right edge of the paved road (metres along
-    the ego's y axis, left positive), s and d on the main road; and [n] the lane, counted from the left (`lanes` is the
-    exit lane). The lane is the one that the reference point is in, or the nearest where it is in none."""
+    """Edges [n, 6] and lane [n] of n ego poses.
+
+    Edges: left and right of the ego's lane, left and right of the paved road (metres along the
+    ego's y axis, left positive), s and d on the main road. The lane is the one that the reference
+    point is in, or the nearest; counted from the left, where `lanes` is the exit lane.
+    """
     return _lane_edges(g, x, y, *cos_sin(yaw))
 
 
@@ -77,7 +82,10 @@ def _lane_edges(
 
 
 def stance(g: Ground, x: Floats, y: Floats, yaw: Floats, wheelbase: float, track: float) -> Floats:
-    """[n, 3] z, roll and pitch of a vehicle with its rear axle at (x, y): the plane through its wheels' ground points."""
+    """[n, 3] z, roll and pitch of a vehicle with its rear axle at (x, y).
+
+    The plane lies through the ground points of its wheels.
+    """
     z, bank, climb = _slopes(g, x, y, *cos_sin(yaw), wheelbase, track).T
     return np.stack([z, arctan(bank), -arctan(climb)], axis=1)
 

@@ -264,7 +264,7 @@ def sign_colour(thing: Floats, y: float, z: float) -> Colour:
 
 @device
 def solid(thing: Floats, light: Light, origin: Colour, ray: Colour) -> Seen:
-    """A box or a car; `origin` is the eye in the object's frame, where its grade is sheared away."""
+    """A box or a car; `origin` is the eye in the object's frame, with its grade sheared away."""
     a, b, c = thing[HALF_LENGTH], thing[HALF_WIDTH], thing[HEIGHT]
     colour, glow = (thing[RED], thing[GREEN], thing[BLUE]), 0.0
     x = ray[0] * thing[COS] + ray[1] * thing[SIN]

@@ -39,7 +39,7 @@ def cumulative(values: Floats, step: float) -> Floats:
 def align(
     curvature: Floats, elevation: Floats, x_m: float = 0.0, y_m: float = 0.0, yaw_rad: float = 0.0
 ) -> Alignment:
-    """Integrate curvature [n] (1/m, left positive, nodes every STEP_M) from a start pose; elevation [n] in metres."""
+    """The curve from a start pose: curvature [n] 1/m (left positive) and elevation [n] m."""
     nodes = np.arange(len(curvature)) * STEP_M
     kappa, height = CubicSpline(nodes, curvature), CubicSpline(nodes, elevation)
     per_node = round(STEP_M / FINE_M)
@@ -53,15 +53,17 @@ def align(
 
 
 def smooth(values: Floats, length_m: float) -> Floats:
-    """Convolve with a raised cosine of that length: corners of a clothoid become smooth in the second derivative."""
+    """Convolve with a raised cosine of that length, so that the corners of clothoids are smooth."""
     return blurred(values, 2 * int(length_m / STEP_M / 2) + 1)
 
 
 def winding(
     rng: np.random.Generator, length_m: float, tightest_1pm: float, straight_m: tuple[float, float]
 ) -> Floats:
-    """Curvature [n] of straights and curves joined by clothoids. The heading stays within about a radian of the
-    first one, so that the road never meets itself."""
+    """Curvature [n] of straights and curves joined by clothoids.
+
+    The heading stays within about a radian of the first one, so the road never meets itself.
+    """
     corners: list[tuple[float, float]] = [(0.0, 0.0), (120.0, 0.0)]
     heading, s = 0.0, 120.0
     while s < length_m:

@@ -6,18 +6,21 @@ from numpy.typing import NDArray
 from workers.simulation.world.compiled import kernel
 
 SLACK_1PM = 0.006
-"""Inverse depths of one block that differ by less are on one surface: half as much again as the road's own slope from row
-to row, 1 / (fy * camera height)."""
+"""Inverse depths of one block that differ by less are on one surface.
+
+Half as much again as the road's own slope from row to row, 1 / (fy * camera height).
+"""
 
 
 @kernel
 def halved(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[H, W] metres to [H/2, W/2]: each sample is at the centre of its 2x2 block. Inverse depth is linear over a plane, so
-    its mean over the pixels on the block's nearest surface is that surface's.
+    """[H, W] metres to [H/2, W/2]: each sample is at the centre of its 2x2 block.
 
-    A pixel beside an edge shows some of both surfaces and is taken to be on the nearer one: re-projected, it then moves with
-    what it outlines, and leaves no ghost of it on what is behind. So the block's nearest surface is looked for one pixel
-    farther to both sides."""
+    Inverse depth is linear over a plane, so its mean over the pixels on the block's nearest surface
+    is that surface's. A pixel beside an edge shows some of both surfaces and is taken to be on the
+    nearer one: re-projected, it then moves with what it outlines, and leaves no ghost on what is
+    behind. So the nearest surface is looked for one pixel farther to both sides.
+    """
     rows, columns = depth.shape[0] // 2, depth.shape[1] // 2
     out = np.empty((rows, columns), dtype=np.float32)
     for v in range(rows):

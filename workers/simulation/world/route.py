@@ -18,7 +18,7 @@ from workers.simulation.world.profile import (
 )
 
 LEAD_M = 250.0
-"""The ramp's table begins that far before its lane opens: there it is an offset curve of the main road."""
+"""The ramp's table begins this far before its lane opens, as an offset curve of the main road."""
 TAPER_M = 60.0
 PARALLEL_M = 150.0
 RAMP_M = 420.0
@@ -46,7 +46,7 @@ class RouteSpec:
 
 
 def route_spec(seed: int, number: int) -> RouteSpec:
-    """Route `number` of the corpus with that seed: kinds, night, exits and hills alternate, the rest is drawn."""
+    """Route `number` of a corpus: kinds, night, exits and hills alternate, the rest is drawn."""
     rng = np.random.default_rng([seed, number, 1])
     kind: Literal["highway", "country"] = "country" if number % 3 == 2 else "highway"
     highway = kind == "highway"

@@ -162,7 +162,7 @@ class _Roadside:
 
 
 def things_of(route: Route) -> Floats:
-    """[n, 16] static objects (objects.py): guard posts and rails, lamp poles, signs, trees, parked cars."""
+    """[n, 16] static objects (objects.py): posts, rails, lamp poles, signs, trees, parked cars."""
     rng = np.random.default_rng([route.spec.seed, 4])
     side, g, main = _Roadside(route, rng), route.ground, route.main
     highway, end = route.spec.kind == "highway", main.length_m

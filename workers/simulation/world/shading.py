@@ -35,7 +35,7 @@ class Light(NamedTuple):
 
 @device
 def lit(light: Light, depth: float, across: float, up: float) -> float:
-    """Factor on a surface's colour at a point `depth` ahead, `across` right and `up` above the eye."""
+    """Factor on a colour at a point `depth` ahead, `across` right and `up` above the eye."""
     if not light.night:
         return light.ambient
     reach = depth * depth + across * across
@@ -81,7 +81,7 @@ def sky(light: Light, x: float, y: float, z: float) -> Colour:
 
 @device
 def lane_lines(g: Ground, s: float, d: float, fs: float, fd: float, s2: float) -> float:
-    """Share of a pixel with footprint fs x fd that is painted, on the carriageways of the main road."""
+    """Painted share of a pixel with footprint fs x fd, on the main road's carriageways."""
     half = 0.5 * g.lanes * g.lane_width
     axis = d
     if g.median > 0 and d > g.left_paved + 0.5 * g.median:

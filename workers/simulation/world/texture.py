@@ -15,7 +15,7 @@ Pyramid = NDArray[np.float32]
 
 
 def pyramid(seed: int = 7) -> Pyramid:
-    """All levels of the tile one after the other, values in [-1, 1]: white noise with some larger grain."""
+    """All levels of the tile in a row, values in [-1, 1]: white noise with some larger grain."""
     noise = np.random.default_rng(seed).uniform(-1, 1, (TILE, TILE))
     for _ in range(2):
         grain = (
@@ -26,7 +26,7 @@ def pyramid(seed: int = 7) -> Pyramid:
     levels = [noise]
     while levels[-1].shape[0] > 1:
         fine = levels[-1]
-        # Averages of white noise fade by half a level; somewhat slower looks more like asphalt and grass.
+        # Averages of white noise fade by half a level; somewhat slower looks like asphalt.
         levels.append(
             (fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) / 4 * 1.25
         )
@@ -35,7 +35,7 @@ def pyramid(seed: int = 7) -> Pyramid:
 
 @device
 def sample(tile: Pyramid, u: float, v: float, footprint: float) -> float:
-    """The tile at (u, v) texels of its finest level, bilinear, on the level whose texel covers the pixel's footprint."""
+    """The tile at (u, v) texels of its finest level, bilinear, on the level of the footprint."""
     size, start, level = TILE, 0, 1.0
     while footprint > level and size > 1:
         start += size * size
@@ -64,7 +64,7 @@ def covered(low: float, high: float, at: float, width: float) -> float:
 
 @device
 def dashed(at: float, width: float, period: float, length: float) -> float:
-    """Share of the box filter of that width around `at` that lies on dashes of that length, every `period`."""
+    """Share of a box filter of that width around `at` that lies on dashes, one every `period`."""
     low, high = (at - 0.5 * width) / period, (at + 0.5 * width) / period
     a, b = math.floor(low), math.floor(high)
     filled = (b - a) * length + min((high - b) * period, length) - min((low - a) * period, length)

@@ -144,7 +144,7 @@ def _size(rng: np.random.Generator, small: bool) -> tuple[float, float, float]:
 
 
 def cars_at(traffic: Traffic, t_s: float) -> Floats:
-    """[n, 16] the vehicles as objects at a time; outside the first and last tick they stand still."""
+    """[n, 16] the vehicles as objects at a time; before and after the ticks they stand still."""
     ticks = traffic.states.shape[1]
     at = min(max(t_s / TICK_S, 0.0), ticks - 1.0)
     tick = min(int(at), ticks - 2)

@@ -135,7 +135,7 @@ def test_a_segment_of_another_world_is_refused(
 
 
 def wall_pairs(folder: Path) -> None:
-    """Three pairs of a textured wall 12 m ahead that comes nearer by 0.5 m a pair; baseline 0.5 m."""
+    """Three pairs of a textured wall 12 m ahead, 0.5 m nearer each pair; baseline 0.5 m."""
     texture = np.asarray(
         Image.fromarray(np.random.default_rng(4).integers(0, 255, (120, 300), np.uint8)).resize(
             (2400, 960), Image.Resampling.BICUBIC

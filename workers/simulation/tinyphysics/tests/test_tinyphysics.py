@@ -1,4 +1,4 @@
-"""Lock-step tinyphysics against a plain one-at-a-time computation of the public semantics, to the bit."""
+"""Lock-step tinyphysics against a plain computation of the public semantics, to the bit."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ PID: Gains = (0.195, 0.100, -0.053)
 
 
 def dynamics(path: Path) -> Path:
-    """A small stand-in with the real signature: logits that depend on every input, with attention-free mixing."""
+    """A small stand-in with the real signature: logits that depend on every input."""
     generator = np.random.default_rng(5)
     weights = {
         "w": generator.normal(0, 0.4, (4, 32)).astype(np.float32),
@@ -105,7 +105,7 @@ def stored(root: Path, name: str, values: dict[str, Floats]) -> DriveKey:
 def plain(
     model: Path, values: dict[str, Floats], seed_string: str, gains: Gains
 ) -> tuple[Floats, Floats]:
-    """The public semantics, one segment, one step at a time: (actions, lateral accelerations) of all rows."""
+    """The public semantics, one step at a time: (actions, lateral accelerations) of all rows."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
@@ -162,7 +162,7 @@ def pid(gains: Gains) -> Callable[[Observation], Action]:
 def drive(
     simulator: TinyPhysics, keys: Sequence[DriveKey], act: Callable[[Observation], Action]
 ) -> TinyState:
-    """All rows to the end of the longest; ended rows stay in the batch, which must not matter to the others."""
+    """All rows to the end of the longest; ended rows stay, which must not matter to the others."""
     state = simulator.begin(keys, MANIFEST)
     ended: set[int] = set()
     while len(ended) < len(keys):
@@ -176,8 +176,7 @@ def drive(
 def test_a_batch_equals_the_plain_computation_to_the_bit(
     tmp_path: Path, full: bool, public: bool
 ) -> None:
-    """Segments of unequal length, one outside the range of tokens until control starts: every value of the history and every
-    cost."""
+    """Every value and cost of segments of unequal length, one out of the tokens' range at first."""
     if public and not SHARED.exists():
         pytest.skip("the public tinyphysics model is not on this machine")
     model = SHARED / "tinyphysics.onnx" if public else dynamics(tmp_path / "d.onnx")

@@ -1,5 +1,4 @@
-"""The rewritten graph computes the last position's logits, is trusted only where its bits are the given graph's, and what is
-built otherwise is left alone."""
+"""The rewritten graph gives the last logits, and is trusted only where its bits are the same."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ T, HEADS, WIDTH, LAYERS = 20, 4, 16, 2
 
 
 class Network:
-    """A small transformer of the public network's shape, from primitive operators as its exporter writes them."""
+    """A small transformer of the public network's shape, of the operators its exporter writes."""
 
     def __init__(self, activation: str = "Tanh", layers: int = LAYERS) -> None:
         self._random = np.random.default_rng(3)
@@ -155,7 +154,7 @@ def test_the_last_position_is_the_same(layers: int) -> None:
 
 
 def test_a_network_that_computes_otherwise_is_run_as_given(tmp_path: Path) -> None:
-    """The weights are named and shaped as expected, but the activation is another: the first answers give it away."""
+    """Weights named and shaped as expected, another activation: the first answers give it away."""
     path = tmp_path / "sigmoid.onnx"
     model = Network(activation="Sigmoid").model()
     onnx.save(model, path)

@@ -203,7 +203,7 @@ def test_the_vehicle_stands_on_the_ground(name: str) -> None:
     tilt[:, 0] -= drive.frame[2]
     assert np.allclose(tilt, np.stack([c.z_m, c.roll_rad, c.pitch_rad], axis=1), atol=1e-9)
     rise = np.diff(c.z_m) / np.hypot(np.diff(c.x_m), np.diff(c.y_m))
-    # Between two frames about a metre apart and between the axles 2.7 m apart the grade changes a little.
+    # Between frames a metre apart and axles 2.7 m apart the grade changes a little.
     assert np.abs(rise + np.tan((c.pitch_rad[1:] + c.pitch_rad[:-1]) / 2)).max() < 6e-3
     assert np.abs(c.pitch_rad).max() > 0.015
 
@@ -252,7 +252,7 @@ def test_the_exit_lane_begins_beside_the_road() -> None:
 
 
 def test_the_world_is_the_one_of_its_version() -> None:
-    """When this fails the world has changed: raise drive.FORMAT, since stored segments are no longer what it rebuilds."""
+    """When this fails the world has changed: raise drive.FORMAT, for it rebuilds other segments."""
     spec = route_spec(0, 4)
     drive = make_drive(spec, drive_spec(spec, 0, 1))
     c = drive.columns

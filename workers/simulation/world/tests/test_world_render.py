@@ -103,7 +103,7 @@ def test_a_rolled_and_pitched_camera_sees_the_same_world() -> None:
         depth2[np.round(v2).astype(int) % 160, np.round(u2).astype(int) % 320] / seen[..., 2] - 1
     )[inside]
     assert inside.sum() > 300
-    # Half a pixel of rounding is a few per cent on flat ground; a little of it is hidden in the other view.
+    # Half a pixel of rounding is a few per cent on flat ground; the other view hides a little.
     assert np.median(error) < 0.01
     assert np.mean(error < 0.06) > 0.95
 
