@@ -55,10 +55,8 @@ def probe(drives: int = 24, per_drive: int = 50) -> list[ArtifactProbe]:
         drive = make_drive(spec, drive_spec(spec, SEED, number % 3))
         for _ in range(per_drive):
             row = int(rng.integers(10, len(drive.columns) - 10))
-            shot, offset = (
-                _logged_at(drive, row, float(rng.uniform(-LOG_M, LOG_M))),
-                float(rng.uniform(-OFFSET_M, OFFSET_M)),
-            )
+            shot = _logged_at(drive, row, float(rng.uniform(-LOG_M, LOG_M)))
+            offset = float(rng.uniform(-OFFSET_M, OFFSET_M))
             by = Displacement(lateral_m=offset)
             features["truth"].append(_features(shot.truth(by, CAMERA)))
             for source in SOURCES:
@@ -82,7 +80,8 @@ class _Moved(Shot):
 
     @property
     def pose(self) -> Floats:
-        c, i = self.drive.columns, self.row
+        c = self.drive.columns
+        i = self.row
         pose = np.array([c.x_m[i], c.y_m[i], c.z_m[i], c.roll_rad[i], c.pitch_rad[i], c.yaw_rad[i]])
         pose[:2] += self.aside_m * np.array([-math.sin(pose[5]), math.cos(pose[5])])
         pose[2] += self.aside_m * pose[3]

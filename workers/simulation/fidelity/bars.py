@@ -97,7 +97,8 @@ def bars(worlds: Mapping[str, Sequence[Shot]] = NOTHING) -> list[Bar]:
 
 
 def _psnr(picture: Frame, near: Inverse, motion: Floats, truth: Frame) -> dict[str, float]:
-    warp, view = Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK), np.empty_like(truth)
+    warp = Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK)
+    view = np.empty_like(truth)
     out = {}
     for how, depth in (("forward", near), ("backward", near), ("plane", GROUND)):
         getattr(warp, how)(packed(picture[None], 1)[0], depth, motion, view)

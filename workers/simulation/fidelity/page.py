@@ -15,7 +15,10 @@ from workers.simulation.fidelity import trust_bounds as trust
 from workers.simulation.fidelity.report import Report
 
 COLOURS = ("#1b6ca8", "#d1495b", "#66a182", "#edae49", "#7a5195", "#555555", "#00a5b5", "#a0522d")
-WIDTH, HEIGHT, LEFT, BOTTOM = 460, 260, 46, 34
+WIDTH = 460
+HEIGHT = 260
+LEFT = 46
+BOTTOM = 34
 LOOP_HEAD = (
     "depth",
     "rollouts",

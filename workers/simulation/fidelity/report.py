@@ -76,20 +76,25 @@ def measure(
     without any, what needs one is left out.
     """
     say("views against rendered truth")
-    shots, grid = take(root), views.displacements()
-    held, alike = bars(worlds(root, shots)), views.likeness(shots, grid)
+    shots = take(root)
+    grid = views.displacements()
+    held = bars(worlds(root, shots))
+    alike = views.likeness(shots, grid)
     say("what the models answer to them")
-    answers, late = views.responses(shots, grid, models), views.slips(shots, models)
+    answers = views.responses(shots, grid, models)
+    late = views.slips(shots, models)
     say("the artifact probe")
     probes = probe()
-    agreements, count = [], 0
+    agreements = []
+    count = 0
     if models:
         segments = [
             make_segment(root, SEED, route, number)
             for route in range(routes)
             for number in range(PER_ROUTE)
         ]
-        count, tables = len(segments), {}
+        count = len(segments)
+        tables = {}
         with TemporaryDirectory() as scratch:
             say(f"depth as sensors would log it: {len(segments)} segments")
             sensed = loop.sensed_segments(root, Path(scratch), segments)

@@ -32,10 +32,8 @@ SENSORS: tuple[DepthSource, ...] = ("lidar", "stereo")
 def sensed(sensor: DepthSource, drive: Drive, row: int, picture: Frame) -> Depth:
     """[H/2, W/2] m: what an import makes of one row of the log, whose left picture is `picture`."""
     c = drive.columns
-    where, tilt = (
-        (c.x_m[row], c.y_m[row], c.yaw_rad[row]),
-        (c.z_m[row], c.roll_rad[row], c.pitch_rad[row]),
-    )
+    where = (c.x_m[row], c.y_m[row], c.yaw_rad[row])
+    tilt = (c.z_m[row], c.roll_rad[row], c.pitch_rad[row])
     camera = (
         STORED_CAMERA
         if sensor == "lidar"
@@ -70,7 +68,8 @@ def lidar_map(depth: Depth, rng: np.random.Generator) -> NDArray[np.float64]:
 
 def with_sensor(root: Path, meta: SegmentMeta, sensor: DepthSource) -> SegmentMeta:
     """Give a stored segment of the world the depth that this sensor would have logged."""
-    segment, drive = read_segment(root, meta.segment_id), drive_from_origin(meta.origin)
+    segment = read_segment(root, meta.segment_id)
+    drive = drive_from_origin(meta.origin)
 
     def frames() -> Iterator[Depth]:
         for row, picture in enumerate(segment.frames()):

@@ -90,7 +90,8 @@ class Shot:
     @property
     def pose(self) -> Floats:
         """[6] of the log, as re-projection reads it."""
-        c, i = self.drive.columns, self.row
+        c = self.drive.columns
+        i = self.row
         return np.array([c.x_m[i], c.y_m[i], c.z_m[i], c.roll_rad[i], c.pitch_rad[i], c.yaw_rad[i]])
 
     def displaced(self, by: Displacement) -> Floats:
@@ -138,7 +139,8 @@ def take(
     shots = []
     for route, number in scenes:
         meta = make_segment(root, seed, route, number)
-        segment, drive = read_segment(root, meta.segment_id), drive_from_origin(meta.origin)
+        segment = read_segment(root, meta.segment_id)
+        drive = drive_from_origin(meta.origin)
         c = drive.columns
         for row in rows:
             tilt = float(c.z_m[row]), float(c.roll_rad[row]), float(c.pitch_rad[row])

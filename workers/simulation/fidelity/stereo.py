@@ -68,7 +68,8 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
         for f in frames
     }
     own = {f: inverse_of_pair(*pair, rig) for f, pair in pairs.items()}
-    out, pictures = [], []
+    out = []
+    pictures = []
     for place, frame in enumerate(frames):
         near = np.full_like(own[frame], EMPTY)
         for other in frames[max(place - 1, 0) : place + 2]:
@@ -204,7 +205,8 @@ def _close(near):  # type: ignore[no-untyped-def]
     for v in range(1, h - 1):
         for u in range(1, w - 1):
             if before[v, u] < 0:
-                total, count = 0.0, 0
+                total = 0.0
+                count = 0
                 for dv in range(-1, 2):
                     for du in range(-1, 2):
                         if before[v + dv, u + du] >= 0:

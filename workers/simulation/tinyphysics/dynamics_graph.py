@@ -77,7 +77,8 @@ def _build(
     named: dict[str, Floats], dense: list[Floats], layers: int, length: int, width: int
 ) -> onnx.ModelProto:
     graph = _Graph()
-    op, weight = graph.op, graph.weight
+    op = graph.op
+    weight = graph.weight
     split, merge = weight(np.array([0, 0, HEADS, width // HEADS])), weight(np.array([0, 0, width]))
     seen = np.tril(np.ones((1, 1, length, length), dtype=bool))
     minus_infinity, one = weight(np.float32(-np.inf)), weight(np.float32(1))

@@ -169,7 +169,9 @@ class TinyPhysics:
         self, segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]
     ) -> None:
         told = parse_controls(parameters)
-        self._root, self._full, self._seed_string = segments_root, told.full, told.seed_string
+        self._root = segments_root
+        self._full = told.full
+        self._seed_string = told.seed_string
         dynamics = auxiliary["dynamics"]
         self._dynamics = _dynamics(
             dynamics, dynamics.stat().st_mtime_ns if dynamics.is_file() else 0

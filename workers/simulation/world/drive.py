@@ -95,7 +95,9 @@ def drive_spec(route: RouteSpec, seed: int, number: int) -> DriveSpec:
     start = 180.0 + 640.0 * (number % 3) + float(rng.uniform(0.0, 60.0))
     if highway and number % 3 == 1:
         if route.exit_m is not None:
-            manoeuvre, lane, start = "exit", route.lanes - 1, LEAD_M - float(rng.uniform(0.0, 40.0))
+            manoeuvre = "exit"
+            lane = route.lanes - 1
+            start = LEAD_M - float(rng.uniform(0.0, 40.0))
         else:
             manoeuvre = "left" if lane > 0 else "right"
     elif highway and number % 3 == 2 and rng.random() < 0.6:
@@ -162,7 +164,8 @@ def _plan(
     route: Route, spec: DriveSpec, rng: np.random.Generator
 ) -> tuple[Alignment, float, tuple[Move, ...]]:
     """The reference line, the lane centre at the start and the lateral moves."""
-    width, cruise = route.spec.lane_width_m, route.spec.cruise_mps
+    width = route.spec.lane_width_m
+    cruise = route.spec.cruise_mps
     if spec.manoeuvre == "exit":
         if route.ramp is None:
             raise ValueError("this route has no exit")

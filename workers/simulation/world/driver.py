@@ -74,7 +74,8 @@ def speed_profile(
     wanted = cruise_mps * (1 + breath[0] * cos_sin(s / 70.0 + breath[1])[1])
     wanted = np.minimum(wanted, np.sqrt(COMFORT_LATERAL_MPS2 / np.maximum(np.abs(curvature), 1e-5)))
     coarse = slice(None, None, 20)
-    square, gain = wanted[coarse] ** 2, 2 * HARDEST_MPS2 * FINE_M * 20
+    square = wanted[coarse] ** 2
+    gain = 2 * HARDEST_MPS2 * FINE_M * 20
     for order in (range(1, len(square)), range(len(square) - 2, -1, -1)):
         for i in order:
             square[i] = min(square[i], square[i - 1 if order.step > 0 else i + 1] + gain)

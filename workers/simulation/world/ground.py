@@ -56,7 +56,9 @@ class Ground(NamedTuple):
 def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[float, float, int]:
     """(s, d, nearest node) of a point, from a guess of s that is right within some metres."""
     last = table.shape[0] - 1
-    s, d, node = guess, 0.0, 0
+    s = guess
+    d = 0.0
+    node = 0
     for _ in range(4):
         node = min(max(int(s + 0.5), 0), last)
         dx, dy, cos, sin, kappa = (
@@ -196,7 +198,10 @@ def _fill(
     for j in range(grid.shape[0]):
         for i in range(grid.shape[1]):
             x, y = grid_x + i * CELL_M, grid_y + j * CELL_M
-            nearest, best, weights, height = 0, math.inf, 0.0, 0.0
+            nearest = 0
+            best = math.inf
+            weights = 0.0
+            height = 0.0
             for k in range(0, main.shape[0], 8):
                 r2 = (main[k, 0] - x) ** 2 + (main[k, 1] - y) ** 2
                 weight = 1.0 / (1.0 + r2 / 3600.0) ** 2

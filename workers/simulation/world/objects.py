@@ -208,7 +208,8 @@ def covering(inside: float, pixel: float) -> float:
 def cylinder(thing: Floats, focal: float, centre: Colour, ray: Colour) -> Seen:
     """An upright cylinder: a trunk, a post or a delineator. `centre` is seen from the eye."""
     radius, height = thing[HALF_LENGTH], thing[HEIGHT]
-    colour, glow = (thing[RED], thing[GREEN], thing[BLUE]), 0.0
+    colour = (thing[RED], thing[GREEN], thing[BLUE])
+    glow = 0.0
     flat = ray[0] * ray[0] + ray[1] * ray[1]
     t = (centre[0] * ray[0] + centre[1] * ray[1]) / flat  # where the ray is nearest to the axis
     aside = (centre[0] * ray[1] - centre[1] * ray[0]) / math.sqrt(flat)
@@ -266,7 +267,8 @@ def sign_colour(thing: Floats, y: float, z: float) -> Colour:
 def solid(thing: Floats, light: Light, origin: Colour, ray: Colour) -> Seen:
     """A box or a car; `origin` is the eye in the object's frame, with its grade sheared away."""
     a, b, c = thing[HALF_LENGTH], thing[HALF_WIDTH], thing[HEIGHT]
-    colour, glow = (thing[RED], thing[GREEN], thing[BLUE]), 0.0
+    colour = (thing[RED], thing[GREEN], thing[BLUE])
+    glow = 0.0
     x = ray[0] * thing[COS] + ray[1] * thing[SIN]
     y = ray[1] * thing[COS] - ray[0] * thing[SIN]
     own = (x, y, ray[2] - thing[GRADE] * x)
@@ -320,7 +322,8 @@ def draw(
                 seen = ellipsoid(thing, light, view.lens[0], (cx, cy, cz), ray)
             else:
                 seen = solid(thing, light, (ox, oy, oz), ray)
-            t, day = seen.t, seen.day
+            t = seen.t
+            day = seen.day
             if seen.share <= 0.0 or t > depth[v, u] * 1.0005:
                 continue
             if light.night:

@@ -65,7 +65,8 @@ def winding(
     The heading stays within about a radian of the first one, so the road never meets itself.
     """
     corners: list[tuple[float, float]] = [(0.0, 0.0), (120.0, 0.0)]
-    heading, s = 0.0, 120.0
+    heading = 0.0
+    s = 120.0
     while s < length_m:
         peak = tightest_1pm * rng.uniform(0.35, 1.0)
         ramp = rng.uniform(40.0, 80.0)

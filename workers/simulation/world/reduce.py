@@ -25,7 +25,8 @@ def halved(depth: NDArray[np.float32]) -> NDArray[np.float32]:
     out = np.empty((rows, columns), dtype=np.float32)
     for v in range(rows):
         for u in range(columns):
-            total, count = 0.0, 0
+            total = 0.0
+            count = 0
             nearest = 0.0
             for y in range(2 * v, 2 * v + 2):
                 for x in range(max(2 * u - 1, 0), min(2 * u + 3, 2 * columns)):

@@ -143,7 +143,8 @@ def render_ground(
 @device
 def in_view(things: Floats, view: Pinhole, width: int, chosen: Floats, count: int) -> int:
     """Copy the objects [n, 16] that may be seen to chosen[count:]; the new count."""
-    m, lens = view.rotation, view.lens
+    m = view.rotation
+    lens = view.lens
     wide = max(lens[2], width - lens[2]) / lens[0] * 1.1
     for i in range(len(things)):
         x, y = things[i, X] - view.eye[0], things[i, Y] - view.eye[1]

@@ -164,8 +164,11 @@ class _Roadside:
 def things_of(route: Route) -> Floats:
     """[n, 16] static objects (objects.py): posts, rails, lamp poles, signs, trees, parked cars."""
     rng = np.random.default_rng([route.spec.seed, 4])
-    side, g, main = _Roadside(route, rng), route.ground, route.main
-    highway, end = route.spec.kind == "highway", main.length_m
+    side = _Roadside(route, rng)
+    g = route.ground
+    main = route.main
+    highway = route.spec.kind == "highway"
+    end = main.length_m
     spaced = np.arange(20.0, end, 50.0 if highway else 25.0)
     side.posts(main, spaced, g.right_paved - 0.5)
     side.posts(main, spaced, g.left_paved + 0.5)

@@ -36,7 +36,9 @@ def pyramid(seed: int = 7) -> Pyramid:
 @device
 def sample(tile: Pyramid, u: float, v: float, footprint: float) -> float:
     """The tile at (u, v) texels of its finest level, bilinear, on the level of the footprint."""
-    size, start, level = TILE, 0, 1.0
+    size = TILE
+    start = 0
+    level = 1.0
     while footprint > level and size > 1:
         start += size * size
         size >>= 1

@@ -114,7 +114,8 @@ def _oncoming(
     route: Route, rng: np.random.Generator, ego_s: Floats, first_lane: int
 ) -> Iterator[_Car]:
     """Platoons on the other carriageway, or in the other lane of an undivided road."""
-    g, t = route.ground, _times(ego_s)
+    g = route.ground
+    t = _times(ego_s)
     highway = route.spec.kind == "highway"
     lanes = [route.lane_centre(0)]
     if g.median > 0:
