@@ -1,6 +1,6 @@
 """The Celery app of a worker, and the heartbeat of its parent process.
 
-The parent prolongs its children's leases: a child that computes can't, and one that is killed must not.
+The parent prolongs its children's leases. A child that computes can't; a killed one must not.
 """
 
 import logging
@@ -24,12 +24,12 @@ from server.storage import BlobStore
 from workers.leases import WorkerName, depart, heartbeat
 from workers.policy.runtimes.available import offered
 from workers.process import Process, begin
-from workers.tasks import register
+from workers.tasks.register import register
 
 log = logging.getLogger(__name__)
 
 IDLE_BEATS = 6
-"""A worker that is idle for so many heartbeats while shards and messages wait has lost its broker without knowing."""
+"""Heartbeats without work while shards and messages wait: the worker has lost its broker."""
 
 
 class Heartbeat(threading.Thread):
@@ -40,10 +40,9 @@ class Heartbeat(threading.Thread):
         self._celery = celery
         self._worker = worker
         self._lease_s = settings.lease_s
-        # no pool: a connection of its own for each beat survives every cut, and is never inherited by a fork
-        engine = create_engine(
-            settings.sqlalchemy_url, poolclass=NullPool, connect_args={"connect_timeout": 5}
-        )
+        # no pool: a connection for each beat survives every cut, and no fork inherits it
+        patience = {"connect_timeout": 5}
+        engine = create_engine(settings.sqlalchemy_url, poolclass=NullPool, connect_args=patience)
         self._sessions = make_sessions(engine)
         self._stopped = threading.Event()
 
@@ -58,7 +57,7 @@ class Heartbeat(threading.Thread):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def beat(self) -> bool:
-        """One heartbeat; a database that is away is tried again at the next one. Whether this worker starves."""
+        """One heartbeat; whether this worker starves. An absent database is tried again later."""
         try:
             with self._sessions.begin() as session:
                 return heartbeat(session, self._worker, self._lease_s, _living_children)
@@ -84,40 +83,26 @@ class Heartbeat(threading.Thread):
 
 
 def _living_children() -> set[int]:
-    return {
-        child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
-    }
+    children = psutil.Process().children()
+    return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
 
 
 def run_worker(settings: Settings, *, name: str, device: str, concurrency: int) -> int:
-    """Serve until stopped; returns the exit status. SIGTERM stops it at once: what it held is free for others."""
-    import workers.simulation.views.reprojection  # noqa: F401  (numba: loaded once here, shared by every fork)
+    """Serve until stopped; returns the exit status. SIGTERM frees what it held at once."""
+    # numba is loaded once here and shared by every fork
+    import workers.simulation.views.reprojection  # noqa: F401
 
-    if settings.log_level != "debug":
-        logging.getLogger("celery").setLevel(
-            logging.WARNING
-        )  # two lines for every message say nothing
-    worker = WorkerName(
-        name=name,
-        host=socket.gethostname(),
-        device=device,
-        concurrency=concurrency,
-        runtimes=offered(),
-    )
+    if settings.log_level != "debug":  # two lines for every message say nothing
+        logging.getLogger("celery").setLevel(logging.WARNING)
+    worker = WorkerName(name, socket.gethostname(), device, concurrency, offered())
     app: Celery = celery_app(settings)
     register(app)
     beat = Heartbeat(worker, settings, app)
 
     def start_process(**_: Any) -> None:
-        begin(
-            Process(
-                worker=worker.child(os.getpid()),
-                runtimes=worker.runtimes,
-                settings=settings,
-                blobs=BlobStore(settings.blobs),
-                sessions=make_sessions(make_engine(settings.sqlalchemy_url, pool_size=1)),
-            )
-        )
+        sessions = make_sessions(make_engine(settings.sqlalchemy_url, pool_size=1))
+        blobs = BlobStore(settings.blobs)
+        begin(Process(worker.child(os.getpid()), worker.runtimes, settings, sessions, blobs))
 
     def keep_logging(**_: Any) -> None:
         """Connected so that Celery leaves the logs as they are configured."""

@@ -1,29 +1,32 @@
 """Leases of shards: claims, heartbeats, ends.
 
-Every write of a shard is fenced: it takes effect only while the shard is leased under the fence of the claim, so a worker
-that was taken for dead can't disturb its successor.
+Every write of a shard is fenced: it takes effect only while the shard is leased under the fence of
+its claim. A worker that was taken for dead can't disturb its successor.
+
+    queued -- claim --> leased -- finish --> done
+                          |
+                          +-- release, or no heartbeat --> the lease ends; the coordinator decides
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from server.broker import notify
 from server.db.queue_tables import DriveKeyRow, RolloutRow, ShardRow, WorkerRow
-from suites.errors import MachineError
 from suites.rollout import DriveKey
 from suites.vocabulary import ShardStatus
+from workers.stored_inputs import read_drive_key
 
 FORGET = timedelta(days=1)
-"""Workers that were not heard of for so long are no longer listed."""
+"""After this long without a heartbeat a worker is no longer listed."""
 
 
-_KEY = TypeAdapter(DriveKey)
+DIED = "its process died: killed, out of memory, or past the time limit of a shard"
 
 
 class LeaseLostError(Exception):
@@ -66,13 +69,13 @@ class Claim:
 def claim(
     session: Session, worker: str, device: str, runtimes: Mapping[str, str], lease_s: float
 ) -> Claim | None:
-    """Take the first queued shard for this kind of device, by priority, then age; one for a runtime that is not of these
-    (`RUNTIME/PRECISION` to version) only where no worker that is up has it, to say so. None when nothing is to do."""
-    _expire(
-        session,
-        and_(ShardRow.worker == worker, ShardRow.status == ShardStatus.LEASED),
-        "left behind by its process",
-    )
+    """Take the first queued shard for this kind of device, by priority, then age; None for none.
+
+    A shard for another runtime than `runtimes` (`RUNTIME/PRECISION` to version) is taken only where
+    no worker that is up has it: to say so.
+    """
+    mine = and_(ShardRow.worker == worker, ShardRow.status == ShardStatus.LEASED)
+    _expire(session, mine, "left behind by its process")
     first = (
         select(ShardRow.id)
         .where(_claimable(device, runtimes, lease_s))
@@ -103,20 +106,9 @@ def claim(
         .outerjoin(RolloutRow, RolloutRow.drive_key == DriveKeyRow.digest)
         .where(DriveKeyRow.digest.in_(shard.drive_keys), RolloutRow.drive_key.is_(None))
     )
-    keys = {row.digest: read_key(row.digest, row.key) for row in rows}
-    return Claim(
-        shard.id, shard.fence, worker, tuple(keys[d] for d in shard.drive_keys if d in keys)
-    )
-
-
-def read_key(digest: str, document: object) -> DriveKey:
-    """A stored drive_key. Raises MachineError where it is not the one that its digest says."""
-    key = _KEY.validate_python(document)
-    if key.digest != digest:
-        raise MachineError(
-            f"drive_key {digest[:12]} reads back as {key.digest[:12]}: this code can't know what it means"
-        )
-    return key
+    keys = {row.digest: read_drive_key(row.digest, row.key) for row in rows}
+    undriven = tuple(keys[d] for d in shard.drive_keys if d in keys)
+    return Claim(shard.id, shard.fence, worker, undriven)
 
 
 def finish(session: Session, held: Claim) -> None:
@@ -137,36 +129,25 @@ def finish(session: Session, held: Claim) -> None:
 
 
 def release(session: Session, held: Claim, owner: str, error: str) -> None:
-    """The attempt failed: end the lease, so that the coordinator decides what follows. `owner`: who must act."""
-    mine = and_(
-        ShardRow.id == held.shard,
-        ShardRow.fence == held.fence,
-        ShardRow.status == ShardStatus.LEASED,
-    )
-    _expire(session, mine, error, owner)
+    """The attempt failed: end the lease. The coordinator decides what follows.
+
+    `owner`: who must act.
+    """
+    _expire(session, _leased(held.shard, held.fence), error, owner)
 
 
 def heartbeat(
     session: Session, worker: WorkerName, lease_s: float, living: Callable[[], Iterable[int]]
 ) -> bool:
-    """From a worker's parent process: prolong the leases of its living processes, end those of the dead ones. True when
-    the worker is idle although a shard that it could drive has waited for longer than a lease.
+    """Prolong the leases of a worker's living processes and end those of the dead ones.
 
-    `living` is asked after the leases were read: a process that started in between holds none of them.
+    Called in its parent process. True when the worker is idle although a shard that it could drive
+    has waited for longer than a lease. `living` is asked after the leases were read: a process that
+    started in between holds none of them.
     """
-    told = {
-        "name": worker.name,
-        "host": worker.host,
-        "device": worker.device,
-        "concurrency": worker.concurrency,
-        "runtimes": worker.runtimes,
-        "seen": func.now(),
-    }
-    session.execute(
-        insert(WorkerRow)
-        .values(told)
-        .on_conflict_do_update(index_elements=[WorkerRow.name], set_=told)
-    )
+    told = asdict(worker) | {"seen": func.now()}
+    new = insert(WorkerRow).values(told)
+    session.execute(new.on_conflict_do_update(index_elements=[WorkerRow.name], set_=told))
     session.execute(delete(WorkerRow).where(WorkerRow.seen < func.now() - FORGET))
     held = session.execute(
         select(ShardRow.id, ShardRow.fence, ShardRow.worker).where(worker.holds())
@@ -174,23 +155,12 @@ def heartbeat(
     alive = {worker.child(pid) for pid in living()}
     lease = timedelta(seconds=lease_s)
     for shard in held:
-        mine = and_(
-            ShardRow.id == shard.id,
-            ShardRow.fence == shard.fence,
-            ShardRow.status == ShardStatus.LEASED,
-        )
+        mine = _leased(shard.id, shard.fence)
         if shard.worker in alive:
-            session.execute(
-                update(ShardRow)
-                .where(mine, ShardRow.lease_until > func.now())
-                .values(lease_until=func.now() + lease)
-            )
+            running = update(ShardRow).where(mine, ShardRow.lease_until > func.now())
+            session.execute(running.values(lease_until=func.now() + lease))
         else:
-            _expire(
-                session,
-                mine,
-                "its process died: killed, out of memory, or past the time limit of a shard",
-            )
+            _expire(session, mine, DIED)
     long_ago = func.now() - lease
     for_me = _claimable(worker.device, worker.runtimes, lease_s)
     overdue = (
@@ -219,11 +189,17 @@ def depart(session: Session, worker: WorkerName) -> None:
     notify(session)
 
 
-def _claimable(device: str, runtimes: Mapping[str, str], lease_s: float) -> ColumnElement[bool]:
-    runtime = func.concat(
-        ShardRow.execution["runtime"].astext, "/", ShardRow.execution["precision"].astext
+def _leased(shard: int, fence: int) -> ColumnElement[bool]:
+    """The shard while it is leased under this fence."""
+    return and_(
+        ShardRow.id == shard, ShardRow.fence == fence, ShardRow.status == ShardStatus.LEASED
     )
-    version = ShardRow.execution["version"].astext
+
+
+def _claimable(device: str, runtimes: Mapping[str, str], lease_s: float) -> ColumnElement[bool]:
+    execution = ShardRow.execution
+    runtime = func.concat(execution["runtime"].astext, "/", execution["precision"].astext)
+    version = execution["version"].astext
     others = select(WorkerRow.name).where(
         WorkerRow.seen > func.now() - timedelta(seconds=lease_s),
         WorkerRow.device == device,
@@ -232,34 +208,22 @@ def _claimable(device: str, runtimes: Mapping[str, str], lease_s: float) -> Colu
     return and_(
         ShardRow.status == ShardStatus.QUEUED,
         ShardRow.not_before <= func.now(),
-        ShardRow.execution["device"].astext == device,
+        execution["device"].astext == device,
         or_(tuple_(runtime, version).in_(list(runtimes.items())), ~others.exists()),
     )
 
 
 def hold(session: Session, held: Claim) -> None:
     """Keep the shard for this transaction. Raises LeaseLostError."""
-    lease = (
-        select(ShardRow.id)
-        .where(
-            ShardRow.id == held.shard,
-            ShardRow.fence == held.fence,
-            ShardRow.status == ShardStatus.LEASED,
-        )
-        .with_for_update(key_share=True)
-    )
-    if session.execute(lease).one_or_none() is None:
+    lease = select(ShardRow.id).where(_leased(held.shard, held.fence))
+    if session.execute(lease.with_for_update(key_share=True)).one_or_none() is None:
         raise LeaseLostError(f"shard {held.shard} is no longer held under fence {held.fence}")
 
 
 def _expire(
     session: Session, which: ColumnElement[bool], error: str, owner: str = "machine"
 ) -> None:
-    expired = session.execute(
-        update(ShardRow)
-        .where(which)
-        .values(lease_until=func.now(), error=error, error_owner=owner)
-        .returning(ShardRow.id)
-    ).all()
-    if expired:
+    ended = {"lease_until": func.now(), "error": error, "error_owner": owner}
+    expired = update(ShardRow).where(which).values(ended).returning(ShardRow.id)
+    if session.execute(expired).all():
         notify(session)

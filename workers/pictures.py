@@ -1,12 +1,13 @@
-"""Pictures of stored rollouts, made on demand: logged frames and the views along a trace's poses, as sheet or video.
+"""Pictures of stored rollouts, made on demand, as sheet or video: logged frames, and views.
 
-Views come from the simulator's own view code at the poses that the trace recorded, so they show what the model was shown
-(without declared pixel noise), in its field of view at the stored frames' resolution.
+Views come from the simulator's own view code at the poses that the trace recorded. They show what
+the model was shown (without declared pixel noise): its field of view, at the stored frames'
+resolution.
 """
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +25,9 @@ from workers.simulation.road.log_driving import DrivenSegment, DrivingSimulator,
 from workers.simulation.road.logged_path import Ints, join
 from workers.simulation.views.reprojection import CHUNK, reduction, source_lens, target_lens
 
-SHEET_HZ, SHEET_TILES = 4.0, 120
-"""A sheet shows so many frames a second of the window, and fewer a second where that is more than so many in all."""
+SHEET_HZ = 4.0
+"""Frames a second on a sheet; fewer where they would be more than SHEET_TILES."""
+SHEET_TILES = 120
 SHEET_COLUMNS = 10
 TILE_WIDTH = 384
 """Pixels; wider frames are reduced for a sheet."""
@@ -48,52 +50,42 @@ class Sheet:
     tile_height: int
 
 
-class Footage:
+class RolloutPictures:
     """The logged frames and the views of one rollout with a trace. Steps are rows of the trace.
 
-    camera: the model's; None shows the views through the stored frames' own lens. Raises SubmitterError for a rollout
-    that has no views, DataError where the segment is not the one that was driven, MachineError where the simulator is of
-    another version here.
+    camera: the model's; None shows the views through the stored frames' own lens.
+    Raises SubmitterError for a rollout that has no views, DataError where another segment was
+    driven than is stored, MachineError where the simulator is of another version here.
     """
 
     def __init__(self, rollout: Rollout, segments_root: Path, camera: VirtualCamera | None) -> None:
-        key = rollout.key
-        if rollout.trace is None or "x_m" not in rollout.trace.columns:
-            problem = (
-                "it ended before its first step"
-                if rollout.trace is None
-                else f"{key.simulator.name} has no camera"
-            )
-            raise SubmitterError(f"there is nothing to see of this rollout: {problem}")
-        simulator = open_simulator(key.simulator, segments_root, {})
+        scenario = rollout.key.scenario
+        self.trace = _seen_trace(rollout)
+        simulator = open_simulator(rollout.key.simulator, segments_root, {})
         assert isinstance(simulator, DrivingSimulator)
-        segment = simulator.open_segment(key.scenario.segment_id)
-        if segment.digest != key.scenario.segment_digest:
-            problem = f"digest {key.scenario.segment_digest[:12]}… was driven, {segment.digest[:12]}… is stored"
-            raise DataError(
-                f"segment {segment.meta.segment_id} was imported again",
-                (Finding("meta.json", problem),),
-            )
-        if segment.meta.camera is None:
-            raise SubmitterError(f"segment {segment.meta.segment_id} has no camera")
-        self.trace: Trace = rollout.trace
-        self._segment = segment
-        self._lens = _viewer(camera, segment.meta.camera)
-        self._views = simulator.make_views([segment], self._lens, simulator.parameters)
-        self._poses, self._frames = _poses(self.trace, segment, key.scenario.start_s)
+        self._segment = simulator.open_segment(scenario.segment_id)
+        meta = self._segment.meta
+        if self._segment.digest != (driven := scenario.segment_digest):
+            problem = f"digest {driven[:12]}… was driven, {self._segment.digest[:12]}… is stored"
+            again = f"segment {meta.segment_id} was imported again"
+            raise DataError(again, (Finding("meta.json", problem),))
+        if meta.camera is None:
+            raise SubmitterError(f"segment {meta.segment_id} has no camera")
+        lens = _viewer(camera, meta.camera)
+        self._views = simulator.make_views([self._segment], lens, simulator.parameters)
+        self._poses, self._frames = _poses(self.trace, self._segment, scenario.start_s)
 
     def views(self, steps: Sequence[int]) -> Iterator[Frame]:
         """What the model's camera saw at these steps."""
         for step in steps:
             row = slice(step, step + 1)
-            pose = replace(
-                self._poses, **{name: getattr(self._poses, name)[row] for name in Poses.__slots__}
-            )
+            pose = Poses(*(getattr(self._poses, name)[row] for name in Poses.__slots__))
             yield self._views.frames(pose)[0].copy()
 
     def logged(self, steps: Sequence[int]) -> Iterator[Frame]:
         """The stored frames at these steps' times."""
-        loaded, chunk = -1, np.empty((0, 0, 0, 3), np.uint8)
+        loaded = -1
+        chunk = np.empty((0, 0, 0, 3), np.uint8)
         count = self._segment.meta.frame_count
         for step in steps:
             frame = int(self._frames[step])
@@ -106,13 +98,14 @@ class Footage:
 def write_comparison(
     path: Path, rollout: Rollout, segments_root: Path, camera: VirtualCamera | None
 ) -> None:
-    """Write an mp4 at the model's rate: the logged frame on the left, the view from the simulated pose on the right.
-    Raises as Footage."""
-    footage = Footage(rollout, segments_root, camera)
-    steps = range(len(footage.trace))
-    write_video(
-        path, map(_beside, footage.logged(steps), footage.views(steps)), footage.trace.rate_hz
-    )
+    """Write an mp4 at the model's rate: on the left what was logged, on the right the view.
+
+    Raises as RolloutPictures.
+    """
+    pictures = RolloutPictures(rollout, segments_root, camera)
+    steps = range(len(pictures.trace))
+    frames = map(_beside, pictures.logged(steps), pictures.views(steps))
+    write_video(path, frames, pictures.trace.rate_hz)
 
 
 def make_sheet(
@@ -121,13 +114,23 @@ def make_sheet(
     camera: VirtualCamera | None,
     kind: Literal["log", "view"],
 ) -> Sheet:
-    """A sheet of logged frames or of views over the whole driven stretch. Raises as Footage."""
-    footage = Footage(rollout, segments_root, camera)
-    length, rate_hz = len(footage.trace), footage.trace.rate_hz
+    """A sheet of logged frames or of views of all that was driven. Raises as RolloutPictures."""
+    pictures = RolloutPictures(rollout, segments_root, camera)
+    length = len(pictures.trace)
+    rate_hz = pictures.trace.rate_hz
     stride = max(round(rate_hz / SHEET_HZ), -(-length // SHEET_TILES))
     steps = range(0, length, stride)
-    frames = footage.logged(steps) if kind == "log" else footage.views(steps)
+    frames = pictures.logged(steps) if kind == "log" else pictures.views(steps)
     return _sheet([_tile(frame) for frame in frames], rate_hz / stride)
+
+
+def _seen_trace(rollout: Rollout) -> Trace:
+    trace = rollout.trace
+    if trace is not None and "x_m" in trace.columns:
+        return trace
+    blind = f"{rollout.key.simulator.name} has no camera"
+    problem = "it ended before its first step" if trace is None else blind
+    raise SubmitterError(f"there is nothing to see of this rollout: {problem}")
 
 
 def _sheet(tiles: Sequence[Image.Image], rate_hz: float) -> Sheet:
@@ -161,14 +164,8 @@ def _beside(left: Frame, right: Frame) -> Frame:
 def _viewer(camera: VirtualCamera | None, stored: Camera) -> VirtualCamera:
     """The model's field of view with the stored frames' density of pixels."""
     if camera is None:
-        return VirtualCamera(
-            width=stored.width,
-            height=stored.height,
-            fx=stored.fx,
-            fy=stored.fy,
-            cx=stored.cx,
-            cy=stored.cy,
-        )
+        lens = ("width", "height", "fx", "fy", "cx", "cy")
+        return VirtualCamera(**{name: getattr(stored, name) for name in lens})
     finer = reduction(source_lens(stored), target_lens(camera))
     return VirtualCamera(
         width=camera.width * finer,
@@ -181,11 +178,14 @@ def _viewer(camera: VirtualCamera | None, stored: Camera) -> VirtualCamera:
 
 
 def _poses(trace: Trace, segment: DrivenSegment, start_s: float) -> tuple[Poses, Ints]:
-    """Where the camera's vehicle was at every step [T], as DrivingSimulator.observe places it, and the logged frame [T] of
-    that time."""
+    """(where the vehicle was at every step [T], the logged frame [T] of that time).
+
+    Placed as DrivingSimulator.observe places it.
+    """
     logs = join([(segment.meta.segment_id, segment.columns)])
     slot = np.zeros(len(trace), np.int64)
-    time_s, index = start_s + trace["t_s"], trace["log_index"]
+    time_s = start_s + trace["t_s"]
+    index = trace["log_index"]
     by_time = logs.frame(slot, logs.index_at_time(slot, time_s))
     roll = logs.at("roll_rad", slot, index)
     poses = Poses(

@@ -1,4 +1,4 @@
-"""What workers store of the rollouts that they drove, once per drive_key: results, conditions, pictures, alarms."""
+"""What workers store of rollouts, once per drive_key: results, conditions, pictures, alarms."""
 
 import hashlib
 import math
@@ -25,7 +25,6 @@ from workers.leases import Claim, hold
 UNJUDGED_COLUMNS = frozenset({"policy_time_s"})
 """Wall times: they differ between equal rollouts."""
 
-
 CONDITIONS_VERSION = 1
 """Of the language of conditions: a condition's own digest says the rest."""
 
@@ -37,33 +36,30 @@ def store(
     measured: Mapping[str, MetricResult],
     blobs: BlobStore,
 ) -> bool:
-    """Store a rollout and its results, once per drive_key. False: it was there already; other bits raise an alarm.
-    Raises LeaseLostError."""
+    """Store a rollout and its results, once per drive_key. False: it was there already.
+
+    Other bits than those of the first time raise an alarm. Raises LeaseLostError.
+    """
     trace = rollout.trace
     sha256 = blobs.put(trace.to_bytes()) if trace is not None else None
-    bits = trace_bits(trace) if trace is not None else None
     hold(session, held)
     digest = rollout.key.digest
-    new = session.execute(
-        insert(RolloutRow)
-        .values(
-            drive_key=digest,
-            outcome=rollout.outcome,
-            reason=rollout.reason,
-            ended_s=rollout.ended_s,
-            trusted_share=rollout.trusted_share,
-            trace_sha256=sha256,
-            trace_bits=bits,
-            provenance=rollout.provenance,
-            worker=held.worker,
-            shard_id=held.shard,
-            fence=held.fence,
-        )
-        .on_conflict_do_nothing()
-        .returning(RolloutRow.drive_key)
-    ).one_or_none()
-    if new is None:
-        same_bits(session, rollout, bits, held.worker)
+    row = insert(RolloutRow).values(
+        drive_key=digest,
+        outcome=rollout.outcome,
+        reason=rollout.reason,
+        ended_s=rollout.ended_s,
+        trusted_share=rollout.trusted_share,
+        trace_sha256=sha256,
+        trace_bits=_bits(rollout),
+        provenance=rollout.provenance,
+        worker=held.worker,
+        shard_id=held.shard,
+        fence=held.fence,
+    )
+    new = session.execute(row.on_conflict_do_nothing().returning(RolloutRow.drive_key))
+    if new.one_or_none() is None:
+        _same_bits(session, rollout, held.worker)
         return False
     store_results(session, digest, measured)
     if rollout.outcome is Outcome.DATA_INVALID:
@@ -74,32 +70,22 @@ def store(
 def _quarantine(session: Session, rollout: Rollout, worker: str) -> None:
     """Keep the bytes that can't be driven out of new suite versions, once."""
     scenario = rollout.key.scenario
-    values = {"segment_digest": scenario.segment_digest, "reason": rollout.reason}
-    new = (
-        insert(QuarantineRow)
-        .values(values)
-        .on_conflict_do_nothing()
-        .returning(QuarantineRow.segment_digest)
-    )
+    digest, reason = scenario.segment_digest, rollout.reason
+    row = insert(QuarantineRow).values(segment_digest=digest, reason=reason)
+    new = row.on_conflict_do_nothing().returning(QuarantineRow.segment_digest)
     if session.execute(new).one_or_none() is not None:
-        detail = {
-            "digest": scenario.segment_digest,
-            "reason": rollout.reason,
-            "drive_key": rollout.key.digest,
-        }
-        session.add(
-            EventRow(
-                kind="segment.quarantined",
-                subject_kind="segment",
-                subject_id=scenario.segment_id,
-                actor=worker,
-                detail=detail,
-            )
+        event = EventRow(
+            kind="segment.quarantined",
+            subject_kind="segment",
+            subject_id=scenario.segment_id,
+            actor=worker,
+            detail={"digest": digest, "reason": reason, "drive_key": rollout.key.digest},
         )
+        session.add(event)
 
 
 def store_results(session: Session, drive_key: str, measured: Mapping[str, MetricResult]) -> None:
-    """Results of one stored rollout, at the current versions of the metrics; those that are there stay."""
+    """Results of one rollout at the metrics' current versions; those that are there stay."""
     rows = [
         {
             "drive_key": drive_key,
@@ -125,16 +111,12 @@ def store_artifact(
     error: str = "",
 ) -> None:
     """A picture that was asked for, or why there can be none."""
-    values = {"sha256": sha256, "detail": detail or {}, "error": error}
-    session.execute(
-        update(ArtifactRow)
-        .where(ArtifactRow.drive_key == drive_key, ArtifactRow.kind == kind)
-        .values(values)
-    )
+    asked = update(ArtifactRow).where(ArtifactRow.drive_key == drive_key, ArtifactRow.kind == kind)
+    session.execute(asked.values(sha256=sha256, detail=detail or {}, error=error))
 
 
 def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judgement]) -> None:
-    """Conditions of one stored rollout, by result name; value 1 where it held, none where it can't be told."""
+    """Conditions of one rollout by result name: 1 where it held, none where it can't be told."""
     rows = [
         {
             "drive_key": drive_key,
@@ -151,38 +133,36 @@ def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judg
 
 
 def _insert_results(session: Session, rows: list[dict[str, Any]]) -> None:
-    if rows:  # one array for each column: a short statement, whose text is always the same
+    if rows:  # one array a column: a short statement, whose text is always the same
         names = list(rows[0])
+        types = ResultRow.__table__.c
         lists = [
-            func.unnest(
-                literal([row[name] for row in rows], ARRAY(ResultRow.__table__.c[name].type))
-            )
+            func.unnest(literal([row[name] for row in rows], ARRAY(types[name].type)))
             for name in names
         ]
-        session.execute(
-            insert(ResultRow).from_select(names, select(*lists)).on_conflict_do_nothing()
-        )
+        new = insert(ResultRow).from_select(names, select(*lists))
+        session.execute(new.on_conflict_do_nothing())
     notify(session)
 
 
-def probed(
-    session: Session, number: int, worker: str, rollout: Rollout | None, error: str = ""
+def store_probe(
+    session: Session, number: int, worker: str, rollout: Rollout | None, error: str
 ) -> None:
-    """What became of a probe: a stored rollout was driven again, or could not be (`error`). Nothing but that is stored."""
+    """What became of a probe: the rollout of a second drive, or why there is none (`error`)."""
     probe = session.get_one(ProbeRow, number)
     if probe.driven is not None:
         return
-    probe.driven, probe.worker, probe.error = datetime.now(UTC), worker, error
+    probe.driven = datetime.now(UTC)
+    probe.worker = worker
+    probe.error = error
     if rollout is not None:
-        bits = trace_bits(rollout.trace) if rollout.trace is not None else None
-        probe.equal = same_bits(session, rollout, bits, worker)
+        probe.equal = _same_bits(session, rollout, worker)
 
 
 def trace_bits(trace: Trace) -> str:
     """sha256 of everything in a trace that is judged: equal keys must give equal digests."""
-    hasher = hashlib.sha256(
-        f"{trace.simulator} {trace.rate_hz!r} {trace.feedback} {trace.planned_steps}".encode()
-    )
+    head = f"{trace.simulator} {trace.rate_hz!r} {trace.feedback} {trace.planned_steps}"
+    hasher = hashlib.sha256(head.encode())
     for name in sorted(trace.columns.keys() - UNJUDGED_COLUMNS):
         column = trace.columns[name]
         hasher.update(f"{name} {column.dtype.str} {column.shape}".encode())
@@ -190,25 +170,19 @@ def trace_bits(trace: Trace) -> str:
     return hasher.hexdigest()
 
 
-def same_bits(session: Session, rollout: Rollout, bits: str | None, worker: str) -> bool:
-    """Whether a rollout that was stored before is the same one; where it isn't, an alarm says so."""
+def _bits(rollout: Rollout) -> str | None:
+    return None if rollout.trace is None else trace_bits(rollout.trace)
+
+
+def _same_bits(session: Session, rollout: Rollout, worker: str) -> bool:
+    """Whether the rollout that was stored before is the same; an alarm says where it isn't."""
     stored = session.get_one(RolloutRow, rollout.key.digest)
-    if (stored.outcome, stored.trace_bits) == (rollout.outcome, bits):
+    was = {"outcome": stored.outcome, "trace_bits": stored.trace_bits}
+    now = {"outcome": rollout.outcome, "trace_bits": _bits(rollout)}
+    if was == now:
         return True
-    session.add(
-        AlarmRow(
-            kind="unequal_bits",
-            drive_key=stored.drive_key,
-            detail={
-                "stored": {
-                    "outcome": stored.outcome,
-                    "trace_bits": stored.trace_bits,
-                    "worker": stored.worker,
-                },
-                "now": {"outcome": rollout.outcome, "trace_bits": bits, "worker": worker},
-            },
-        )
-    )
+    detail = {"stored": was | {"worker": stored.worker}, "now": now | {"worker": worker}}
+    session.add(AlarmRow(kind="unequal_bits", drive_key=stored.drive_key, detail=detail))
     return False
 
 

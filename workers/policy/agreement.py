@@ -17,13 +17,14 @@ class Watched:
     """A policy that keeps what it was shown."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy, self.seen = policy, list[Observation]()
-        self.manifest, self.execution, self.provenance = (
-            policy.manifest,
-            policy.execution,
-            policy.provenance,
-        )
-        self.start, self.keep, self.close = policy.start, policy.keep, policy.close
+        self._policy = policy
+        self.seen: list[Observation] = []
+        self.manifest = policy.manifest
+        self.execution = policy.execution
+        self.provenance = policy.provenance
+        self.start = policy.start
+        self.keep = policy.keep
+        self.close = policy.close
 
     def act(self, observation: Observation) -> Action:
         if len(self.seen) < SEEN:  # the simulator may use its buffer again
@@ -34,11 +35,11 @@ class Watched:
 def check_agreement(
     reference: Policy, other: Policy, observations: Iterable[Observation], batch: int
 ) -> float:
-    """Show both policies the same observations of `batch` rows from a fresh start; the largest absolute difference of
-    their actions (1/m, m/s², m of plan).
+    """The largest difference of two policies' actions (1/m, m/s², m of plan).
 
-    A number that is finite in one and not in the other differs by infinity. Raises SubmitterError when the difference
-    exceeds the manifest's `agreement_tolerance`: the model's verdict would depend on where it ran.
+    Both see the same observations of `batch` rows from a fresh start. A number that is finite in
+    one and not in the other differs by infinity. Raises SubmitterError when the difference exceeds
+    the manifest's `agreement_tolerance`: the model's verdict would depend on where it ran.
     """
     reference.start(batch)
     other.start(batch)
@@ -48,11 +49,12 @@ def check_agreement(
     tolerance = reference.manifest.agreement_tolerance
     if largest > tolerance:
         runtimes = f"{_words(reference.execution)} and {_words(other.execution)}"
-        problem = f"expected actions within {tolerance:g}, found a difference of {largest:.3g} between {runtimes}"
-        remedy = f"judge this model on {reference.execution.runtime}, or state a larger agreement_tolerance"
-        raise SubmitterError(
-            f"the runtimes disagree: {problem}", (Finding("agreement_tolerance", problem, remedy),)
-        )
+        found = f"found a difference of {largest:.3g} between {runtimes}"
+        problem = f"expected actions within {tolerance:g}, {found}"
+        judge_there = f"judge this model on {reference.execution.runtime}"
+        remedy = f"{judge_there}, or state a larger agreement_tolerance"
+        finding = Finding("agreement_tolerance", problem, remedy)
+        raise SubmitterError(f"the runtimes disagree: {problem}", (finding,))
     return largest
 
 
@@ -63,11 +65,8 @@ def _words(execution: ExecutionClass) -> str:
 
 def _difference(a: Action, b: Action) -> float:
     largest = 0.0
-    for left, right in (
-        (a.curvature, b.curvature),
-        (a.plan, b.plan),
-        (a.acceleration, b.acceleration),
-    ):
+    for name in ("curvature", "plan", "acceleration"):
+        left, right = getattr(a, name), getattr(b, name)
         if left is not None and right is not None:
             if not np.array_equal(np.isfinite(left), np.isfinite(right)):
                 return float("inf")

@@ -1,4 +1,4 @@
-"""Import of the controls dataset: one CSV a segment, rows at 10 Hz (comma's controls challenge format)."""
+"""Import of the controls dataset: one CSV a segment, rows at 10 Hz (comma's controls challenge)."""
 
 import csv
 import math
@@ -13,6 +13,7 @@ from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import DRIVER_CODES, Floats, SegmentColumns, SegmentMeta, Vehicle
 from workers.segments.facts import NOTHING, SLOW_MPS, Stated, motion_facts, with_stated
+from workers.segments.problems import not_importable
 from workers.segments.store import segment_folder, write_segment
 
 SOURCE = "controls-csv/2"
@@ -21,40 +22,30 @@ HEADER = ("t", "vEgo", "aEgo", "roll", "targetLateralAcceleration", "steerComman
 KNOWN = {"speed_mps": "vEgo", "acceleration_mps2": "aEgo", "roll_rad": "roll"}
 """Columns of a segment that the dataset has."""
 MISSING = (
-    "frames",
-    "depth",
-    "pose",
-    "curvature",
-    "steering_angle",
-    "driver",
-    "blinkers",
-    "lanes",
-    "road_edges",
-    "lead",
+    *("frames", "depth", "pose", "curvature", "steering_angle"),
+    *("driver", "blinkers", "lanes", "road_edges", "lead"),
 )
+ONE_ROUTE = "Each file counts as a route of its own: the dataset does not say which were one drive."
 
 
 def import_controls_csv(
     files: Sequence[Path], root: Path, stated: Stated = NOTHING
 ) -> list[SegmentMeta]:
-    """Store each file as the segment `controls/<file's name>`; all files are read before the first is written.
+    """Store each file as the segment `controls/<file's name>`, a route of its own.
 
-    Every segment is a route of its own: the dataset does not say which segments are of one drive. Raises DataError naming
-    file, row and column; then nothing was stored.
+    All files are read before the first is written. Raises DataError naming file, row and column;
+    then nothing was stored.
     """
-    read = [(path, _read(path)) for path in files]
+    tables = [_read(path) for path in files]
     names = [f"controls/{re.sub(r'[^A-Za-z0-9._-]+', '-', path.stem)}" for path in files]
     for name, path in zip(names, files, strict=True):
         segment_folder(root, name)
         if names.count(name) > 1:
             problem = f"{names.count(name)} of the files would become {name}"
-            raise DataError(
-                f"two files of one name: {path.name}", (Finding(str(path), problem, "rename one"),)
-            )
-    return [
-        _store(root, name, path, table, stated)
-        for name, (path, table) in zip(names, read, strict=True)
-    ]
+            finding = Finding(str(path), problem, "rename one")
+            raise DataError(f"two files of one name: {path.name}", (finding,))
+    stored = zip(names, files, tables, strict=True)
+    return [_store(root, name, path, table, stated) for name, path, table in stored]
 
 
 def _store(
@@ -82,36 +73,34 @@ def _store(
         depth_source=None,
         facts=motion_facts(table["vEgo"], bend),
         missing=MISSING,
-        notes=(
-            "Each file counts as a route of its own: the dataset does not say which were one drive.",
-        ),
+        notes=(ONE_ROUTE,),
         origin={"files": {path.name: file_digest(path)}},
     )
-    return write_segment(
-        root, with_stated(meta, stated), SegmentColumns(**values), None, None, table
-    )
+    columns = SegmentColumns(**values)
+    return write_segment(root, with_stated(meta, stated), columns, None, None, table)
 
 
 def _read(path: Path) -> dict[str, Floats]:
-    """The file's columns as float() reads them; an empty `steerCommand` (from some row to the end) is NaN."""
+    """The file's columns as float() reads them.
+
+    An empty `steerCommand`, from some row to the end, is NaN.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _wrong(path, "file", f"cannot be read ({error})") from error
+        raise not_importable(path, "file", f"cannot be read ({error})") from error
     header = rows[0] if rows else []
     absent = [name for name in HEADER if name not in header]
     if absent:
-        raise _wrong(
-            path, "header", f"columns {', '.join(HEADER)} expected; {', '.join(absent)} not found"
-        )
+        problem = f"columns {', '.join(HEADER)} expected; {', '.join(absent)} not found"
+        raise not_importable(path, "header", problem)
     if len(rows) < 3:
-        raise _wrong(path, "rows", f"at least 2 expected, found {len(rows) - 1}")
+        raise not_importable(path, "rows", f"at least 2 expected, found {len(rows) - 1}")
     for number, cells in enumerate(rows[1:]):
         if len(cells) != len(header):
-            raise _wrong(
-                path, f"row {number}", f"{len(header)} values expected, found {len(cells)}"
-            )
+            problem = f"{len(header)} values expected, found {len(cells)}"
+            raise not_importable(path, f"row {number}", problem)
     table = {
         name: _column(path, name, [row[header.index(name)] for row in rows[1:]]) for name in HEADER
     }
@@ -119,11 +108,8 @@ def _read(path: Path) -> dict[str, Floats]:
     bad = np.abs(step - 1 / RATE_HZ) > 0.5 / RATE_HZ
     if bad.any():
         at = int(np.argmax(bad))
-        raise _wrong(
-            path,
-            f"row {at + 1}, column t",
-            f"a step of {1 / RATE_HZ} s expected, found {step[at]:g} s",
-        )
+        problem = f"a step of {1 / RATE_HZ} s expected, found {step[at]:g} s"
+        raise not_importable(path, f"row {at + 1}, column t", problem)
     return table
 
 
@@ -133,21 +119,11 @@ def _column(path: Path, name: str, cells: list[str]) -> Floats:
         used -= 1
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells[:used]):
+        where = f"row {row}, column {name}"
         try:
             values[row] = float(cell)
         except ValueError:
-            raise _wrong(
-                path, f"row {row}, column {name}", f"a number expected, found {cell!r}"
-            ) from None
+            raise not_importable(path, where, f"a number expected, found {cell!r}") from None
         if not math.isfinite(values[row]):
-            raise _wrong(
-                path, f"row {row}, column {name}", f"a finite number expected, found {cell!r}"
-            )
+            raise not_importable(path, where, f"a finite number expected, found {cell!r}")
     return values
-
-
-def _wrong(path: Path, where: str, problem: str) -> DataError:
-    return DataError(
-        f"{path.name} cannot be imported: {where}: {problem}",
-        (Finding(f"{path}: {where}", problem),),
-    )

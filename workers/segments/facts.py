@@ -9,7 +9,8 @@ from suites.segment import UNKNOWN, Facts, Floats, SegmentMeta, TimeOfDay
 
 ROBUST_SHARE, SLOW_MPS = 0.99, 5.0
 SUNRISE_DEG, DUSK_DEG = -0.833, -6.0
-"""Elevation of the sun's centre when its upper edge, lifted by refraction, is at the horizon; end of civil twilight."""
+"""Elevation of the sun's centre: when its upper edge, lifted by refraction, is at the horizon; and
+at the end of civil twilight."""
 J2000_UNIX_S = 946_728_000.0
 
 
@@ -25,7 +26,7 @@ NOTHING = Stated()
 
 
 def motion_facts(speed_mps: Floats, curvature: Floats) -> Facts:
-    """Speed and curvature of [N] frames, NaN where missing. Curvature counts above SLOW_MPS only: below, it is noise."""
+    """Of [N] frames, NaN where missing. Curvature counts above SLOW_MPS: below, it is noise."""
     speed = speed_mps[np.isfinite(speed_mps)]
     bends = np.abs(curvature[np.isfinite(curvature) & (speed_mps > SLOW_MPS)])
     return Facts(
@@ -36,18 +37,16 @@ def motion_facts(speed_mps: Floats, curvature: Floats) -> Facts:
 
 
 def with_stated(meta: SegmentMeta, stated: Stated) -> SegmentMeta:
-    """The meta with what was stated by hand, over what was found, and the note of it in `origin`."""
+    """The meta with what was stated by hand over what was found; `origin` keeps the note of it."""
     facts = {name: value for name, value in asdict(stated.facts).items() if value is not None}
-    if not facts and not stated.tags:
+    note = facts | ({"tags": list(stated.tags)} if stated.tags else {})
+    if not note:
         return meta
     return replace(
         meta,
         facts=replace(meta.facts, **facts),
         tags=tuple(sorted({*meta.tags, *stated.tags})),
-        origin={
-            **meta.origin,
-            "stated": facts | ({"tags": list(stated.tags)} if stated.tags else {}),
-        },
+        origin={**meta.origin, "stated": note},
     )
 
 
@@ -57,20 +56,25 @@ def time_of_day(sun_deg: float) -> TimeOfDay:
 
 
 def sun_elevation_deg(unix_s: float, latitude_deg: float, longitude_deg: float) -> float:
-    """Of the sun's centre, without refraction, to some hundredths of a degree from 1950 to 2050: low-precision formulas
-    of the Astronomical Almanac (U.S. Naval Observatory and H.M. Nautical Almanac Office), section C."""
+    """Of the sun's centre, without refraction, to some hundredths of a degree from 1950 to 2050.
+
+    Low-precision formulas of the Astronomical Almanac (U.S. Naval Observatory and H.M. Nautical
+    Almanac Office), section C.
+    """
     days = (unix_s - J2000_UNIX_S) / 86_400.0
+    # where the earth is on its orbit, and the sun's longitude on the ecliptic
     anomaly = math.radians(357.528 + 0.9856003 * days)
     ecliptic = math.radians(
         280.460 + 0.9856474 * days + 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly)
     )
+    # from the ecliptic to the equator
     tilt = math.radians(23.439 - 0.0000004 * days)
     ascension = math.atan2(math.cos(tilt) * math.sin(ecliptic), math.cos(ecliptic))
     declination = math.asin(math.sin(tilt) * math.sin(ecliptic))
+    # from the equator to the horizon of the place
     sidereal = math.radians(280.46062 + 360.98564737 * days)
     hour_angle = sidereal + math.radians(longitude_deg) - ascension
     latitude = math.radians(latitude_deg)
-    height = math.sin(latitude) * math.sin(declination) + math.cos(latitude) * math.cos(
-        declination
-    ) * math.cos(hour_angle)
+    along = math.cos(latitude) * math.cos(declination) * math.cos(hour_angle)
+    height = math.sin(latitude) * math.sin(declination) + along
     return math.degrees(math.asin(max(-1.0, min(1.0, height))))

@@ -1,4 +1,4 @@
-"""Contact sheet of a segment: frames over time with the driven path on them, and what the log says beneath."""
+"""Contact sheet of a segment: frames with the driven path, and what the log says beneath."""
 
 from pathlib import Path
 
@@ -12,9 +12,14 @@ from workers.segments.video import Frames
 
 COLUMNS, ROWS = 4, 3
 TILE_WIDTH, STRIP_HEIGHT, TEXT_HEIGHT, MARGIN = 320, 84, 15, 8
-PATH_S, NEAREST_M = 4.0, 1.0
-"""The path is drawn so far ahead in time; points closer to the camera than this are left out."""
-BACKGROUND, INK, FAINT, PATH = (250, 250, 248), (30, 30, 30), (205, 205, 200), (0, 158, 115)
+PATH_S = 4.0
+"""How far ahead in time the path is drawn."""
+NEAREST_M = 1.0
+"""Points closer to the camera are left out."""
+BACKGROUND = (250, 250, 248)
+INK = (30, 30, 30)
+FAINT = (205, 205, 200)
+PATH = (0, 158, 115)
 DRIVER_INK = {
     "unknown": FAINT,
     "human": (0, 114, 178),
@@ -29,36 +34,28 @@ STRIPS = (
 
 
 def write_sheet(path: Path, segment: StoredSegment) -> None:
-    """Write the contact sheet (PNG). A controls segment has no frames: its strips and words only."""
+    """Write the contact sheet (PNG). A controls segment has no frames: strips and words only."""
     camera = segment.meta.camera
     lines = _words(segment)
     tiles = _tiles(segment, camera) if camera else []
     tile_height = round(TILE_WIDTH * camera.height / camera.width) if camera else 0
+    tiles_height = -(-len(tiles) // COLUMNS) * (tile_height + MARGIN)
+    strips_height = len(STRIPS) * (STRIP_HEIGHT + MARGIN)
     width = COLUMNS * TILE_WIDTH + (COLUMNS + 1) * MARGIN
-    rows = -(-len(tiles) // COLUMNS)
     top = MARGIN + TEXT_HEIGHT * len(lines) + MARGIN
-    height = (
-        top
-        + rows * (tile_height + MARGIN)
-        + (STRIP_HEIGHT + MARGIN) * len(STRIPS)
-        + TEXT_HEIGHT
-        + MARGIN
-    )
+    height = top + tiles_height + strips_height + TEXT_HEIGHT + MARGIN
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
         draw.text((MARGIN, MARGIN + number * TEXT_HEIGHT), line, INK)
     for number, tile in enumerate(tiles):
         x = MARGIN + number % COLUMNS * (TILE_WIDTH + MARGIN)
-        sheet.paste(
-            tile.resize((TILE_WIDTH, tile_height)),
-            (x, top + number // COLUMNS * (tile_height + MARGIN)),
-        )
-    top += rows * (tile_height + MARGIN)
+        y = top + number // COLUMNS * (tile_height + MARGIN)
+        sheet.paste(tile.resize((TILE_WIDTH, tile_height)), (x, y))
+    top += tiles_height
     for name, title in STRIPS:
-        _strip(
-            draw, (MARGIN, top, width - MARGIN, top + STRIP_HEIGHT), segment.columns, name, title
-        )
+        box = (MARGIN, top, width - MARGIN, top + STRIP_HEIGHT)
+        _strip(draw, box, segment.columns, name, title)
         top += STRIP_HEIGHT + MARGIN
     _drivers(draw, top, width, segment.columns)
     sheet.save(path)
@@ -67,10 +64,9 @@ def write_sheet(path: Path, segment: StoredSegment) -> None:
 def path_pixels(
     columns: SegmentColumns, row: int, camera: Camera, aside_m: float
 ) -> list[tuple[float, float]]:
-    """Where the ground under the next PATH_S seconds of the driven path, `aside_m` to its left, lies in frame `row`."""
-    rows = np.flatnonzero(
-        (columns.t_s >= columns.t_s[row]) & (columns.t_s <= columns.t_s[row] + PATH_S)
-    )
+    """Pixels, in frame `row`, of the ground `aside_m` left of the path of the next PATH_S."""
+    now = columns.t_s[row]
+    rows = np.flatnonzero((columns.t_s >= now) & (columns.t_s <= now + PATH_S))
     yaw = columns.yaw_rad[rows]
     x = columns.x_m[rows] - aside_m * np.sin(yaw) - columns.x_m[row]
     y = columns.y_m[rows] + aside_m * np.cos(yaw) - columns.y_m[row]
@@ -95,9 +91,9 @@ def with_path(
 
 def _project(camera: Camera, points: Floats) -> NDArray[np.float64]:
     """Pixels [m, 2] of the points [n, 3] in the vehicle frame that lie before the camera."""
-    (cr, cp, cy), (sr, sp, sy) = (
-        f([camera.roll_rad, camera.pitch_rad, camera.yaw_rad]) for f in (np.cos, np.sin)
-    )
+    angles = [camera.roll_rad, camera.pitch_rad, camera.yaw_rad]
+    cr, cp, cy = np.cos(angles)
+    sr, sp, sy = np.sin(angles)
     mounting = np.array(
         [
             [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
@@ -106,38 +102,30 @@ def _project(camera: Camera, points: Floats) -> NDArray[np.float64]:
         ]
     )
     seen = (points - [camera.forward_m, camera.left_m, camera.up_m]) @ mounting
-    seen = seen[seen[:, 0] > NEAREST_M]
-    return np.stack(
-        [
-            camera.cx - camera.fx * seen[:, 1] / seen[:, 0],
-            camera.cy - camera.fy * seen[:, 2] / seen[:, 0],
-        ],
-        axis=1,
-    )
+    ahead, left, up = seen[seen[:, 0] > NEAREST_M].T
+    u = camera.cx - camera.fx * left / ahead
+    v = camera.cy - camera.fy * up / ahead
+    return np.stack([u, v], axis=1)
 
 
 def _tiles(segment: StoredSegment, camera: Camera) -> list[Image.Image]:
-    tiles, columns = [], segment.columns
+    tiles = []
+    columns = segment.columns
     for row in np.unique(np.linspace(0, len(columns) - 1, COLUMNS * ROWS).round().astype(int)):
-        tile = with_path(
-            segment.frames(row, row + 1)[0], columns, int(row), camera, segment.meta.vehicle
-        )
-        ImageDraw.Draw(tile).text(
-            (4, 2),
-            f"{columns.t_s[row]:.1f} s",
-            (255, 255, 255),
-            stroke_width=1,
-            stroke_fill=(0, 0, 0),
-        )
+        frame = segment.frames(row, row + 1)[0]
+        tile = with_path(frame, columns, int(row), camera, segment.meta.vehicle)
+        time = f"{columns.t_s[row]:.1f} s"
+        draw = ImageDraw.Draw(tile)
+        draw.text((4, 2), time, (255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
         tiles.append(tile)
     return tiles
 
 
 def _words(segment: StoredSegment) -> list[str]:
     meta = segment.meta
-    first = f"{meta.segment_id}   {meta.duration_s:.1f} s   {meta.frame_count} frames at {meta.rate_hz:g} Hz   {meta.source}"
+    frames = f"{meta.frame_count} frames at {meta.rate_hz:g} Hz"
     return [
-        first,
+        f"{meta.segment_id}   {meta.duration_s:.1f} s   {frames}   {meta.source}",
         f"tags: {', '.join(meta.tags) or 'none'}   depth: {meta.depth_source or 'none'}",
         f"missing: {', '.join(meta.missing) or 'nothing'}",
     ]
@@ -161,10 +149,9 @@ def _strip(
     draw.text((left + 4, top + 2), f"{title}: {low:.4g} to {high:.4g}", INK)
     x = left + (right - left) * columns.t_s / max(float(columns.t_s[-1]), 1e-9)
     y = bottom - 4 - (bottom - top - TEXT_HEIGHT - 10) * (values - low) / max(high - low, 1e-9)
+    points = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
     for i in np.flatnonzero(np.isfinite(values[:-1]) & np.isfinite(values[1:])):
-        draw.line(
-            [(float(x[i]), float(y[i])), (float(x[i + 1]), float(y[i + 1]))], fill=PATH, width=2
-        )
+        draw.line(points[i : i + 2], fill=PATH, width=2)
 
 
 def _drivers(draw: ImageDraw.ImageDraw, top: int, width: int, columns: SegmentColumns) -> None:
@@ -172,10 +159,8 @@ def _drivers(draw: ImageDraw.ImageDraw, top: int, width: int, columns: SegmentCo
     x = MARGIN + (width - 2 * MARGIN) * columns.t_s / max(float(columns.t_s[-1]), 1e-9)
     names = {code: name for name, code in DRIVER_CODES.items()}
     for i in range(len(columns) - 1):
-        draw.rectangle(
-            (float(x[i]), top, float(x[i + 1]), top + 4),
-            fill=DRIVER_INK[names[int(columns.driver[i])]],
-        )
+        ink = DRIVER_INK[names[int(columns.driver[i])]]
+        draw.rectangle((float(x[i]), top, float(x[i + 1]), top + 4), fill=ink)
     place = MARGIN
     for name, ink in DRIVER_INK.items():
         draw.rectangle((place, top + 9, place + 8, top + 14), fill=ink)

@@ -1,6 +1,7 @@
 """The segment store: one folder per segment, written whole or not at all, checked when read.
 
-`<root>/<route>/<number>/` holds meta.json, columns.npz and, by kind, frames.mp4, depth.zst or table.npz.
+<root>/<route>/<number>/   meta.json, columns.npz
+                           frames.mp4, depth.zst (camera) or table.npz (controls)
 """
 
 import fcntl
@@ -26,13 +27,11 @@ from suites.segment import DepthSource, Floats, SegmentColumns, SegmentMeta
 from workers.segments.depth.codec import Depth, DepthCodec, read_depth, write_depth
 from workers.segments.video import Frames, read_video, write_video
 
-META, COLUMNS, TABLE, FRAMES, DEPTH = (
-    "meta.json",
-    "columns.npz",
-    "table.npz",
-    "frames.mp4",
-    "depth.zst",
-)
+META = "meta.json"
+COLUMNS = "columns.npz"
+TABLE = "table.npz"
+FRAMES = "frames.mp4"
+DEPTH = "depth.zst"
 NEAR_M, FAR_M = 1.0, 250.0
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _ID = re.compile(rf"{_WORD}(/{_WORD})?")
@@ -55,7 +54,7 @@ class StoredSegment:
 
     @cached_property
     def table(self) -> dict[str, Floats]:
-        """The raw columns of a controls segment, by the names in the source file; empty for a camera segment."""
+        """The raw columns of a controls segment by their names in the source; else empty."""
         return _arrays(self.folder / TABLE) if TABLE in self.meta.files else {}
 
     def frames(self, start: int = 0, stop: int | None = None) -> Frames:
@@ -63,31 +62,27 @@ class StoredSegment:
         camera = self.meta.camera
         if camera is None or FRAMES not in self.meta.files:
             raise self._lacks("frames")
-        return read_video(
-            self.folder / FRAMES, start, self._stop(start, stop), camera.width, camera.height
-        )
+        stop = self._stop(start, stop)
+        return read_video(self.folder / FRAMES, start, stop, camera.width, camera.height)
 
     def depth(self, start: int = 0, stop: int | None = None) -> Depth:
-        """Metres along the optical axis, float32 [n, h, w] at the stored (reduced) resolution; NaN where unknown."""
+        """Metres along the optical axis, NaN where unknown: float32 [n, h, w], as stored."""
         if DEPTH not in self.meta.files:
             raise self._lacks("depth")
-        return read_depth(
-            self.folder / DEPTH, DepthCodec(**self.meta.depth), start, self._stop(start, stop)
-        )
+        stop = self._stop(start, stop)
+        return read_depth(self.folder / DEPTH, DepthCodec(**self.meta.depth), start, stop)
 
     def _stop(self, start: int, stop: int | None) -> int:
         stop = self.meta.frame_count if stop is None else stop
         if not 0 <= start <= stop <= self.meta.frame_count:
-            raise IndexError(
-                f"frames [{start}, {stop}) of {self.meta.frame_count} in {self.meta.segment_id}"
-            )
+            there = f"{self.meta.frame_count} in {self.meta.segment_id}"
+            raise IndexError(f"frames [{start}, {stop}) of {there}")
         return stop
 
     def _lacks(self, what: str) -> DataError:
         problem = f"a {self.meta.kind} segment without {what}"
-        return DataError(
-            f"segment {self.meta.segment_id} has no {what}", (Finding(str(self.folder), problem),)
-        )
+        message = f"segment {self.meta.segment_id} has no {what}"
+        return DataError(message, (Finding(str(self.folder), problem),))
 
 
 def write_segment(
@@ -100,25 +95,24 @@ def write_segment(
 ) -> SegmentMeta:
     """Store a segment; returns its meta with `files` and the depth codec filled in.
 
-    frames: RGB uint8 [H, W, 3]; depth: float32 metres [h, w]; both as many as `meta.frame_count`, and consumed one by
-    one. The segment appears under its id when all of it is on disk, replacing an older one of that id. Raises DataError,
-    and leaves nothing, when the inputs contradict each other or an iterator raises.
+    frames: RGB uint8 [H, W, 3]; depth: float32 metres [h, w]; both as many as `meta.frame_count`,
+    and consumed one by one. The segment appears under its id when all of it is on disk; an older
+    one is replaced. Raises DataError when the inputs contradict each other; then, and when an iterator
+    raises, nothing is left.
     """
     folder = segment_folder(root, meta.segment_id)
     _check_columns(meta, columns)
     with _scratch(root) as scratch:
-        _write_arrays(
-            scratch / COLUMNS, {f.name: getattr(columns, f.name) for f in fields(columns)}
-        )
+        arrays = {f.name: getattr(columns, f.name) for f in fields(columns)}
+        _write_arrays(scratch / COLUMNS, arrays)
         if table is not None:
             _write_arrays(scratch / TABLE, table)
         if frames is not None:
             count, width, height = write_video(scratch / FRAMES, frames, meta.rate_hz)
             camera = meta.camera
             if camera is None or (width, height) != (camera.width, camera.height):
-                raise _contradiction(
-                    meta, "camera", f"frames are {width}x{height}, the camera says {camera}"
-                )
+                problem = f"frames are {width}x{height}, the camera says {camera}"
+                raise _contradiction(meta, "camera", problem)
             _check_count(meta, "frames", count)
         if depth is not None:
             near, far = meta.depth.get("near_m", NEAR_M), meta.depth.get("far_m", FAR_M)
@@ -135,30 +129,33 @@ def replace_depth(
     source: DepthSource,
     origin: dict[str, Any],
 ) -> SegmentMeta:
-    """Give a stored segment other depth [h, w] m, one a frame, and so another digest; every other file stays as it is.
-    origin: where the depth came from, kept as `depth` in that of the segment. As in write_segment, nothing changes before
-    all of it is on disk."""
-    meta, kept = segment.meta, [name for name in segment.meta.files if name != DEPTH]
+    """Give a stored segment other depth [h, w] m, one a frame, and so another digest.
+
+    Every other file stays as it is. origin: where the depth came from, kept as `depth` in the
+    segment's. As in write_segment, nothing changes before all of it is on disk.
+    """
+    meta = segment.meta
     with _scratch(root) as scratch:
-        for name in kept:
+        for name in meta.files.keys() - {DEPTH}:
             shutil.copyfile(segment.folder / name, scratch / name)
         count, codec = write_depth(scratch / DEPTH, depth, NEAR_M, FAR_M)
         _check_count(meta, "depth", count)
-        meta = replace(
-            meta, depth=codec, depth_source=source, origin={**meta.origin, "depth": origin}
-        )
+        origin = {**meta.origin, "depth": origin}
+        meta = replace(meta, depth=codec, depth_source=source, origin=origin)
         return _finish(root, scratch, segment.folder, meta)
 
 
 def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> StoredSegment:
-    """Open a stored segment. verify: read every file through and compare its sha256; None (the default): on the first
-    opening in this process only; False: only look that the files are there. Raises DataError naming the file."""
+    """Open a stored segment. Raises DataError naming the file that is damaged.
+
+    verify: True reads every file through and compares its sha256; None does so on the first opening
+    in this process only; False only looks that the files are there.
+    """
     folder = segment_folder(root, segment_id)
     meta = _read_meta(folder)
     if meta.segment_id != segment_id:
-        raise _damaged(
-            folder / META, f"segment_id {segment_id!r} expected, found {meta.segment_id!r}"
-        )
+        problem = f"segment_id {segment_id!r} expected, found {meta.segment_id!r}"
+        raise _damaged(folder / META, problem)
     identity = meta.digest
     check = verify if verify is not None else (folder, identity) not in _verified
     for name, expected in meta.files.items():
@@ -176,7 +173,10 @@ def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> Sto
 def list_segments(
     root: Path, on_damage: Callable[[DataError], None] | None = None
 ) -> list[SegmentMeta]:
-    """What is stored, by route and number. A damaged meta.json raises, or goes to `on_damage` and is left out."""
+    """What is stored, by route and number.
+
+    A damaged meta.json raises, or goes to `on_damage` and is left out.
+    """
     found = []
     for path in [*root.glob(f"*/{META}"), *root.glob(f"*/*/{META}")]:
         if any(part.startswith(".") for part in path.relative_to(root).parts):
@@ -187,12 +187,12 @@ def list_segments(
             if on_damage is None:
                 raise
             on_damage(error)
-    return sorted(
-        found,
-        key=lambda meta: [
-            int(p) if p.isdigit() else p for p in re.split(r"(\d+)", meta.segment_id)
-        ],
-    )
+    return sorted(found, key=lambda meta: by_number(meta.segment_id))
+
+
+def by_number(name: str) -> list[int | str]:
+    """Sorts names that hold numbers: `r/2` before `r/10`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def segment_folder(root: Path, segment_id: str) -> Path:
@@ -209,9 +209,8 @@ def _read_meta(folder: Path) -> SegmentMeta:
         return _META.validate_json(path.read_bytes())
     except FileNotFoundError as error:
         problem = f"no segment {folder.parent.name}/{folder.name} is stored"
-        raise DataError(
-            problem, (Finding(str(path), "absent", "`redrive segments list` shows what is stored"),)
-        ) from error
+        finding = Finding(str(path), "absent", "`redrive segments list` shows what is stored")
+        raise DataError(problem, (finding,)) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
@@ -220,19 +219,18 @@ def _read_meta(folder: Path) -> SegmentMeta:
 
 def _columns(path: Path, count: int) -> SegmentColumns:
     arrays = _arrays(path)
-    for f in fields(SegmentColumns):
-        if f.name not in arrays or arrays[f.name].shape != (count,):
-            found = list(arrays[f.name].shape) if f.name in arrays else "nothing"
-            raise _damaged(path, f"column {f.name} of shape [{count}] expected, found {found}")
-    return SegmentColumns(**{f.name: arrays[f.name] for f in fields(SegmentColumns)})
+    names = [f.name for f in fields(SegmentColumns)]
+    for name in names:
+        found = list(arrays[name].shape) if name in arrays else "nothing"
+        if found != [count]:
+            raise _damaged(path, f"column {name} of shape [{count}] expected, found {found}")
+    return SegmentColumns(**{name: arrays[name] for name in names})
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with (
-            path.open("rb") as raw,
-            np.load(raw, allow_pickle=False) as file,
-        ):  # np.load leaves a damaged path open
+        # np.load leaves a damaged file open that it opened itself
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, f"cannot be read ({error})") from error
@@ -246,9 +244,8 @@ def _check_columns(meta: SegmentMeta, columns: SegmentColumns) -> None:
     for f in fields(columns):
         values = getattr(columns, f.name)
         if values.shape != (meta.frame_count,):
-            raise _contradiction(
-                meta, f.name, f"shape [{meta.frame_count}] expected, found {list(values.shape)}"
-            )
+            problem = f"shape [{meta.frame_count}] expected, found {list(values.shape)}"
+            raise _contradiction(meta, f.name, problem)
     t = columns.t_s
     if meta.frame_count == 0 or t[0] != 0 or not np.all(np.diff(t) > 0):
         row = int(np.argmax(~(np.diff(t, prepend=-1.0) > 0))) if len(t) else 0
@@ -256,37 +253,32 @@ def _check_columns(meta: SegmentMeta, columns: SegmentColumns) -> None:
     for name in ("x_m", "y_m", "z_m", "yaw_rad", "speed_mps") if meta.kind == "camera" else ():
         bad = ~np.isfinite(getattr(columns, name))
         if bad.any():
-            raise _contradiction(
-                meta,
-                f"{name}: row {int(np.argmax(bad))}",
-                "a camera segment needs a finite number here",
-            )
+            where = f"{name}: row {int(np.argmax(bad))}"
+            raise _contradiction(meta, where, "a camera segment needs a finite number here")
 
 
 def _check_count(meta: SegmentMeta, what: str, count: int) -> None:
     if count != meta.frame_count:
-        raise _contradiction(
-            meta, f"{what}: frame {count}", f"{meta.frame_count} frames expected, {count} came"
-        )
+        problem = f"{meta.frame_count} frames expected, {count} came"
+        raise _contradiction(meta, f"{what}: frame {count}", problem)
 
 
 def _contradiction(meta: SegmentMeta, where: str, problem: str) -> DataError:
-    return DataError(
-        f"segment {meta.segment_id} cannot be stored: {where}: {problem}",
-        (Finding(where, problem),),
-    )
+    message = f"segment {meta.segment_id} cannot be stored: {where}: {problem}"
+    return DataError(message, (Finding(where, problem),))
 
 
 def _damaged(path: Path, problem: str) -> DataError:
-    remedy = "import the segment again"
-    return DataError(
-        f"stored segment is damaged: {path.name}: {problem}", (Finding(str(path), problem, remedy),)
-    )
+    finding = Finding(str(path), problem, "import the segment again")
+    return DataError(f"stored segment is damaged: {path.name}: {problem}", (finding,))
 
 
 @contextmanager
 def _scratch(root: Path) -> Iterator[Path]:
-    """A folder under `root` that is gone afterwards unless renamed; what killed writers left is swept first."""
+    """A folder under `root` that is gone afterwards unless renamed.
+
+    What killed writers left is swept first.
+    """
     folder = root / f".writing-{uuid4().hex}"
     with _exclusive(root):
         for left in root.glob(".writing-*"):
@@ -318,7 +310,10 @@ def _sweep(folder: Path) -> None:
 
 @contextmanager
 def _exclusive(root: Path) -> Iterator[None]:
-    """One process at a time creates or publishes folders here; the kernel frees the lock of a killed one."""
+    """One process at a time creates or publishes folders here.
+
+    The kernel frees the lock of a killed one.
+    """
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -328,7 +323,7 @@ def _exclusive(root: Path) -> Iterator[None]:
 def _finish(root: Path, scratch: Path, folder: Path, meta: SegmentMeta) -> SegmentMeta:
     """Write the meta of the files in `scratch`, and give them the segment's name."""
     meta = replace(meta, files={path.name: file_digest(path) for path in sorted(scratch.iterdir())})
-    # Through JSON once, so that 200 and 200.0 in a float field give one identity before and after reading.
+    # Through JSON once: 200 and 200.0 in a float field must give one identity.
     meta = _META.validate_json(meta.canonical())
     (scratch / META).write_bytes(meta.canonical())
     _publish(root, scratch, folder)

@@ -13,13 +13,11 @@ NIGHT_LUMA = 45.0
 
 
 def automatic_tags(columns: SegmentColumns, luma: Floats) -> tuple[str, ...]:
-    """`highway` by median speed, `curve` by curvature, `lane_change` by a blinker and a shift to its side, `night` by
-    brightness. luma: mean grey level (0-255) of each frame [n]."""
+    """`highway` by median speed, `curve` by curvature, `night` by brightness, `lane_change` by a
+    blinker and a shift to its side. luma: mean grey level (0-255) of each frame [n]."""
+    bend = np.abs(columns.curvature) * (columns.speed_mps > CURVE_MIN_MPS)
     found = {
-        "curve": _longest(
-            np.abs(columns.curvature) * (columns.speed_mps > CURVE_MIN_MPS) >= CURVE, columns.t_s
-        )
-        >= CURVE_S,
+        "curve": _longest(bend >= CURVE, columns.t_s) >= CURVE_S,
         "highway": float(np.median(columns.speed_mps)) >= HIGHWAY_MPS,
         "lane_change": _changes_lane(columns, columns.left_blinker, 1.0)
         or _changes_lane(columns, columns.right_blinker, -1.0),
@@ -29,7 +27,10 @@ def automatic_tags(columns: SegmentColumns, luma: Floats) -> tuple[str, ...]:
 
 
 def _changes_lane(columns: SegmentColumns, blinker: NDArray[np.bool_], side: float) -> bool:
-    """A stretch with the blinker on, and a little after, that ends aside of where its mean turning would have led."""
+    """Whether the car shifts aside while the blinker is on, or a little after.
+
+    Aside of where the mean turning of that stretch would have led.
+    """
     t = columns.t_s
     for start, stop in _runs(blinker):
         rows = (t >= t[start]) & (t <= t[stop - 1] + LANE_SETTLE_S)

@@ -1,4 +1,4 @@
-"""`frames.mp4`: H.264 that decodes fast and starts anywhere, with the same bytes for the same frames."""
+"""`frames.mp4`: H.264 that decodes fast and starts anywhere. Equal frames give equal bytes."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -16,6 +16,19 @@ KEYFRAME_EVERY = 10
 CRF = 18
 """x264's constant quality; tests/test_video.py states the PSNR that it gives."""
 
+CONTAINER = {"fflags": "+bitexact", "movflags": "+faststart"}
+ENCODER = {
+    "crf": str(CRF),
+    "preset": "veryfast",
+    "tune": "fastdecode",
+    "bf": "0",
+    "flags": "+bitexact",
+    "g": str(KEYFRAME_EVERY),
+    "keyint_min": str(KEYFRAME_EVERY),
+    "sc_threshold": "0",
+    "x264-params": "mbtree=0",
+    "colorspace": "smpte170m",
+}
 RGB_TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 """Chroma as the mean of its four pixels: the inverse of the fast look-up that decoding uses."""
 
@@ -25,40 +38,28 @@ Frames = NDArray[np.uint8]
 def write_video(path: Path, frames: Iterable[Frames], rate_hz: float) -> tuple[int, int, int]:
     """Encode RGB frames [H, W, 3] (H and W even, all alike); returns (frame count, width, height).
 
-    One encoder thread: x264 gives other bytes with two. No macroblock tree: its AVX-512 code rounds otherwise than its other
-    code, and once in a hundred small videos otherwise than itself. Raises DataError where a frame's shape or type differs.
+    One encoder thread: x264 gives other bytes with two. No macroblock tree: its AVX-512 code rounds
+    otherwise than its other code, and once in a hundred small videos otherwise than itself.
+    Raises DataError where a frame's shape or type differs.
     """
-    count, shape = 0, (0, 0, 3)
+    count = 0
+    shape: tuple[int, ...] = (0, 0, 3)
     reformatter = VideoReformatter()
-    with av.open(
-        str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}
-    ) as container:
+    with av.open(str(path), "w", format="mp4", options=CONTAINER) as container:
         stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1000))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {
-            "crf": str(CRF),
-            "preset": "veryfast",
-            "tune": "fastdecode",
-            "bf": "0",
-            "flags": "+bitexact",
-            "g": str(KEYFRAME_EVERY),
-            "keyint_min": str(KEYFRAME_EVERY),
-            "sc_threshold": "0",
-            "x264-params": "mbtree=0",
-            "colorspace": "smpte170m",
-        }
+        stream.options = dict(ENCODER)
         for array in frames:
             if count == 0:
                 shape = array.shape
                 if len(shape) != 3 or shape[2] != 3 or shape[0] % 2 or shape[1] % 2 or 0 in shape:
-                    raise DataError(
-                        *_wrong(path, 0, f"shape [even H, even W, 3] expected, found {list(shape)}")
-                    )
+                    problem = f"shape [even H, even W, 3] expected, found {list(shape)}"
+                    raise _wrong(path, 0, problem)
                 stream.height, stream.width = shape[:2]
             if array.shape != shape or array.dtype != np.uint8:
                 found = f"uint8 {list(shape)} expected, found {array.dtype} {list(array.shape)}"
-                raise DataError(*_wrong(path, count, found))
+                raise _wrong(path, count, found)
             picture = reformatter.reformat(
                 av.VideoFrame.from_ndarray(array, format="rgb24"),
                 format="yuv420p",
@@ -107,15 +108,11 @@ def read_video(path: Path, start: int, stop: int, width: int, height: int) -> Fr
                 if got == stop:
                     return out
     except (av.FFmpegError, IndexError) as error:
-        raise DataError(*_wrong(path, got, f"cannot be decoded ({error})")) from error
-    raise DataError(
-        *_wrong(
-            path, got, f"frames [{start}, {stop}) at {width}x{height} expected; this one is missing"
-        )
-    )
+        raise _wrong(path, got, f"cannot be decoded ({error})") from error
+    wanted = f"frames [{start}, {stop}) at {width}x{height}"
+    raise _wrong(path, got, f"{wanted} expected; this one is missing")
 
 
-def _wrong(path: Path, frame: int, problem: str) -> tuple[str, tuple[Finding, ...]]:
-    return f"video {path.name}: {problem}", (
-        Finding(f"{path}: frame {frame}", problem, "import the segment again"),
-    )
+def _wrong(path: Path, frame: int, problem: str) -> DataError:
+    finding = Finding(f"{path}: frame {frame}", problem, "import the segment again")
+    return DataError(f"video {path.name}: {problem}", (finding,))

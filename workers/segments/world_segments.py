@@ -1,4 +1,4 @@
-"""Stored segments of the procedural world: frames, exact depth and every column, in the same bytes from the same seed."""
+"""Stored segments of the procedural world: the same bytes from the same seed."""
 
 import multiprocessing
 import os
@@ -34,7 +34,8 @@ SOURCE = "world/6"
 """To be raised with every change of what is stored: segments of another version are made again."""
 CURVED_1PM, STRAIGHT_1PM = 0.002, 0.0006
 STEEP_RAD = 0.025
-NEAR_AHEAD_M, NEAR_ASIDE_M = 15.0, 6.0
+NEAR_BEHIND_M, NEAR_AHEAD_M, NEAR_ASIDE_M = 4.0, 15.0, 6.0
+TRAFFIC_STEP_S = 0.1
 
 
 def route_name(seed: int, number: int) -> str:
@@ -61,7 +62,7 @@ def tags_of(drive: Drive) -> tuple[str, ...]:
 
 
 def facts_of(drive: Drive) -> Facts:
-    """Everything is known here: dry roads without an intersection, one car, and light by day or night."""
+    """Everything is known here: dry roads, no intersection, one car, light by day or night."""
     found = motion_facts(drive.columns.speed_mps, drive.columns.curvature)
     light: TimeOfDay = "night" if drive.route.spec.night else "day"
     return replace(found, time_of_day=light, weather="dry", intersection=False, platform="demo")
@@ -69,16 +70,19 @@ def facts_of(drive: Drive) -> Facts:
 
 def _near_vehicle(drive: Drive) -> bool:
     """A moving vehicle's middle came within some metres ahead or aside, in the ego's direction."""
-    states, log = drive.traffic.states, drive.columns
-    every = round(drive.spec.rate_hz * 0.1) or 1
-    rows = np.arange(0, len(log), every)
-    ticks = np.minimum((log.t_s[rows] / 0.1).round().astype(int), states.shape[1] - 1)
+    states = drive.traffic.states
+    log = drive.columns
+    rows = np.arange(0, len(log), round(drive.spec.rate_hz * TRAFFIC_STEP_S) or 1)
+    ticks = (log.t_s[rows] / TRAFFIC_STEP_S).round().astype(int)
+    places = states[:, np.minimum(ticks, states.shape[1] - 1)]
+    # from the world to the segment's frame, then to the ego's
     c, s = np.cos(drive.frame[3]), np.sin(drive.frame[3])
-    dx, dy = states[:, ticks, 0] - drive.frame[0], states[:, ticks, 1] - drive.frame[1]
+    dx, dy = places[..., 0] - drive.frame[0], places[..., 1] - drive.frame[1]
     x, y = c * dx + s * dy - log.x_m[rows], c * dy - s * dx - log.y_m[rows]
-    ahead = x * np.cos(log.yaw_rad[rows]) + y * np.sin(log.yaw_rad[rows])
-    aside = np.abs(y * np.cos(log.yaw_rad[rows]) - x * np.sin(log.yaw_rad[rows]))
-    return bool(((ahead > -4.0) & (ahead < NEAR_AHEAD_M) & (aside < NEAR_ASIDE_M)).any())
+    c, s = np.cos(log.yaw_rad[rows]), np.sin(log.yaw_rad[rows])
+    ahead, aside = x * c + y * s, np.abs(y * c - x * s)
+    near = (ahead > -NEAR_BEHIND_M) & (ahead < NEAR_AHEAD_M) & (aside < NEAR_ASIDE_M)
+    return bool(near.any())
 
 
 def meta_of(drive: Drive, seed: int, route: int, number: int) -> SegmentMeta:
@@ -117,11 +121,8 @@ def stored_segment(root: Path, seed: int, route: int, number: int) -> SegmentMet
         meta = read_segment(root, f"{route_name(seed, route)}/{number}", verify=True).meta
     except DataError:
         return None
-    return (
-        meta
-        if meta.origin == origin_of(spec, drive_spec(spec, seed, number)) and meta.source == SOURCE
-        else None
-    )
+    origin = origin_of(spec, drive_spec(spec, seed, number))
+    return meta if (meta.origin, meta.source) == (origin, SOURCE) else None
 
 
 def store_drive(root: Path, meta: SegmentMeta, drive: Drive) -> SegmentMeta:
@@ -163,31 +164,15 @@ def make_corpus(
 ) -> list[SegmentMeta]:
     """Make what is missing of the corpus with that seed; `progress` gets (segments done, all).
 
-    A call that was killed is completed by the next. Returns the corpus in order of route and number. Raises
-    SubmitterError for numbers below 1.
+    A call that was killed is completed by the next. Returns the corpus in order of route and
+    number. Raises SubmitterError for numbers below 1.
     """
-    wrong = {
-        k: v
-        for k, v in {
-            "routes": routes,
-            "segments_per_route": segments_per_route,
-            "processes": processes,
-        }.items()
-        if v < 1
-    }
-    if wrong:
-        raise SubmitterError(
-            "a corpus needs at least one of each",
-            tuple(Finding(k, f"at least 1 expected, found {v}") for k, v in wrong.items()),
-        )
+    _check_counts(routes=routes, segments_per_route=segments_per_route, processes=processes)
     numbers = range(segments_per_route)
     done: dict[int, list[SegmentMeta]] = {}
     for route in range(routes):
-        there = [
-            meta
-            for number in numbers
-            if (meta := stored_segment(root, seed, route, number)) is not None
-        ]
+        found = (stored_segment(root, seed, route, number) for number in numbers)
+        there = [meta for meta in found if meta is not None]
         if len(there) == segments_per_route:
             done[route] = there
     missing = [route for route in range(routes) if route not in done]
@@ -198,16 +183,24 @@ def make_corpus(
     return [meta for route in range(routes) for meta in done[route]]
 
 
+def _check_counts(**counts: int) -> None:
+    wrong = [
+        Finding(name, f"at least 1 expected, found {count}")
+        for name, count in counts.items()
+        if count < 1
+    ]
+    if wrong:
+        raise SubmitterError("a corpus needs at least one of each", tuple(wrong))
+
+
 def _made(
     root: Path, seed: int, routes: list[int], numbers: range, processes: int
 ) -> Iterator[tuple[int, list[SegmentMeta]]]:
     """Routes with their segments, as they get done."""
     if not routes:
         return
-    # Not forked: the caller may have threads.
-    with ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    ) as pool:
+    spawn = multiprocessing.get_context("spawn")  # not forked: the caller may have threads
+    with ProcessPoolExecutor(processes, spawn, initializer=_end_with_parent) as pool:
         jobs = {pool.submit(make_route, root, seed, route, numbers): route for route in routes}
         try:
             for job in as_completed(jobs):
@@ -218,7 +211,7 @@ def _made(
 
 
 def _end_with_parent() -> None:
-    """Ctrl-C ends a process without a word, and one whose parent was killed does not wait for work for ever."""
+    """Ctrl-C ends this process without a word, and so does the end of its parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
 

@@ -13,13 +13,13 @@ BACKGROUND, INK = (250, 250, 248), (30, 30, 30)
 
 
 def write_sheet(path: Path, root: Path, metas: Sequence[SegmentMeta]) -> None:
-    """Write a PNG with the first MOST camera segments, COLUMNS a row, at the stored frames' size."""
+    """Write a PNG of the first MOST camera segments, COLUMNS a row, at the stored frames' size."""
     shown = [meta for meta in metas if meta.camera is not None][:MOST]
-    width = max((meta.camera.width for meta in shown if meta.camera), default=320)
-    height = max((meta.camera.height for meta in shown if meta.camera), default=0) + 2 * TEXT_HEIGHT
-    sheet = Image.new(
-        "RGB", (COLUMNS * width, max(1, -(-len(shown) // COLUMNS) * height)), BACKGROUND
-    )
+    cameras = [meta.camera for meta in shown if meta.camera]
+    width = max((camera.width for camera in cameras), default=320)
+    height = max((camera.height for camera in cameras), default=0) + 2 * TEXT_HEIGHT
+    size = COLUMNS * width, max(1, -(-len(shown) // COLUMNS) * height)
+    sheet = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, meta in enumerate(shown):
         x, y = number % COLUMNS * width, number // COLUMNS * height

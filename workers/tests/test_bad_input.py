@@ -1,4 +1,4 @@
-"""Bad input beside good: each kind has its outcome, and the other rollouts of its batch are the same to the last bit."""
+"""Bad input beside good: it has its outcome, and the rollouts beside it keep every bit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -91,7 +91,7 @@ ODD = {
 def together(
     bad: MemorySegment | None, answer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Rollout]:
-    """Rollouts of the good segment from three offsets, and of the bad one between them; by segment and offset."""
+    """By segment and offset: the good segment from three offsets, the bad one between them."""
     stored = {"good": GOOD} if bad is None else {"good": GOOD, "bad": bad}
     monkeypatch.setattr(
         driving, "open_simulator", lambda *_: over_segments(stored.__getitem__, parse({}))

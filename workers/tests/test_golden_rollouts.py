@@ -1,8 +1,8 @@
 """Golden rollouts: each simulator drives as it did when its version was last raised.
 
-`golden.json` holds every eighth step of a few short rollouts by simulator. Where they move, this is a bug or a new version;
-`python -m workers.tests.test_golden_rollouts` writes the figures of simulators whose version (or model, or world) is not that
-of the file, and of no other.
+`golden.json` holds every eighth step of a few short rollouts by simulator. Where they move, this is
+a bug or a new version. `python -m workers.tests.test_golden_rollouts` writes new figures, but only
+of simulators whose version (or model, or world) differs from the file's.
 """
 
 import json
@@ -40,14 +40,17 @@ EVERY, DIGITS = 8, 13
 REMEDY = "run `python -m workers.tests.test_golden_rollouts` and commit golden.json"
 
 EXACT = 1e-9
-"""How far a figure may move, in its unit, beside 1e-9 of itself, where all is float64: a CPU without AVX and FMA (numba and
-numpy told to do without) moves it by 1e-12."""
+"""How far a figure may move, in its unit, beside 1e-9 of itself, where all is float64.
+
+Numba and numpy, told to do without AVX and FMA, move it by 1e-12."""
 SUMMED = 1e-5
-"""The same for sums over whole views: a grey level in a dozen bytes of every view moves a rollout by 4e-6."""
+"""The same for sums over whole views. One grey level in a dozen bytes of every view: 4e-6."""
 SEEN = 1e-4
-"""The same for a network's answers to views. Commands that differ by a relative 1e-5, more than float32 kernels of two CPUs do,
-move a rollout by 2e-5 m, and a grey level in one byte of every view by 4e-5 m; version 2 of reprojection moved it by 1e-3 m
-and more."""
+"""The same for a network's answers to views.
+
+Commands that differ by a relative 1e-5 (float32 kernels of two CPUs differ by less) move a rollout
+by 2e-5 m, a grey level in one byte of every view by 4e-5 m. Version 2 of reprojection moved it by
+1e-3 m and more."""
 
 
 def shipped(name: str) -> tuple[Manifest, dict[str, Path]]:
@@ -174,9 +177,8 @@ def test_every_simulator_is_held() -> None:
 def test_a_simulator_drives_as_its_version_always_did(simulator: str, tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text())[simulator]
     if golden["made_from"] != made_from(simulator):
-        pytest.fail(
-            f"{simulator} {made_from(simulator)} has no golden figures, only {golden['made_from']}: {REMEDY}"
-        )
+        lacks = f"has no golden figures, only {golden['made_from']}"
+        pytest.fail(f"{simulator} {made_from(simulator)} {lacks}: {REMEDY}")
     assert golden["rollouts"].keys() == ROLLOUTS[simulator].keys()
     different = {}
     for name, (rollout, tolerance) in ROLLOUTS[simulator].items():
@@ -184,9 +186,9 @@ def test_a_simulator_drives_as_its_version_always_did(simulator: str, tmp_path: 
             different[name] = kinds
     if different:
         pytest.fail(
-            f"rollouts of {simulator} {SIMULATORS[simulator]} moved: {different}. Either this is a bug, or the simulator "
-            "changed: raise its version in suites/simulators.py (the procedural world's are SOURCE and FORMAT) and "
-            + REMEDY
+            f"rollouts of {simulator} {SIMULATORS[simulator]} moved: {different}. Either this is a "
+            "bug, or the simulator changed: raise its version in suites/simulators.py (the "
+            "procedural world's are SOURCE and FORMAT) and " + REMEDY
         )
 
 

@@ -34,7 +34,7 @@ def held(keys: Sequence[DriveKey], **named: Any) -> Iterator[Rollout]:
 
 if __name__ == "__main__":
     configure_logs(get_settings())
-    with patch("workers.tasks.drive_keys", held):
+    with patch("workers.tasks.drive.drive_keys", held):
         sys.exit(
             run_worker(get_settings(), name=f"held-{os.getpid()}", device="cpu", concurrency=2)
         )

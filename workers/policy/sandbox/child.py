@@ -1,7 +1,7 @@
 """The process in which an untrusted graph runs: it locks itself down, loads the graph, and answers step by step.
 
-It is started by `workers.policy.sandbox.sandboxed_policy` with open descriptors for everything it will ever need: commands on standard
-input, replies on standard output, its configuration, its graphs and the shared memory.
+sandboxed_policy.py starts it with open descriptors for everything it will ever need: commands on
+standard input, replies on standard output, its configuration, its graphs and the shared memory.
 """
 
 import json
@@ -41,12 +41,9 @@ def main(config_fd: int) -> None:
         runtime = runtime_for(execution)
         runtime.prepare(execution)
         device = execution.device != "cpu"
-        taken = lock_down(
-            Bounds(**config["bounds"]),
-            config["parent_pid"],
-            runtime.starts_threads or device,
-            device,
-        )
+        bounds = Bounds(**config["bounds"])
+        threads = runtime.starts_threads or device
+        taken = lock_down(bounds, config["parent_pid"], threads, device)
         _reply(replies, Reply.LOCKED, taken)
         loaded: dict[str, Runtime] = {
             role: runtime(graph, outputs_of(manifest, role), execution)
@@ -77,9 +74,8 @@ def _serve(policy: GraphPolicy, layout: Layout, region: mmap.mmap, replies: int)
                 policy.keep(np.frombuffer(read_exactly(0, 8 * count), np.int64))
             case Command.STEP:
                 try:
-                    layout.write_action(
-                        region, policy.act(layout.observation(region, batch)), batch
-                    )
+                    action = policy.act(layout.observation(region, batch))
+                    layout.write_action(region, action, batch)
                 except (RedriveError, MemoryError) as error:
                     _reply_error(replies, error)
                 else:
@@ -95,11 +91,8 @@ def _reply_error(fd: int, error: RedriveError | MemoryError) -> None:
     if isinstance(error, MemoryError):
         error = PolicyError("the model asked for more memory than it may use")
     code = Reply.MACHINE_FAILED if isinstance(error, MachineError) else Reply.MODEL_FAILED
-    _reply(
-        fd,
-        code,
-        {"message": str(error), "findings": [asdict(finding) for finding in error.findings]},
-    )
+    findings = [asdict(finding) for finding in error.findings]
+    _reply(fd, code, {"message": str(error), "findings": findings})
 
 
 def _read_all(fd: int) -> bytes:

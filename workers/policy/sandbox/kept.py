@@ -1,9 +1,11 @@
 """Sandboxed policies that stay open between batches and shards.
 
-Starting a locked-down child costs 0.14 s of CPU, as much as a small model's inference on two hundred frames, and a run
-drives the same two models shard after shard. A child serves one model and no other; each batch starts it afresh (history
-empty, recurrent state at its initial value); one whose model failed, whose batch was given up or whose process is gone is
-never lent again.
+Starting a locked-down child costs 0.14 s of CPU, as much as a small model's inference on two hundred
+frames, and a run drives the same two models shard after shard.
+
+A child serves one model and no other. Each batch starts it afresh: history empty, recurrent state
+at its initial value. It is never lent again once its model failed, its batch was given up or its
+process is gone.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from workers.policy.sandbox.sandboxed_policy import SandboxedPolicy
 MOST = 3
 """Policies of one process, lent or idle: a candidate, its baseline, and the candidate before."""
 WORKED_S = 600.0
-"""CPU time after which a child is replaced, so that none comes near the limit of its life (sandbox.Limits.cpu_s)."""
+"""CPU time after which a child is replaced: none comes near the limit of its life (Limits.cpu_s)."""
 
 Name = tuple[str, ExecutionClass]
 """A model's identity, and what it runs on."""
@@ -46,12 +48,8 @@ class KeptPolicies:
             done = True
         finally:
             self._lent -= 1
-            if (
-                done
-                and isinstance(policy, SandboxedPolicy)
-                and name not in self._idle
-                and _is_well(policy)
-            ):
+            spare = done and name not in self._idle
+            if spare and isinstance(policy, SandboxedPolicy) and _is_well(policy):
                 self._idle[name] = policy
             else:
                 policy.close()

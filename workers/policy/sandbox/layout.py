@@ -1,4 +1,4 @@
-"""The fixed layout of the memory that a policy's two sides share, and the frames of their control pipes.
+"""The memory that a policy's two sides share, and the messages in their pipes.
 
 Both sides compute the layout from the manifest and the number of rows; no offset or shape ever crosses.
 """
@@ -41,7 +41,10 @@ class Reply(IntEnum):
 
 
 class Layout:
-    """Where the arrays of an observation and of an action of at most `rows` rows lie; frames [B, H, W, 3] in planes."""
+    """Where the arrays of an observation and of an action of at most `rows` rows lie.
+
+    Frames [B, H, W, 3] lie in planes.
+    """
 
     def __init__(self, manifest: Manifest, rows: int) -> None:
         self.rows = rows
@@ -56,13 +59,12 @@ class Layout:
     def write_observation(self, region: mmap.mmap, observation: Observation, batch: int) -> None:
         """Raises PolicyError when the simulator does not give what the manifest asks for."""
         for field in self._seen:
+            view = self._view(region, field, batch)
             if field.name == "frames":
                 assert observation.frames is not None
-                self._view(region, field, batch)[...] = observation.frames
+                view[...] = observation.frames
             else:
-                self._view(region, field, batch)[...] = scalar(
-                    observation, field.name, batch, field.shape
-                )
+                view[...] = scalar(observation, field.name, batch, field.shape)
 
     def observation(self, region: mmap.mmap, batch: int) -> Observation:
         """Views, not copies."""
@@ -75,9 +77,8 @@ class Layout:
 
     def action(self, region: mmap.mmap, batch: int) -> Action:
         """Copies: the other side can't change them any more."""
-        return Action(
-            **{field.name: self._view(region, field, batch).copy() for field in self._answered}
-        )
+        views = {field.name: self._view(region, field, batch) for field in self._answered}
+        return Action(**{name: view.copy() for name, view in views.items()})
 
     def _view(self, region: mmap.mmap, field: Field, batch: int) -> NDArray[Any]:
         shape = (batch, *field.shape)

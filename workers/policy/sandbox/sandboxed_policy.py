@@ -1,11 +1,20 @@
-"""A policy whose graph runs in one locked-down child process (workers.policy.sandbox.child, workers.policy.sandbox.lockdown).
+"""A policy whose graph runs in one locked-down child process (child.py, lockdown.py).
 
-The child is a fresh interpreter with an empty environment, not a fork: it inherits no socket and no secret. Observations
-and actions cross in shared memory of a fixed layout, control in two pipes; nothing is pickled. What the model does to its
-process (crash, time-out, memory) is a PolicyError that says what the submitter must change; what the machine does to it
-(not started, killed from outside, starved of CPU) is a MachineError, which is retried elsewhere and never scored.
+    SandboxedPolicy                       child
+      START, KEEP, STEP  --- pipe --->    locked down, graph loaded
+      LOCKED, DONE, ...  <-- pipe ----
+      observation        --- memory -->   act
+      action             <-- memory ---
 
-The kernel kills the child when the *thread* that started it ends: open and drive a policy in one thread.
+The child is a fresh interpreter with an empty environment, not a fork: it inherits no socket and no
+secret. The shared memory has a fixed layout; nothing is pickled.
+
+What the model does to its process (crash, time-out, memory) is a PolicyError that says what the
+submitter must change. What the machine does to it (not started, killed from outside, starved of
+CPU) is a MachineError, which is retried elsewhere and never scored.
+
+The kernel kills the child when the *thread* that started it ends: open and drive a policy in one
+thread.
 """
 
 import fcntl
@@ -33,7 +42,10 @@ from workers.policy.policy import Action, Observation, PolicyError
 from workers.policy.sandbox.layout import HEADER, Command, Layout, Reply, read_some
 
 ROOT = Path(__file__).parents[3]
-BOOT = "import sys; sys.path[:] = sys.argv[2:]; from workers.policy.sandbox.child import main; main(int(sys.argv[1]))"
+BOOT = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from workers.policy.sandbox.child import main; main(int(sys.argv[1]))"
+)
 ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -44,13 +56,16 @@ DEVICE_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """Of ours, for a child that works on a GPU: which one, and where its libraries are."""
 LEAST_ROWS = 16
 STARVED = 10
-"""After so many times the time-out without the CPU time to match, the machine is to blame and not the model."""
+"""After this many time-outs without the CPU time to match, the machine is to blame."""
 LONGEST_REPLY = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a model may use. Times count only while the model really has the CPU: a busy machine costs it nothing."""
+    """What a model may use.
+
+    Times count only while the model really has the CPU: a busy machine costs it nothing.
+    """
 
     start_s: float = 30.0
     """To start the process and load the graphs."""
@@ -66,9 +81,9 @@ class Limits:
 class SandboxedPolicy:
     """`Policy` over a locked-down child. `graphs`: role to file of the ONNX graph.
 
-    A started child serves any number of `start`s, also of later batches (workers.policy.sandbox.kept). It is started by the first
-    and loads while the simulator prepares: a graph that does not load raises at the first `act`. A model that never answered
-    one step is not tried again.
+    The first `start` starts the child, which loads while the simulator prepares: a graph that does
+    not load raises at the first `act`. The child then serves any number of `start`s, also of later
+    batches (kept.py). A model that never answered one step is not tried again.
     """
 
     def __init__(
@@ -81,8 +96,9 @@ class SandboxedPolicy:
         self.manifest = manifest
         self.execution = execution
         self.provenance: dict[str, Any] = {}
-        """`sandbox`: the steps of the lock-down that this kernel let the child take, known after the first step; an empty
-        list where a model ran unsandboxed."""
+        """`sandbox`: the steps of the lock-down that this kernel let the child take.
+
+        Known after the first step; an empty list where a model ran unsandboxed."""
         self._graphs = graphs
         self._limits = limits
         self._child: _Child | None = None
@@ -99,9 +115,8 @@ class SandboxedPolicy:
             self.close()
             self._layout = Layout(self.manifest, 1 << (batch - 1).bit_length())
         if self._child is None:
-            self._child = _Child(
-                self.manifest, self._graphs, self.execution, self._limits, self._layout
-            )
+            mine = (self.manifest, self._graphs, self.execution, self._limits, self._layout)
+            self._child = _Child(*mine)
         self._child.send(HEADER.pack(Command.START, batch))
 
     def act(self, observation: Observation) -> Action:
@@ -128,10 +143,8 @@ class SandboxedPolicy:
     def keep(self, rows: NDArray[np.int64]) -> None:
         self._batch = len(rows)
         if self._child is not None:
-            self._child.send(
-                HEADER.pack(Command.KEEP, len(rows))
-                + np.ascontiguousarray(rows, np.int64).tobytes()
-            )
+            numbers = np.ascontiguousarray(rows, np.int64).tobytes()
+            self._child.send(HEADER.pack(Command.KEEP, len(rows)) + numbers)
 
     def worked_s(self) -> float | None:
         """CPU time of the child so far; None where none lives that has answered."""
@@ -157,47 +170,29 @@ class _Child:
         self.ready = False
         self._limits = limits
         self._stderr = os.memfd_create("redrive-policy-stderr")
-        with ExitStack() as opened:
-            region_fd = os.memfd_create("redrive-policy", os.MFD_ALLOW_SEALING)
-            opened.callback(os.close, region_fd)
-            os.ftruncate(region_fd, layout.size)
-            fcntl.fcntl(
-                region_fd,
-                fcntl.F_ADD_SEALS,
-                fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL,
-            )
+        device = execution.device != "cpu"
+        addresses = None if device else limits.address_space_bytes + layout.size
+        with ExitStack() as opened:  # the child has its own descriptors of all this
+            region_fd = _sealed_memory(layout.size, opened)
             self.region = mmap.mmap(region_fd, layout.size)
             graph_fds = {
                 role: opened.enter_context(path.open("rb")).fileno()
                 for role, path in graphs.items()
             }
-            device = execution.device != "cpu"
-            addresses = None if device else limits.address_space_bytes + layout.size
-            bounds = {"address_space_bytes": addresses, "cpu_s": limits.cpu_s}
             config = {
                 "manifest": asdict(manifest),
                 "execution": asdict(execution),
                 "rows": layout.rows,
                 "region_fd": region_fd,
                 "graph_fds": graph_fds,
-                "bounds": bounds,
+                "bounds": {"address_space_bytes": addresses, "cpu_s": limits.cpu_s},
                 "parent_pid": os.getpid(),
             }
-            config_fd = os.memfd_create("redrive-policy-config")
-            opened.callback(os.close, config_fd)
-            with os.fdopen(os.dup(config_fd), "wb") as file:
-                file.write(json.dumps(config).encode())
-            os.lseek(config_fd, 0, os.SEEK_SET)
+            config_fd = _memory("redrive-policy-config", 0, opened)
+            os.pwrite(config_fd, json.dumps(config).encode(), 0)
+            arguments = [str(config_fd), str(ROOT), *filter(None, sys.path)]
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-c",
-                    BOOT,
-                    str(config_fd),
-                    str(ROOT),
-                    *filter(None, sys.path),
-                ],
+                [sys.executable, "-I", "-c", BOOT, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
@@ -249,25 +244,24 @@ class _Child:
         os.close(self._stderr)
 
     def _receive(self, allowed_s: float, late: str, untrusted: bool = True) -> Any:
-        """The document of one reply. `untrusted`: whether the graph already ran, so that a death is the model's."""
+        """The document of one reply.
+
+        `untrusted`: whether the graph already ran, so that a death is the model's.
+        """
         try:
             code, length = HEADER.unpack(self._read(HEADER.size, allowed_s, late))
-            document = json.loads(
-                self._read(min(length, LONGEST_REPLY), allowed_s, late) or b"null"
-            )
+            said = self._read(min(length, LONGEST_REPLY), allowed_s, late)
+            document = json.loads(said or b"null")
             if code in (Reply.LOCKED, Reply.DONE):
                 return document
             failed = MachineError if code == Reply.MACHINE_FAILED else PolicyError
-            error: PolicyError | MachineError = failed(
-                str(document["message"]),
-                tuple(Finding(**finding) for finding in document["findings"]),
-            )
+            findings = tuple(Finding(**finding) for finding in document["findings"])
+            error: PolicyError | MachineError = failed(str(document["message"]), findings)
         except EOFError:
             error = self._death(untrusted)
         except (ValueError, TypeError, KeyError):
-            error = PolicyError(
-                "the model's process answered with something that no adapter of ours says"
-            )
+            odd = "the model's process answered with something that no adapter of ours says"
+            error = PolicyError(odd)
         raise error
 
     def _read(self, count: int, allowed_s: float, late: str) -> bytes:
@@ -285,9 +279,8 @@ class _Child:
                 remedy = "bound every Loop and Scan of the graph, or make a step cheaper"
                 raise PolicyError(f"the model {late}: {remedy}", (Finding("graph", late, remedy),))
             if waited_s >= STARVED * allowed_s:
-                raise MachineError(
-                    f"the model {late}, but had the CPU for only {cpu_s:.1f} of {waited_s:.1f} s"
-                )
+                had = f"but had the CPU for only {cpu_s:.1f} of {waited_s:.1f} s"
+                raise MachineError(f"the model {late}, {had}")
 
     def _cpu_s(self) -> float:
         """CPU time of the child so far: the process clock of clock_getcpuclockid(3)."""
@@ -297,37 +290,46 @@ class _Child:
             return 0.0
 
     def _death(self, untrusted: bool) -> PolicyError | MachineError:
+        """Who ended it: the machine from outside, or the model. Then its last words tell how."""
         status = self._process.wait()
         said = os.pread(self._stderr, LONGEST_REPLY, 0).decode(errors="replace").strip()
+        last_words = said[-600:]
         if not untrusted or status >= 0 or status == -signal.SIGKILL:
-            return MachineError(
-                f"the model's process ended ({_status(status)}): {said[-600:] or 'it said nothing'}"
-            )
+            ended = f"the model's process ended ({_status(status)})"
+            return MachineError(f"{ended}: {last_words or 'it said nothing'}")
         if status == -signal.SIGXCPU:
-            problem, remedy = (
-                f"used up its {self._limits.cpu_s} s of CPU time",
-                "make a step cheaper",
-            )
+            problem = f"used up its {self._limits.cpu_s} s of CPU time"
+            remedy = "make a step cheaper"
         elif "bad_alloc" in said or "MemoryError" in said:
             gib = self._limits.address_space_bytes / (1 << 30)
-            problem, remedy = (
-                f"needs more than the {gib:g} GiB it may use",
-                "make constants and tensors of the graph smaller",
-            )
+            problem = f"needs more than the {gib:g} GiB it may use"
+            remedy = "make constants and tensors of the graph smaller"
         else:
-            problem, remedy = (
-                f"crashed its process ({_status(status)})",
-                "run it with `replay --no-sandbox` to see where",
-            )
-        return PolicyError(
-            f"the model {problem}: {remedy}", (Finding("graph", said[-600:] or problem, remedy),)
-        )
+            problem = f"crashed its process ({_status(status)})"
+            remedy = "run it with `replay --no-sandbox` to see where"
+        finding = Finding("graph", last_words or problem, remedy)
+        return PolicyError(f"the model {problem}: {remedy}", (finding,))
+
+
+def _memory(name: str, flags: int, opened: ExitStack) -> int:
+    """The descriptor of a file that lies in memory only."""
+    fd = os.memfd_create(name, flags)
+    opened.callback(os.close, fd)
+    return fd
+
+
+def _sealed_memory(size: int, opened: ExitStack) -> int:
+    """Memory that neither side can make smaller under the other, or larger."""
+    fd = _memory("redrive-policy", os.MFD_ALLOW_SEALING, opened)
+    os.ftruncate(fd, size)
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
 
 
 def _environment(device: bool) -> dict[str, str]:
-    return ENVIRONMENT | {
-        name: os.environ[name] for name in DEVICE_ENVIRONMENT if device and name in os.environ
-    }
+    ours = {name: os.environ[name] for name in DEVICE_ENVIRONMENT if name in os.environ}
+    return ENVIRONMENT | (ours if device else {})
 
 
 def _status(code: int) -> str:

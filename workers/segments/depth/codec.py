@@ -1,13 +1,15 @@
 """`depth.zst`: log inverse depth in one byte a pixel, in zstd frames that can be read one by one.
 
-The container is Zstandard's seekable format (facebook/zstd, contrib/seekable_format): independent frames, then a
-skippable frame with their sizes; any zstd tool unpacks it to the raw codes [n, h, w].
+The container is Zstandard's seekable format (facebook/zstd, contrib/seekable_format); any zstd tool
+unpacks it to the raw codes [n, h, w]:
+
+    zstd frame | zstd frame | ... | skippable frame: (packed, raw) bytes of each | count, magic
 """
 
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,8 +29,10 @@ Depth = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthCodec:
-    """Code 0 is *unknown*; 1 is `far_m` or beyond (the sky); 255 is `near_m` or nearer; between, steps of equal ratio:
-    with the defaults one step is 2.2 % of the depth."""
+    """Code 0 is *unknown*, 1 is `far_m` or beyond (the sky), 255 is `near_m` or nearer.
+
+    Between are steps of equal ratio: with the defaults one step is 2.2 % of the depth.
+    """
 
     width: int
     height: int
@@ -36,9 +40,10 @@ class DepthCodec:
     far_m: float = 250.0
 
     def encode(self, depth: Depth) -> NDArray[np.uint8]:
-        """Metres (any shape) to codes. NaN, zero and negative depth are unknown; infinity is far."""
+        """Metres (any shape) to codes. NaN, zero and negative are unknown; infinity is far."""
         known = depth > 0
-        # In float64: processors disagree on the last bit of a logarithm, which in float32 would tell in a code now and then.
+        # In float64: processors disagree on the last bit of a logarithm. In float32 a code would
+        # now and then be another one.
         metres = np.clip(np.where(known, depth, 1.0).astype(np.float64), self.near_m, self.far_m)
         ratio = np.log(metres / self.far_m)
         code = np.rint(1 + 254 * ratio / np.log(self.near_m / self.far_m))
@@ -56,22 +61,20 @@ def write_depth(
     path: Path, frames: Iterable[Depth], near_m: float, far_m: float
 ) -> tuple[int, dict[str, Any]]:
     """Store frames [h, w] in metres; returns (frame count, what `SegmentMeta.depth` holds)."""
-    codec, count, sizes = DepthCodec(width=0, height=0, near_m=near_m, far_m=far_m), 0, []
+    codec = DepthCodec(width=0, height=0, near_m=near_m, far_m=far_m)
+    count = 0
+    sizes = []
     with path.open("wb") as file:
         for chunk in _chunks(frames):
-            for offset, frame in enumerate(chunk):
-                if count + offset == 0:
-                    codec = DepthCodec(
-                        width=frame.shape[1], height=frame.shape[0], near_m=near_m, far_m=far_m
-                    )
+            if count == 0:
+                height, width = chunk[0].shape[:2]
+                codec = replace(codec, width=width, height=height)
+            for number, frame in enumerate(chunk, count):
                 if frame.shape != (codec.height, codec.width):
-                    found = (
-                        f"shape {[codec.height, codec.width]} expected, found {list(frame.shape)}"
-                    )
-                    raise DataError(
-                        f"depth {path.name}: {found}",
-                        (Finding(f"{path}: frame {count + offset}", found),),
-                    )
+                    expected = f"shape {[codec.height, codec.width]} expected"
+                    problem = f"{expected}, found {list(frame.shape)}"
+                    finding = Finding(f"{path}: frame {number}", problem)
+                    raise DataError(f"depth {path.name}: {problem}", (finding,))
             raw = codec.encode(np.stack(chunk)).tobytes()
             packed = zstandard.ZstdCompressor(level=LEVEL).compress(raw)
             sizes.append((len(packed), len(raw)))
@@ -80,35 +83,36 @@ def write_depth(
         table = b"".join(struct.pack("<II", *size) for size in sizes)
         footer = struct.pack("<IBI", len(sizes), 0, SEEKABLE_MAGIC)
         file.write(struct.pack("<II", SKIPPABLE_MAGIC, len(table) + len(footer)) + table + footer)
-    return count, {"width": codec.width, "height": codec.height, "near_m": near_m, "far_m": far_m}
+    return count, asdict(codec)
 
 
 def read_depth(path: Path, codec: DepthCodec, start: int, stop: int) -> Depth:
-    """Frames [start, stop) in metres: float32 [n, height, width], NaN where unknown. Raises DataError naming the file."""
+    """Frames [start, stop) in metres: float32 [n, height, width], NaN where unknown.
+
+    Raises DataError naming the file.
+    """
     size = codec.width * codec.height
     codes = np.empty((max(stop - start, 0), size), np.uint8)
     try:
         with path.open("rb") as file:
-            position, first = 0, 0
+            position = first = 0
             for packed, raw in _sizes(file):
                 n = raw // size
                 if first < stop and first + n > start:
                     file.seek(position)
-                    data = zstandard.ZstdDecompressor().decompress(
-                        file.read(packed), max_output_size=raw
-                    )
+                    unzstd = zstandard.ZstdDecompressor()
+                    data = unzstd.decompress(file.read(packed), max_output_size=raw)
                     chunk = np.frombuffer(data, np.uint8).reshape(n, size)
                     low, high = max(start, first), min(stop, first + n)
                     codes[low - start : high - start] = chunk[low - first : high - first]
-                position, first = position + packed, first + n
+                position += packed
+                first += n
         if stop > first:
             raise ValueError(f"{first} frames found, {stop} expected")
     except (OSError, ValueError, struct.error, zstandard.ZstdError) as error:
         problem = f"cannot be read ({error})"
-        raise DataError(
-            f"depth {path.name}: {problem}",
-            (Finding(str(path), problem, "import the segment again"),),
-        ) from error
+        finding = Finding(str(path), problem, "import the segment again")
+        raise DataError(f"depth {path.name}: {problem}", (finding,)) from error
     return codec.decode(codes.reshape(-1, codec.height, codec.width))
 
 

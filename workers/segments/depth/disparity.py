@@ -1,4 +1,4 @@
-"""Disparity of a rectified stereo pair by semi-global matching (Hirschmüller 2008, as in OpenCV)."""
+"""Disparity of a rectified stereo pair: semi-global matching (Hirschmüller 2008, in OpenCV)."""
 
 import cv2
 import numpy as np
@@ -9,15 +9,19 @@ Picture = NDArray[np.uint8]
 
 BLOCK = 3
 SMALL_STEP, LARGE_STEP = 8 * 3 * BLOCK**2, 32 * 3 * BLOCK**2
-"""Penalties for neighbours whose disparities differ by one pixel and by more, as OpenCV proposes for three channels."""
+"""Penalties for neighbours whose disparities differ by one pixel, and by more.
+
+As OpenCV proposes for three channels."""
 UNIQUE_PERCENT, SPECKLE_PIXELS = 10, 50
 AGREE = 1.0
 """Pixels by which matching left to right and right to left may differ."""
 
 
 def disparity(left: Picture, right: Picture, most: int) -> NDArray[np.float32]:
-    """[H, W] pixels from 0 to `most` (in steps of 1/16) by which a point of the left picture lies farther left in the
-    right one; NaN where the two pictures do not choose each other."""
+    """[H, W] pixels by which a point of the left picture lies farther left in the right one.
+
+    From 0 to `most` in steps of 1/16; NaN where the two pictures do not choose each other.
+    """
     most += -most % 16
     matcher = cv2.StereoSGBM.create(
         minDisparity=0,
@@ -32,11 +36,10 @@ def disparity(left: Picture, right: Picture, most: int) -> NDArray[np.float32]:
     )
     forth = _matched(matcher, left, right, most)
     back = _matched(matcher, right[:, ::-1], left[:, ::-1], most)[:, ::-1]
-    there = np.rint(np.arange(forth.shape[1]) - forth).astype(np.int64)
-    same = (
-        np.abs(np.take_along_axis(back, np.clip(there, 0, forth.shape[1] - 1), axis=1) - forth)
-        <= AGREE
-    )
+    width = forth.shape[1]
+    there = np.rint(np.arange(width) - forth).astype(np.int64)
+    from_there = np.take_along_axis(back, np.clip(there, 0, width - 1), axis=1)
+    same = np.abs(from_there - forth) <= AGREE
     return np.where((forth >= 0) & (there >= 0) & same, forth, np.float32(np.nan))
 
 
@@ -44,8 +47,7 @@ def _matched(
     matcher: cv2.StereoSGBM, one: Picture, other: Picture, most: int
 ) -> NDArray[np.float32]:
     """The matcher leaves `most` columns out on the left: the pictures are widened by as many."""
-    wide = [
-        cv2.copyMakeBorder(np.ascontiguousarray(p), 0, 0, most, 0, cv2.BORDER_REPLICATE)
-        for p in (one, other)
-    ]
+    edge = cv2.BORDER_REPLICATE
+    pair = (np.ascontiguousarray(one), np.ascontiguousarray(other))
+    wide = [cv2.copyMakeBorder(picture, 0, 0, most, 0, edge) for picture in pair]
     return np.asarray(matcher.compute(*wide)[:, most:], np.float32) / np.float32(16.0)

@@ -1,6 +1,7 @@
-"""Depth that the log itself has: lidar, or the right camera of a rectified stereo pair whose left one is stored.
+"""Depth that the log itself has: lidar, or the right camera of a rectified stereo pair.
 
-What neither knows is filled (depth_fill.py). Maps and pictures show the view of the stored frames, at any scale.
+The left camera's frames are those that are stored. What neither source knows is filled (fill.py).
+Maps and pictures show the view of the stored frames, at any scale.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,22 +22,27 @@ from workers.segments.store import StoredSegment
 from workers.segments.video import Frames
 
 PER_METRE = 256.0
-"""Of KITTI's depth completion benchmark (Uhrig et al. 2017): 16-bit grey PNGs of metres times 256 along the camera's
-axis, 0 where no beam came back."""
+"""16-bit grey PNGs of metres times 256 along the camera's axis, 0 where no beam came back.
+
+As in KITTI's depth completion benchmark (Uhrig et al. 2017)."""
 NEAREST_M = 2.0
 """Of what stereo is matched for."""
 LEAST_MATCHED = 0.25
-"""Share of the pixels that must match over a segment. Measured: 0.7 to 0.95 for pairs, 0.16 and less for pictures of two
-places, 0.04 for noise."""
+"""Share of the pixels that must match over a segment.
+
+Measured: 0.7 to 0.95 for pairs, 0.16 and less for pictures of two places, 0.04 for noise."""
 SCALE = 3.0
-"""The road in the lowest quarter of the view may be this many times nearer or farther than the camera's height tells:
-beyond, the unit, the baseline or the side is wrong."""
+"""The road in the lowest quarter of the view may be this many times nearer or farther than the
+camera's height tells. Beyond, the unit, the baseline or the side is wrong."""
 AT_ONCE = 20
 
 
 def lidar_depth(folder: Path, segment: StoredSegment) -> Iterator[Depth]:
-    """Filled depth [h, w] of each stored frame at half its resolution, from the folder's maps (*.png, PER_METRE) in the
-    order of their names, one a frame. Raises DataError naming what is missing, damaged, empty or not such a map."""
+    """Filled depth [h, w] of each stored frame, at half its resolution.
+
+    folder: one map a frame (*.png, PER_METRE) in the order of their names.
+    Raises DataError naming what is missing, damaged, empty or not such a map.
+    """
     camera = _camera(segment)
 
     def views() -> Iterator[tuple[Inverse, Frames]]:
@@ -50,19 +56,20 @@ def lidar_depth(folder: Path, segment: StoredSegment) -> Iterator[Depth]:
 
 
 def stereo_depth(right: Path, baseline_m: float, segment: StoredSegment) -> Iterator[Depth]:
-    """Filled depth [h, w] of each stored frame at half its resolution, from the rectified right camera's pictures: a video,
-    or a folder of PNGs or JPEGs in the order of their names, one a frame. baseline_m: how far right of the stored camera it
-    stands. Raises DataError naming what is missing, damaged, or no right picture of the stored left one."""
+    """Filled depth [h, w] of each stored frame, at half its resolution.
+
+    right: the rectified right camera's pictures, one a frame: a video, or a folder of PNGs or JPEGs
+    in the order of their names. baseline_m: how far right of the stored camera it stands.
+    Raises DataError naming what is missing, damaged, or no right picture of the stored left one.
+    """
     camera = _camera(segment)
+    size = camera.width, camera.height
 
     def views() -> Iterator[tuple[Inverse, Frames]]:
-        for (where, picture), left in zip(
-            _pictures(right, segment.meta.frame_count), _stored(segment), strict=True
-        ):
+        pictures = _pictures(right, segment.meta.frame_count)
+        for (where, picture), left in zip(pictures, _stored(segment), strict=True):
             _check_view(where, picture.shape[1], picture.shape[0], camera)
-            scaled = Image.fromarray(picture).resize(
-                (camera.width, camera.height), Image.Resampling.BOX
-            )
+            scaled = Image.fromarray(picture).resize(size, Image.Resampling.BOX)
             yield stereo_inverse(left, np.asarray(scaled, np.uint8), camera, baseline_m), left
 
     return _all_filled(right, views(), camera, LEAST_MATCHED)
@@ -82,36 +89,34 @@ def lidar_inverse(metres: NDArray[np.floating]) -> Inverse:
 def _all_filled(
     where: Path, views: Iterable[tuple[Inverse, Frames]], camera: Camera, least_known: float
 ) -> Iterator[Depth]:
-    """Raises at the end, before anything is published, where too little is known or the road is not where it must be."""
-    shares, scales = [], []
+    """Raises DataError where too little is known, or the road is not where it must be.
+
+    That is told by all frames, so at the end: before anything is published.
+    """
+    shares: list[float] = []
+    scales: list[float] = []
     for near, picture in views:
         height, width = near.shape
+        known = np.isfinite(near)
+        shares.append(float(known.mean()))
         ground = ground_depth(camera, width, height)
-        low = (
-            np.isfinite(near)
-            & np.isfinite(ground)
-            & (np.arange(height)[:, None] >= height * 3 // 4)
-        )
-        shares.append(float(np.isfinite(near).mean()))
-        scales += [float(np.median(near[low] * ground[low]))] if low.any() else []
+        low = known & np.isfinite(ground) & (np.arange(height)[:, None] >= height * 3 // 4)
+        if low.any():
+            scales.append(float(np.median(near[low] * ground[low])))
         yield filled(near, picture, camera, camera.width // 2, camera.height // 2)
-    if np.mean(shares) < least_known:
-        raise _unfit(
-            where,
-            f"only {np.mean(shares):.0%} of the pixels match the stored frames: a rectified right camera expected",
-        )
-    if scales and not 1.0 / SCALE <= np.median(scales) <= SCALE:
-        problem = f"the road is {1.0 / max(np.median(scales), 1e-3):.3g} times as far as the camera's height tells"
-        raise _unfit(where, f"{problem}: are unit, baseline and side right?")
+    if (share := np.mean(shares)) < least_known:
+        match = f"only {share:.0%} of the pixels match the stored frames"
+        raise _unfit(where, f"{match}: a rectified right camera expected")
+    if scales and not 1.0 / SCALE <= (scale := np.median(scales)) <= SCALE:
+        far = f"{1.0 / max(scale, 1e-3):.3g} times as far as the camera's height tells"
+        raise _unfit(where, f"the road is {far}: are unit, baseline and side right?")
 
 
 def _map(path: Path) -> Inverse:
     image = _opened(path)
     if image.format != "PNG" or not image.mode.startswith("I"):
-        raise _unfit(
-            path,
-            f"a 16-bit grey PNG of metres times 256 expected, found {image.format} {image.mode}",
-        )
+        found = f"found {image.format} {image.mode}"
+        raise _unfit(path, f"a 16-bit grey PNG of metres times 256 expected, {found}")
     raw = np.asarray(image, np.float64)
     if not raw.any():
         raise _unfit(path, "no beam came back: all of the map is 0")
@@ -154,10 +159,8 @@ def _video(path: Path, count: int) -> Iterator[tuple[str, Frames]]:
 def _listed(folder: Path, patterns: tuple[str, ...], count: int) -> list[Path]:
     paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
     if len(paths) != count:
-        raise _unfit(
-            folder,
-            f"{count} files ({', '.join(patterns)}) expected, one a stored frame, found {len(paths)}",
-        )
+        expected = f"{count} files ({', '.join(patterns)}) expected, one a stored frame"
+        raise _unfit(folder, f"{expected}, found {len(paths)}")
     return paths
 
 
@@ -169,22 +172,17 @@ def _stored(segment: StoredSegment) -> Iterator[Frames]:
 
 def _camera(segment: StoredSegment) -> Camera:
     if segment.meta.camera is None:
-        raise _unfit(
-            segment.folder,
-            f"a {segment.meta.kind} segment has no frames that depth could belong to",
-        )
+        problem = f"a {segment.meta.kind} segment has no frames that depth could belong to"
+        raise _unfit(segment.folder, problem)
     return segment.meta.camera
 
 
 def _check_view(where: Path | str, width: int, height: int, camera: Camera) -> None:
     if abs(width * camera.height / height - camera.width) > 2.0:
-        raise _unfit(
-            where,
-            f"the view of {camera.width}x{camera.height} frames at some scale expected, found {width}x{height}",
-        )
+        expected = f"the view of {camera.width}x{camera.height} frames at some scale expected"
+        raise _unfit(where, f"{expected}, found {width}x{height}")
 
 
 def _unfit(where: Path | str, problem: str) -> DataError:
-    return DataError(
-        f"depth cannot be taken from {where}: {problem}", (Finding(str(where), problem),)
-    )
+    message = f"depth cannot be taken from {where}: {problem}"
+    return DataError(message, (Finding(str(where), problem),))

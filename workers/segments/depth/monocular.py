@@ -1,4 +1,4 @@
-"""Depth from a monocular ONNX model that the operator names at import, its scale taken from the ground."""
+"""Depth from a monocular ONNX model that the operator names; its scale is the ground's."""
 
 import os
 from dataclasses import dataclass
@@ -19,22 +19,26 @@ from workers.segments.video import Frames
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
-MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
 """Of ImageNet's RGB in 0..1: what published monocular models are trained with."""
 FREE_SIZE = 14 * 14
-"""Height (and at least width) fed where the graph leaves it open: a multiple of the usual patch sizes."""
+"""Height fed where the graph leaves it open: a multiple of the usual patch sizes."""
 NEAR_M, FAR_M, HALF_WIDTH_M = 4.0, 20.0, 1.2
 """Ground before the ego that counts as free: it was driven over a moment later."""
 TRIM_ROUNDS, TRIM_FACTOR, LEAST_PIXELS = 4, 2.0, 20
 FAR_INVERSE = 1e-3
+ANOTHER = "name another with --depth-model"
 Output = Literal["inverse", "metric"]
 
 
 @dataclass(frozen=True)
 class DepthModel:
-    """One RGB input [1, 3, h, w] float32, first output [1, h', w'] or [1, 1, h', w']: inverse depth up to scale and shift,
-    or depth up to scale. Each frame's scale (and shift) is the one that makes the free ground lie where the camera's
-    height and calibration put it."""
+    """One RGB input [1, 3, h, w] float32; the first output is [1, h', w'] or [1, 1, h', w'].
+
+    It is inverse depth up to scale and shift, or depth up to scale. Each frame's scale (and shift)
+    lays the free ground where the camera's height and calibration put it.
+    """
 
     path: Path
     output: Output
@@ -45,21 +49,20 @@ class DepthModel:
     @property
     def origin(self) -> dict[str, str]:
         """What the segment's meta keeps of it."""
-        return {
-            "file": self.path.name,
-            "sha256": file_digest(self.path),
-            "output": self.output,
-            "scale": "ground plane",
-        }
+        sha256 = file_digest(self.path)
+        found = {"file": self.path.name, "sha256": sha256, "output": self.output}
+        return found | {"scale": "ground plane"}
 
     def depth(self, frame: Frames, camera: Camera, width: int, height: int) -> Depth:
-        """float32 [height, width] metres of an RGB frame [H, W, 3]. Raises DataError where no ground fits the answer."""
+        """float32 [height, width] metres of an RGB frame [H, W, 3].
+
+        Raises DataError where no ground fits the answer.
+        """
         said = self._run(frame, camera)
         if not np.isfinite(said).all():
             raise self._wrong("its answer has numbers that are not finite")
-        small = np.asarray(
-            Image.fromarray(said).resize((width, height), Image.Resampling.BILINEAR), np.float64
-        )
+        resized = Image.fromarray(said).resize((width, height), Image.Resampling.BILINEAR)
+        small = np.asarray(resized, np.float64)
         ground = ground_depth(camera, width, height).astype(np.float64)
         free = _free(camera, ground)
         if free.sum() < LEAST_PIXELS:
@@ -69,55 +72,45 @@ class DepthModel:
             return np.asarray(np.maximum(scale * small, 0.0), np.float32)
         scale, shift = _trimmed_line(small[free], 1.0 / ground[free])
         if scale <= 0:
-            raise self._wrong(
-                "it does not grow towards the camera: is it metric? (--depth-output metric)"
-            )
+            metric = "is it metric? (--depth-output metric)"
+            raise self._wrong(f"it does not grow towards the camera: {metric}")
         return np.asarray(1.0 / np.maximum(scale * small + shift, FAR_INVERSE), np.float32)
 
     def _run(self, frame: Frames, camera: Camera) -> NDArray[np.float32]:
         width = self.width or max(round(self.height * camera.width / camera.height / 14) * 14, 14)
         picture = Image.fromarray(frame).resize((width, self.height), Image.Resampling.BILINEAR)
         pixels = (np.asarray(picture, np.float32) / 255.0 - MEAN) / STD
-        answer = self.session.run(
-            None, {self.session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]}
-        )[0]
-        said = np.asarray(answer, np.float32)
+        feeds = {self.session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]}
+        said = np.asarray(self.session.run(None, feeds)[0], np.float32)
         if said.size != said.shape[-1] * said.shape[-2]:
-            raise self._wrong(
-                f"an output [1, h, w] or [1, 1, h, w] expected, found {list(said.shape)}"
-            )
+            expected = "an output [1, h, w] or [1, 1, h, w] expected"
+            raise self._wrong(f"{expected}, found {list(said.shape)}")
         return said.reshape(said.shape[-2:])
 
     def _wrong(self, problem: str) -> DataError:
-        return DataError(
-            f"depth model {self.path.name}: {problem}", (Finding(str(self.path), problem),)
-        )
+        return _unfit(self.path, problem)
 
 
 def open_depth_model(path: Path, output: Output) -> DepthModel:
-    """Load a depth model, one thread (its answers then do not depend on the machine's load). Raises DataError naming what
-    is not as DepthModel says."""
+    """Load a depth model. One thread: its answers then do not depend on the machine's load.
+
+    Raises DataError naming what is not as DepthModel says.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        cpu = ["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(str(path), options, providers=cpu)
     except Exception as error:  # onnxruntime's errors have no common base
-        raise _unfit(path, f"cannot be loaded ({str(error).splitlines()[0]})") from error
+        problem = f"cannot be loaded ({str(error).splitlines()[0]})"
+        raise _unfit(path, problem, ANOTHER) from error
     inputs = session.get_inputs()
-    if (
-        len(inputs) != 1
-        or inputs[0].type != "tensor(float)"
-        or len(inputs[0].shape) != 4
-        or inputs[0].shape[1] not in (3, "3")
-    ):
+    shape = inputs[0].shape if len(inputs) == 1 and inputs[0].type == "tensor(float)" else []
+    if len(shape) != 4 or shape[1] not in (3, "3"):
         found = "; ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-        raise _unfit(path, f"one float32 input [1, 3, h, w] expected, found {found}")
-    height, width = (size if isinstance(size, int) else None for size in inputs[0].shape[2:])
-    return DepthModel(
-        path=path, output=output, session=session, height=height or FREE_SIZE, width=width
-    )
+        raise _unfit(path, f"one float32 input [1, 3, h, w] expected, found {found}", ANOTHER)
+    height, width = (size if isinstance(size, int) else None for size in shape[2:])
+    return DepthModel(path, output, session, height or FREE_SIZE, width)
 
 
 def _free(camera: Camera, ground: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -126,14 +119,15 @@ def _free(camera: Camera, ground: NDArray[np.float64]) -> NDArray[np.bool_]:
     u = (np.arange(width) + 0.5) * camera.width / width - 0.5
     bearing = (u - camera.cx) / camera.fx - np.tan(camera.yaw_rad)
     near = (ground >= NEAR_M) & (ground <= FAR_M)
-    free: NDArray[np.bool_] = near & (
-        np.abs(bearing[None, :] * np.where(near, ground, 0.0)) <= HALF_WIDTH_M
-    )
-    return free
+    aside = np.abs(bearing[None, :] * np.where(near, ground, 0.0))
+    return np.asarray(near & (aside <= HALF_WIDTH_M))
 
 
 def _trimmed_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """(slope, intercept) of y over x by least squares, far points dropped round by round (a car ahead is not ground)."""
+    """(slope, intercept) of y over x by least squares.
+
+    Far points are dropped round by round: a car ahead is not ground.
+    """
     keep = np.ones(len(x), np.bool_)
     slope = intercept = 0.0
     for _ in range(TRIM_ROUNDS):
@@ -145,8 +139,5 @@ def _trimmed_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float
     return slope, intercept
 
 
-def _unfit(path: Path, problem: str) -> DataError:
-    return DataError(
-        f"depth model {path.name}: {problem}",
-        (Finding(str(path), problem, "name another with --depth-model"),),
-    )
+def _unfit(path: Path, problem: str, remedy: str = "") -> DataError:
+    return DataError(f"depth model {path.name}: {problem}", (Finding(str(path), problem, remedy),))

@@ -11,8 +11,9 @@ from workers.segments.depth.codec import Depth
 def ground_depth(camera: Camera, width: int, height: int) -> Depth:
     """float32 [height, width] metres along the optical axis, infinite at and above the horizon.
 
-    Each pixel is the mean of a block of the camera's pixels (integer coordinates are pixel centres). The ground is the
-    plane under the vehicle: `up_m` below the camera, seen through its roll, pitch and yaw.
+    Each pixel is the mean of a block of the camera's pixels; integer coordinates are pixel centres.
+    The ground is the plane under the vehicle: `up_m` below the camera, seen through its roll, pitch
+    and yaw.
     """
     u = ((np.arange(width) + 0.5) * camera.width / width - 0.5 - camera.cx) / camera.fx
     v = ((np.arange(height) + 0.5) * camera.height / height - 0.5 - camera.cy) / camera.fy
@@ -22,12 +23,11 @@ def ground_depth(camera: Camera, width: int, height: int) -> Depth:
 
 
 def ground_normal(camera: Camera) -> tuple[float, float, float]:
-    """Straight down in the camera's frame (x right, y down, z ahead): the last row of the ISO 8855 mounting rotation
-    Rz(yaw) Ry(pitch) Rx(roll), its axes renamed."""
+    """Straight down in the camera's frame (x right, y down, z ahead).
+
+    The last row of the ISO 8855 mounting rotation Rz(yaw) Ry(pitch) Rx(roll), its axes renamed.
+    """
     cos_pitch = math.cos(camera.pitch_rad)
-    forward, left, up = (
-        -math.sin(camera.pitch_rad),
-        cos_pitch * math.sin(camera.roll_rad),
-        cos_pitch * math.cos(camera.roll_rad),
-    )
-    return left, up, -forward
+    left = cos_pitch * math.sin(camera.roll_rad)
+    up = cos_pitch * math.cos(camera.roll_rad)
+    return left, up, math.sin(camera.pitch_rad)

@@ -1,9 +1,14 @@
-"""openpilot's logs (Cap'n Proto events, `qlog` or `rlog`) as arrays, with the place of everything that is wrong."""
+"""openpilot's logs (Cap'n Proto events, `qlog` or `rlog`) as arrays. Errors name the place.
+
+A log is a row of messages. Each begins with its own sizes, little-endian words of 4 bytes:
+
+    count - 1 | words of segment 1 | ... | words of segment n | padding to 8 bytes | the segments
+"""
 
 import bz2
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +51,24 @@ class Channel:
 
     def wrong(self, row: int, problem: str) -> DataError:
         """The error for what one event says."""
-        where = f"{self.path}: {self.name} at byte {int(self.offset[row])}, {int(self.time_ns[row]) / 1e9:.3f} s"
-        return DataError(
-            f"{self.path.name} cannot be imported: {self.name}: {problem}",
-            (Finding(where, problem),),
-        )
+        time_s = int(self.time_ns[row]) / 1e9
+        where = f"{self.path}: {self.name} at byte {int(self.offset[row])}, {time_s:.3f} s"
+        message = f"{self.path.name} cannot be imported: {self.name}: {problem}"
+        return DataError(message, (Finding(where, problem),))
 
 
-def _car_state(m: Any) -> dict[str, Any]:
-    return {
-        "speed": m.vEgo,
-        "acceleration": m.aEgo,
-        "steering_deg": m.steeringAngleDeg,
-        "pressed": m.steeringPressed,
-        "left": m.leftBlinker,
-        "right": m.rightBlinker,
-        "can": m.canValid,
-    }
+Values = dict[str, Any]
+"""Of one event: our field to a number or a list."""
+Row = tuple[int, int, bool, Values]
+"""One event: time in ns, byte in the log, the sender's flag, values."""
 
 
-def _model(m: Any) -> dict[str, Any]:
+def _fields(**ours: str) -> Callable[[Any], Values]:
+    """Reads these attributes of an event, under our names."""
+    return lambda event: {name: getattr(event, theirs) for name, theirs in ours.items()}
+
+
+def _model(m: Any) -> Values:
     lines = [(list(line.x), list(line.y)) for line in m.laneLines]
     edges = [(list(line.x), list(line.y)) for line in m.roadEdges]
     return {
@@ -77,85 +80,74 @@ def _model(m: Any) -> dict[str, Any]:
     }
 
 
-def _odometry(m: Any) -> dict[str, Any]:
-    return {
-        "eof": m.timestampEof,
-        "trans": list(m.trans),
-        "rot": list(m.rot),
-        "rot_std": list(m.rotStd),
-    }
+def _odometry(m: Any) -> Values:
+    values = {"trans": list(m.trans), "rot": list(m.rot), "rot_std": list(m.rotStd)}
+    return {"eof": m.timestampEof} | values
 
 
-def _parameters(m: Any) -> dict[str, Any]:
-    return {
-        "ok": m.valid,
-        "steer_ratio": m.steerRatio,
-        "stiffness": m.stiffnessFactor,
-        "offset_deg": m.angleOffsetDeg,
-        "average_offset_deg": m.angleOffsetAverageDeg,
-        "roll": m.roll,
-    }
-
-
-def _car_parameters(m: Any) -> dict[str, Any]:
+def _car_parameters(m: Any) -> Values:
     torque = m.lateralTuning.torque if m.lateralTuning.which() == "torque" else None
-    return {
-        "torque": 0.0 if torque is None else torque.latAccelFactor,
-        "friction": 0.0 if torque is None else torque.friction,
-        "car": m.carFingerprint,
-        "mass": m.mass,
-        "wheelbase": m.wheelbase,
-        "to_front": m.centerToFront,
-        "steer_ratio": m.steerRatio,
-        "front": m.tireStiffnessFront,
-        "rear": m.tireStiffnessRear,
-        "delay": m.steerActuatorDelay,
-    }
+    holds = _fields(torque="latAccelFactor", friction="friction")
+    return _CAR(m) | (holds(torque) if torque is not None else {"torque": 0.0, "friction": 0.0})
 
 
-def _place(m: Any) -> dict[str, Any]:
+def _calibration(m: Any) -> Values:
+    height = list(m.height)[:1] or [np.nan]
+    return {"status": str(m.calStatus), "rpy": list(m.rpyCalib), "height": height}
+
+
+def _place(m: Any) -> Values:
     """Where and when, which count only with a fix (older logs have its flag in the lowest bit)."""
     fixed = m.hasFix or m.flags % 2 == 1
     latitude, longitude = (m.latitude, m.longitude) if fixed else (0.0, 0.0)
-    return {
-        "fixed": fixed,
-        "latitude": latitude,
-        "longitude": longitude,
-        "unix_ms": m.unixTimestampMillis,
-    }
+    found = {"fixed": fixed, "latitude": latitude, "longitude": longitude}
+    return found | {"unix_ms": m.unixTimestampMillis}
 
 
-FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
+_CAR = _fields(
+    car="carFingerprint",
+    mass="mass",
+    wheelbase="wheelbase",
+    to_front="centerToFront",
+    steer_ratio="steerRatio",
+    front="tireStiffnessFront",
+    rear="tireStiffnessRear",
+    delay="steerActuatorDelay",
+)
+_LEAD = _fields(lead="status", distance="dRel", prob="modelProb")
+
+FIELDS: dict[str, Callable[[Any], Values]] = {
     "initData": lambda m: {"device": str(m.deviceType), "dongle": m.dongleId, "version": m.version},
     "roadCameraState": lambda m: {"sensor": str(m.sensor)},
-    "qRoadEncodeIdx": lambda m: {
-        "eof": m.timestampEof,
-        "number": m.segmentNum,
-        "frame": m.segmentId,
-    },
-    "carState": _car_state,
-    "carControl": lambda m: {"steers": m.latActive},
+    "qRoadEncodeIdx": _fields(eof="timestampEof", number="segmentNum", frame="segmentId"),
+    "carState": _fields(
+        speed="vEgo",
+        acceleration="aEgo",
+        steering_deg="steeringAngleDeg",
+        pressed="steeringPressed",
+        left="leftBlinker",
+        right="rightBlinker",
+        can="canValid",
+    ),
+    "carControl": _fields(steers="latActive"),
     "carParams": _car_parameters,
-    "liveParameters": _parameters,
-    "liveTorqueParameters": lambda m: {
-        "ok": m.liveValid,
-        "torque": m.latAccelFactorFiltered,
-        "friction": m.frictionCoefficientFiltered,
-    },
-    "liveCalibration": lambda m: {
-        "status": str(m.calStatus),
-        "rpy": list(m.rpyCalib),
-        "height": list(m.height)[:1] or [np.nan],
-    },
+    "liveParameters": _fields(
+        ok="valid",
+        steer_ratio="steerRatio",
+        stiffness="stiffnessFactor",
+        offset_deg="angleOffsetDeg",
+        average_offset_deg="angleOffsetAverageDeg",
+        roll="roll",
+    ),
+    "liveTorqueParameters": _fields(
+        ok="liveValid", torque="latAccelFactorFiltered", friction="frictionCoefficientFiltered"
+    ),
+    "liveCalibration": _calibration,
     "cameraOdometry": _odometry,
     "modelV2": _model,
     "gpsLocation": _place,
     "gpsLocationExternal": _place,
-    "radarState": lambda m: {
-        "lead": m.leadOne.status,
-        "distance": m.leadOne.dRel,
-        "prob": m.leadOne.modelProb,
-    },
+    "radarState": lambda m: _LEAD(m.leadOne),
 }
 """What is read of each event; all others are skipped."""
 
@@ -165,17 +157,20 @@ def find_log(folder: Path) -> Path:
     for name in NAMES:
         if (folder / name).is_file():
             return folder / name
-    raise DataError(
-        f"no log in {folder.name}", (Finding(str(folder), f"none of {', '.join(NAMES)} is there"),)
-    )
+    finding = Finding(str(folder), f"none of {', '.join(NAMES)} is there")
+    raise DataError(f"no log in {folder.name}", (finding,))
 
 
 def read_log(path: Path) -> dict[str, Channel]:
-    """Every channel of FIELDS that the log has. Raises DataError naming file, channel and byte where the log is cut,
-    damaged, goes back in time or holds a number that is not finite."""
+    """Every channel of FIELDS that the log has.
+
+    Raises DataError naming file, channel and byte where the log is cut, damaged, goes back in time
+    or holds a number that is not finite.
+    """
     data = _unpacked(path)
-    rows: dict[str, list[tuple[int, int, bool, dict[str, Any]]]] = {}
-    offset, channel = 0, "log"
+    rows: dict[str, list[Row]] = {}
+    offset = 0
+    channel = "log"
     while offset < len(data):
         end = _message_end(path, data, offset)
         try:
@@ -183,13 +178,11 @@ def read_log(path: Path) -> dict[str, Channel]:
                 channel = _which(event)
                 if channel in FIELDS:
                     values = FIELDS[channel](getattr(event, channel))
-                    rows.setdefault(channel, []).append(
-                        (event.logMonoTime, offset, event.valid, values)
-                    )
+                    row = (event.logMonoTime, offset, event.valid, values)
+                    rows.setdefault(channel, []).append(row)
         except (capnp.KjException, RuntimeError, ValueError) as error:
-            raise _damaged(
-                path, f"{channel} at byte {offset}", str(error).splitlines()[0]
-            ) from error
+            where = f"{channel} at byte {offset}"
+            raise _damaged(path, where, str(error).splitlines()[0]) from error
         offset = end
     if not rows:
         raise _damaged(path, "byte 0", "no event that is known here")
@@ -204,44 +197,38 @@ def _which(event: Any) -> str:
         return ""
 
 
-def _channel(path: Path, name: str, rows: list[tuple[int, int, bool, dict[str, Any]]]) -> Channel:
+def _channel(path: Path, name: str, rows: list[Row]) -> Channel:
     time, offset, valid, values = zip(*rows, strict=True)
-    for row, moments in enumerate(
-        zip(time, (value.get("eof", 0) for value in values), strict=True)
-    ):
-        if max(moments) > MAX_TIME_NS:
-            raise _damaged(
-                path,
-                f"{name} at byte {offset[row]}",
-                f"a time of {max(moments)} ns: no device runs that long",
-            )
-    empty = Channel(
-        name, path, np.array(time, np.int64), np.array(offset, np.int64), np.array(valid), {}
-    )
+    for at, moment, value in zip(offset, time, values, strict=True):
+        if (latest := max(moment, value.get("eof", 0))) > MAX_TIME_NS:
+            problem = f"a time of {latest} ns: no device runs that long"
+            raise _damaged(path, f"{name} at byte {at}", problem)
+    places = np.array(time, np.int64), np.array(offset, np.int64), np.array(valid)
+    empty = Channel(name, path, *places, {})
     back = np.diff(empty.time_ns) < 0
     if back.any() and name != "initData":
         row = int(np.argmax(back))
         raise empty.wrong(row + 1, f"time goes back by {(time[row] - time[row + 1]) / 1e9:.3f} s")
     for row, value in enumerate(values):
         for field, number in value.items():
-            if np.shape(number) != np.shape(values[0][field]):
-                raise empty.wrong(
-                    row,
-                    f"{field}: shape {np.shape(values[0][field])} expected, found {np.shape(number)}",
-                )
-            if (
-                valid[row]
-                and np.asarray(number).dtype.kind == "f"
-                and not np.isfinite(number).all()
-                and field != "height"
-            ):
-                raise empty.wrong(row, f"{field}: a finite number expected, found {number}")
+            if problem := _odd(field, number, np.shape(values[0][field]), valid[row]):
+                raise empty.wrong(row, f"{field}: {problem}")
     stacked = {field: np.array([value[field] for value in values]) for field in values[0]}
-    return Channel(name, path, empty.time_ns, empty.offset, empty.valid, stacked)
+    return replace(empty, values=stacked)
+
+
+def _odd(field: str, number: Any, shape: tuple[int, ...], valid: bool) -> str:
+    """What is wrong with a field of one event; empty for nothing."""
+    if np.shape(number) != shape:
+        return f"shape {shape} expected, found {np.shape(number)}"
+    # older logs have no height, which is NaN then
+    if not valid or field == "height" or np.asarray(number).dtype.kind != "f":
+        return ""
+    return "" if np.isfinite(number).all() else f"a finite number expected, found {number}"
 
 
 def _message_end(path: Path, data: bytes, offset: int) -> int:
-    """End of the message at `offset`: a count of segments less one, their sizes in words, padding, the segments."""
+    """Where the message that begins at `offset` ends."""
     if offset + 8 > len(data):
         raise _damaged(path, f"byte {offset}", "the log ends inside an event")
     count = struct.unpack_from("<I", data, offset)[0] + 1
@@ -250,11 +237,9 @@ def _message_end(path: Path, data: bytes, offset: int) -> int:
     words = sum(struct.unpack_from(f"<{count}I", data, offset + 4))
     end: int = offset + (4 + 4 * count + 7) // 8 * 8 + 8 * words
     if end > len(data):
-        raise _damaged(
-            path,
-            f"byte {offset}",
-            f"the log ends inside an event of {end - offset} bytes ({len(data) - offset} are left)",
-        )
+        left = f"({len(data) - offset} are left)"
+        problem = f"the log ends inside an event of {end - offset} bytes {left}"
+        raise _damaged(path, f"byte {offset}", problem)
     return end
 
 
@@ -262,12 +247,12 @@ def _unpacked(path: Path) -> bytes:
     packed = path.read_bytes()
     try:
         if path.suffix == ".zst":
-            return (
-                zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True).read()
-            )
+            unzstd = zstandard.ZstdDecompressor()
+            return unzstd.stream_reader(packed, read_across_frames=True).read()
         if path.suffix != ".bz2":
             return packed
-        out, at = [], 0
+        out = []
+        at = 0
         while at < len(packed):
             unpacker = bz2.BZ2Decompressor()
             out.append(unpacker.decompress(packed[at:]))

@@ -25,8 +25,10 @@ from workers.segments.facts import (
 )
 from workers.segments.openpilot.camera import road_camera
 from workers.segments.openpilot.event_log import Channel, find_log, read_log
-from workers.segments.openpilot.log_columns import columns, vehicle
-from workers.segments.store import write_segment
+from workers.segments.openpilot.log_columns import columns
+from workers.segments.openpilot.vehicle import vehicle
+from workers.segments.problems import not_importable
+from workers.segments.store import by_number, write_segment
 from workers.segments.tags import automatic_tags
 from workers.segments.video import Frames
 
@@ -37,9 +39,14 @@ NEEDED = ("initData", "qRoadEncodeIdx", "carState", "cameraOdometry", "liveCalib
 WIDTH = 320
 """Of the stored frames: models see less, and the picture's angle of view stays whole."""
 MAX_FRAME_GAP_S = 0.5
+_DATE = r"\d{4}-\d\d-\d\d--\d\d-\d\d-\d\d"
+_COUNT = r"[0-9a-f]{8}--[0-9a-f]{10}"
 _NAME = re.compile(
-    r"(?:(?P<dongle>[0-9a-f]{16})[|_/])?(?P<log>\d{4}-\d\d-\d\d--\d\d-\d\d-\d\d|[0-9a-f]{8}--[0-9a-f]{10})(?:(?:--|/)(?P<number>\d+))?"
+    r"(?:(?P<dongle>[0-9a-f]{16})[|_/])?"
+    rf"(?P<log>{_DATE}|{_COUNT})"
+    r"(?:(?:--|/)(?P<number>\d+))?"
 )
+"""comma's names: `dongle|log--number`, the log by its date or by the device's count of drives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +61,18 @@ class Video:
 
 
 def segment_folders(folder: Path) -> list[Path]:
-    """`folder` itself if it holds a segment's video, else its subfolders that do, by number. Raises DataError for none."""
+    """`folder` itself if it holds a segment's video, else its subfolders that do, by number.
+
+    Raises DataError for none.
+    """
     if (folder / VIDEO).is_file():
         return [folder]
     found = [path.parent for path in folder.glob(f"*/{VIDEO}")]
     if not found:
         problem = f"neither it nor a folder in it has {VIDEO}"
-        raise DataError(
-            f"no openpilot segment in {folder}",
-            (Finding(str(folder), problem, "name a segment's folder"),),
-        )
-    return sorted(
-        found,
-        key=lambda path: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.name)],
-    )
+        finding = Finding(str(folder), problem, "name a segment's folder")
+        raise DataError(f"no openpilot segment in {folder}", (finding,))
+    return sorted(found, key=lambda path: by_number(path.name))
 
 
 def import_openpilot(
@@ -78,20 +83,15 @@ def import_openpilot(
     depth_model: DepthModel | None = None,
     stated: Stated = NOTHING,
 ) -> SegmentMeta:
-    """Store the segment in `folder`. route: its name (`dongle|date`) where neither folder nor log tells it. Depth is the
-    ground plane's without a depth model.
+    """Store the segment in `folder`. Depth is the ground plane's without a depth model.
 
-    Raises DataError whose finding names file, channel and place (byte or time) of a cut or damaged video or log, a missing
-    channel, time that goes back, or a number that is not finite; nothing is stored then.
+    route: its name (`dongle|date`) where neither folder nor log tells it.
+    Raises DataError naming file, channel and place (byte or time) of a cut or damaged video or log,
+    a missing channel, time that goes back, or a number that is not finite. Nothing is stored then.
     """
-    log = read_log(find_log(folder))
     path = find_log(folder)
-    for name in NEEDED:
-        if name not in log:
-            problem = f"the log has no {name}"
-            raise DataError(
-                f"{path.name} cannot be imported: {problem}", (Finding(f"{path}: {name}", problem),)
-            )
+    log = read_log(path)
+    _check_channels(path, log)
     video = _watch(folder / VIDEO)
     eof = _frame_times(log["qRoadEncodeIdx"], len(video.luma), video.path)
     width -= width % 2
@@ -101,7 +101,7 @@ def import_openpilot(
     found, missing, notes = columns(log, eof, car, camera.forward_m)
     facts, fact_notes = _facts(log, found)
     name, number = _name(folder, log, route)
-    start = log["initData"]
+    origin = {name: str(log["initData"][name][0]) for name in ("device", "dongle", "version")}
     meta = SegmentMeta(
         segment_id=f"{name}/{number}",
         route=name,
@@ -119,9 +119,7 @@ def import_openpilot(
         notes=(*camera_notes, *car_notes, *notes, *fact_notes),
         origin={
             "files": {p.name: file_digest(p) for p in (path, video.path)},
-            "device": str(start["device"][0]),
-            "dongle": str(start["dongle"][0]),
-            "version": str(start["version"][0]),
+            **origin,
             **({"depth_model": depth_model.origin} if depth_model else {}),
         },
     )
@@ -131,13 +129,20 @@ def import_openpilot(
     else:
         ground = ground_depth(camera, *size)
         depth = (ground for _ in range(len(found)))
-    return write_segment(
-        root, with_stated(meta, stated), found, _scaled(video, width, height), depth
-    )
+    frames = _scaled(video, width, height)
+    return write_segment(root, with_stated(meta, stated), found, frames, depth)
+
+
+def _check_channels(path: Path, log: dict[str, Channel]) -> None:
+    for name in NEEDED:
+        if name not in log:
+            problem = f"the log has no {name}"
+            finding = Finding(f"{path}: {name}", problem)
+            raise DataError(f"{path.name} cannot be imported: {problem}", (finding,))
 
 
 def _facts(log: dict[str, Channel], found: SegmentColumns) -> tuple[Facts, tuple[str, ...]]:
-    """(facts, notes). The time of day is that of the first position with a fix: its clock and its sun."""
+    """(facts, notes). The time of day is that of the first fix, by its clock and its sun."""
     platform = str(log["carParams"]["car"][-1]) if "carParams" in log else ""
     facts = replace(motion_facts(found.speed_mps, found.curvature), platform=platform or None)
     for channel in (log[name] for name in ("gpsLocationExternal", "gpsLocation") if name in log):
@@ -150,48 +155,44 @@ def _facts(log: dict[str, Channel], found: SegmentColumns) -> tuple[Facts, tuple
 
 
 def _name(folder: Path, log: dict[str, Channel], route: str | None) -> tuple[str, int]:
-    """(route, number): from `route` if given, else from the folder's path as comma names it, else device and folder."""
+    """(route, number): from `route`, else from the folder's path, else from device and folder."""
     place = _NAME.search(folder.resolve().as_posix())
     given = _NAME.search(route) if route else place
     dongle = str(log["initData"]["dongle"][0])
-    number = (
-        int(place["number"])
-        if place and place["number"]
-        else int(log["qRoadEncodeIdx"]["number"][0])
-    )
-    words = (
-        f"{given['dongle'] or dongle}_{given['log']}"
-        if given
-        else (route or f"{dongle}_{folder.resolve().name}")
-    )
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", words).strip("_.-"), number
+    if given:
+        name = f"{given['dongle'] or dongle}_{given['log']}"
+    else:
+        name = route or f"{dongle}_{folder.resolve().name}"
+    number = (place and place["number"]) or log["qRoadEncodeIdx"]["number"][0]
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_.-"), int(number)
 
 
 def _frame_times(index: Channel, count: int, video: Path) -> NDArray[np.int64]:
-    """Nanoseconds at which each frame's exposure ended. Raises DataError where log and video tell of other frames."""
+    """Nanoseconds at which each frame's exposure ended [count].
+
+    Raises DataError where log and video tell of other frames.
+    """
     eof = index["eof"].astype(np.int64)
-    if (back := np.diff(eof) <= 0).any():
-        row = int(np.argmax(back)) + 1
-        raise index.wrong(
-            row, f"time of frame {row} goes back by {(eof[row - 1] - eof[row]) / 1e9:.3f} s"
-        )
-    if (gap := np.diff(eof) / 1e9 > MAX_FRAME_GAP_S).any():
-        row = int(np.argmax(gap)) + 1
-        raise index.wrong(
-            row, f"{(eof[row] - eof[row - 1]) / 1e9:.2f} s without a frame before frame {row}"
-        )
+    step = np.diff(eof)
+    if (back := step <= 0).any():
+        row = int(np.argmax(back))
+        problem = f"time of frame {row + 1} goes back by {-step[row] / 1e9:.3f} s"
+        raise index.wrong(row + 1, problem)
+    if (gap := step / 1e9 > MAX_FRAME_GAP_S).any():
+        row = int(np.argmax(gap))
+        problem = f"{step[row] / 1e9:.2f} s without a frame before frame {row + 1}"
+        raise index.wrong(row + 1, problem)
     if len(eof) != count:
-        seconds = min(len(eof), count) / RATE_HZ
-        raise _damaged(
-            video,
-            f"frame {count}, {seconds:.2f} s",
-            f"{len(eof)} frames expected by the log, {count} decoded",
-        )
+        where = f"frame {count}, {min(len(eof), count) / RATE_HZ:.2f} s"
+        raise _damaged(video, where, f"{len(eof)} frames expected by the log, {count} decoded")
     return eof
 
 
 def _watch(path: Path) -> Video:
-    """Decode the whole video once. Raises DataError naming frame, time and byte of what cannot be decoded."""
+    """Decode the whole video once.
+
+    Raises DataError naming frame, time and byte of what cannot be decoded.
+    """
     width = height = 0
     luma: list[float] = []
     for picture in _pictures(path):
@@ -205,15 +206,18 @@ def _watch(path: Path) -> Video:
 def _scaled(video: Video, width: int, height: int) -> Iterator[Frames]:
     reformatter = VideoReformatter()
     for picture in _pictures(video.path):
-        small = reformatter.reformat(
-            picture, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1
-        )
+        area = Interpolation.AREA
+        small = reformatter.reformat(picture, width, height, "rgb24", interpolation=area, threads=1)
         yield np.asarray(small.to_ndarray(), np.uint8)
 
 
 def _pictures(path: Path) -> Iterator[av.VideoFrame]:
     """Frames in order of display; an error in any packet is an error."""
-    count, place = 0, 0
+    count = place = 0
+
+    def damaged(problem: str) -> DataError:
+        return _damaged(path, f"frame {count}, {count / RATE_HZ:.2f} s, byte {place}", problem)
+
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -222,19 +226,13 @@ def _pictures(path: Path) -> Iterator[av.VideoFrame]:
             for packet in container.demux(stream):
                 place = packet.pos if packet.pos is not None else place
                 if packet.is_corrupt:
-                    raise _damaged(
-                        path,
-                        f"frame {count}, {count / RATE_HZ:.2f} s, byte {place}",
-                        "the packet is cut or damaged",
-                    )
+                    raise damaged("the packet is cut or damaged")
                 for picture in packet.decode():
                     yield picture
                     count += 1
     except (av.FFmpegError, IndexError) as error:
-        where = f"frame {count}, {count / RATE_HZ:.2f} s, byte {place}"
-        raise _damaged(path, where, f"cannot be decoded ({error})") from error
+        raise damaged(f"cannot be decoded ({error})") from error
 
 
 def _damaged(path: Path, where: str, problem: str) -> DataError:
-    message = f"{path.name} cannot be imported: {where}: {problem}"
-    return DataError(message, (Finding(f"{path}: {where}", problem, "fetch the video again"),))
+    return not_importable(path, where, problem, "fetch the video again")

@@ -30,10 +30,11 @@ def lane_columns(
     yaw: Floats,
     forward_m: float,
 ) -> dict[str, Floats]:
-    """Columns of LINES [N] at the frames, lateral position at the rear axle, left positive, NaN where not known.
+    """Columns of LINES [N] at the frames: m from the rear axle, left positive, NaN where unknown.
 
-    x, y, yaw [N]: poses of the rear axle. Each sample's line lies fixed on the ground: where the ego has got to since is
-    read off it, and the difference to what the next sample saw is spread evenly over the time between.
+    x, y, yaw [N]: poses of the rear axle. Each sample's line lies fixed on the ground, and the ego
+    moves along it. The difference to what the next sample saw is spread evenly over the time
+    between.
     """
     t = (eof_ns - eof_ns[0]) / 1e9
     out = {name: np.full(len(t), np.nan) for name in LINES}
@@ -43,46 +44,42 @@ def lane_columns(
     time_s = (model["eof"].astype(np.int64) - eof_ns[0]) / 1e9
     poses = np.stack([np.interp(time_s, t, column) for column in (x, y, yaw)], axis=1)
     ego = np.stack([x, y, yaw], axis=1)
+    near = np.flatnonzero((np.diff(time_s) > 0) & (np.diff(time_s) <= MAX_SPAN_S))
     for name, (kind, number) in LINES.items():
-        sure = model.valid & (
-            model["line_prob"][:, number] >= SURE_PROBABILITY
-            if kind == "lines"
-            else model["edge_std"][:, number] <= SURE_EDGE_STD_M
-        )
-        lines = np.stack(
-            [model[kind][:, number, 0] + forward_m, -model[kind][:, number, 1]], axis=2
-        )
-        for i in np.flatnonzero(sure[:-1] & sure[1:]):
-            if not 0 < time_s[i + 1] - time_s[i] <= MAX_SPAN_S:
-                continue
-            foreseen = _lateral(lines[i], poses[i], poses[i + 1][None])[0]
-            seen = _lateral(lines[i + 1], poses[i + 1], poses[i + 1][None])[0]
-            rows = np.flatnonzero((t >= time_s[i]) & (t <= time_s[i + 1]))
+        if kind == "lines":
+            sure = model.valid & (model["line_prob"][:, number] >= SURE_PROBABILITY)
+        else:
+            sure = model.valid & (model["edge_std"][:, number] <= SURE_EDGE_STD_M)
+        ahead, right = model[kind][:, number, 0], model[kind][:, number, 1]
+        lines = np.stack([ahead + forward_m, -right], axis=2)
+        for i in near[sure[near] & sure[near + 1]]:
+            then = poses[i + 1]
+            foreseen = _lateral(lines[i], poses[i], then[None])[0]
+            seen = _lateral(lines[i + 1], then, then[None])[0]
             if abs(seen - foreseen) <= MAX_DISAGREEMENT_M:
+                rows = np.flatnonzero((t >= time_s[i]) & (t <= time_s[i + 1]))
                 share = (t[rows] - time_s[i]) / (time_s[i + 1] - time_s[i])
-                out[name][rows] = _lateral(lines[i], poses[i], ego[rows]) + share * (
-                    seen - foreseen
-                )
+                fixed = _lateral(lines[i], poses[i], ego[rows])
+                out[name][rows] = fixed + share * (seen - foreseen)
     return out
 
 
 def _lateral(line: Floats, at: Floats, ego: Floats) -> Floats:
-    """Where a line [p, 2] (seen from the pose `at`) passes each ego pose [k, 3] at its rear axle: [k] m, left positive.
+    """Where a line passes the rear axle of each ego pose [k, 3]: [k] m, left positive.
 
-    The camera sees nothing beside the rear axle: the line's first stretch is drawn out backwards, straight.
+    The line [p, 2] was seen from the pose `at`. The camera sees nothing beside the rear axle: the
+    line's first stretch is drawn out backwards, straight.
     """
     out = np.empty(len(ego))
     stretch = line[STRAIGHT] - line[0]
     back = line[0] - 20.0 * stretch / np.linalg.norm(stretch)
     points = np.concatenate([back[None], line])
     c, s = np.cos(at[2]), np.sin(at[2])
-    ground = np.stack(
-        [at[0] + c * points[:, 0] - s * points[:, 1], at[1] + s * points[:, 0] + c * points[:, 1]],
-        axis=1,
-    )
+    x = at[0] + c * points[:, 0] - s * points[:, 1]
+    y = at[1] + s * points[:, 0] + c * points[:, 1]
     for k, (ex, ey, heading) in enumerate(ego):
         c, s = np.cos(heading), np.sin(heading)
-        ahead = c * (ground[:, 0] - ex) + s * (ground[:, 1] - ey)
-        beside = -s * (ground[:, 0] - ex) + c * (ground[:, 1] - ey)
+        ahead = c * (x - ex) + s * (y - ey)
+        beside = -s * (x - ex) + c * (y - ey)
         out[k] = np.interp(0.0, ahead, beside) if ahead[0] <= 0 <= ahead[-1] else np.nan
     return out

@@ -29,7 +29,7 @@ def test_what_was_not_measured_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("moment", "latitude", "longitude", "elevation"),
     [
-        # An almanac's: noon at the June solstice, sunrise in London, midnight sun, noon in San Diego.
+        # Of an almanac: noon at the June solstice, sunrise in London, midnight sun, noon again.
         (datetime(2024, 6, 20, 12, 2, tzinfo=UTC), 0.0, 0.0, 90 - 23.44),
         (datetime(2024, 1, 1, 8, 6, tzinfo=UTC), 51.5074, -0.1278, -0.83),
         (datetime(2024, 6, 21, 22, 46, tzinfo=UTC), 69.65, 18.96, 69.65 + 23.44 - 90),

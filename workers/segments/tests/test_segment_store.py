@@ -174,15 +174,17 @@ def test_contradictions_are_refused_and_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    """It dies by SIGKILL between two frames; the next writer sweeps what is left, but not a living writer's folder."""
+    """It dies by SIGKILL between two frames; the next writer sweeps, but no living one's folder."""
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from workers.segments.store import write_segment; from workers.segments.tests.segment_parts import *\n"
+        "from workers.segments.store import write_segment\n"
+        "from workers.segments.tests.segment_parts import *\n"
         "from workers.simulation.tests.columns import straight_columns\n"
         "def dying():\n"
         "    yield from moving_frames(10)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "write_segment(Path(sys.argv[1]), camera_meta(), straight_columns(COUNT, 20.0), dying(), depths())\n"
+        "columns = straight_columns(COUNT, 20.0)\n"
+        "write_segment(Path(sys.argv[1]), camera_meta(), columns, dying(), depths())\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(

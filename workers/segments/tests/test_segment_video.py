@@ -11,8 +11,11 @@ from workers.segments.video import KEYFRAME_EVERY, read_video, write_video
 
 
 def test_the_codec_costs_little(tmp_path: Path) -> None:
-    """PSNR over RGB against the frames that went in. On comma's demo route (320x200) it is 41.6 dB, of which one grey
-    level is a constant: the fast conversion to RGB rounds down."""
+    """PSNR over RGB against the frames that went in.
+
+    On comma's demo route (320x200) it is 41.6 dB. One grey level of that is a constant: the fast
+    conversion to RGB rounds down.
+    """
     frames = np.array(moving_frames(40)).repeat(4, axis=1).repeat(4, axis=2)
     path = tmp_path / "frames.mp4"
     assert write_video(path, frames, 20.0) == (40, 4 * WIDTH, 4 * HEIGHT)
@@ -36,9 +39,8 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     data = (tmp_path / "a").read_bytes()
     assert data == (tmp_path / "b").read_bytes()
     for setting in (b" threads=1 ", b" mbtree=0 "):
-        assert setting in data, (
-            "x264 writes its settings into the stream; with others the bytes are not always the same"
-        )
+        # x264 writes its settings into the stream
+        assert setting in data, "with others the bytes are not always the same"
 
 
 def test_a_damaged_or_other_video_is_refused(tmp_path: Path) -> None:

@@ -88,8 +88,7 @@ PLAIN = {
 
 
 def whole_drive() -> str:
-    """Of every column of a drive that takes an exit, of its traffic and of what stands beside its road; and of how millions
-    of depths are coded."""
+    """Of a drive that takes an exit: its columns, traffic and roadside; of how depths are coded."""
     made = make_drive(route_spec(0, 4), drive_spec(route_spec(0, 4), 0, 1))
     arrays = [getattr(made.columns, field.name) for field in fields(made.columns)]
     depths = np.random.default_rng(1).lognormal(3.0, 1.0, 3_000_000).astype(np.float32)

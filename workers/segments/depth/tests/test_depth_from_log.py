@@ -1,4 +1,4 @@
-"""Depth that the log has: lidar maps and right pictures, filled, stored, and refused where they are not what they should be."""
+"""Depth that the log has: lidar maps and right pictures, filled, stored, refused where wrong."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +34,7 @@ TEXTURE = np.random.default_rng(1).integers(0, 120, (CAMERA.height, 2 * CAMERA.w
 
 
 def view(shift: Callable[[float], float]) -> NDArray[np.uint8]:
-    """A dark wall and a bright sign before it; each is moved left by `shift` of its distance, in whole pixels."""
+    """A dark wall, a bright sign before it: each moved left by `shift` of its distance, pixels."""
     far, near = int(shift(WALL_M)), int(shift(SIGN_M))
     out = TEXTURE[:, far : far + CAMERA.width].copy()
     sign = np.roll(SIGN, -near, axis=1)

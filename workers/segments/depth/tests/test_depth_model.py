@@ -145,7 +145,7 @@ def test_graphs_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_import_records_the_model_that_made_the_depth(tmp_path: Path) -> None:
-    """A free input size, and an answer that depends on the row alone: 1 / row's height over the horizon."""
+    """A free input size, and an answer by the row alone: 1 / its height over the horizon."""
     node = [
         helper.make_node("Gather", ["x", "zero"], ["red"], axis=1),
         helper.make_node("Mul", ["red", "nothing"], ["blank"]),

@@ -48,14 +48,15 @@ def make_route(
     engaged: range = range(0),
     blinker: range = range(0),
 ) -> Route:
-    """A left-hand circle at SPEED_MPS and YAW_RATE, 20 frames and events a second. pressed, engaged, blinker: frames at
-    which the driver's hand is on the wheel, the model steers, the left blinker is on."""
+    """A left-hand circle at SPEED_MPS and YAW_RATE, 20 frames and events a second.
+
+    Frames at which the driver's hand is on the wheel (pressed), the model steers (engaged), the
+    left blinker is on (blinker).
+    """
     start = _event("initData", 0)
-    start.initData.deviceType, start.initData.dongleId, start.initData.version = (
-        "tici",
-        DONGLE,
-        "0.9.4",
-    )
+    start.initData.deviceType = "tici"
+    start.initData.dongleId = DONGLE
+    start.initData.version = "0.9.4"
     car = _event("carParams", 0)
     for name, value in {
         "carFingerprint": "TEST",
@@ -156,7 +157,7 @@ def pictures(count: int) -> list[np.ndarray]:
 
 
 def _model(i: int) -> Any:
-    """Lane lines on circles about the turn's centre, seen from the camera ahead of the rear axle."""
+    """Lane lines on circles about the turn's centre, seen from the camera."""
     event = _event("modelV2", i)
     event.modelV2.timestampEof = START_NS + i * STEP_NS
     x = np.array([192.0 * (k / 32) ** 2 for k in range(33)])

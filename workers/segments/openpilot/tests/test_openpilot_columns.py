@@ -8,9 +8,10 @@ import pytest
 from suites.segment import DRIVER_CODES, SegmentColumns
 from workers.segments.openpilot.camera import road_camera
 from workers.segments.openpilot.event_log import Channel, read_log
-from workers.segments.openpilot.log_columns import columns, vehicle
+from workers.segments.openpilot.log_columns import columns
 from workers.segments.openpilot.tests import openpilot_route as made
 from workers.segments.openpilot.tests.openpilot_route import Route, make_route
+from workers.segments.openpilot.vehicle import vehicle
 
 
 def logged(route: Route, folder: Path) -> dict[str, Channel]:
@@ -108,8 +109,10 @@ def test_the_lead_is_known_while_there_is_one(tmp_path: Path) -> None:
 
 
 def test_the_mount_is_the_inverse_of_the_logged_attitude(tmp_path: Path) -> None:
-    """rpyCalib is the vehicle in the device's forward-right-down frame: an arrow straight ahead of the vehicle must come
-    out where openpilot's own rotation puts it."""
+    """An arrow straight ahead of the vehicle comes out where openpilot's own rotation puts it.
+
+    rpyCalib is the vehicle in the device's forward-right-down frame.
+    """
     route = make_route(2)
     roll, pitch, yaw = 0.03, 0.05, -0.08
     for event in route.of("liveCalibration"):
@@ -157,7 +160,5 @@ def test_what_the_steering_torque_holds_is_learned_or_of_the_car_or_unknown(
     else:
         assert found.torque_lateral_acceleration_mps2 == pytest.approx(holds[0])
         assert found.torque_friction == holds[1]
-        assert (
-            f"The steering torque holds {holds[0] * (1 - holds[1]):.2f} m/s² on a level road, friction taken off."
-            in notes
-        )
+        torque = f"{holds[0] * (1 - holds[1]):.2f} m/s²"
+        assert f"The steering torque holds {torque} on a level road, friction taken off." in notes

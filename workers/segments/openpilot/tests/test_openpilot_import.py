@@ -375,7 +375,7 @@ def test_commas_demo_route_is_imported_whole(comma: Path) -> None:
 def test_the_driven_path_of_the_demo_route_lies_between_the_lane_lines_in_the_picture(
     comma: Path,
 ) -> None:
-    """Calibration, intrinsics and poses together: the bright lane line right of the car at 33 s is beside the path."""
+    """Calibration, intrinsics and poses together: the lane line on the right is beside the path."""
     segment = read_segment(comma, "a2a0ccea32023010_2023-07-27--13-01-19/0")
     camera = segment.meta.camera
     assert camera is not None

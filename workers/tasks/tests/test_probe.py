@@ -1,10 +1,9 @@
-"""Probes of determinism: equal bits pass, others raise an alarm, and nothing that is stored changes."""
+"""Probes of determinism: equal bits pass, others raise an alarm, nothing stored changes."""
 
 from collections.abc import Iterator, Sequence
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.health_tables import AlarmRow, ProbeRow
 from server.db.queue_tables import RolloutRow
@@ -12,21 +11,12 @@ from server.storage import BlobStore
 from suites.errors import MachineError
 from suites.rollout import DriveKey, Rollout
 from suites.vocabulary import Outcome
-from workers import tasks
 from workers.process import Process
-from workers.tests.test_results_fenced import (  # noqa: F401
-    add_shard,
-    blobs,
-    here,
-    key,
-    must_take,
-    put,
-    rollout,
-    sessions,
-)
+from workers.tasks import drive as drive_task
+from workers.tasks.probe import probe
+from workers.tests.shards import Sessions, add_shard, key, must_take, put, rollout
 
 pytestmark = pytest.mark.services
-Sessions = sessionmaker[Session]
 
 
 @pytest.fixture
@@ -51,7 +41,7 @@ def drives(monkeypatch: pytest.MonkeyPatch, *made: Rollout) -> list[int]:
         asked.append(len(keys))
         yield from (by_key[one.digest] for one in keys)
 
-    monkeypatch.setattr(tasks, "drive_keys", drive)
+    monkeypatch.setattr(drive_task, "drive_keys", drive)
     return asked
 
 
@@ -66,7 +56,7 @@ def test_equal_bits_pass_whatever_the_wall_time(
     here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = drives(monkeypatch, rollout(1, wall_s=5.0), rollout(2))
-    tasks.probe(stored)
+    probe(stored)
     probes, alarms = read(sessions)
     assert [(p.equal, p.worker, p.error) for p in probes] == [(True, "me/1", "")] * 2
     assert alarms == []
@@ -84,7 +74,7 @@ def test_other_bits_and_other_ends_raise_an_alarm(
     with sessions() as session:
         before = session.get_one(RolloutRow, key(2).digest).trace_bits
     drives(monkeypatch, rollout(1), other)
-    tasks.probe(stored)
+    probe(stored)
     probes, alarms = read(sessions)
     assert [p.equal for p in probes] == [True, False]
     assert [(a.kind, a.drive_key) for a in alarms] == [("unequal_bits", key(2).digest)]
@@ -97,8 +87,8 @@ def test_a_message_that_comes_twice_drives_once(
     here: Process, sessions: Sessions, stored: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = drives(monkeypatch, rollout(1), rollout(2))
-    tasks.probe(stored)
-    tasks.probe(stored)
+    probe(stored)
+    probe(stored)
     assert len(asked) == 2
 
 
@@ -108,8 +98,8 @@ def test_what_can_not_be_driven_says_why_and_is_no_mismatch(
     def fail(*_: object, **__: object) -> Iterator[Rollout]:
         raise MachineError("reprojection is of another version here")
 
-    monkeypatch.setattr(tasks, "drive_keys", fail)
-    tasks.probe(stored)
+    monkeypatch.setattr(drive_task, "drive_keys", fail)
+    probe(stored)
     probes, alarms = read(sessions)
     assert [(p.equal, p.error) for p in probes] == [
         (None, "reprojection is of another version here")

@@ -243,7 +243,7 @@ def by_every_bit(observation: Observation, rows: NDArray[np.int64], step: int) -
 def test_one_decode_serves_all_offsets_and_both_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recurrent candidate, which warms up a second longer than the baseline, at four offsets each."""
+    """At four offsets each; the recurrent candidate warms up a second longer than the baseline."""
     meta = SegmentMeta(
         segment_id="seen",
         route="seen",

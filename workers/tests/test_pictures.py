@@ -21,8 +21,7 @@ from suites.manifest import VirtualCamera
 from suites.rollout import DriveKey, Offset, Rollout, Trace
 from suites.vocabulary import Outcome
 from workers import process as process_module
-from workers import tasks
-from workers.pictures import Footage, make_sheet, write_comparison
+from workers.pictures import RolloutPictures, make_sheet, write_comparison
 from workers.policy.policy import Action, Observation
 from workers.process import Process
 from workers.segments.store import read_segment, write_segment
@@ -31,6 +30,7 @@ from workers.simulation.loop import drive
 from workers.simulation.open_simulator import open_simulator
 from workers.simulation.tests.analytic import key_for, segment
 from workers.simulation.tests.models import Model, manifest, straight
+from workers.tasks.render import render
 
 START_S = 0.5
 WHOLE = VirtualCamera(width=320, height=160, fx=200.0, fy=200.0, cx=159.5, cy=69.5)
@@ -53,7 +53,7 @@ def grey(frame: int) -> int:
 
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
-    """2.5 s of a segment whose frames tell their number by their brightness, driven from 0.4 m beside the log."""
+    """2.5 s whose frames tell their number by their brightness, driven 0.4 m beside the log."""
     root = tmp_path_factory.mktemp("segments")
     memory = segment("route/0", 2.5)
     ramp = np.linspace(0, 40, 320)[None, :, None] * np.ones((160, 1, 3))
@@ -80,8 +80,8 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
 
 
 def test_views_are_what_the_model_was_shown_to_the_bit(driven: Driven) -> None:
-    footage = Footage(driven.rollout, driven.root, WHOLE)
-    views = list(footage.views(range(len(driven.seen))))
+    pictures = RolloutPictures(driven.rollout, driven.root, WHOLE)
+    views = list(pictures.views(range(len(driven.seen))))
     assert all(np.array_equal(view, seen) for view, seen in zip(views, driven.seen, strict=True))
     assert not np.array_equal(views[0], driven.logged[0]), (
         "0.4 m beside the log the view is another one"
@@ -89,16 +89,16 @@ def test_views_are_what_the_model_was_shown_to_the_bit(driven: Driven) -> None:
 
 
 def test_logged_frames_are_those_of_the_steps_time(driven: Driven) -> None:
-    footage = Footage(driven.rollout, driven.root, None)
+    pictures = RolloutPictures(driven.rollout, driven.root, None)
     steps = [0, 7, 25]
     assert all(
         np.array_equal(frame, driven.logged[i])
-        for i, frame in zip(steps, footage.logged(steps), strict=True)
+        for i, frame in zip(steps, pictures.logged(steps), strict=True)
     )
 
 
 def test_a_small_camera_keeps_its_field_of_view_at_the_stored_resolution(driven: Driven) -> None:
-    (view,) = Footage(driven.rollout, driven.root, HALF).views([0])
+    (view,) = RolloutPictures(driven.rollout, driven.root, HALF).views([0])
     assert view.shape == (128, 256, 3)
     assert np.abs(view.astype(int) - driven.seen[0][14:142, 32:288]).mean() < 2.0
 
@@ -127,7 +127,7 @@ def test_the_video_shows_the_log_on_the_left_and_the_view_on_the_right(
 def test_a_segment_that_was_imported_again_is_refused(driven: Driven) -> None:
     scenario = replace(driven.rollout.key.scenario, segment_digest="0" * 64)
     with pytest.raises(DataError, match="imported again"):
-        Footage(
+        RolloutPictures(
             replace(driven.rollout, key=replace(driven.rollout.key, scenario=scenario)),
             driven.root,
             WHOLE,
@@ -136,12 +136,12 @@ def test_a_segment_that_was_imported_again_is_refused(driven: Driven) -> None:
 
 def test_what_was_never_seen_is_refused(driven: Driven) -> None:
     with pytest.raises(SubmitterError, match="before its first step"):
-        Footage(replace(driven.rollout, trace=None), driven.root, WHOLE)
+        RolloutPictures(replace(driven.rollout, trace=None), driven.root, WHOLE)
     blind = Trace(
         simulator="tinyphysics", rate_hz=10.0, columns={"t_s": np.zeros(1)}, planned_steps=1
     )
     with pytest.raises(SubmitterError, match="no camera"):
-        Footage(replace(driven.rollout, trace=blind), driven.root, WHOLE)
+        RolloutPictures(replace(driven.rollout, trace=blind), driven.root, WHOLE)
 
 
 @pytest.mark.services
@@ -213,7 +213,7 @@ class TestRenderTask:
         blobs = BlobStore(tmp_path / "blobs")
         starts = {"log": b"\xff\xd8\xff", "view": b"\xff\xd8\xff", "video": b""}
         for kind, start in starts.items():
-            tasks.render(key.digest, kind)
+            render(key.digest, kind)
             with sessions() as session:
                 made = session.get_one(ArtifactRow, (key.digest, kind))
             assert made.sha256 is not None
@@ -224,7 +224,7 @@ class TestRenderTask:
         self, key: DriveKey, sessions: sessionmaker[Session], tmp_path: Path
     ) -> None:
         (tmp_path / "segments").unlink()
-        tasks.render(key.digest, "view")
+        render(key.digest, "view")
         with sessions() as session:
             made = session.get_one(ArtifactRow, (key.digest, "view"))
         assert made.sha256 is None

@@ -1,0 +1,1 @@
+"""Tasks, one file each. Messages carry no work: the database does."""
