@@ -1,4 +1,4 @@
-"""Do two runtimes give one model the same answers? Checked on the observations of a model's first rollout."""
+"""Do two runtimes give one model the same answers? Asked on the observations of one rollout."""
 
 from collections.abc import Iterable
 from copy import deepcopy

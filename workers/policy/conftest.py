@@ -24,7 +24,7 @@ def _value(name: str, dtype: str, shape: Sequence[int | str]) -> onnx.ValueInfoP
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """build(nodes, inputs, outputs, constants, **manifest) -> (manifest, {sha256: file}); inputs and outputs are Tensors."""
+    """build(nodes, inputs, outputs, constants, **manifest) -> (manifest, {sha256: file})."""
 
     def make(
         nodes: Sequence[NodeProto],

@@ -27,10 +27,11 @@ def open_policy(
 ) -> Policy:
     """A policy of `manifest`. `graphs`: sha256 to file.
 
-    `sandboxed=False` runs the graph in this process, for trusted models only; the bits are the same. Static checks
-    (server.graphs.static_checks) were made at submission. Raises MachineError when this machine lacks the runtime, its version or a
-    graph, or the runtime can't be sandboxed and should be; PolicyError, in this process, when a graph does not load (a
-    sandboxed one says so at its first step).
+    `sandboxed=False` runs the graph in this process, for trusted models only, with the same bits.
+    Static checks (server.graphs.static_checks) were made at submission.
+    Raises MachineError when this machine lacks the runtime, its version or a graph, or the runtime
+    can't be sandboxed and should be; PolicyError when a graph does not load (a sandboxed one: at
+    its first step).
     """
     execution = execution or default_execution(manifest)
     if manifest.builtin is not None:
@@ -39,12 +40,11 @@ def open_policy(
     files: dict[str, Path] = {graph.role: graphs[graph.sha256] for graph in manifest.graphs}
     if sandboxed:
         return SandboxedPolicy(manifest, files, execution, limits)
-    runtimes: dict[str, Runtime] = {
-        graph.role: runtime_of_file(
-            graphs[graph.sha256], graph.sha256, outputs_of(manifest, graph.role), execution
-        )
-        for graph in manifest.graphs
-    }
+    runtimes: dict[str, Runtime] = {}
+    for graph in manifest.graphs:
+        role, sha256 = graph.role, graph.sha256
+        outputs = outputs_of(manifest, role)
+        runtimes[role] = runtime_of_file(files[role], sha256, outputs, execution)
     return ADAPTERS[manifest.adapter](manifest, runtimes)
 
 
@@ -52,7 +52,6 @@ def _builtin(manifest: Manifest) -> Policy:
     if manifest.builtin not in BUILTINS:
         problem = f"expected {', '.join(BUILTINS)}, found {manifest.builtin}"
         remedy = "pid and zero are graphs: see models/pid and models/zero"
-        raise SubmitterError(
-            f"no built-in model {manifest.builtin!r}", (Finding("builtin", problem, remedy),)
-        )
+        finding = Finding("builtin", problem, remedy)
+        raise SubmitterError(f"no built-in model {manifest.builtin!r}", (finding,))
     return BUILTINS[manifest.builtin](manifest)

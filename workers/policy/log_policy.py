@@ -1,4 +1,4 @@
-"""The log as a policy: it plans the logged path and is driven and scored by the same code as a model."""
+"""The log as a policy: it plans the logged path, and is driven and scored as a model is."""
 
 from typing import Any
 

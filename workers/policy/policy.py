@@ -1,7 +1,10 @@
-"""What a simulator asks of a model: batched observations in, batched actions out, explicit recurrent state inside.
+"""What a simulator asks of a model: batched observations in, batched actions out.
 
-A policy holds the state of B rows that advance in lock-step. Rows are independent: a row that fails does not touch the
-others, and the engine drops rows that have ended with `keep`.
+    start(B) --> act(observation) --> act --> ... --> keep(rows) --> act --> ... --> close
+                     ^ B rows, one step a call            ^ rows that have ended are dropped
+
+A policy holds the recurrent state of B rows that advance in lock-step. Rows are independent: a row
+that fails does not touch the others.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +19,10 @@ from suites.rollout import ExecutionClass
 
 
 class PolicyError(RedriveError):
-    """The model crashed, timed out or was killed: every row of its batch is policy_failed; the submitter must act."""
+    """The model crashed, timed out or was killed: the submitter must act.
+
+    Every row of its batch is policy_failed.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +30,15 @@ class Observation:
     """What B rows see at one step."""
 
     frames: NDArray[np.uint8] | None = None
-    """[B, H, W, 3] RGB in the manifest's virtual camera, the newest only (adapters keep the history); None for
-    controllers. Memory that lies in planes is the fastest; the simulator may reuse it at the next step."""
+    """[B, H, W, 3] RGB in the manifest's virtual camera; None for controllers.
+
+    The newest only: adapters keep the history. Memory that lies in planes is the fastest. The
+    simulator may reuse it at the next step."""
     scalars: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """By role (suites.manifest.Role): [B] or [B, k]; e.g. speed [B] m/s, acceleration [B], curvature [B] 1/m (driven),
-    desire [B, 3] one-hot (none, left, right), traffic [B, 2], log_plan [B, P, 2] for the built-in log policy."""
+    """By role (suites.manifest.Role): [B] or [B, k].
+
+    E.g. speed [B] m/s, acceleration [B], curvature [B] 1/m (driven), desire [B, 3] one-hot (none,
+    left, right), traffic [B, 2], log_plan [B, P, 2] for the built-in log policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

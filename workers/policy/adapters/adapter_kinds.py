@@ -1,4 +1,4 @@
-"""The literal registry of adapters."""
+"""The adapters by name, each made from a manifest and its loaded graphs."""
 
 from suites.manifest import Manifest
 from workers.policy.adapters.openpilot_adapter import OpenpilotPolicy

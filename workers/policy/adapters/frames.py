@@ -1,4 +1,4 @@
-"""Frames as graphs want them: planes, openpilot's packed YUV, the wide view, and the history of past frames."""
+"""Frames as graphs want them: planes, openpilot's packed YUV, the wide view, past frames."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from suites.manifest import History
 
 Frames = NDArray[np.uint8]
+Ints = NDArray[np.integer]
 
 
 def rgb_planes(frames: Frames) -> Frames:
@@ -17,48 +18,50 @@ def rgb_planes(frames: Frames) -> Frames:
 
 
 def yuv420_planes(frames: Frames) -> Frames:
-    """[B, H, W, 3] RGB to openpilot's six planes [B, 6, H/2, W/2]: luma at (even row, even column), (odd, even),
-    (even, odd), (odd, odd), then U and V. H and W are even.
+    """[B, H, W, 3] RGB, H and W even, to openpilot's six planes [B, 6, H/2, W/2].
 
-    Colour: ITU-R BT.601 studio swing in 8-bit integer arithmetic (Y 16-235, U and V 16-240 about 128), chroma from the
-    rounded mean of each 2x2 block. Plane order: openpilot, selfdrive/modeld (loadyuv; frames_to_tensor).
+    Luma at (even row, even column), (odd, even), (even, odd), (odd, odd), then U and V: the order
+    of openpilot's selfdrive/modeld (loadyuv; frames_to_tensor). Colour: ITU-R BT.601 studio swing in
+    8-bit integer arithmetic (Y 16-235, U and V 16-240 about 128), chroma from the rounded mean of
+    each 2x2 block.
     """
     wide = frames.transpose(0, 3, 1, 2).astype(np.uint16)  # every sum below fits 16 bits
     red, green, blue = wide[:, 0], wide[:, 1], wide[:, 2]
     luma = ((66 * red + 129 * green + 25 * blue + 128) >> 8) + 16
-    mean = (
-        wide[..., 0::2, 0::2]
-        + wide[..., 1::2, 0::2]
-        + wide[..., 0::2, 1::2]
-        + wide[..., 1::2, 1::2]
-        + 2
-    ) >> 2
-    r, g, b = mean.astype(np.int16).transpose(1, 0, 2, 3)
+    mean = _block_means(wide.transpose(1, 0, 2, 3))
+    r, g, b = mean.astype(np.int16)
     u = ((112 * b - 38 * r - 74 * g + 128) >> 8) + 128
     v = ((112 * r - 94 * g - 18 * b + 128) >> 8) + 128
     out = np.empty((len(frames), 6, *u.shape[1:]), np.uint8)
-    for plane, values in enumerate(
-        (luma[:, 0::2, 0::2], luma[:, 1::2, 0::2], luma[:, 0::2, 1::2], luma[:, 1::2, 1::2], u, v)
-    ):
+    for plane, values in enumerate((*_block_corners(luma), u, v)):
         out[:, plane] = values
     return out
 
 
 def wide_view(frames: Frames) -> Frames:
-    """The same camera at half the focal length, [B, H, W, 3]: the frame at half size (2x2 means), black around it.
+    """The same camera at half the focal length: [B, H, W, 3], the frame at half size in black.
 
     openpilot's big model frame has half the focal length of its medium one and its horizon at
-    cy_big = (H + cy_medium) / 2 (common/transformations/model.py), so the pixel (u, v) of the wide view shows
-    (2u - W/2, 2v - H) of the narrow one. What only a second, wider camera would see stays black.
+    cy_big = (H + cy_medium) / 2 (common/transformations/model.py): the pixel (u, v) of the wide
+    view shows (2u - W/2, 2v - H) of the narrow one. What only a second, wider camera would see stays
+    black.
     """
-    batch, height, width, _ = frames.shape
-    wide = frames.astype(np.uint16)
-    half = (
-        wide[:, 0::2, 0::2] + wide[:, 1::2, 0::2] + wide[:, 0::2, 1::2] + wide[:, 1::2, 1::2] + 2
-    ) >> 2
-    out = np.zeros((batch, height, width, 3), np.uint8)
+    height, width = frames.shape[1:3]
+    out = np.zeros_like(frames, order="C")
+    half = _block_means(frames.astype(np.uint16).transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
     out[:, height // 2 :, width // 4 : width // 4 + width // 2] = half
     return out
+
+
+def _block_corners(values: Ints) -> list[Ints]:
+    """The four corners [..., H/2, W/2] of each 2x2 block, column by column."""
+    return [values[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+
+
+def _block_means(values: Ints) -> Ints:
+    """The rounded mean of each 2x2 block of [..., H, W]; sums must fit the type."""
+    one, two, three, four = _block_corners(values)
+    return (one + two + three + four + 2) >> 2
 
 
 class FrameHistory:

@@ -1,15 +1,19 @@
-"""The adapter for openpilot's signature (selfdrive/modeld): packed YUV frames, desire pulses, feature buffers.
+"""The adapter for openpilot's signature (selfdrive/modeld).
 
-By role, B rows, `k` = `history.stride` (1 for the models that see consecutive 20 Hz steps, 4 for those that see every
-fourth of the last 100):
-- `frames` and `wide_frames`: [B, 6 * history.frames, H/2, W/2], `input_imgs` and `big_input_imgs` (12x128x256);
-- `desire` [B, N, 8]: buffer of pulses (1 only at the step at which a manoeuvre begins), maximum over each k steps;
+By role, for B rows; `k` is `history.stride`: 1 for models that see consecutive 20 Hz steps, 4 for
+those that see every fourth of the last 100.
+
+- `frames`, `wide_frames` [B, 6 * history.frames, H/2, W/2]: packed YUV, openpilot's `input_imgs`
+  and `big_input_imgs` (12x128x256);
+- `desire` [B, N, 8]: pulses (1 only at the step at which a manoeuvre begins), maximum over k steps;
 - `traffic` [B, 2]: one-hot of right-hand and left-hand traffic;
-- `features` [B, N, F]: the last N feature vectors that the output of role `features` [B, F] gave, every k-th;
-- `curvature` [B, N, 1]: the last N curvatures that the model itself asked for (`prev_desired_curv`), every k-th;
+- `features` [B, N, F]: what the output of role `features` [B, F] gave last, every k-th;
+- `curvature` [B, N, 1]: what the model asked for last (`prev_desired_curv`), every k-th;
 - `speed` [B, 2]: `lateral_control_params`, speed in m/s and the delay of the steering in s.
-A bundle of two graphs runs `vision` first; its features are the newest entry when `policy` runs. A single graph sees the
-features of the steps before. Outputs are read by name: a graph that gives one flat vector needs slices added to it.
+
+A bundle of two graphs runs `vision` first; its features are the newest entry when `policy` runs. A
+single graph sees the features of the steps before. Outputs are read by name: a graph that gives one
+flat vector needs slices added to it.
 """
 
 from collections.abc import Mapping
@@ -100,12 +104,10 @@ class OpenpilotPolicy:
     def observed(manifest: Manifest) -> tuple[Field, ...]:
         """What this adapter reads of an observation."""
         widths = {"desire": 3, "traffic": 2, "speed": 1}
-        roles = {tensor.role for tensor in manifest.inputs}
+        roles: set[str] = {tensor.role for tensor in manifest.inputs}
         if manifest.desire == "none":
             roles.discard("desire")
-        return observed_scalars(
-            manifest, {role: width for role, width in widths.items() if role in roles}
-        )
+        return observed_scalars(manifest, {role: widths[role] for role in widths if role in roles})
 
     def close(self) -> None:
         self._buffers = {}
@@ -142,11 +144,8 @@ class OpenpilotPolicy:
     def _push_features(self, features: NDArray[np.generic]) -> None:
         expected = (self._batch, self._buffers["features"].shape[2])
         if features.shape != expected:
-            raise wrong_shape(
-                self._features_output.name if self._features_output else "",
-                expected,
-                features.shape,
-            )
+            name = self._features_output.name if self._features_output else ""
+            raise wrong_shape(name, expected, features.shape)
         self._push("features", features.astype(np.float64))
 
     def _push(self, role: str, newest: NDArray[np.float64]) -> None:

@@ -1,4 +1,4 @@
-"""The plain adapter: each input of one graph is filled by its role, each state output goes back to its input."""
+"""The plain adapter: inputs of one graph are filled by role, state outputs go back to inputs."""
 
 import math
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ from workers.policy.runtimes.runtime import Arrays, Runtime, infer_rows
 class PlainPolicy:
     """A model of one graph, camera or controller.
 
-    Frames are fed as they are, 0 to 255, also to float inputs: a model that wants 0 to 1 divides inside its graph.
-    Scalars are cast from float64 to the input's type and reshaped to the manifest's shape.
+    Frames are fed as they are, 0 to 255, also to float inputs: a model that wants 0 to 1 divides
+    inside its graph. Scalars are cast from float64 to the input's type and reshaped to its shape.
     """
 
     def __init__(self, manifest: Manifest, runtimes: Mapping[str, Runtime]) -> None:
@@ -37,9 +37,8 @@ class PlainPolicy:
         self.execution: ExecutionClass = self._runtime.execution
         self.provenance: dict[str, Any] = {"sandbox": []}
         self._row_by_row = is_fixed(manifest, "policy")
-        self._history = FrameHistory(
-            manifest.history, rgb_planes if manifest.colour == "rgb" else yuv420_planes
-        )
+        planes = rgb_planes if manifest.colour == "rgb" else yuv420_planes
+        self._history = FrameHistory(manifest.history, planes)
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
         self._states: Arrays = {}
         self._batch = 0
@@ -49,9 +48,8 @@ class PlainPolicy:
         self._history.start()
         for pair in self.manifest.states:
             tensor = self._inputs[pair.input]
-            self._states[pair.input] = np.full(
-                (batch, *row_shape(tensor)), pair.initial, tensor.dtype
-            )
+            shape = (batch, *row_shape(tensor))
+            self._states[pair.input] = np.full(shape, pair.initial, tensor.dtype)
 
     def act(self, observation: Observation) -> Action:
         batch = self._batch
@@ -66,13 +64,13 @@ class PlainPolicy:
             elif tensor.role == "desire":
                 feeds[name] = desire_or_none(self.manifest, observation, batch).astype(tensor.dtype)
             else:
-                feeds[name] = scalar(observation, tensor.role, batch, row_shape(tensor)).astype(
-                    tensor.dtype
-                )
+                value = scalar(observation, tensor.role, batch, row_shape(tensor))
+                feeds[name] = value.astype(tensor.dtype)
         outputs = infer_rows(self._runtime, feeds, self._row_by_row)
         action = read_action(self.manifest, outputs, batch)
         for pair in self.manifest.states:
-            value, expected = outputs[pair.output], self._states[pair.input].shape
+            value = outputs[pair.output]
+            expected = self._states[pair.input].shape
             if value.shape != expected:
                 raise wrong_shape(pair.output, expected, value.shape)
             self._states[pair.input] = value
@@ -86,14 +84,9 @@ class PlainPolicy:
     @staticmethod
     def observed(manifest: Manifest) -> tuple[Field, ...]:
         """What this adapter reads of an observation."""
-        widths: dict[str, int] = {
-            t.role: math.prod(row_shape(t))
-            for t in manifest.inputs
-            if t.role not in ("frames", "state")
-        }
-        if manifest.desire == "none":
-            widths.pop("desire", None)
-        return observed_scalars(manifest, widths)
+        unread = {"frames", "state"} | ({"desire"} if manifest.desire == "none" else set())
+        inputs = (t for t in manifest.inputs if t.role not in unread)
+        return observed_scalars(manifest, {t.role: math.prod(row_shape(t)) for t in inputs})
 
     def close(self) -> None:
         self._states = {}

@@ -27,7 +27,7 @@ class Field:
 
 
 def row_shape(tensor: Tensor) -> tuple[int, ...]:
-    """Shape of one row of a tensor; the static checks made every dimension but the batch a number."""
+    """Shape of one row of a tensor: static checks made every dimension but the batch a number."""
     return tuple(int(size) for size in tensor.shape[1:])
 
 
@@ -37,7 +37,7 @@ def is_fixed(manifest: Manifest, graph: str) -> bool:
 
 
 def observed_scalars(manifest: Manifest, widths: dict[str, int]) -> tuple[Field, ...]:
-    """The frames and the scalars (role to number of values) that an adapter reads of an observation."""
+    """The frames and the scalars (role to number of values) that an adapter reads."""
     camera = manifest.camera
     frames = (Field("frames", "uint8", (camera.height, camera.width, 3)),) if camera else ()
     return frames + tuple(
@@ -48,25 +48,23 @@ def observed_scalars(manifest: Manifest, widths: dict[str, int]) -> tuple[Field,
 def scalar(
     observation: Observation, role: str, batch: int, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """One scalar input as [B, *shape]. Raises PolicyError when the simulator gives none, or another number of values."""
+    """One scalar input as [B, *shape].
+
+    Raises PolicyError when the simulator gives none, or another number of values.
+    """
     value = observation.scalars.get(role)
     if value is None or value.size != batch * math.prod(shape):
         expected = f"expected {math.prod(shape)} value(s) a row for role {role}"
-        found = (
-            "this simulator gives none"
-            if value is None
-            else f"this simulator gives {value.size // batch}"
-        )
+        given = "none" if value is None else value.size // batch
+        problem = f"{expected}, this simulator gives {given}"
         remedy = "take what the simulator gives, or choose a suite of another simulator"
-        raise PolicyError(
-            f"{expected}, {found}: {remedy}",
-            (Finding(f"inputs ({role})", f"{expected}, {found}", remedy),),
-        )
+        finding = Finding(f"inputs ({role})", problem, remedy)
+        raise PolicyError(f"{problem}: {remedy}", (finding,))
     return value.astype(np.float64, copy=False).reshape((batch, *shape))
 
 
 def desire_or_none(manifest: Manifest, observation: Observation, batch: int) -> NDArray[np.float64]:
-    """One-hot [B, 3] (none, left, right); always `none` for a manifest without a source of desire."""
+    """One-hot [B, 3] (none, left, right); `none` for a manifest without a source of desire."""
     if manifest.desire == "none":
         return np.tile(np.array([1.0, 0.0, 0.0]), (batch, 1))
     return scalar(observation, "desire", batch, (3,))
@@ -79,30 +77,27 @@ def action_fields(manifest: Manifest) -> tuple[Field, ...]:
         first = Field("plan", "float64", (len(manifest.action.plan_times_s), 2))
     else:
         first = Field("curvature", "float64", ())
-    return (
-        (first, Field("acceleration", "float64", ())) if manifest.acceleration_output else (first,)
-    )
+    second = (Field("acceleration", "float64", ()),) if manifest.acceleration_output else ()
+    return (first, *second)
 
 
 def read_action(manifest: Manifest, outputs: Arrays, batch: int) -> Action:
-    """The action in SI units, ISO 8855. Raises PolicyError naming an output of another shape than the manifest says."""
+    """The action in SI units, ISO 8855.
+
+    Raises PolicyError naming an output of another shape than the manifest says.
+    """
     assert manifest.action is not None
-    names = {
-        "plan": manifest.action.output,
-        "curvature": manifest.action.output,
-        "acceleration": manifest.acceleration_output,
-    }
     values: dict[str, NDArray[np.float64]] = {}
     for field in action_fields(manifest):
-        name = names[field.name] or ""
-        values[field.name] = _rows(name, outputs[name], batch, field.shape)
+        accelerates = field.name == "acceleration"
+        name = manifest.acceleration_output if accelerates else manifest.action.output
+        values[field.name] = _rows(name or "", outputs[name or ""], batch, field.shape)
     with np.errstate(all="ignore"):  # a row that is not finite fails that row, in the engine
         if "curvature" in values:
             values["curvature"] = values["curvature"] * manifest.action.scale
-        else:
-            values["plan"] = values["plan"] * np.array(
-                [abs(manifest.action.scale), manifest.action.scale]
-            )
+        else:  # a scale below zero turns the sides, never ahead and behind
+            scale = manifest.action.scale
+            values["plan"] = values["plan"] * np.array([abs(scale), scale])
     return Action(**values)
 
 
@@ -118,6 +113,5 @@ def wrong_shape(name: str, expected: tuple[int, ...], found: tuple[int, ...]) ->
     """The error of an output whose shape differs from the manifest's while driving."""
     problem = f"expected shape {list(expected)}, found {list(found)}"
     remedy = "make the graph return one row per input row, in the shape that the manifest states"
-    return PolicyError(
-        f"output {name!r}: {problem}", (Finding(f"outputs.{name}", problem, remedy),)
-    )
+    finding = Finding(f"outputs.{name}", problem, remedy)
+    return PolicyError(f"output {name!r}: {problem}", (finding,))

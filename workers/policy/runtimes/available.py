@@ -1,4 +1,8 @@
-"""The literal registry of runtimes, and which execution classes this machine can honour."""
+"""The runtimes by name, and which execution classes this machine can honour.
+
+What each runtime may do anywhere (devices, precisions, sandbox) stands in suites.simulators: the
+server must know it too. Here stands what is installed on this machine, and the code that runs it.
+"""
 
 from functools import lru_cache
 from pathlib import Path
@@ -24,38 +28,45 @@ RUNTIMES: dict[str, RuntimeClass] = {
 
 
 def runtime_for(execution: ExecutionClass, sandboxed: bool = False) -> RuntimeClass:
-    """The runtime's class. Raises MachineError where this machine has not exactly what `execution` says: both models of
-    a comparison run on the same, so nothing else will do. `sandboxed`: whether the model is to run locked down."""
-    asked = f"{execution.runtime} {execution.version} ({execution.precision}, {execution.device})"
-    runtime = RUNTIMES.get(execution.runtime)
-    if runtime is None:
-        raise MachineError(f"the work is for {asked}; this program knows {', '.join(RUNTIMES)}")
-    kind = KINDS[execution.runtime]
+    """The runtime's class. `sandboxed`: whether the model is to run locked down.
+
+    Raises MachineError where this machine has not exactly what `execution` says: both models of a
+    comparison run on the same, so nothing else will do.
+    """
+    if problem := _cannot_run(execution, sandboxed):
+        name = execution.runtime
+        asked = f"{name} {execution.version} ({execution.precision}, {execution.device})"
+        raise MachineError(f"the work is for {asked}; {problem}")
+    return RUNTIMES[execution.runtime]
+
+
+def _cannot_run(execution: ExecutionClass, sandboxed: bool) -> str:
+    """Why this machine can't, and what to do; empty where it can."""
+    name = execution.runtime
+    if name not in RUNTIMES:
+        return f"this program knows {', '.join(RUNTIMES)}"
+    kind = KINDS[name]
     version = installed(*kind.packages)
     if version is None:
-        raise MachineError(
-            f"the work is for {asked}; install {kind.packages[0]} here, or leave it to another worker"
-        )
+        return f"install {kind.packages[0]} here, or leave it to another worker"
     known = execution.device in kind.devices and execution.precision in kind.precisions
     if execution.version != version or not known:
-        here = f"{execution.runtime} {version} ({' or '.join(kind.precisions)}, {' or '.join(kind.devices)})"
-        raise MachineError(
-            f"the work is for {asked}; this machine offers {here}: leave it to a worker that has it"
-        )
+        classes = f"{' or '.join(kind.precisions)}, {' or '.join(kind.devices)}"
+        return f"this machine offers {name} {version} ({classes}): leave it to a worker that has it"
     if sandboxed and not kind.sandboxed:
-        why = f"{execution.runtime} compiles code while it runs, which the sandbox forbids"
-        raise MachineError(
-            f"the work is for {asked}; {why}: use another runtime, or `replay --no-sandbox` for a trusted model"
-        )
-    return runtime
+        why = f"{name} compiles code while it runs, which the sandbox forbids"
+        return f"{why}: use another runtime, or `replay --no-sandbox` for a trusted model"
+    return ""
 
 
 def offered() -> dict[str, str]:
-    """`RUNTIME/PRECISION` to the runtime's version, of what this machine computes: what is installed, but for a precision that
-    its processor lacks."""
+    """`RUNTIME/PRECISION` to the runtime's version, of what this machine computes.
+
+    That is what is installed, but for a precision that its processor lacks.
+    """
     found = {
-        f"{name}/{precision}": v
-        for name, v in installed_runtimes().items()
+        f"{name}/{precision}": version
+        for name, version in installed_runtimes().items()
         for precision in KINDS[name].precisions
     }
     if "openvino/bfloat16" in found and not computes_bfloat16():
@@ -67,17 +78,17 @@ def offered() -> dict[str, str]:
 def runtime_of_file(
     path: Path, sha256: str, outputs: tuple[str, ...], execution: ExecutionClass
 ) -> Runtime:
-    """A runtime in this process, kept per graph digest and execution class: a second policy of a model loads nothing.
-    Raises MachineError when the file is not the graph of that digest."""
+    """A runtime in this process. It is kept: a second policy of a model loads nothing.
+
+    Raises MachineError when the file is not the graph of that digest.
+    """
     runtime = runtime_for(execution)
     runtime.prepare(execution)
     return runtime(read_graph(path.read_bytes(), sha256), outputs, execution)
 
 
 def read_graph(data: bytes, sha256: str) -> bytes:
-    """`data` itself when its digest is `sha256`, else MachineError: what runs is what was submitted."""
-    if digest(data) != sha256:
-        raise MachineError(
-            f"a stored graph is damaged: expected sha256 {sha256}, found {digest(data)}"
-        )
+    """`data` if its digest is `sha256`, else MachineError: what runs is what was submitted."""
+    if (found := digest(data)) != sha256:
+        raise MachineError(f"a stored graph is damaged: expected sha256 {sha256}, found {found}")
     return data

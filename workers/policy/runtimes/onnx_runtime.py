@@ -1,8 +1,8 @@
 """ONNX Runtime: the default, on one CPU thread; on a CUDA device with its `onnxruntime-gpu` build.
 
-On a device only this provider is asked for, and a session that fell back to the CPU is refused: a result names where it ran.
-Convolutions take the algorithm that cuDNN's heuristic names, not the one that was fastest in a trial, and TensorFloat-32 is
-off, so that two sessions on one kind of device compute alike.
+On a device only its provider is asked for, and a session that fell back to the CPU is refused: a
+result names where it ran. Two sessions on one kind of device must compute alike: convolutions take
+the algorithm that cuDNN's heuristic names, not the fastest of a trial, and TensorFloat-32 is off.
 """
 
 import os
@@ -16,50 +16,45 @@ from suites.rollout import ExecutionClass
 from workers.policy.runtimes.runtime import Arrays, model_failed
 
 CUDA = "CUDAExecutionProvider"
-PROVIDERS: dict[str, list[Any]] = {
-    "cpu": ["CPUExecutionProvider"],
-    "cuda": [
-        (
-            CUDA,
-            {
-                "cudnn_conv_algo_search": "HEURISTIC",
-                "use_tf32": "0",
-                "arena_extend_strategy": "kSameAsRequested",
-            },
-        )
-    ],
+CUDA_OPTIONS = {
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "use_tf32": "0",
+    "arena_extend_strategy": "kSameAsRequested",
 }
+PROVIDERS: dict[str, list[Any]] = {"cpu": ["CPUExecutionProvider"], "cuda": [(CUDA, CUDA_OPTIONS)]}
 """By `ExecutionClass.device`."""
 
 
 class OnnxRuntime:
     """ONNX Runtime at its default optimisation level, one thread.
 
-    `graph`: the bytes of the ONNX file; `outputs`: the names to compute. Raises PolicyError when it does not load.
+    `graph`: the bytes of the ONNX file; `outputs`: the names to compute.
+    Raises PolicyError when it does not load.
     """
 
     starts_threads = False
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:
-        """Load the library: everything that it reads from disk, before a sandbox closes. Raises MachineError where the device
-        can't be used."""
-        os.environ["ORT_DISABLE_TELEMETRY"] = (
-            "1"  # read when the library loads: its wheels report home otherwise
-        )
+        """Load the library: everything that it reads from disk, before a sandbox closes.
+
+        Raises MachineError where the device can't be used.
+        """
+        # read when the library loads: its wheels report home otherwise
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime as ort
 
         if execution.device != "cuda":
             return
         if CUDA not in ort.get_available_providers():
-            remedy = "install onnxruntime-gpu in the place of onnxruntime (they share their files), or leave it to another worker"
             raise MachineError(
-                f"the work is for a CUDA device, and this build of onnxruntime knows none: {remedy}"
+                "the work is for a CUDA device, and this build of onnxruntime knows none: install "
+                "onnxruntime-gpu in the place of onnxruntime (they share their files), or leave it "
+                "to another worker"
             )
         ort.preload_dlls()
-        OnnxRuntime(_doubling(), ("twice",), execution).infer(
-            {"once": np.ones((1, 2), np.float32)}
-        )  # opens the device
+        opener = OnnxRuntime(_doubling(), ("twice",), execution)  # opens the device
+        opener.infer({"once": np.ones((1, 2), np.float32)})
 
     def __init__(self, graph: bytes, outputs: Sequence[str], execution: ExecutionClass) -> None:
         import onnxruntime as ort
@@ -72,14 +67,14 @@ class OnnxRuntime:
         self.execution = execution
         self._outputs = list(outputs)
         try:
-            self._session = ort.InferenceSession(
-                graph, options, providers=PROVIDERS[execution.device]
-            )
+            providers = PROVIDERS[execution.device]
+            self._session = ort.InferenceSession(graph, options, providers=providers)
         except Exception as error:  # the library's exceptions share no base class but this one
             raise model_failed("does not load", error) from None
         if execution.device == "cuda" and CUDA not in self._session.get_providers():
             raise MachineError(
-                "onnxruntime found no CUDA device that it can use here, or not all of CUDA's and cuDNN's libraries"
+                "onnxruntime found no CUDA device that it can use here, or not all of CUDA's and "
+                "cuDNN's libraries"
             )
 
     def infer(self, feeds: Arrays) -> Arrays:
@@ -98,10 +93,8 @@ def _doubling() -> bytes:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2])
         for name in ("once", "twice")
     )
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["once", "once"], ["twice"])], "doubling", [once], [twice]
-    )
-    data: bytes = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
-    ).SerializeToString()
-    return data
+    add = helper.make_node("Add", ["once", "once"], ["twice"])
+    graph = helper.make_graph([add], "doubling", [once], [twice])
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    return bytes(model.SerializeToString())

@@ -1,6 +1,7 @@
-"""OpenVINO on one CPU thread, optional (`openvino` is not in the lock): about twice as fast in bfloat16 where the CPU has it.
+"""OpenVINO on one CPU thread, optional (`openvino` is not in the lock).
 
-It computes float64 graphs in float32: a controller that must be exact runs on ONNX Runtime.
+Where the CPU has bfloat16 it is about twice as fast. It computes float64 graphs in float32: a
+controller that must be exact runs on ONNX Runtime.
 """
 
 import io
@@ -19,13 +20,14 @@ from workers.policy.runtimes.runtime import Arrays, model_failed
 
 log = logging.getLogger(__name__)
 
-ASK = "import openvino; print('BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
+CAPABILITIES = "OPTIMIZATION_CAPABILITIES"
+ASK = f"import openvino; print('BF16' in openvino.Core().get_property('CPU', '{CAPABILITIES}'))"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 @cache
 def _engine() -> tuple[Any, Any]:
-    """The engine and the reader of ONNX files. One reader for all: a new one would look for its plugins on disk."""
+    """(engine, reader of ONNX files). One for all: a new reader looks for its plugins on disk."""
     import openvino
     from openvino.frontend import FrontEndManager
 
@@ -42,43 +44,47 @@ def _settings(execution: ExecutionClass) -> dict[str, Any]:
 
 
 def computes_bfloat16() -> bool:
-    """Whether the engine says that this CPU does; asked in a process of its own, since it starts threads and whoever asks may
-    be about to fork. A library that can't be asked computes nothing."""
-    asked = subprocess.run(
-        (sys.executable, "-P", "-c", ASK), capture_output=True, text=True, timeout=60
-    )
+    """Whether the engine says that this CPU does. A library that can't be asked computes nothing.
+
+    Asked in a process of its own: the engine starts threads, and this process may fork later.
+    """
+    command = (sys.executable, "-P", "-c", ASK)
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if asked.returncode:
-        log.warning(
-            "openvino can't be asked what it computes: %s", asked.stderr.strip().rpartition("\n")[2]
-        )
+        last_line = asked.stderr.strip().rpartition("\n")[2]
+        log.warning("openvino can't be asked what it computes: %s", last_line)
     return asked.stdout.strip() == "True"
 
 
 class OpenVinoRuntime:
-    """`graph`: the bytes of the ONNX file; `outputs`: the names to read. Raises PolicyError when it does not load."""
+    """`graph`: the bytes of the ONNX file; `outputs`: the names to read.
+
+    Raises PolicyError when it does not load.
+    """
 
     starts_threads = True
     """It works in a thread of its own, made when a graph is compiled."""
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:
-        """Load the library and its CPU plugin before a sandbox closes. Raises MachineError where the CPU has no bfloat16:
-        the engine would silently compute in float32."""
+        """Load the library and its CPU plugin before a sandbox closes.
+
+        Raises MachineError where the CPU has no bfloat16: the engine would silently use float32.
+        """
         import openvino
         import openvino.opset13 as operators
 
         engine, _ = _engine()
-        if execution.precision == "bfloat16" and "BF16" not in engine.get_property(
-            "CPU", "OPTIMIZATION_CAPABILITIES"
-        ):
+        able = engine.get_property("CPU", CAPABILITIES)
+        if execution.precision == "bfloat16" and "BF16" not in able:
             raise MachineError(
-                "this CPU does not compute in bfloat16: start a worker where it does (AVX-512 BF16, AMX), or ask for openvino/f32"
+                "this CPU does not compute in bfloat16: start a worker where it does "
+                "(AVX-512 BF16, AMX), or ask for openvino/f32"
             )
         one = operators.parameter([-1, 2], np.float32)
         square = operators.matmul(one, one, False, True)
-        warm = engine.compile_model(
-            openvino.Model([square], [one], "warm"), "CPU", _settings(execution)
-        )
+        model = openvino.Model([square], [one], "warm")
+        warm = engine.compile_model(model, "CPU", _settings(execution))
         warm.create_infer_request().infer([np.ones((1, 2), np.float32)])
 
     def __init__(self, graph: bytes, outputs: Sequence[str], execution: ExecutionClass) -> None:
@@ -87,9 +93,8 @@ class OpenVinoRuntime:
         self._outputs = list(outputs)
         try:
             model = reader.convert(reader.load(io.BytesIO(graph)))
-            self._request = engine.compile_model(
-                model, "CPU", _settings(execution)
-            ).create_infer_request()
+            compiled = engine.compile_model(model, "CPU", _settings(execution))
+            self._request = compiled.create_infer_request()
         except Exception as error:  # RuntimeError, and what its bindings raise
             raise model_failed("does not load", error) from None
 

@@ -1,9 +1,10 @@
 """What runs a graph: one small interface, and what every runtime shares.
 
-Rows of a batch: at the default optimisation level ONNX Runtime's CPU kernels gave every row the same bits for any batch
-of 1 to 64 (float32 and float64 Gemm and MatMul, Conv, GRU, elementwise). Nobody promises that across CPUs or versions,
-which is why each result records them; and a graph that mixes its rows (batch statistics) can never have it: export such
-a model with a fixed batch of 1, then each row runs alone.
+Rows of a batch: at the default optimisation level ONNX Runtime's CPU kernels gave every row the
+same bits for any batch of 1 to 64 (float32, float64 Gemm and MatMul, Conv, GRU, elementwise).
+Nobody promises that across CPUs or versions, which is why each result records them. A graph that mixes its
+rows (batch statistics) can never have it: export such a model with a fixed batch of 1, then each
+row runs alone.
 """
 
 from typing import Any, Protocol
@@ -40,13 +41,12 @@ def infer_rows(runtime: Runtime, feeds: Arrays, row_by_row: bool) -> Arrays:
 
 
 def model_failed(what: str, error: Exception) -> PolicyError:
-    """A runtime's exception as the submitter should read it: what failed, in the runtime's words, and what to do."""
+    """A runtime's exception as the submitter should read it: what failed, and what to do."""
     text = " ".join(str(error).split())[:600]
     if isinstance(error, MemoryError) or "allocat" in text or "bad_alloc" in text:
         remedy = "make constants and intermediate tensors of the graph smaller"
         problem = "it asked for more memory than it may use"
-        return PolicyError(
-            f"the model {what}: {problem}: {remedy}", (Finding("graph", text or problem, remedy),)
-        )
+        finding = Finding("graph", text or problem, remedy)
+        return PolicyError(f"the model {what}: {problem}: {remedy}", (finding,))
     remedy = "try the file with onnxruntime.InferenceSession on a CPU; check shapes and operators"
     return PolicyError(f"the model {what}: {text}", (Finding("graph", text, remedy),))

@@ -1,8 +1,8 @@
-"""tinygrad, optional (`tinygrad` is not in the lock): for GPUs of any vendor. On a CPU it needs clang and is several times
-slower than ONNX Runtime.
+"""tinygrad, optional (`tinygrad` is not in the lock): for GPUs of any vendor.
 
-It writes, compiles and loads code while a graph runs, so it can't work in the sandbox: only an operator who trusts the model
-and says so (`replay --no-sandbox`) drives with it.
+On a CPU it needs clang and is several times slower than ONNX Runtime. It writes, compiles and loads
+code while a graph runs, so it can't work in the sandbox: only an operator who trusts the model and
+says so (`replay --no-sandbox`) drives with it.
 """
 
 import os
@@ -23,13 +23,14 @@ DEVICES = {
     "metal": "METAL",
     "python": "PYTHON",
 }
-"""`ExecutionClass.device` to tinygrad's name. `python` interprets: slow, needs nothing, for tests."""
+"""`ExecutionClass.device` to tinygrad's name. `python` interprets: slow, for tests."""
 
 
 class TinygradRuntime:
-    """`graph`: the bytes of the ONNX file; `outputs`: the names to read. Raises PolicyError when it does not load.
+    """`graph`: the bytes of the ONNX file; `outputs`: the names to read.
 
-    Kernels are compiled at the first two steps of each new batch size.
+    Kernels are compiled at the first two steps of each new batch size. Raises PolicyError when the
+    graph does not load.
     """
 
     starts_threads = True
@@ -37,9 +38,8 @@ class TinygradRuntime:
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:
         """Load the library and open the device. Raises MachineError where it can't be opened."""
-        os.environ.setdefault(
-            "CACHELEVEL", "0"
-        )  # read when the library loads: it would keep kernels in the home folder
+        # read when the library loads: it would keep kernels in the home folder
+        os.environ.setdefault("CACHELEVEL", "0")
         os.environ.setdefault("DEV", DEVICES[execution.device])
         from tinygrad import Device
 
@@ -47,9 +47,8 @@ class TinygradRuntime:
             Device[DEVICES[execution.device]]
         except Exception as error:  # each device fails in its own way
             needs = "clang" if execution.device == "cpu" else "the driver of the device"
-            raise MachineError(
-                f"tinygrad can't open {execution.device} here, for which it needs {needs}: {error}"
-            ) from None
+            closed = f"tinygrad can't open {execution.device} here, for which it needs {needs}"
+            raise MachineError(f"{closed}: {error}") from None
 
     def __init__(self, graph: bytes, outputs: Sequence[str], execution: ExecutionClass) -> None:
         from tinygrad import Tensor
@@ -60,9 +59,8 @@ class TinygradRuntime:
         self._outputs = list(outputs)
         self._steps: dict[tuple[Any, ...], Callable[..., Any]] = {}
         try:
-            self._graph = OnnxRunner(Tensor(np.frombuffer(graph, np.uint8), device="PYTHON")).to(
-                self._device
-            )
+            data = Tensor(np.frombuffer(graph, np.uint8), device="PYTHON")
+            self._graph = OnnxRunner(data).to(self._device)
         except Exception as error:  # the library has no exceptions of its own
             raise model_failed("does not load", error) from None
 

@@ -1,4 +1,4 @@
-"""The process in which an untrusted graph runs: it locks itself down, loads the graph, and answers step by step.
+"""The process in which an untrusted graph runs: it locks itself down, then answers step by step.
 
 sandboxed_policy.py starts it with open descriptors for everything it will ever need: commands on
 standard input, replies on standard output, its configuration, its graphs and the shared memory.

@@ -1,7 +1,7 @@
 """Sandboxed policies that stay open between batches and shards.
 
-Starting a locked-down child costs 0.14 s of CPU, as much as a small model's inference on two hundred
-frames, and a run drives the same two models shard after shard.
+Starting a locked-down child costs 0.14 s of CPU, as much as a small model's inference on two
+hundred frames, and a run drives the same two models shard after shard.
 
 A child serves one model and no other. Each batch starts it afresh: history empty, recurrent state
 at its initial value. It is never lent again once its model failed, its batch was given up or its
@@ -18,7 +18,7 @@ from workers.policy.sandbox.sandboxed_policy import SandboxedPolicy
 MOST = 3
 """Policies of one process, lent or idle: a candidate, its baseline, and the candidate before."""
 WORKED_S = 600.0
-"""CPU time after which a child is replaced: none comes near the limit of its life (Limits.cpu_s)."""
+"""CPU time after which a child is replaced: none comes near the limit of its life (Limits)."""
 
 Name = tuple[str, ExecutionClass]
 """A model's identity, and what it runs on."""

@@ -1,6 +1,6 @@
 """The memory that a policy's two sides share, and the messages in their pipes.
 
-Both sides compute the layout from the manifest and the number of rows; no offset or shape ever crosses.
+Both sides compute the layout from the manifest and the number of rows: no offset or shape crosses.
 """
 
 import mmap

@@ -1,7 +1,8 @@
-"""What a process gives up for good before it touches an untrusted graph. Linux; pure system calls through ctypes.
+"""What a process gives up for good before it touches an untrusted graph.
 
-Every step is taken where the kernel has it, and the list of those taken is recorded with the results. What stays:
-memory, time, the file descriptors that are already open. Sources: landlock(7), seccomp(2), prctl(2), setrlimit(2).
+Linux; pure system calls through ctypes. Every step is taken where the kernel has it, and the list
+of those taken is recorded with the results. What stays: memory, time, the file descriptors that are
+already open. Sources: landlock(7), seccomp(2), prctl(2), setrlimit(2).
 """
 
 import ctypes
@@ -10,6 +11,7 @@ import platform
 import resource
 import signal
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
@@ -22,91 +24,25 @@ CLONE = {"x86_64": 56, "aarch64": 220}
 SET_ROBUST_LIST = {"x86_64": 273, "aarch64": 99}
 IOCTL = {"x86_64": 16, "aarch64": 29}
 
-# (AUDIT_ARCH, number of seccomp(2), the calls that computing, allocating and answering through an open pipe need)
-_ALLOWED: dict[str, tuple[int, int, dict[str, int]]] = {
-    "x86_64": (
-        0xC000003E,
-        317,
-        {
-            "read": 0,
-            "write": 1,
-            "close": 3,
-            "fstat": 5,
-            "poll": 7,
-            "lseek": 8,
-            "mmap": 9,
-            "mprotect": 10,
-            "munmap": 11,
-            "brk": 12,
-            "rt_sigaction": 13,
-            "rt_sigprocmask": 14,
-            "rt_sigreturn": 15,
-            "writev": 20,
-            "sched_yield": 24,
-            "mremap": 25,
-            "madvise": 28,
-            "nanosleep": 35,
-            "getpid": 39,
-            "exit": 60,
-            "gettimeofday": 96,
-            "getrusage": 98,
-            "sigaltstack": 131,
-            "gettid": 186,
-            "time": 201,
-            "futex": 202,
-            "sched_getaffinity": 204,
-            "restart_syscall": 219,
-            "clock_gettime": 228,
-            "clock_getres": 229,
-            "clock_nanosleep": 230,
-            "exit_group": 231,
-            "getcpu": 309,
-            "getrandom": 318,
-            "membarrier": 324,
-            "rseq": 334,
-        },
-    ),
-    "aarch64": (
-        0xC00000B7,
-        277,
-        {
-            "read": 63,
-            "write": 64,
-            "close": 57,
-            "fstat": 80,
-            "ppoll": 73,
-            "lseek": 62,
-            "mmap": 222,
-            "mprotect": 226,
-            "munmap": 215,
-            "brk": 214,
-            "rt_sigaction": 134,
-            "rt_sigprocmask": 135,
-            "rt_sigreturn": 139,
-            "writev": 66,
-            "sched_yield": 124,
-            "mremap": 216,
-            "madvise": 233,
-            "nanosleep": 101,
-            "getpid": 172,
-            "exit": 93,
-            "gettimeofday": 169,
-            "getrusage": 165,
-            "sigaltstack": 132,
-            "gettid": 178,
-            "futex": 98,
-            "sched_getaffinity": 123,
-            "restart_syscall": 128,
-            "clock_gettime": 113,
-            "clock_getres": 114,
-            "clock_nanosleep": 115,
-            "exit_group": 94,
-            "getcpu": 168,
-            "getrandom": 278,
-            "membarrier": 283,
-            "rseq": 293,
-        },
-    ),
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+SECCOMP = {"x86_64": 317, "aarch64": 277}
+
+# The system calls that computing, allocating and answering through an open pipe need,
+# by their numbers on x86_64 and aarch64.
+_ALLOWED_ON_BOTH = {
+    "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "lseek": (8, 62),
+    "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214),
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
+    "writev": (20, 66), "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233),
+    "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93), "gettimeofday": (96, 169),
+    "getrusage": (98, 165), "sigaltstack": (131, 132), "gettid": (186, 178), "futex": (202, 98),
+    "sched_getaffinity": (204, 123), "restart_syscall": (219, 128), "clock_gettime": (228, 113),
+    "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94),
+    "getcpu": (309, 168), "getrandom": (318, 278), "membarrier": (324, 283), "rseq": (334, 293),
+}  # fmt: skip
+_ALLOWED = {
+    "x86_64": [x86_64 for x86_64, _ in _ALLOWED_ON_BOTH.values()] + [7, 201],  # poll, time
+    "aarch64": [aarch64 for _, aarch64 in _ALLOWED_ON_BOTH.values()] + [73],  # ppoll
 }
 
 
@@ -115,7 +51,7 @@ class Bounds:
     """What the process may use from now on."""
 
     address_space_bytes: int | None
-    """None: a CUDA context reserves hundreds of GiB of addresses, so there this can't be bounded."""
+    """None for CUDA: a context reserves hundreds of GiB of addresses, so no bound would hold."""
     cpu_s: int
 
 
@@ -123,9 +59,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _call(name: str, *arguments: int | bytes | None) -> int:
-    result = int(
-        getattr(_libc, name)(*(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments))
-    )
+    typed = (ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)
+    result = int(getattr(_libc, name)(*typed))
     if result < 0:
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
     return result
@@ -134,38 +69,34 @@ def _call(name: str, *arguments: int | bytes | None) -> int:
 def lock_down(
     bounds: Bounds, parent_pid: int, threads: bool = False, device: bool = False
 ) -> list[str]:
-    """Give up files, network, processes and privileges for good; the steps that this kernel let it take, by name.
+    """Give up files, network, processes and privileges for good. Names of the steps taken.
 
-    `threads`: whether the caller may go on starting threads; `device`: whether it works with a driver that it has opened,
-    which takes ioctl(2) on what is open. Landlock binds the calling thread and those that it starts:
-    with others about, the step is called `landlock_one_thread`. The caller dies with its parent (`parent_pid`).
+    `threads`: whether the caller may go on starting threads.
+    `device`: whether it works with a driver that it has opened, which takes ioctl(2).
+    Landlock binds the calling thread and those that it starts: with others about, the step is
+    called `landlock_one_thread`. The caller dies with its parent (`parent_pid`).
     """
     taken = []
     alone = len(os.listdir("/proc/self/task")) == 1
-    for name, step in (
-        ("unprivileged_user", _become_nobody),
-        ("no_new_privs", _no_new_privs),
-        ("landlock", _landlock),
-    ):
-        try:
+    steps = {
+        "unprivileged_user": _become_nobody,
+        "no_new_privs": _no_new_privs,
+        "landlock" if alone else "landlock_one_thread": _landlock,
+    }
+    for name, step in steps.items():
+        with suppress(OSError):  # this kernel or container may not offer it
             step()
-        except OSError:
-            continue  # this kernel or container does not offer it: the record says which steps were taken
-        taken.append(f"{name}_one_thread" if name == "landlock" and not alone else name)
-    _call(
-        "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
-    )  # after the change of user, which clears it
+            taken.append(name)
+    # after the change of user, which clears it
+    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(0)
     _limit(bounds, threads)
-    taken.append(
-        "rlimits" if bounds.address_space_bytes is not None else "rlimits_but_address_space"
-    )
-    try:
+    bounded = bounds.address_space_bytes is not None
+    taken.append("rlimits" if bounded else "rlimits_but_address_space")
+    with suppress(OSError, KeyError):  # KeyError: no table for this machine
         _seccomp(threads, device)
         taken.append("seccomp_but_ioctl" if device else "seccomp")
-    except (OSError, KeyError):
-        pass
     return taken
 
 
@@ -182,14 +113,16 @@ def _no_new_privs() -> None:
 
 
 def _landlock() -> None:
-    """Handle every right that this kernel's ABI knows and grant none: no path can be opened, no TCP port used."""
+    """Handle every right that this kernel's ABI knows and grant none.
+
+    No path can be opened, no TCP port used.
+    """
     abi = _call("syscall", SYS_LANDLOCK_CREATE_RULESET, None, 0, 1)
     file_rights = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1
     net_rights = 0b11 if abi >= 4 else 0  # bind and connect
     scopes = 0b11 if abi >= 6 else 0  # abstract sockets and signals outside
-    attributes = struct.pack("QQQ", file_rights, net_rights, scopes)[
-        : 24 if abi >= 6 else 16 if abi >= 4 else 8
-    ]
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    attributes = struct.pack("QQQ", file_rights, net_rights, scopes)[:size]
     ruleset = _call("syscall", SYS_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
     try:
         _call("syscall", SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0)
@@ -219,31 +152,29 @@ def _lower(name: int, soft: int, hard: int) -> None:
 
 
 def _seccomp(threads: bool, device: bool) -> None:
-    """Every system call that is not on the list fails with EPERM; one of another architecture kills.
+    """System calls that are not on the list fail with EPERM; one of another architecture kills.
 
-    With `threads`, clone(2) passes with CLONE_THREAD only, and clone3(2), whose flags a filter can't see, fails with
-    ENOSYS: libraries then fall back to clone(2).
+    With `threads`, clone(2) passes with CLONE_THREAD only. A filter can't see the flags of
+    clone3(2), which fails with ENOSYS: libraries then fall back to clone(2).
+
+    An instruction is (code, instructions to skip if true, ... if false, operand).
     """
-    arch, sys_seccomp, calls = _ALLOWED[platform.machine()]
-    load, equal, has, give_back = (
-        0x20,
-        0x15,
-        0x45,
-        0x06,
-    )  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
+    machine = platform.machine()
+    # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
+    load, equal, has, give_back = 0x20, 0x15, 0x45, 0x06
     allow, kill, eperm, enosys = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
-    program = [(load, 0, 0, 4), (equal, 1, 0, arch), (give_back, 0, 0, kill), (load, 0, 0, 0)]
+    program = [(load, 0, 0, 4), (equal, 1, 0, AUDIT_ARCH[machine]), (give_back, 0, 0, kill)]
+    program += [(load, 0, 0, 0)]
     if threads:
         program += [(equal, 0, 1, CLONE3), (give_back, 0, 0, enosys)]
-        program += [(equal, 0, 4, CLONE[platform.machine()]), (load, 0, 0, FIRST_ARGUMENT)]
+        program += [(equal, 0, 4, CLONE[machine]), (load, 0, 0, FIRST_ARGUMENT)]
         program += [(has, 1, 0, CLONE_THREAD), (give_back, 0, 0, eperm), (give_back, 0, 0, allow)]
-    more = [SET_ROBUST_LIST[platform.machine()]] * threads + [IOCTL[platform.machine()]] * device
-    numbers = sorted([*calls.values(), *more])
+    more = [SET_ROBUST_LIST[machine]] * threads + [IOCTL[machine]] * device
+    numbers = sorted(_ALLOWED[machine] + more)
     program += [(equal, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
     program += [(give_back, 0, 0, eperm), (give_back, 0, 0, allow)]
-    code = ctypes.create_string_buffer(
-        b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-    )
+    packed = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    code = ctypes.create_string_buffer(packed)
     header = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
-    set_filter, all_threads = 1, 1
-    _call("syscall", sys_seccomp, set_filter, all_threads, header)
+    set_filter = all_threads = 1
+    _call("syscall", SECCOMP[machine], set_filter, all_threads, header)

@@ -1,4 +1,4 @@
-"""openpilot's signature, on small models of the same inputs: what each buffer holds at each step."""
+"""openpilot's signature, on small models of the same inputs: what buffers hold at each step."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -199,7 +199,7 @@ def test_every_buffer_at_every_step(build: Build, stride: int, graphs: int) -> N
 
 
 def test_the_model_sees_the_curvatures_it_asked_for(build: Build) -> None:
-    """desired_curvature = speed + the newest curvature in its buffer; rows that leave take their buffers along."""
+    """desired_curvature = speed + the newest curvature in its buffer; rows leave with theirs."""
     manifest, files = build(
         [
             helper.make_node(

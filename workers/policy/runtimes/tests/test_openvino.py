@@ -101,17 +101,14 @@ def test_a_precision_that_a_runtime_lacks_is_refused(recurrent_model: Built) -> 
         open_policy(manifest, files, execution=execution)
 
 
+ENGINE = "class Core:\n    def get_property(self, device, name):\n        return"
+
+
 @pytest.mark.parametrize(
     "library, able",
     [
-        (
-            "class Core:\n    def get_property(self, device, name):\n        return ['FP32', 'BF16']\n",
-            True,
-        ),
-        (
-            "class Core:\n    def get_property(self, device, name):\n        return ['FP32', 'INT8']\n",
-            False,
-        ),
+        (f"{ENGINE} ['FP32', 'BF16']\n", True),
+        (f"{ENGINE} ['FP32', 'INT8']\n", False),
         ("raise OSError('its plugins are gone')\n", False),
     ],
 )

@@ -40,7 +40,7 @@ def policies() -> Iterator[KeptPolicies]:
 
 @pytest.fixture
 def lend(policies: KeptPolicies) -> Lend:
-    """lend(built, *speeds, name="m") -> (pid of its child, what one batch of one row answers to these)."""
+    """lend(built, *speeds, name="m") -> (pid of its child, what one row answers to these)."""
 
     def batch(built: Built, *seen: float, name: str = "m") -> tuple[int, list[float]]:
         with policies.lend(
@@ -169,7 +169,7 @@ def test_close_ends_what_is_idle(lend: Lend, policies: KeptPolicies, speed_model
 def test_shards_on_kept_children_have_the_bits_of_shards_alone(
     build: Callable[..., Built], tmp_path: Path, policies: KeptPolicies
 ) -> None:
-    """A model that steers by how many steps it has seen; rows of unequal number, warmed up at each start."""
+    """A model that steers by how many steps it has seen; batches of unequal size."""
     speed = Tensor(name="speed", dtype="float32", shape=("batch", 1), role="speed")
     state = replace(speed, name="h", role="state")
     built = build(

@@ -54,7 +54,8 @@ def outcome(attempt):
         return type(error).__name__
     return "done"
 
-print(json.dumps({"taken": taken, **{name: outcome(f) for name, f in (ATTEMPTS | ALLOWED).items()}}))
+outcomes = {name: outcome(f) for name, f in (ATTEMPTS | ALLOWED).items()}
+print(json.dumps({"taken": taken, **outcomes}))
 """
 
 

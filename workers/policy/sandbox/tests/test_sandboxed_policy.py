@@ -58,7 +58,7 @@ def pid_of(policy: SandboxedPolicy) -> int:
 def test_the_bits_are_those_of_the_unsandboxed_path(
     build: Build, small_camera: VirtualCamera, sandboxed: Open
 ) -> None:
-    """Frames with history, two scalars, recurrent state, a plan and an acceleration, rows that leave."""
+    """Frames with history, two scalars, recurrent state, plan and acceleration, rows that leave."""
     rng = np.random.default_rng(7)
     built = build(
         [
