@@ -129,10 +129,7 @@ def finish(session: Session, held: Claim) -> None:
 
 
 def release(session: Session, held: Claim, owner: str, error: str) -> None:
-    """The attempt failed: end the lease. The coordinator decides what follows.
-
-    `owner`: who must act.
-    """
+    """The attempt failed: end the lease. `owner`: who must act."""
     _expire(session, _leased(held.shard, held.fence), error, owner)
 
 

@@ -98,10 +98,7 @@ class RolloutPictures:
 def write_comparison(
     path: Path, rollout: Rollout, segments_root: Path, camera: VirtualCamera | None
 ) -> None:
-    """Write an mp4 at the model's rate: on the left what was logged, on the right the view.
-
-    Raises as RolloutPictures.
-    """
+    """Write an mp4: the log on the left, the view on the right. Raises as RolloutPictures."""
     pictures = RolloutPictures(rollout, segments_root, camera)
     steps = range(len(pictures.trace))
     frames = map(_beside, pictures.logged(steps), pictures.views(steps))
@@ -178,10 +175,7 @@ def _viewer(camera: VirtualCamera | None, stored: Camera) -> VirtualCamera:
 
 
 def _poses(trace: Trace, segment: DrivenSegment, start_s: float) -> tuple[Poses, Ints]:
-    """(where the vehicle was at every step [T], the logged frame [T] of that time).
-
-    Placed as DrivingSimulator.observe places it.
-    """
+    """(poses at every step [T] as DrivingSimulator.observe has them, logged frames [T])."""
     logs = join([(segment.meta.segment_id, segment.columns)])
     slot = np.zeros(len(trace), np.int64)
     time_s = start_s + trace["t_s"]

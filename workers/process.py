@@ -38,10 +38,7 @@ class Process:
     def write(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`work(session, ...)` in a transaction of its own, again where the connection was cut.
-
-        Repeating is safe: everything that workers write is idempotent.
-        """
+        """`work(session, ...)` in a transaction, again where it was cut: all work is idempotent."""
         for attempt in range(TRIES):
             try:
                 with self.sessions.begin() as session:

@@ -36,10 +36,7 @@ def store(
     measured: Mapping[str, MetricResult],
     blobs: BlobStore,
 ) -> bool:
-    """Store a rollout and its results, once per drive_key. False: it was there already.
-
-    Other bits than those of the first time raise an alarm. Raises LeaseLostError.
-    """
+    """Store a rollout once; False: it was there (other bits: alarm). Raises LeaseLostError."""
     trace = rollout.trace
     sha256 = blobs.put(trace.to_bytes()) if trace is not None else None
     hold(session, held)
@@ -70,7 +67,8 @@ def store(
 def _quarantine(session: Session, rollout: Rollout, worker: str) -> None:
     """Keep the bytes that can't be driven out of new suite versions, once."""
     scenario = rollout.key.scenario
-    digest, reason = scenario.segment_digest, rollout.reason
+    digest = scenario.segment_digest
+    reason = rollout.reason
     row = insert(QuarantineRow).values(segment_digest=digest, reason=reason)
     new = row.on_conflict_do_nothing().returning(QuarantineRow.segment_digest)
     if session.execute(new).one_or_none() is not None:
@@ -88,7 +86,6 @@ def store_results(session: Session, drive_key: str, measured: Mapping[str, Metri
     """Results of one rollout at the metrics' current versions; those that are there stay."""
     rows = [
         {
-            "drive_key": drive_key,
             "metric": name,
             "version": METRICS[name].version,
             "valid": result.valid,
@@ -99,7 +96,7 @@ def store_results(session: Session, drive_key: str, measured: Mapping[str, Metri
         }
         for name, result in measured.items()
     ]
-    _insert_results(session, rows)
+    _insert_results(session, drive_key, rows)
 
 
 def store_artifact(
@@ -119,7 +116,6 @@ def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judg
     """Conditions of one rollout by result name: 1 where it held, none where it can't be told."""
     rows = [
         {
-            "drive_key": drive_key,
             "metric": name,
             "version": CONDITIONS_VERSION,
             "valid": judgement.held is not None,
@@ -129,18 +125,17 @@ def store_conditions(session: Session, drive_key: str, judged: Mapping[str, Judg
         }
         for name, judgement in judged.items()
     ]
-    _insert_results(session, rows)
+    _insert_results(session, drive_key, rows)
 
 
-def _insert_results(session: Session, rows: list[dict[str, Any]]) -> None:
+def _insert_results(session: Session, drive_key: str, rows: list[dict[str, Any]]) -> None:
     if rows:  # one array a column: a short statement, whose text is always the same
         names = list(rows[0])
+        arrays = {name: [row[name] for row in rows] for name in names}
         types = ResultRow.__table__.c
-        lists = [
-            func.unnest(literal([row[name] for row in rows], ARRAY(types[name].type)))
-            for name in names
-        ]
-        new = insert(ResultRow).from_select(names, select(*lists))
+        lists = [func.unnest(literal(arrays[name], ARRAY(types[name].type))) for name in names]
+        values = select(literal(drive_key), *lists)
+        new = insert(ResultRow).from_select(["drive_key", *names], values)
         session.execute(new.on_conflict_do_nothing())
     notify(session)
 

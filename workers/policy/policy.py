@@ -19,10 +19,7 @@ from suites.rollout import ExecutionClass
 
 
 class PolicyError(RedriveError):
-    """The model crashed, timed out or was killed: the submitter must act.
-
-    Every row of its batch is policy_failed.
-    """
+    """The model crashed, timed out or was killed: policy_failed, and the submitter must act."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

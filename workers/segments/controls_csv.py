@@ -81,10 +81,7 @@ def _store(
 
 
 def _read(path: Path) -> dict[str, Floats]:
-    """The file's columns as float() reads them.
-
-    An empty `steerCommand`, from some row to the end, is NaN.
-    """
+    """The file's columns as float() reads them; an empty end of `steerCommand` is NaN."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))

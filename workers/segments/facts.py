@@ -7,7 +7,8 @@ import numpy as np
 
 from suites.segment import UNKNOWN, Facts, Floats, SegmentMeta, TimeOfDay
 
-ROBUST_SHARE, SLOW_MPS = 0.99, 5.0
+ROBUST_SHARE = 0.99
+SLOW_MPS = 5.0
 SUNRISE_DEG, DUSK_DEG = -0.833, -6.0
 """Elevation of the sun's centre: when its upper edge, lifted by refraction, is at the horizon; and
 at the end of civil twilight."""

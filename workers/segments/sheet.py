@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.spatial.transform import Rotation
 
 from suites.segment import DRIVER_CODES, Camera, Floats, SegmentColumns, Vehicle
 from workers.segments.store import StoredSegment
@@ -91,16 +92,8 @@ def with_path(
 
 def _project(camera: Camera, points: Floats) -> NDArray[np.float64]:
     """Pixels [m, 2] of the points [n, 3] in the vehicle frame that lie before the camera."""
-    angles = [camera.roll_rad, camera.pitch_rad, camera.yaw_rad]
-    cr, cp, cy = np.cos(angles)
-    sr, sp, sy = np.sin(angles)
-    mounting = np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
+    angles = [camera.yaw_rad, camera.pitch_rad, camera.roll_rad]
+    mounting = Rotation.from_euler("ZYX", angles).as_matrix()  # capitals: about the turned axes
     seen = (points - [camera.forward_m, camera.left_m, camera.up_m]) @ mounting
     ahead, left, up = seen[seen[:, 0] > NEAREST_M].T
     u = camera.cx - camera.fx * left / ahead

@@ -25,6 +25,7 @@ from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import DepthSource, Floats, SegmentColumns, SegmentMeta
 from workers.segments.depth.codec import Depth, DepthCodec, read_depth, write_depth
+from workers.segments.problems import IMPORT_AGAIN, data_error
 from workers.segments.video import Frames, read_video, write_video
 
 META = "meta.json"
@@ -97,8 +98,8 @@ def write_segment(
 
     frames: RGB uint8 [H, W, 3]; depth: float32 metres [h, w]; both as many as `meta.frame_count`,
     and consumed one by one. The segment appears under its id when all of it is on disk; an older
-    one is replaced. Raises DataError when the inputs contradict each other; then, and when an iterator
-    raises, nothing is left.
+    one is replaced. Raises DataError when the inputs contradict each other. Then, and when an
+    iterator raises, nothing is left.
     """
     folder = segment_folder(root, meta.segment_id)
     _check_columns(meta, columns)
@@ -173,10 +174,7 @@ def read_segment(root: Path, segment_id: str, verify: bool | None = None) -> Sto
 def list_segments(
     root: Path, on_damage: Callable[[DataError], None] | None = None
 ) -> list[SegmentMeta]:
-    """What is stored, by route and number.
-
-    A damaged meta.json raises, or goes to `on_damage` and is left out.
-    """
+    """What is stored, by route and number. A damaged meta.json raises, or goes to `on_damage`."""
     found = []
     for path in [*root.glob(f"*/{META}"), *root.glob(f"*/*/{META}")]:
         if any(part.startswith(".") for part in path.relative_to(root).parts):
@@ -264,21 +262,16 @@ def _check_count(meta: SegmentMeta, what: str, count: int) -> None:
 
 
 def _contradiction(meta: SegmentMeta, where: str, problem: str) -> DataError:
-    message = f"segment {meta.segment_id} cannot be stored: {where}: {problem}"
-    return DataError(message, (Finding(where, problem),))
+    return data_error(f"segment {meta.segment_id} cannot be stored: {where}", where, problem)
 
 
 def _damaged(path: Path, problem: str) -> DataError:
-    finding = Finding(str(path), problem, "import the segment again")
-    return DataError(f"stored segment is damaged: {path.name}: {problem}", (finding,))
+    return data_error(f"stored segment is damaged: {path.name}", path, problem, IMPORT_AGAIN)
 
 
 @contextmanager
 def _scratch(root: Path) -> Iterator[Path]:
-    """A folder under `root` that is gone afterwards unless renamed.
-
-    What killed writers left is swept first.
-    """
+    """A folder, gone afterwards unless renamed; what killed writers left is swept first."""
     folder = root / f".writing-{uuid4().hex}"
     with _exclusive(root):
         for left in root.glob(".writing-*"):
@@ -310,10 +303,7 @@ def _sweep(folder: Path) -> None:
 
 @contextmanager
 def _exclusive(root: Path) -> Iterator[None]:
-    """One process at a time creates or publishes folders here.
-
-    The kernel frees the lock of a killed one.
-    """
+    """One process at a time publishes here; the kernel frees the lock of a killed one."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -27,10 +27,7 @@ def automatic_tags(columns: SegmentColumns, luma: Floats) -> tuple[str, ...]:
 
 
 def _changes_lane(columns: SegmentColumns, blinker: NDArray[np.bool_], side: float) -> bool:
-    """Whether the car shifts aside while the blinker is on, or a little after.
-
-    Aside of where the mean turning of that stretch would have led.
-    """
+    """Whether the car shifts aside of its mean turning while the blinker is on, or just after."""
     t = columns.t_s
     for start, stop in _runs(blinker):
         rows = (t >= t[start]) & (t <= t[stop - 1] + LANE_SETTLE_S)

@@ -9,7 +9,8 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from suites.errors import DataError, Finding
+from suites.errors import DataError
+from workers.segments.problems import IMPORT_AGAIN, data_error
 
 KEYFRAME_EVERY = 10
 """Frames. A read at any frame decodes at most nine others first."""
@@ -77,10 +78,7 @@ def write_video(path: Path, frames: Iterable[Frames], rate_hz: float) -> tuple[i
 
 
 def read_video(path: Path, start: int, stop: int, width: int, height: int) -> Frames:
-    """Frames [start, stop) as RGB uint8 [n, height, width, 3]; both within the video.
-
-    Raises DataError naming the file and the first frame that is missing or damaged.
-    """
+    """RGB uint8 [n, height, width, 3] of [start, stop). Raises DataError naming the bad frame."""
     out = np.empty((stop - start, height, width, 3), np.uint8)
     got = start
     if stop <= start:
@@ -114,5 +112,4 @@ def read_video(path: Path, start: int, stop: int, width: int, height: int) -> Fr
 
 
 def _wrong(path: Path, frame: int, problem: str) -> DataError:
-    finding = Finding(f"{path}: frame {frame}", problem, "import the segment again")
-    return DataError(f"video {path.name}: {problem}", (finding,))
+    return data_error(f"video {path.name}", f"{path}: frame {frame}", problem, IMPORT_AGAIN)

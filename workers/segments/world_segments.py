@@ -16,15 +16,8 @@ from suites.errors import DataError, Finding, SubmitterError
 from suites.segment import Facts, SegmentColumns, SegmentMeta, TimeOfDay
 from workers.segments.facts import motion_facts
 from workers.segments.store import read_segment, write_segment
-from workers.simulation.world.drive import (
-    STORED_CAMERA,
-    VEHICLE,
-    Drive,
-    drive_spec,
-    make_drive,
-    origin_of,
-    render_view,
-)
+from workers.simulation.world import drive as world_drive
+from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_spec, make_drive
 from workers.simulation.world.reduce import halved
 from workers.simulation.world.route import route_spec
 
@@ -45,7 +38,8 @@ def route_name(seed: int, number: int) -> str:
 
 def tags_of(drive: Drive) -> tuple[str, ...]:
     """What happens in a drive, for suites to select by."""
-    c, spec = drive.columns, drive.route.spec
+    c = drive.columns
+    spec = drive.route.spec
     bend = np.abs(c.curvature)
     curved = float(np.mean(bend > CURVED_1PM)) * drive.spec.duration_s > 2.0
     found = {
@@ -96,7 +90,7 @@ def meta_of(drive: Drive, seed: int, route: int, number: int) -> SegmentMeta:
         rate_hz=drive.spec.rate_hz,
         duration_s=len(drive.columns) / drive.spec.rate_hz,
         camera=STORED_CAMERA,
-        vehicle=VEHICLE,
+        vehicle=world_drive.VEHICLE,
         depth_source="exact",
         tags=tags_of(drive),
         facts=facts_of(drive),
@@ -121,7 +115,7 @@ def stored_segment(root: Path, seed: int, route: int, number: int) -> SegmentMet
         meta = read_segment(root, f"{route_name(seed, route)}/{number}", verify=True).meta
     except DataError:
         return None
-    origin = origin_of(spec, drive_spec(spec, seed, number))
+    origin = world_drive.origin_of(spec, drive_spec(spec, seed, number))
     return meta if (meta.origin, meta.source) == (origin, SOURCE) else None
 
 
@@ -145,7 +139,10 @@ def _pictures(drive: Drive) -> Iterator[tuple[Frame, Depth]]:
     for i in range(len(log)):
         tilt = float(log.z_m[i]), float(log.roll_rad[i]), float(log.pitch_rad[i])
         pose = float(log.x_m[i]), float(log.y_m[i]), float(log.yaw_rad[i])
-        render_view(drive, float(log.t_s[i]), *pose, STORED_CAMERA, tilt=tilt, rgb=rgb, depth=depth)
+        time_s = float(log.t_s[i])
+        world_drive.render_view(
+            drive, time_s, *pose, STORED_CAMERA, tilt=tilt, rgb=rgb, depth=depth
+        )
         yield rgb, halved(depth)
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from suites.segment import SegmentMeta
+from workers.segments.sheet import BACKGROUND, INK
 from workers.segments.store import read_segment
 
-COLUMNS, TEXT_HEIGHT, MOST = 6, 14, 120
-BACKGROUND, INK = (250, 250, 248), (30, 30, 30)
+COLUMNS, TEXT_HEIGHT = 6, 14
+MOST = 120
 
 
 def write_sheet(path: Path, root: Path, metas: Sequence[SegmentMeta]) -> None:

@@ -17,10 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def probe(numbers: Sequence[int]) -> None:
-    """Drive each rollout again, alone: it then has other company than the first time.
-
-    Only what became of the probe is stored.
-    """
+    """Drive each rollout again, alone: in other company than the first time."""
     here = this_process()
     undriven = (
         select(ProbeRow.id, DriveKeyRow.digest, DriveKeyRow.key)
@@ -32,7 +29,8 @@ def probe(numbers: Sequence[int]) -> None:
         rows = session.execute(undriven)
         keys = {row.id: read_drive_key(row.digest, row.key) for row in rows}
     for number, key in keys.items():
-        rollout, failed = None, ""
+        rollout = None
+        failed = ""
         try:
             (rollout,) = driven(here, [key])
         except RedriveError as error:

@@ -21,9 +21,8 @@ def yuv420_planes(frames: Frames) -> Frames:
     """[B, H, W, 3] RGB, H and W even, to openpilot's six planes [B, 6, H/2, W/2].
 
     Luma at (even row, even column), (odd, even), (even, odd), (odd, odd), then U and V: the order
-    of openpilot's selfdrive/modeld (loadyuv; frames_to_tensor). Colour: ITU-R BT.601 studio swing in
-    8-bit integer arithmetic (Y 16-235, U and V 16-240 about 128), chroma from the rounded mean of
-    each 2x2 block.
+    of openpilot's selfdrive/modeld (loadyuv; frames_to_tensor). Colour: ITU-R BT.601 studio swing
+    in 8-bit integers (Y 16-235, U and V 16-240 about 128), chroma from the rounded block means.
     """
     wide = frames.transpose(0, 3, 1, 2).astype(np.uint16)  # every sum below fits 16 bits
     red, green, blue = wide[:, 0], wide[:, 1], wide[:, 2]
@@ -43,8 +42,7 @@ def wide_view(frames: Frames) -> Frames:
 
     openpilot's big model frame has half the focal length of its medium one and its horizon at
     cy_big = (H + cy_medium) / 2 (common/transformations/model.py): the pixel (u, v) of the wide
-    view shows (2u - W/2, 2v - H) of the narrow one. What only a second, wider camera would see stays
-    black.
+    view shows (2u - W/2, 2v - H) of the narrow one.
     """
     height, width = frames.shape[1:3]
     out = np.zeros_like(frames, order="C")

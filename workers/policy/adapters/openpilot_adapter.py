@@ -24,17 +24,8 @@ from numpy.typing import NDArray
 
 from suites.manifest import Manifest, Tensor
 from suites.rollout import ExecutionClass
+from workers.policy.adapters import tensors
 from workers.policy.adapters.frames import FrameHistory, wide_view, yuv420_planes
-from workers.policy.adapters.tensors import (
-    Field,
-    desire_or_none,
-    is_fixed,
-    observed_scalars,
-    read_action,
-    row_shape,
-    scalar,
-    wrong_shape,
-)
 from workers.policy.policy import Action, Observation
 from workers.policy.runtimes.runtime import Arrays, Runtime, infer_rows
 
@@ -53,7 +44,7 @@ class OpenpilotPolicy:
         self.execution: ExecutionClass = runtimes["policy"].execution
         self.provenance: dict[str, Any] = {"sandbox": []}
         self._order = [role for role in ("vision", "policy") if role in runtimes]
-        self._row_by_row = {role: is_fixed(manifest, role) for role in self._order}
+        self._row_by_row = {role: tensors.is_fixed(manifest, role) for role in self._order}
         self._skip = manifest.history.stride
         self._narrow = FrameHistory(manifest.history, yuv420_planes)
         self._wide = FrameHistory(manifest.history, lambda frames: yuv420_planes(wide_view(frames)))
@@ -70,7 +61,7 @@ class OpenpilotPolicy:
         self._desire = np.zeros((batch, 8))
         self._buffers = {}
         for tensor in self.manifest.inputs:
-            shape = row_shape(tensor)
+            shape = tensors.row_shape(tensor)
             if len(shape) == 2:  # a buffer [N, values]
                 self._buffers[tensor.role] = np.zeros((batch, shape[0] * self._skip, shape[1]))
 
@@ -79,7 +70,7 @@ class OpenpilotPolicy:
         self._narrow.push(observation.frames)
         if self._has_wide:
             self._wide.push(observation.frames)
-        self._push_desire(desire_or_none(self.manifest, observation, self._batch))
+        self._push_desire(tensors.desire_or_none(self.manifest, observation, self._batch))
         outputs: Arrays = {}
         for role in self._order:
             feeds = {
@@ -88,7 +79,7 @@ class OpenpilotPolicy:
             outputs |= infer_rows(self._runtimes[role], feeds, self._row_by_row[role])
             if self._features_output is not None and self._features_output.graph == role:
                 self._push_features(outputs[self._features_output.name])
-        action = read_action(self.manifest, outputs, self._batch)
+        action = tensors.read_action(self.manifest, outputs, self._batch)
         if "curvature" in self._buffers and action.curvature is not None:
             self._push("curvature", action.curvature[:, None])
         return action
@@ -101,13 +92,15 @@ class OpenpilotPolicy:
         self._buffers = {role: buffer[rows] for role, buffer in self._buffers.items()}
 
     @staticmethod
-    def observed(manifest: Manifest) -> tuple[Field, ...]:
+    def observed(manifest: Manifest) -> tuple[tensors.Field, ...]:
         """What this adapter reads of an observation."""
         widths = {"desire": 3, "traffic": 2, "speed": 1}
         roles: set[str] = {tensor.role for tensor in manifest.inputs}
         if manifest.desire == "none":
             roles.discard("desire")
-        return observed_scalars(manifest, {role: widths[role] for role in widths if role in roles})
+        return tensors.observed_scalars(
+            manifest, {role: widths[role] for role in widths if role in roles}
+        )
 
     def close(self) -> None:
         self._buffers = {}
@@ -115,7 +108,7 @@ class OpenpilotPolicy:
         self._wide.start()
 
     def _feed(self, tensor: Tensor, observation: Observation) -> NDArray[np.generic]:
-        shape = (self._batch, *row_shape(tensor))
+        shape = (self._batch, *tensors.row_shape(tensor))
         match tensor.role:
             case "frames":
                 value: NDArray[np.generic] = self._narrow.stacked()
@@ -127,10 +120,10 @@ class OpenpilotPolicy:
             case "features" | "curvature":
                 value = self._buffers[tensor.role][:, self._skip - 1 :: self._skip]
             case "speed":
-                speed = scalar(observation, "speed", self._batch, ())
+                speed = tensors.scalar(observation, "speed", self._batch, ())
                 value = np.stack([speed, np.full_like(speed, STEERING_DELAY_S)], axis=1)
             case _:
-                value = scalar(observation, tensor.role, self._batch, shape[1:])
+                value = tensors.scalar(observation, tensor.role, self._batch, shape[1:])
         return np.ascontiguousarray(value.astype(tensor.dtype, copy=False))
 
     def _push_desire(self, one_hot: NDArray[np.float64]) -> None:
@@ -145,7 +138,7 @@ class OpenpilotPolicy:
         expected = (self._batch, self._buffers["features"].shape[2])
         if features.shape != expected:
             name = self._features_output.name if self._features_output else ""
-            raise wrong_shape(name, expected, features.shape)
+            raise tensors.wrong_shape(name, expected, features.shape)
         self._push("features", features.astype(np.float64))
 
     def _push(self, role: str, newest: NDArray[np.float64]) -> None:

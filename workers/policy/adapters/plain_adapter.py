@@ -9,17 +9,8 @@ from numpy.typing import NDArray
 
 from suites.manifest import Manifest
 from suites.rollout import ExecutionClass
+from workers.policy.adapters import tensors
 from workers.policy.adapters.frames import FrameHistory, rgb_planes, yuv420_planes
-from workers.policy.adapters.tensors import (
-    Field,
-    desire_or_none,
-    is_fixed,
-    observed_scalars,
-    read_action,
-    row_shape,
-    scalar,
-    wrong_shape,
-)
 from workers.policy.policy import Action, Observation
 from workers.policy.runtimes.runtime import Arrays, Runtime, infer_rows
 
@@ -36,7 +27,7 @@ class PlainPolicy:
         self._runtime = runtimes["policy"]
         self.execution: ExecutionClass = self._runtime.execution
         self.provenance: dict[str, Any] = {"sandbox": []}
-        self._row_by_row = is_fixed(manifest, "policy")
+        self._row_by_row = tensors.is_fixed(manifest, "policy")
         planes = rgb_planes if manifest.colour == "rgb" else yuv420_planes
         self._history = FrameHistory(manifest.history, planes)
         self._inputs = {tensor.name: tensor for tensor in manifest.inputs}
@@ -48,7 +39,7 @@ class PlainPolicy:
         self._history.start()
         for pair in self.manifest.states:
             tensor = self._inputs[pair.input]
-            shape = (batch, *row_shape(tensor))
+            shape = (batch, *tensors.row_shape(tensor))
             self._states[pair.input] = np.full(shape, pair.initial, tensor.dtype)
 
     def act(self, observation: Observation) -> Action:
@@ -62,17 +53,19 @@ class PlainPolicy:
             elif tensor.role == "state":
                 feeds[name] = self._states[name]
             elif tensor.role == "desire":
-                feeds[name] = desire_or_none(self.manifest, observation, batch).astype(tensor.dtype)
+                feeds[name] = tensors.desire_or_none(self.manifest, observation, batch).astype(
+                    tensor.dtype
+                )
             else:
-                value = scalar(observation, tensor.role, batch, row_shape(tensor))
+                value = tensors.scalar(observation, tensor.role, batch, tensors.row_shape(tensor))
                 feeds[name] = value.astype(tensor.dtype)
         outputs = infer_rows(self._runtime, feeds, self._row_by_row)
-        action = read_action(self.manifest, outputs, batch)
+        action = tensors.read_action(self.manifest, outputs, batch)
         for pair in self.manifest.states:
             value = outputs[pair.output]
             expected = self._states[pair.input].shape
             if value.shape != expected:
-                raise wrong_shape(pair.output, expected, value.shape)
+                raise tensors.wrong_shape(pair.output, expected, value.shape)
             self._states[pair.input] = value
         return action
 
@@ -82,11 +75,13 @@ class PlainPolicy:
         self._states = {name: value[rows] for name, value in self._states.items()}
 
     @staticmethod
-    def observed(manifest: Manifest) -> tuple[Field, ...]:
+    def observed(manifest: Manifest) -> tuple[tensors.Field, ...]:
         """What this adapter reads of an observation."""
         unread = {"frames", "state"} | ({"desire"} if manifest.desire == "none" else set())
         inputs = (t for t in manifest.inputs if t.role not in unread)
-        return observed_scalars(manifest, {t.role: math.prod(row_shape(t)) for t in inputs})
+        return tensors.observed_scalars(
+            manifest, {t.role: math.prod(tensors.row_shape(t)) for t in inputs}
+        )
 
     def close(self) -> None:
         self._states = {}

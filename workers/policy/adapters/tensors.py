@@ -48,10 +48,7 @@ def observed_scalars(manifest: Manifest, widths: dict[str, int]) -> tuple[Field,
 def scalar(
     observation: Observation, role: str, batch: int, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """One scalar input as [B, *shape].
-
-    Raises PolicyError when the simulator gives none, or another number of values.
-    """
+    """One scalar input as [B, *shape]. Raises PolicyError when the simulator gives another."""
     value = observation.scalars.get(role)
     if value is None or value.size != batch * math.prod(shape):
         expected = f"expected {math.prod(shape)} value(s) a row for role {role}"
@@ -82,10 +79,7 @@ def action_fields(manifest: Manifest) -> tuple[Field, ...]:
 
 
 def read_action(manifest: Manifest, outputs: Arrays, batch: int) -> Action:
-    """The action in SI units, ISO 8855.
-
-    Raises PolicyError naming an output of another shape than the manifest says.
-    """
+    """The action in SI units, ISO 8855. Raises PolicyError for an output of another shape."""
     assert manifest.action is not None
     values: dict[str, NDArray[np.float64]] = {}
     for field in action_fields(manifest):

@@ -60,10 +60,7 @@ def _cannot_run(execution: ExecutionClass, sandboxed: bool) -> str:
 
 
 def offered() -> dict[str, str]:
-    """`RUNTIME/PRECISION` to the runtime's version, of what this machine computes.
-
-    That is what is installed, but for a precision that its processor lacks.
-    """
+    """`RUNTIME/PRECISION` to version: what is installed, less what the processor lacks."""
     found = {
         f"{name}/{precision}": version
         for name, version in installed_runtimes().items()
@@ -78,10 +75,7 @@ def offered() -> dict[str, str]:
 def runtime_of_file(
     path: Path, sha256: str, outputs: tuple[str, ...], execution: ExecutionClass
 ) -> Runtime:
-    """A runtime in this process. It is kept: a second policy of a model loads nothing.
-
-    Raises MachineError when the file is not the graph of that digest.
-    """
+    """A runtime in this process, kept for the next policy. Raises MachineError."""
     runtime = runtime_for(execution)
     runtime.prepare(execution)
     return runtime(read_graph(path.read_bytes(), sha256), outputs, execution)

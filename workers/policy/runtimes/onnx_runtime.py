@@ -26,20 +26,13 @@ PROVIDERS: dict[str, list[Any]] = {"cpu": ["CPUExecutionProvider"], "cuda": [(CU
 
 
 class OnnxRuntime:
-    """ONNX Runtime at its default optimisation level, one thread.
-
-    `graph`: the bytes of the ONNX file; `outputs`: the names to compute.
-    Raises PolicyError when it does not load.
-    """
+    """`graph`: bytes of the ONNX file; `outputs`: names to compute. Raises PolicyError."""
 
     starts_threads = False
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:
-        """Load the library: everything that it reads from disk, before a sandbox closes.
-
-        Raises MachineError where the device can't be used.
-        """
+        """Load the library before a sandbox closes. Raises MachineError if the device is unfit."""
         # read when the library loads: its wheels report home otherwise
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime as ort

@@ -57,25 +57,20 @@ def computes_bfloat16() -> bool:
 
 
 class OpenVinoRuntime:
-    """`graph`: the bytes of the ONNX file; `outputs`: the names to read.
-
-    Raises PolicyError when it does not load.
-    """
+    """`graph`: bytes of the ONNX file; `outputs`: names to read. Raises PolicyError."""
 
     starts_threads = True
     """It works in a thread of its own, made when a graph is compiled."""
 
     @staticmethod
     def prepare(execution: ExecutionClass) -> None:
-        """Load the library and its CPU plugin before a sandbox closes.
-
-        Raises MachineError where the CPU has no bfloat16: the engine would silently use float32.
-        """
+        """Load the library and its CPU plugin before a sandbox closes. Raises MachineError."""
         import openvino
         import openvino.opset13 as operators
 
         engine, _ = _engine()
         able = engine.get_property("CPU", CAPABILITIES)
+        # the engine would silently compute in float32
         if execution.precision == "bfloat16" and "BF16" not in able:
             raise MachineError(
                 "this CPU does not compute in bfloat16: start a worker where it does "

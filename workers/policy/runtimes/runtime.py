@@ -2,9 +2,9 @@
 
 Rows of a batch: at the default optimisation level ONNX Runtime's CPU kernels gave every row the
 same bits for any batch of 1 to 64 (float32, float64 Gemm and MatMul, Conv, GRU, elementwise).
-Nobody promises that across CPUs or versions, which is why each result records them. A graph that mixes its
-rows (batch statistics) can never have it: export such a model with a fixed batch of 1, then each
-row runs alone.
+Nobody promises that across CPUs or versions, which is why each result records them. A graph that
+mixes its rows (batch statistics) can never have it: export such a model with a fixed batch of 1,
+then each row runs alone.
 """
 
 from typing import Any, Protocol

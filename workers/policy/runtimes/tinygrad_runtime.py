@@ -15,22 +15,15 @@ from suites.errors import MachineError
 from suites.rollout import ExecutionClass
 from workers.policy.runtimes.runtime import Arrays, model_failed
 
-DEVICES = {
-    "cpu": "CPU",
-    "cuda": "CUDA",
-    "amd": "AMD",
-    "opencl": "CL",
-    "metal": "METAL",
-    "python": "PYTHON",
-}
+DEVICES = {"cpu": "CPU", "cuda": "CUDA", "amd": "AMD", "opencl": "CL"}
+DEVICES |= {"metal": "METAL", "python": "PYTHON"}
 """`ExecutionClass.device` to tinygrad's name. `python` interprets: slow, for tests."""
 
 
 class TinygradRuntime:
-    """`graph`: the bytes of the ONNX file; `outputs`: the names to read.
+    """`graph`: bytes of the ONNX file; `outputs`: names to read. Raises PolicyError.
 
-    Kernels are compiled at the first two steps of each new batch size. Raises PolicyError when the
-    graph does not load.
+    Kernels are compiled at the first two steps of each new batch size.
     """
 
     starts_threads = True

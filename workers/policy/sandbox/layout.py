@@ -41,10 +41,7 @@ class Reply(IntEnum):
 
 
 class Layout:
-    """Where the arrays of an observation and of an action of at most `rows` rows lie.
-
-    Frames [B, H, W, 3] lie in planes.
-    """
+    """Where the arrays of at most `rows` rows lie; frames [B, H, W, 3] in planes."""
 
     def __init__(self, manifest: Manifest, rows: int) -> None:
         self.rows = rows

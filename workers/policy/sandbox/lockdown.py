@@ -19,7 +19,9 @@ SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_RESTRICT_SELF = 444, 446
 NOBODY = 65534
 STDERR_BYTES = 65536
 
-CLONE_THREAD, CLONE3, FIRST_ARGUMENT = 0x10000, 435, 16
+CLONE_THREAD, CLONE3 = 0x10000, 435
+FIRST_ARGUMENT = 16
+"""Where seccomp_data has it, in bytes."""
 CLONE = {"x86_64": 56, "aarch64": 220}
 SET_ROBUST_LIST = {"x86_64": 273, "aarch64": 99}
 IOCTL = {"x86_64": 16, "aarch64": 29}
@@ -113,10 +115,7 @@ def _no_new_privs() -> None:
 
 
 def _landlock() -> None:
-    """Handle every right that this kernel's ABI knows and grant none.
-
-    No path can be opened, no TCP port used.
-    """
+    """Grant none of the rights that this kernel's ABI knows: no path opens, no TCP port works."""
     abi = _call("syscall", SYS_LANDLOCK_CREATE_RULESET, None, 0, 1)
     file_rights = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1
     net_rights = 0b11 if abi >= 4 else 0  # bind and connect

@@ -60,12 +60,13 @@ STARVED = 10
 LONGEST_REPLY = 65536
 
 
+Graphs = Mapping[str, Path]
+"""Role to file of the ONNX graph."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a model may use.
-
-    Times count only while the model really has the CPU: a busy machine costs it nothing.
-    """
+    """What a model may use. Times count only while it really has the CPU."""
 
     start_s: float = 30.0
     """To start the process and load the graphs."""
@@ -79,7 +80,7 @@ class Limits:
 
 
 class SandboxedPolicy:
-    """`Policy` over a locked-down child. `graphs`: role to file of the ONNX graph.
+    """`Policy` over a locked-down child.
 
     The first `start` starts the child, which loads while the simulator prepares: a graph that does
     not load raises at the first `act`. The child then serves any number of `start`s, also of later
@@ -87,11 +88,7 @@ class SandboxedPolicy:
     """
 
     def __init__(
-        self,
-        manifest: Manifest,
-        graphs: Mapping[str, Path],
-        execution: ExecutionClass,
-        limits: Limits,
+        self, manifest: Manifest, graphs: Graphs, execution: ExecutionClass, limits: Limits
     ) -> None:
         self.manifest = manifest
         self.execution = execution
@@ -162,7 +159,7 @@ class _Child:
     def __init__(
         self,
         manifest: Manifest,
-        graphs: Mapping[str, Path],
+        graphs: Graphs,
         execution: ExecutionClass,
         limits: Limits,
         layout: Layout,
@@ -244,10 +241,7 @@ class _Child:
         os.close(self._stderr)
 
     def _receive(self, allowed_s: float, late: str, untrusted: bool = True) -> Any:
-        """The document of one reply.
-
-        `untrusted`: whether the graph already ran, so that a death is the model's.
-        """
+        """The document of one reply. `untrusted`: the graph ran, so a death is the model's."""
         try:
             code, length = HEADER.unpack(self._read(HEADER.size, allowed_s, late))
             said = self._read(min(length, LONGEST_REPLY), allowed_s, late)

@@ -8,8 +8,9 @@ unpacks it to the raw codes [n, h, w]:
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from suites.errors import DataError, Finding
+from workers.segments.problems import IMPORT_AGAIN, data_error
 
 CHUNK_FRAMES = 10
 """Frames that one zstd frame holds: the unit of random access."""
@@ -64,8 +65,9 @@ def write_depth(
     codec = DepthCodec(width=0, height=0, near_m=near_m, far_m=far_m)
     count = 0
     sizes = []
+    remaining = iter(frames)
     with path.open("wb") as file:
-        for chunk in _chunks(frames):
+        while chunk := list(islice(remaining, CHUNK_FRAMES)):
             if count == 0:
                 height, width = chunk[0].shape[:2]
                 codec = replace(codec, width=width, height=height)
@@ -73,8 +75,7 @@ def write_depth(
                 if frame.shape != (codec.height, codec.width):
                     expected = f"shape {[codec.height, codec.width]} expected"
                     problem = f"{expected}, found {list(frame.shape)}"
-                    finding = Finding(f"{path}: frame {number}", problem)
-                    raise DataError(f"depth {path.name}: {problem}", (finding,))
+                    raise data_error(f"depth {path.name}", f"{path}: frame {number}", problem)
             raw = codec.encode(np.stack(chunk)).tobytes()
             packed = zstandard.ZstdCompressor(level=LEVEL).compress(raw)
             sizes.append((len(packed), len(raw)))
@@ -87,10 +88,7 @@ def write_depth(
 
 
 def read_depth(path: Path, codec: DepthCodec, start: int, stop: int) -> Depth:
-    """Frames [start, stop) in metres: float32 [n, height, width], NaN where unknown.
-
-    Raises DataError naming the file.
-    """
+    """Frames [start, stop): float32 [n, h, w] m, NaN where unknown. Raises DataError."""
     size = codec.width * codec.height
     codes = np.empty((max(stop - start, 0), size), np.uint8)
     try:
@@ -111,8 +109,7 @@ def read_depth(path: Path, codec: DepthCodec, start: int, stop: int) -> Depth:
             raise ValueError(f"{first} frames found, {stop} expected")
     except (OSError, ValueError, struct.error, zstandard.ZstdError) as error:
         problem = f"cannot be read ({error})"
-        finding = Finding(str(path), problem, "import the segment again")
-        raise DataError(f"depth {path.name}: {problem}", (finding,)) from error
+        raise data_error(f"depth {path.name}", path, problem, IMPORT_AGAIN) from error
     return codec.decode(codes.reshape(-1, codec.height, codec.width))
 
 
@@ -125,14 +122,3 @@ def _sizes(file: BinaryIO) -> list[tuple[int, int]]:
         raise ValueError("no seek table at its end")
     file.seek(end - 9 - 8 * count)
     return list(struct.iter_unpack("<II", file.read(8 * count)))
-
-
-def _chunks(frames: Iterable[Depth]) -> Iterator[list[Depth]]:
-    chunk: list[Depth] = []
-    for frame in frames:
-        chunk.append(frame)
-        if len(chunk) == CHUNK_FRAMES:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -12,7 +12,8 @@ SMALL_STEP, LARGE_STEP = 8 * 3 * BLOCK**2, 32 * 3 * BLOCK**2
 """Penalties for neighbours whose disparities differ by one pixel, and by more.
 
 As OpenCV proposes for three channels."""
-UNIQUE_PERCENT, SPECKLE_PIXELS = 10, 50
+UNIQUE_PERCENT = 10
+SPECKLE_PIXELS = 50
 AGREE = 1.0
 """Pixels by which matching left to right and right to left may differ."""
 

@@ -36,10 +36,7 @@ Inverse = NDArray[np.float64]
 
 
 def filled(near: Inverse, picture: Frames, camera: Camera, width: int, height: int) -> Depth:
-    """float32 [height, width] metres, infinite for the sky.
-
-    near: at any resolution that covers the view of `picture` RGB [H, W, 3].
-    """
+    """float32 [height, width] m, infinite for the sky; `near` covers the view of `picture`."""
     slack = SLOPE * camera.height / height / (camera.fy * camera.up_m)
     sparse = _reduced(near, width, height, slack).ravel()
     ground = 1.0 / ground_depth(camera, width, height).ravel().astype(np.float64)

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from suites.errors import DataError, Finding
+from suites.errors import DataError
 from suites.segment import Camera
 from workers.segments.depth.codec import Depth
 from workers.segments.depth.disparity import disparity
 from workers.segments.depth.fill import Inverse, filled
 from workers.segments.depth.plane import ground_depth
+from workers.segments.problems import data_error
 from workers.segments.store import StoredSegment
 from workers.segments.video import Frames
 
@@ -89,10 +90,7 @@ def lidar_inverse(metres: NDArray[np.floating]) -> Inverse:
 def _all_filled(
     where: Path, views: Iterable[tuple[Inverse, Frames]], camera: Camera, least_known: float
 ) -> Iterator[Depth]:
-    """Raises DataError where too little is known, or the road is not where it must be.
-
-    That is told by all frames, so at the end: before anything is published.
-    """
+    """Raises DataError at the end, before anything is published, if it can't be right."""
     shares: list[float] = []
     scales: list[float] = []
     for near, picture in views:
@@ -184,5 +182,4 @@ def _check_view(where: Path | str, width: int, height: int, camera: Camera) -> N
 
 
 def _unfit(where: Path | str, problem: str) -> DataError:
-    message = f"depth cannot be taken from {where}: {problem}"
-    return DataError(message, (Finding(str(where), problem),))
+    return data_error(f"depth cannot be taken from {where}", where, problem)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from suites.errors import DataError, Finding
+from suites.errors import DataError
 from suites.identity import file_digest
 from suites.segment import Camera
 from workers.segments.depth.codec import Depth
 from workers.segments.depth.plane import ground_depth
+from workers.segments.problems import data_error
 from workers.segments.video import Frames
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -26,7 +27,8 @@ FREE_SIZE = 14 * 14
 """Height fed where the graph leaves it open: a multiple of the usual patch sizes."""
 NEAR_M, FAR_M, HALF_WIDTH_M = 4.0, 20.0, 1.2
 """Ground before the ego that counts as free: it was driven over a moment later."""
-TRIM_ROUNDS, TRIM_FACTOR, LEAST_PIXELS = 4, 2.0, 20
+TRIM_ROUNDS, TRIM_FACTOR = 4, 2.0
+LEAST_PIXELS = 20
 FAR_INVERSE = 1e-3
 ANOTHER = "name another with --depth-model"
 Output = Literal["inverse", "metric"]
@@ -54,26 +56,23 @@ class DepthModel:
         return found | {"scale": "ground plane"}
 
     def depth(self, frame: Frames, camera: Camera, width: int, height: int) -> Depth:
-        """float32 [height, width] metres of an RGB frame [H, W, 3].
-
-        Raises DataError where no ground fits the answer.
-        """
+        """float32 [height, width] m of an RGB frame. Raises DataError where no ground fits."""
         said = self._run(frame, camera)
         if not np.isfinite(said).all():
-            raise self._wrong("its answer has numbers that are not finite")
+            raise _unfit(self.path, "its answer has numbers that are not finite")
         resized = Image.fromarray(said).resize((width, height), Image.Resampling.BILINEAR)
         small = np.asarray(resized, np.float64)
         ground = ground_depth(camera, width, height).astype(np.float64)
         free = _free(camera, ground)
         if free.sum() < LEAST_PIXELS:
-            raise self._wrong("the camera sees no free ground to take the scale from")
+            raise _unfit(self.path, "the camera sees no free ground to take the scale from")
         if self.output == "metric":
             scale = float(np.median(ground[free] / np.maximum(small[free], 1e-6)))
             return np.asarray(np.maximum(scale * small, 0.0), np.float32)
         scale, shift = _trimmed_line(small[free], 1.0 / ground[free])
         if scale <= 0:
             metric = "is it metric? (--depth-output metric)"
-            raise self._wrong(f"it does not grow towards the camera: {metric}")
+            raise _unfit(self.path, f"it does not grow towards the camera: {metric}")
         return np.asarray(1.0 / np.maximum(scale * small + shift, FAR_INVERSE), np.float32)
 
     def _run(self, frame: Frames, camera: Camera) -> NDArray[np.float32]:
@@ -84,18 +83,12 @@ class DepthModel:
         said = np.asarray(self.session.run(None, feeds)[0], np.float32)
         if said.size != said.shape[-1] * said.shape[-2]:
             expected = "an output [1, h, w] or [1, 1, h, w] expected"
-            raise self._wrong(f"{expected}, found {list(said.shape)}")
+            raise _unfit(self.path, f"{expected}, found {list(said.shape)}")
         return said.reshape(said.shape[-2:])
-
-    def _wrong(self, problem: str) -> DataError:
-        return _unfit(self.path, problem)
 
 
 def open_depth_model(path: Path, output: Output) -> DepthModel:
-    """Load a depth model. One thread: its answers then do not depend on the machine's load.
-
-    Raises DataError naming what is not as DepthModel says.
-    """
+    """Load a depth model: one thread, so that load changes no answer. Raises DataError."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
@@ -124,10 +117,7 @@ def _free(camera: Camera, ground: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _trimmed_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """(slope, intercept) of y over x by least squares.
-
-    Far points are dropped round by round: a car ahead is not ground.
-    """
+    """(slope, intercept) by least squares, far points dropped: a car ahead is not ground."""
     keep = np.ones(len(x), np.bool_)
     slope = intercept = 0.0
     for _ in range(TRIM_ROUNDS):
@@ -140,4 +130,4 @@ def _trimmed_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float
 
 
 def _unfit(path: Path, problem: str, remedy: str = "") -> DataError:
-    return DataError(f"depth model {path.name}: {problem}", (Finding(str(path), problem, remedy),))
+    return data_error(f"depth model {path.name}", path, problem, remedy)

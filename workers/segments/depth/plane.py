@@ -12,8 +12,7 @@ def ground_depth(camera: Camera, width: int, height: int) -> Depth:
     """float32 [height, width] metres along the optical axis, infinite at and above the horizon.
 
     Each pixel is the mean of a block of the camera's pixels; integer coordinates are pixel centres.
-    The ground is the plane under the vehicle: `up_m` below the camera, seen through its roll, pitch
-    and yaw.
+    The ground is the plane under the vehicle, `up_m` below the camera, seen through its angles.
     """
     u = ((np.arange(width) + 0.5) * camera.width / width - 0.5 - camera.cx) / camera.fx
     v = ((np.arange(height) + 0.5) * camera.height / height - 0.5 - camera.cy) / camera.fy

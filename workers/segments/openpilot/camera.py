@@ -10,20 +10,14 @@ from workers.segments.problems import not_importable
 
 _AR_OX = (1928, 1208, 2648.0)
 _OS = (1344, 760, 1141.5)
-ROAD_CAMERAS: dict[tuple[str, str], tuple[int, int, float]] = {
-    ("neo", "unknown"): (1164, 874, 910.0),
-    ("tici", "unknown"): _AR_OX,
-    ("tici", "ar0231"): _AR_OX,
-    ("tici", "ox03c10"): _AR_OX,
-    ("tici", "os04c10"): _OS,
-    ("tizi", "unknown"): _AR_OX,
-    ("tizi", "ar0231"): _AR_OX,
-    ("tizi", "ox03c10"): _AR_OX,
-    ("tizi", "os04c10"): _OS,
-    ("mici", "unknown"): _OS,
-    ("mici", "os04c10"): _OS,
+_BY_SENSOR = {"unknown": _AR_OX, "ar0231": _AR_OX, "ox03c10": _AR_OX, "os04c10": _OS}
+ROAD_CAMERAS: dict[str, dict[str, tuple[int, int, float]]] = {
+    "neo": {"unknown": (1164, 874, 910.0)},
+    "tici": _BY_SENSOR,
+    "tizi": _BY_SENSOR,
+    "mici": {"unknown": _OS, "os04c10": _OS},
 }
-"""(initData.deviceType, roadCameraState.sensor) to (width, height, focal length), in pixels.
+"""initData.deviceType to roadCameraState.sensor to (width, height, focal length), in pixels.
 
 Of the full road camera, as in openpilot's common/transformations/camera.py. qcamera is that picture
 scaled down."""
@@ -51,10 +45,10 @@ def road_camera(
     start = log["initData"]
     device = str(start["device"][0])
     sensor = str(log["roadCameraState"]["sensor"][0]) if "roadCameraState" in log else "unknown"
-    if (device, sensor) not in ROAD_CAMERAS:
+    if sensor not in ROAD_CAMERAS.get(device, {}):
         unknown = f"device {device!r} with sensor {sensor!r}"
         raise start.wrong(0, f"no intrinsics are known for {unknown}")
-    full_width, full_height, focal = ROAD_CAMERAS[device, sensor]
+    full_width, full_height, focal = ROAD_CAMERAS[device][sensor]
     mount = _mount(log)
     camera = Camera(
         width=width,
@@ -81,10 +75,7 @@ def road_camera(
 
 
 def _mount(log: dict[str, Channel]) -> Mount:
-    """From the last *calibrated* liveCalibration, else the last with an estimate.
-
-    The device does not move: one place serves the whole segment.
-    """
+    """From the last *calibrated* liveCalibration, else the last with an estimate."""
     channel = log["liveCalibration"]
     estimated = channel.valid & (np.abs(channel["rpy"]).sum(axis=1) > 0)
     done = np.flatnonzero(estimated & (channel["status"] == "calibrated"))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from openpilot_logging.cereal import log as schema  # type: ignore[import-untyped]
 
 from suites.errors import DataError, Finding
+from workers.segments.problems import data_error
 
 NAMES = ("rlog.zst", "rlog.bz2", "rlog", "qlog.zst", "qlog.bz2", "qlog")
 """Best first: rlogs have every event, qlogs a tenth or less."""
@@ -53,8 +54,7 @@ class Channel:
         """The error for what one event says."""
         time_s = int(self.time_ns[row]) / 1e9
         where = f"{self.path}: {self.name} at byte {int(self.offset[row])}, {time_s:.3f} s"
-        message = f"{self.path.name} cannot be imported: {self.name}: {problem}"
-        return DataError(message, (Finding(where, problem),))
+        return data_error(f"{self.path.name} cannot be imported: {self.name}", where, problem)
 
 
 Values = dict[str, Any]
@@ -162,11 +162,7 @@ def find_log(folder: Path) -> Path:
 
 
 def read_log(path: Path) -> dict[str, Channel]:
-    """Every channel of FIELDS that the log has.
-
-    Raises DataError naming file, channel and byte where the log is cut, damaged, goes back in time
-    or holds a number that is not finite.
-    """
+    """The log's channels of FIELDS. Raises DataError naming file, channel and byte of damage."""
     data = _unpacked(path)
     rows: dict[str, list[Row]] = {}
     offset = 0
@@ -265,5 +261,5 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _damaged(path: Path, where: str, problem: str) -> DataError:
-    message = f"{path.name} is damaged: {where}: {problem}"
-    return DataError(message, (Finding(f"{path}: {where}", problem, "fetch the log again"),))
+    what = f"{path.name} is damaged: {where}"
+    return data_error(what, f"{path}: {where}", problem, "fetch the log again")

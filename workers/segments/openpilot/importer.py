@@ -13,21 +13,14 @@ from numpy.typing import NDArray
 from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import Facts, Floats, SegmentColumns, SegmentMeta
+from workers.segments import facts
 from workers.segments.depth.monocular import DepthModel
 from workers.segments.depth.plane import ground_depth
-from workers.segments.facts import (
-    NOTHING,
-    Stated,
-    motion_facts,
-    sun_elevation_deg,
-    time_of_day,
-    with_stated,
-)
 from workers.segments.openpilot.camera import road_camera
 from workers.segments.openpilot.event_log import Channel, find_log, read_log
 from workers.segments.openpilot.log_columns import columns
 from workers.segments.openpilot.vehicle import vehicle
-from workers.segments.problems import not_importable
+from workers.segments.problems import data_error, not_importable
 from workers.segments.store import by_number, write_segment
 from workers.segments.tags import automatic_tags
 from workers.segments.video import Frames
@@ -61,10 +54,7 @@ class Video:
 
 
 def segment_folders(folder: Path) -> list[Path]:
-    """`folder` itself if it holds a segment's video, else its subfolders that do, by number.
-
-    Raises DataError for none.
-    """
+    """`folder` if it has a segment's video, else subfolders that do. Raises DataError for none."""
     if (folder / VIDEO).is_file():
         return [folder]
     found = [path.parent for path in folder.glob(f"*/{VIDEO}")]
@@ -81,7 +71,7 @@ def import_openpilot(
     route: str | None = None,
     width: int = WIDTH,
     depth_model: DepthModel | None = None,
-    stated: Stated = NOTHING,
+    stated: facts.Stated = facts.NOTHING,
 ) -> SegmentMeta:
     """Store the segment in `folder`. Depth is the ground plane's without a depth model.
 
@@ -99,7 +89,7 @@ def import_openpilot(
     car, car_notes = vehicle(log)
     camera, camera_notes = road_camera(log, car.wheelbase_m, width, height)
     found, missing, notes = columns(log, eof, car, camera.forward_m)
-    facts, fact_notes = _facts(log, found)
+    known, fact_notes = _facts(log, found)
     name, number = _name(folder, log, route)
     origin = {name: str(log["initData"][name][0]) for name in ("device", "dongle", "version")}
     meta = SegmentMeta(
@@ -114,7 +104,7 @@ def import_openpilot(
         vehicle=car,
         depth_source="model" if depth_model else "plane",
         tags=automatic_tags(found, video.luma),
-        facts=facts,
+        facts=known,
         missing=missing,
         notes=(*camera_notes, *car_notes, *notes, *fact_notes),
         origin={
@@ -130,28 +120,28 @@ def import_openpilot(
         ground = ground_depth(camera, *size)
         depth = (ground for _ in range(len(found)))
     frames = _scaled(video, width, height)
-    return write_segment(root, with_stated(meta, stated), found, frames, depth)
+    return write_segment(root, facts.with_stated(meta, stated), found, frames, depth)
 
 
 def _check_channels(path: Path, log: dict[str, Channel]) -> None:
     for name in NEEDED:
         if name not in log:
             problem = f"the log has no {name}"
-            finding = Finding(f"{path}: {name}", problem)
-            raise DataError(f"{path.name} cannot be imported: {problem}", (finding,))
+            raise data_error(f"{path.name} cannot be imported", f"{path}: {name}", problem)
 
 
 def _facts(log: dict[str, Channel], found: SegmentColumns) -> tuple[Facts, tuple[str, ...]]:
     """(facts, notes). The time of day is that of the first fix, by its clock and its sun."""
     platform = str(log["carParams"]["car"][-1]) if "carParams" in log else ""
-    facts = replace(motion_facts(found.speed_mps, found.curvature), platform=platform or None)
+    moved = facts.motion_facts(found.speed_mps, found.curvature)
+    known = replace(moved, platform=platform or None)
     for channel in (log[name] for name in ("gpsLocationExternal", "gpsLocation") if name in log):
         for row in np.flatnonzero(channel.valid & channel["fixed"])[:1]:
             place = float(channel["latitude"][row]), float(channel["longitude"][row])
-            sun = sun_elevation_deg(float(channel["unix_ms"][row]) / 1e3, *place)
+            sun = facts.sun_elevation_deg(float(channel["unix_ms"][row]) / 1e3, *place)
             note = f"Time of day: the sun stood at {sun:.0f}° by {channel.name}'s clock and place."
-            return replace(facts, time_of_day=time_of_day(sun)), (note,)
-    return facts, ("Time of day: unknown, since no satellite fixed the place.",)
+            return replace(known, time_of_day=facts.time_of_day(sun)), (note,)
+    return known, ("Time of day: unknown, since no satellite fixed the place.",)
 
 
 def _name(folder: Path, log: dict[str, Channel], route: str | None) -> tuple[str, int]:
@@ -168,10 +158,7 @@ def _name(folder: Path, log: dict[str, Channel], route: str | None) -> tuple[str
 
 
 def _frame_times(index: Channel, count: int, video: Path) -> NDArray[np.int64]:
-    """Nanoseconds at which each frame's exposure ended [count].
-
-    Raises DataError where log and video tell of other frames.
-    """
+    """ns at which exposures ended [count]. Raises DataError where log and video differ."""
     eof = index["eof"].astype(np.int64)
     step = np.diff(eof)
     if (back := step <= 0).any():
@@ -189,10 +176,7 @@ def _frame_times(index: Channel, count: int, video: Path) -> NDArray[np.int64]:
 
 
 def _watch(path: Path) -> Video:
-    """Decode the whole video once.
-
-    Raises DataError naming frame, time and byte of what cannot be decoded.
-    """
+    """Decode the whole video once. Raises DataError naming frame, time and byte of damage."""
     width = height = 0
     luma: list[float] = []
     for picture in _pictures(path):

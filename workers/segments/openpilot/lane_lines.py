@@ -33,8 +33,7 @@ def lane_columns(
     """Columns of LINES [N] at the frames: m from the rear axle, left positive, NaN where unknown.
 
     x, y, yaw [N]: poses of the rear axle. Each sample's line lies fixed on the ground, and the ego
-    moves along it. The difference to what the next sample saw is spread evenly over the time
-    between.
+    moves along it. The difference to what the next sample saw is spread evenly between them.
     """
     t = (eof_ns - eof_ns[0]) / 1e9
     out = {name: np.full(len(t), np.nan) for name in LINES}

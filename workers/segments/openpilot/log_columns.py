@@ -138,10 +138,7 @@ def _notes(usable_s: Floats, all_known: bool, apart: Floats, bumps: int) -> tupl
 def _signal(
     channel: Channel, field: str, usable: NDArray[np.bool_], time_s: Floats, t: Floats, most: float
 ) -> Signal:
-    """The usable samples of a field.
-
-    Raises DataError where they are absent, silent too long, or absurd.
-    """
+    """The usable samples. Raises DataError where they are absent, silent too long, or absurd."""
     rows = np.flatnonzero(usable)
     if not len(rows):
         problem = f"none of its {len(channel)} events is marked valid"

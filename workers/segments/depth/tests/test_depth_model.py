@@ -1,5 +1,6 @@
 """Depth models: tiny ONNX graphs whose answer is known, scaled by the ground."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,18 +113,7 @@ def test_an_answer_that_fits_no_ground_is_refused(
 
 
 def test_a_camera_without_ground_is_refused(tmp_path: Path) -> None:
-    up = Camera(
-        width=64,
-        height=40,
-        fx=60,
-        fy=60,
-        cx=31.5,
-        cy=19.5,
-        forward_m=1.4,
-        left_m=0,
-        up_m=1.3,
-        pitch_rad=-1.0,
-    )
+    up = replace(CAMERA, pitch_rad=-1.0)
     with pytest.raises(DataError, match="sees no free ground"):
         open_depth_model(red(tmp_path / "m.onnx", 1.0, 0.0), "inverse").depth(
             picture(INVERSE), up, 64, 40
