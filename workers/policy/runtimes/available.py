@@ -10,8 +10,7 @@ from pathlib import Path
 from suites.errors import MachineError
 from suites.identity import digest
 from suites.rollout import ExecutionClass
-from suites.simulators import RUNTIMES as KINDS
-from suites.simulators import installed, installed_runtimes
+from suites.simulators import RUNTIMES, installed, installed_runtimes
 from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.policy.runtimes.openvino_runtime import OpenVinoRuntime, computes_bfloat16
 from workers.policy.runtimes.runtime import Runtime
@@ -19,7 +18,7 @@ from workers.policy.runtimes.tinygrad_runtime import TinygradRuntime
 
 RuntimeClass = type[OnnxRuntime] | type[OpenVinoRuntime] | type[TinygradRuntime]
 
-RUNTIMES: dict[str, RuntimeClass] = {
+RUNTIME_CLASSES: dict[str, RuntimeClass] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVinoRuntime,
     "tinygrad": TinygradRuntime,
@@ -37,15 +36,15 @@ def runtime_for(execution: ExecutionClass, sandboxed: bool = False) -> RuntimeCl
         name = execution.runtime
         asked = f"{name} {execution.version} ({execution.precision}, {execution.device})"
         raise MachineError(f"the work is for {asked}; {problem}")
-    return RUNTIMES[execution.runtime]
+    return RUNTIME_CLASSES[execution.runtime]
 
 
 def _cannot_run(execution: ExecutionClass, sandboxed: bool) -> str:
     """Why this machine can't, and what to do; empty where it can."""
     name = execution.runtime
-    if name not in RUNTIMES:
-        return f"this program knows {', '.join(RUNTIMES)}"
-    kind = KINDS[name]
+    if name not in RUNTIME_CLASSES:
+        return f"this program knows {', '.join(RUNTIME_CLASSES)}"
+    kind = RUNTIMES[name]
     version = installed(*kind.packages)
     if version is None:
         return f"install {kind.packages[0]} here, or leave it to another worker"
@@ -64,7 +63,7 @@ def offered() -> dict[str, str]:
     found = {
         f"{name}/{precision}": version
         for name, version in installed_runtimes().items()
-        for precision in KINDS[name].precisions
+        for precision in RUNTIMES[name].precisions
     }
     if "openvino/bfloat16" in found and not computes_bfloat16():
         del found["openvino/bfloat16"]

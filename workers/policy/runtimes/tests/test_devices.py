@@ -11,8 +11,7 @@ import pytest
 from suites.errors import MachineError
 from suites.manifest import Manifest, load_manifest
 from suites.rollout import ExecutionClass
-from suites.simulators import RUNTIMES as KINDS
-from suites.simulators import default_execution
+from suites.simulators import RUNTIMES, default_execution
 from workers.policy.agreement import check_agreement
 from workers.policy.load import open_policy
 from workers.policy.policy import Observation, Policy
@@ -109,7 +108,7 @@ def test_tinygrad_agrees_on_the_shipped_controller(on_tinygrad: ExecutionClass) 
 
 
 def test_what_can_be_asked_for_is_what_the_runtimes_know() -> None:
-    assert list(KINDS) == list(runtimes.RUNTIMES)
-    assert KINDS["onnxruntime"].devices == tuple(PROVIDERS)
-    assert KINDS["tinygrad"].devices == tuple(DEVICES)
-    assert KINDS["openvino"].precisions == tuple(PRECISIONS)
+    assert list(RUNTIMES) == list(runtimes.RUNTIME_CLASSES)
+    assert RUNTIMES["onnxruntime"].devices == tuple(PROVIDERS)
+    assert RUNTIMES["tinygrad"].devices == tuple(DEVICES)
+    assert RUNTIMES["openvino"].precisions == tuple(PRECISIONS)
