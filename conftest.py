@@ -1,7 +1,8 @@
-"""Real Postgres and Valkey for the tests: one pair of servers per session, a fresh database and broker for each test.
+"""Real Postgres and Valkey for the tests.
 
-Under pytest-xdist the controller starts the servers and hands their addresses to its workers, so that they live exactly
-as long as the session; without it they start with the first test that asks.
+One pair of servers serves a session; each test gets a fresh database and broker. Under pytest-xdist
+the controller starts the servers and hands their addresses to its workers: they live exactly as
+long as the session. Without it they start with the first test that asks.
 """
 
 import os
@@ -33,10 +34,9 @@ _servers = pytest.StashKey[tuple[ExitStack, Addresses]]()
 def _start(config: pytest.Config) -> Addresses:
     if _servers not in config.stash:
         stack = ExitStack()
-        folder = Path(
-            stack.enter_context(TemporaryDirectory(prefix="redrive-", ignore_cleanup_errors=True))
-        )
-        config.stash[_servers] = stack, stack.enter_context(services(folder, durable=False))
+        folder = TemporaryDirectory(prefix="redrive-", ignore_cleanup_errors=True)
+        servers = services(Path(stack.enter_context(folder)), durable=False)
+        config.stash[_servers] = (stack, stack.enter_context(servers))
     return config.stash[_servers][1]
 
 
@@ -73,26 +73,22 @@ def administrator(service_addresses: Addresses) -> Iterator[sa.Engine]:
 @pytest.fixture(scope="session")
 def template_database(administrator: sa.Engine) -> str:
     """Name of the migrated database that tests clone; the workers of one session share it."""
-    from server.db.upgrade import (
-        migrate,  # most sessions of a developer never need the whole server
-    )
+    # most sessions of a developer never need the whole server
+    from server.db.upgrade import migrate
 
     name = "template_redrive"
+    partial = f"{name}_partial"  # a set-up that was interrupted is no template
+    lock = sa.text("SELECT pg_advisory_lock(:key)")  # held until the connection closes
+    known = sa.text("SELECT count(*) FROM pg_database WHERE datname = :name")
     with administrator.connect() as connection:
-        connection.execute(
-            sa.text("SELECT pg_advisory_lock(:key)"), {"key": TEMPLATE_LOCK}
-        )  # until the connection closes
-        if not connection.scalar(
-            sa.text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}
-        ):
-            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}_partial"))
-            connection.execute(sa.text(f"CREATE DATABASE {name}_partial"))
-            partial = sa.create_engine(
-                _url(administrator, f"{name}_partial"), poolclass=sa.NullPool
-            )
-            migrate(partial)
-            partial.dispose()
-            connection.execute(sa.text(f"ALTER DATABASE {name}_partial RENAME TO {name}"))
+        connection.execute(lock, {"key": TEMPLATE_LOCK})
+        if not connection.scalar(known, {"name": name}):
+            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {partial}"))
+            connection.execute(sa.text(f"CREATE DATABASE {partial}"))
+            engine = sa.create_engine(_url(administrator, partial), poolclass=sa.NullPool)
+            migrate(engine)
+            engine.dispose()
+            connection.execute(sa.text(f"ALTER DATABASE {partial} RENAME TO {name}"))
     return name
 
 
@@ -113,10 +109,9 @@ def database_url(administrator: sa.Engine, template_database: str) -> Iterator[s
 @contextmanager
 def _database(administrator: sa.Engine, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
+    create = sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     with administrator.connect() as connection:
-        connection.execute(
-            sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-        )
+        connection.execute(create)
     yield _url(administrator, name)
     with administrator.connect() as connection:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
@@ -128,7 +123,10 @@ def _url(administrator: sa.Engine, database: str) -> str:
 
 @pytest.fixture
 def broker_url(service_addresses: Addresses) -> Iterator[str]:
-    """Celery's URL of an empty Valkey database of this test alone (`redis+socket:///PATH?virtual_host=N`)."""
+    """Celery's URL of an empty Valkey database of this test alone.
+
+    `redis+socket:///PATH?virtual_host=N`
+    """
     path = service_addresses.broker_url.removeprefix("redis+socket://").partition("?")[0]
     with redis.Redis(unix_socket_path=path, db=0) as counter:
         number = 1 + int(counter.incr("broker")) % BROKERS

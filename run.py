@@ -19,7 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-OLDEST, NEWEST = (3, 11), (3, 12)
+OLDEST = (3, 11)
+NEWEST = (3, 12)
 MOST_TEST_PROCESSES = 4
 
 
@@ -28,7 +29,7 @@ class SetupError(Exception):
 
 
 def wanted_stamp(root: Path) -> str:
-    """The place, as scripts hold absolute paths, and the digest of everything else that the environment is made from."""
+    """The place, as scripts hold absolute paths, and the digest of lock and project."""
     digest = hashlib.sha256()
     for name in ("requirements.lock", "pyproject.toml"):
         digest.update((root / name).read_bytes())
@@ -37,12 +38,13 @@ def wanted_stamp(root: Path) -> str:
 
 def is_ready(root: Path) -> bool:
     """Whether a complete environment of this lock and project stands there."""
-    stamp, python = root / ".venv/stamp", root / ".venv/bin/python"
+    stamp = root / ".venv/stamp"
+    python = root / ".venv/bin/python"
     return stamp.is_file() and python.exists() and stamp.read_text() == wanted_stamp(root)
 
 
 def ensure_environment(root: Path) -> Path:
-    """The environment's python, after making or updating it. One process works at a time, others wait for it."""
+    """The environment's python, after making or updating it; one process at a time does so."""
     python = root / ".venv/bin/python"
     if is_ready(root):
         return python
@@ -52,9 +54,8 @@ def ensure_environment(root: Path) -> Path:
             fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("another start is setting up .venv; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(
-                holder, fcntl.LOCK_EX
-            )  # the kernel lets go of it when its holder ends, however it ends
+            # the kernel lets go of it when its holder ends, however it ends
+            fcntl.flock(holder, fcntl.LOCK_EX)
         if not is_ready(root):
             _make(root, python)
     finally:
@@ -63,19 +64,17 @@ def ensure_environment(root: Path) -> Path:
 
 
 def _make(root: Path, python: Path) -> None:
-    environment, stamp = root / ".venv", root / ".venv/stamp"
-    complete_before = (
-        stamp.is_file() and python.exists() and stamp.read_text().startswith(f"{root}\n")
-    )
+    environment = root / ".venv"
+    stamp = environment / "stamp"
+    whole = stamp.is_file() and python.exists()
+    complete_before = whole and stamp.read_text().startswith(f"{root}\n")
     if complete_before:
-        stamp.unlink()  # from here on an interruption leaves no stamp, and the next start begins anew
+        # from here on an interruption leaves no stamp, and the next start begins anew
+        stamp.unlink()
     else:
         shutil.rmtree(str(environment), ignore_errors=True)
-    print(
-        "setting up .venv from requirements.lock (once, about a minute)",
-        file=sys.stderr,
-        flush=True,
-    )
+    told = "setting up .venv from requirements.lock (once, about a minute)"
+    print(told, file=sys.stderr, flush=True)
     uv = _find_uv()
     if uv:
         if not complete_before:
@@ -85,16 +84,8 @@ def _make(root: Path, python: Path) -> None:
         if not complete_before:
             _require_ensurepip()
             _call([sys.executable, "-m", "venv", str(environment)])
-        install = [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--no-compile",
-        ]
+        quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"]
+        install = [str(python), "-m", "pip", "install", *quiet]
     _call([*install, "--no-deps", "--require-hashes", "-r", str(root / "requirements.lock")])
     _call([*install, "--no-deps", "--no-build-isolation", "--editable", str(root)])
     partial = stamp.with_name("stamp.partial")
@@ -103,7 +94,7 @@ def _make(root: Path, python: Path) -> None:
 
 
 def _find_uv() -> str:
-    """uv from PATH or from this Python's packages, else an empty string: it is only faster than pip."""
+    """uv from this Python's packages or PATH, or an empty string: it is only faster than pip."""
     if importlib.util.find_spec("uv") is not None:
         return str(importlib.import_module("uv").find_uv_bin())
     return shutil.which("uv") or ""
@@ -112,22 +103,17 @@ def _find_uv() -> str:
 def _require_ensurepip() -> None:
     if importlib.util.find_spec("ensurepip") is None:
         package = "python{}.{}-venv".format(*sys.version_info[:2])
-        raise SetupError(
-            f"this Python cannot make virtual environments: apt-get install {package} (or install uv), and start again"
-        )
+        remedy = f"apt-get install {package} (or install uv), and start again"
+        raise SetupError(f"this Python cannot make virtual environments: {remedy}")
 
 
 def _call(command: "list[str]") -> None:
-    """Run it with its output on standard error: standard output belongs to the command that follows."""
+    """Run it, output on standard error: standard output belongs to the command that follows."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never")
-    if subprocess.run(
-        command, stdout=sys.stderr, stdin=subprocess.DEVNULL, env=environment
-    ).returncode:
-        raise SetupError(
-            "set-up failed at: {}\nsee the lines above; the next start begins anew".format(
-                " ".join(command)
-            )
-        )
+    done = subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, env=environment)
+    if done.returncode:
+        failed = "set-up failed at: {}".format(" ".join(command))
+        raise SetupError(f"{failed}\nsee the lines above; the next start begins anew")
 
 
 def command(words: "list[str]") -> "list[str]":

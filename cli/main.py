@@ -1,10 +1,15 @@
-"""The `redrive` command. Subcommands are imported only when used, so that `redrive submit` never loads a simulator."""
+"""The `redrive` command.
+
+A subcommand is imported only when it is used: `redrive submit` never loads a simulator.
+"""
 
 import importlib
+import inspect
 import sys
 
 import typer
 
+from cli.once import OnceGroup, once
 from suites.errors import DataError, RedriveError, SubmitterError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -16,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "suites": ("cli.commands.suites", "Check, register and list suites."),
     "submit": ("cli.commands.submit", "Submit a candidate and wait for its verdict (CI)."),
     "runs": ("cli.commands.runs", "List, watch and cancel runs."),
-    "replay": ("cli.commands.replay", "Drive segments here, without the service."),
+    "replay": ("cli.commands.replay", "Re-simulate segments here, without the service."),
     "verdict": ("cli.commands.verdict", "Judge a CSV of paired costs by hand."),
     "plan": ("cli.commands.plan", "How many segments a margin needs, and what a budget can see."),
     "selfcheck": (
@@ -33,6 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name to (module with a typer `app`, one-line help)."""
 
 EXIT_USAGE, EXIT_OURS = 2, 4
+OWNERS = {SubmitterError: "the submission", DataError: "the data"}
+"""What an error of the user's lies in; every other error lies in `OURS`."""
+OURS = "this machine"
 WRONG_PATH = (
     FileNotFoundError,
     FileExistsError,
@@ -48,18 +56,24 @@ def _never_called() -> None:
 
 
 def build(chosen: str | None) -> typer.Typer:
-    """The command line with the chosen subcommand imported and the others as names with their help."""
+    """The command line: the chosen subcommand imported, the others by name and one-line help."""
     root = typer.Typer(
         name="redrive",
+        cls=OnceGroup,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # what stands in brackets is said, not markup
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="Submit a driving model; learn in minutes whether it drives worse than the last one, where, and how sure we are.",
+        help="Submit a driving model; learn in minutes whether it drives worse than the last one, "
+        "where, and how sure we are.",
     )
     for name, (module, text) in COMMANDS.items():
         if name == chosen:
-            root.add_typer(importlib.import_module(module).app, name=name, help=text)
+            app = importlib.import_module(module).app
+            # a command without subcommands is explained by its own docstring
+            alone = app.registered_callback
+            told = inspect.getdoc(alone.callback) if alone else text
+            root.add_typer(app, name=name, cls=once(app), help=told, short_help=text)
         else:
             root.command(name, help=text)(_never_called)
     return root
@@ -70,25 +84,16 @@ def main() -> None:
     try:
         build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="redrive")
     except RedriveError as error:
-        owner = (
-            "the submission"
-            if isinstance(error, SubmitterError)
-            else "the data"
-            if isinstance(error, DataError)
-            else "this machine"
-        )
+        owner = next((who for kind, who in OWNERS.items() if isinstance(error, kind)), OURS)
         print(f"error ({owner}): {error}", file=sys.stderr)
         for finding in error.findings:
-            print(
-                f"  {finding.where}: {finding.problem}"
-                + (f"; {finding.remedy}" if finding.remedy else ""),
-                file=sys.stderr,
-            )
-        sys.exit(EXIT_OURS if owner == "this machine" else EXIT_USAGE)
+            remedy = f"; {finding.remedy}" if finding.remedy else ""
+            print(f"  {finding.where}: {finding.problem}{remedy}", file=sys.stderr)
+        sys.exit(EXIT_OURS if owner == OURS else EXIT_USAGE)
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error (this machine): {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error ({OURS}): {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(EXIT_USAGE if isinstance(error, WRONG_PATH) else EXIT_OURS)
 
 

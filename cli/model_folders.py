@@ -9,26 +9,25 @@ from suites.manifest import Manifest, load_manifest
 SHIPPED = Path(__file__).parent.parent / "models"
 
 
+def shipped_models() -> list[str]:
+    """Names, sorted."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/manifest.json"))
+
+
 def local_model(name: str) -> tuple[Manifest, dict[str, Path]]:
-    """(manifest, graph sha256 to file) of `log`, a shipped model's name, or a folder with manifest.json and its graphs.
-    Raises SubmitterError when there is none, or a graph that the manifest names is not in the folder."""
+    """(manifest, graph sha256 to file) of `log`, a shipped model's name, or a model's folder.
+
+    Raises SubmitterError where there is no model, or a graph of its manifest is not in the folder.
+    """
     if name == "log":
         from workers.policy.log_policy import log_manifest
 
         return log_manifest(), {}
     folder = Path(name) if (Path(name) / "manifest.json").is_file() else SHIPPED / name
     if not (folder / "manifest.json").is_file():
-        shipped = sorted(path.parent.name for path in SHIPPED.glob("*/manifest.json"))
-        raise SubmitterError(
-            f"there is no model {name!r}",
-            (
-                Finding(
-                    "--model",
-                    "neither a shipped model nor a folder with manifest.json",
-                    f"shipped: log, {', '.join(shipped)}",
-                ),
-            ),
-        )
+        problem = "neither a shipped model nor a folder with manifest.json"
+        finding = Finding("--model", problem, f"shipped: log, {', '.join(shipped_models())}")
+        raise SubmitterError(f"there is no model {name!r}", (finding,))
     manifest = load_manifest(folder / "manifest.json")
     here = {file_digest(path): path for path in sorted(folder.glob("*.onnx"))}
     missing = tuple(

@@ -1,4 +1,4 @@
-"""Paired results as the judge reads them, from a service or from files that `redrive replay --json` wrote."""
+"""Paired results as the judge reads them: of a stored run, or of two answers of a replay."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,97 +9,89 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from cli.cost_csv import in_order
 from server.client import Client
-from suites.definition.suite_schema import PlannedRollout, Suite, breadth_first
+from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
 from suites.judgement import PairTable
-from suites.rollout import Scenario
 from suites.vocabulary import Outcome
 
 _SUITE = TypeAdapter(Suite)
 
 PAGE = 1000
+SIDES = ("candidate", "baseline")
 
 Floats = NDArray[np.float64]
 
 
 def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
-    """The pairs of a stored run that both models have driven, in its order, and its suite: what the coordinator judged.
-    Must-pass cases are left out, as the gates leave them out. Raises SubmitterError where no gate judges anything."""
-    run = client.run(run_id)
-    suite = _SUITE.validate_python(
-        client.get(f"/v1/suite-versions/{run['suite']['digest']}")["definition"]
-    )
-    metrics = tuple(dict.fromkeys(gate.metric for gate in suite.gates))
+    """The pairs of a run that both models have driven, in its order, and its suite.
+
+    It is what the coordinator judged: must-pass cases are left out, as the gates leave them out.
+    Raises SubmitterError where no gate judges anything.
+    """
+    digest = client.run(run_id)["suite"]["digest"]
+    suite = _SUITE.validate_python(client.get(f"/v1/suite-versions/{digest}")["definition"])
+    metrics = _judged(suite)
     if not metrics:
-        raise SubmitterError(
-            f"suite {suite.name} has no gate: there is nothing to check", (Finding("run", run_id),)
-        )
+        problem = f"suite {suite.name} has no gate: there is nothing to check"
+        raise SubmitterError(problem, (Finding("run", run_id),))
+
+    def counts(pair: Mapping[str, Any]) -> bool:
+        driven = all(pair[side]["outcome"] for side in SIDES)
+        return driven and (suite.select is None or not pair["mandatory"])
+
+    address = f"/v1/runs/{run_id}/results"
     columns = [
-        [
-            pair
-            for pair in client.items(f"/v1/runs/{run_id}/results", metric=metric, limit=PAGE)
-            if (suite.select is None or not pair["mandatory"])
-            and pair["candidate"]["outcome"]
-            and pair["baseline"]["outcome"]
-        ]
-        for metric in metrics
+        list(filter(counts, client.items(address, metric=metric, limit=PAGE))) for metric in metrics
     ]
+
+    def values(side: str, part: str) -> Floats:
+        rows = [[_number(pair[side][part]) for pair in column] for column in columns]
+        return np.array(rows).T.reshape(-1, len(metrics))
+
     first = columns[0]
-    sides = {
-        (side, part): np.array(
-            [[_number(pair[side][part]) for pair in column] for column in columns]
-        ).T.reshape(-1, len(metrics))
-        for side in ("candidate", "baseline")
-        for part in ("value", "low", "high")
-    }
-    return _table(
+    table = _table(
         [pair["case_id"] for pair in first],
         [pair["route"] for pair in first],
         metrics,
-        sides,
-        {
-            side: tuple(Outcome(pair[side]["outcome"]) for pair in first)
-            for side in ("candidate", "baseline")
-        },
-    ), suite
+        {(side, part): values(side, part) for side in SIDES for part in ("value", "low", "high")},
+        {side: tuple(Outcome(pair[side]["outcome"]) for pair in first) for side in SIDES},
+    )
+    return table, suite
 
 
 def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
-    """The rollouts that both of two `redrive replay --json` answers hold, in an order registered by the suite's seed.
-    A route is what stands before the `/` of a segment id. A rollout that left the trust region has no value here: it is
-    counted at its best and at its worst. Raises SubmitterError for a file that is no such answer, or has other rollouts."""
-    metrics = tuple(dict.fromkeys(gate.metric for gate in suite.gates))
+    """The rollouts that two `redrive replay --json` answers share, ordered by the suite's seed.
+
+    A route is the part of a segment id before the `/`. A rollout that left the trust region has no
+    value here: it is counted at its best and at its worst. Raises SubmitterError for a file that
+    is no such answer, and where no rollout is shared.
+    """
+    metrics = _judged(suite)
     answers = [_answer(path, metrics) for path in (candidate, baseline)]
     names = sorted(answers[0].keys() & answers[1].keys())
     if not names:
-        finding = Finding(
-            str(candidate),
-            f"no rollout is in {baseline} as well",
-            "replay the same segments and offsets",
-        )
+        problem = f"no rollout is in {baseline} as well"
+        finding = Finding(str(candidate), problem, "replay the same segments and offsets")
         raise SubmitterError("nothing is paired", (finding,))
-    nowhere = Scenario(segment_id="", segment_digest="", start_s=0.0, end_s=0.0)
-    plan = [
-        PlannedRollout(case_id=n, route=n.partition("/")[0], scenario=nowhere, repeat=0)
-        for n in names
-    ]
-    order = [p.case_id for p in breadth_first(plan, suite.order_seed)]
+    order = in_order(names, [_route(name) for name in names], suite.order_seed)
     sides: dict[tuple[str, str], Floats] = {}
     outcomes: dict[str, tuple[Outcome, ...]] = {}
-    for side, answer in zip(("candidate", "baseline"), answers, strict=True):
+    for side, answer in zip(SIDES, answers, strict=True):
         outcomes[side] = tuple(Outcome(answer[name]["outcome"]) for name in order)
-        values = np.array(
-            [
-                [
-                    np.nan if o is Outcome.LEFT_TRUST_REGION else _number(answer[name].get(m))
-                    for m in metrics
-                ]
-                for name, o in zip(order, outcomes[side], strict=True)
-            ]
-        )
+        values = np.array([[_number(answer[name].get(m)) for m in metrics] for name in order])
+        values[[outcome is Outcome.LEFT_TRUST_REGION for outcome in outcomes[side]]] = np.nan
         sides |= {(side, part): values for part in ("value", "low", "high")}
-    return _table(order, [name.partition("/")[0] for name in order], metrics, sides, outcomes)
+    return _table(order, [_route(name) for name in order], metrics, sides, outcomes)
+
+
+def _judged(suite: Suite) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(gate.metric for gate in suite.gates))
+
+
+def _route(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _answer(path: Path, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -107,20 +99,16 @@ def _answer(path: Path, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     try:
         rollouts = json.loads(path.read_text())["rollouts"]
         found = {f"{r['segment']}@{r['offset']}": r for r in rollouts}
-        [Outcome(r["outcome"]) for r in rollouts]
+        for rollout in rollouts:
+            Outcome(rollout["outcome"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        finding = Finding(
-            str(path),
-            f"{type(error).__name__}: {error}",
-            "write it with `redrive replay ... --json > FILE`",
-        )
+        remedy = "write it with `redrive replay ... --json > FILE`"
+        finding = Finding(str(path), f"{type(error).__name__}: {error}", remedy)
         raise SubmitterError(f"{path} is not the answer of a replay", (finding,)) from None
     lacking = [metric for metric in metrics if not any(metric in r for r in rollouts)]
     if lacking:
-        raise SubmitterError(
-            f"{path} lacks {', '.join(lacking)}",
-            (Finding(str(path), "the suite's gates need them"),),
-        )
+        finding = Finding(str(path), "the suite's gates need them")
+        raise SubmitterError(f"{path} lacks {', '.join(lacking)}", (finding,))
     return found
 
 

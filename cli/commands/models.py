@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import DEFAULT_URL, AsJson, Url, connect, print_json, print_table
+from cli.connection import connect
 from cli.model_folders import local_model
+from cli.options import DEFAULT_URL, AsJson, Most, Url, argument, option
+from cli.printing import Columns, print_items, print_json
 
-app = typer.Typer(help="Upload, list and check models.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[
-    str,
-    typer.Argument(
-        help="Folder with manifest.json and its graphs, a shipped model's name, or `log`."
-    ),
+    str, argument("Folder with manifest.json and its graphs, a shipped model's name, or `log`.")
 ]
 
 
@@ -24,15 +23,12 @@ def push(folder: Folder, url: Url = DEFAULT_URL, as_json: AsJson = False) -> Non
     manifest, graphs = local_model(folder)
     with connect(url) as client:
         model = client.push_model(manifest, graphs)
-    if as_json:
-        print_json(model)
-    else:
-        print(f"{model['digest']}  {model['name']}")
+    print_json(model) if as_json else print(f"{model['digest']}  {model['name']}")
 
 
 @app.command()
 def check(folder: Folder) -> None:
-    """Check a model's graphs against its manifest here, without a service: what an upload would refuse."""
+    """Check a model's graphs against its manifest here, without a service, as an upload does."""
     from server.graphs.static_checks import check_graphs  # the ONNX library takes a while to load
 
     manifest, graphs = local_model(folder)
@@ -43,29 +39,28 @@ def check(folder: Folder) -> None:
 @app.command("list")
 def list_models(
     name: Annotated[
-        str | None,
-        typer.Option(envvar="REDRIVE_NAME", help="Part of the name, or the digest's beginning."),
+        str | None, option("Part of the name, or the digest's beginning.", "REDRIVE_NAME")
     ] = None,
-    most: Annotated[int, typer.Option(envvar="REDRIVE_MOST", min=1, help="At most so many.")] = 30,
+    most: Most = 30,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
     """Registered models, newest first."""
+    filters = {"name": name} if name else {}
     with connect(url) as client:
-        models = list(client.items("/v1/models", most=most, **({"name": name} if name else {})))
-    if as_json:
-        print_json(models)
-        return
-    rows = [(m["digest"][:12], m["name"], m["kind"], m["created"][:19]) for m in models]
-    print_table(
-        ("digest", "name", "kind", "registered"), rows, "no model yet: redrive models push DIR"
-    )
+        models = list(client.items("/v1/models", most=most, **filters))
+    columns: Columns = {
+        "digest": lambda m: m["digest"][:12],
+        "name": "name",
+        "kind": "kind",
+        "registered": lambda m: m["created"][:19],
+    }
+    print_items(models, columns, "no model yet: redrive models push DIR", as_json)
 
 
 @app.command()
 def show(
-    model: Annotated[str, typer.Argument(help="Digest, its first digits, or name.")],
-    url: Url = DEFAULT_URL,
+    model: Annotated[str, argument("Digest, its first digits, or name.")], url: Url = DEFAULT_URL
 ) -> None:
     """A registered model with its manifest, as JSON."""
     with connect(url) as client:

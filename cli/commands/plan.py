@@ -1,6 +1,5 @@
-"""`redrive plan`: how many segments a margin needs, and what a budget of them can see, from the spread seen so far."""
+"""`redrive plan`: how many segments a margin needs, and what a budget of them can see."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +7,12 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from cli.connection import DEFAULT_URL, Url, connect
+from cli.connection import connect
 from cli.cost_csv import paired, read_costs
+from cli.options import DEFAULT_URL, AsJson, Url, argument, option
+from cli.printing import print_json
 from cli.stored_pairs import run_table
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
@@ -34,6 +36,17 @@ MOST = 10_000_000
 """Segments beyond which no number is told: nobody drives them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller states; None: as the run has it, or the default."""
+
+    metrics: list[str]
+    margin: float | None
+    alpha: float | None
+    segment_seconds: float | None
+    cap: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """Paired results so far, and what is asked of them."""
@@ -50,6 +63,21 @@ class Seen:
         return len({name.split("@")[0].split("#")[0] for name in self.table.case_ids})
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How one metric differs between the models, by one estimand."""
+
+    rows: GateEvidence
+    error: float
+    """Standard error of the relative change, on the segments seen."""
+    routes: int
+
+    def bets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """p and q of the pairs that count, of models that are equal."""
+        counts = self.rows.valid[:, 0] & ~self.rows.lopsided[:, 0]
+        return self.rows.p[BEST, counts, 0], self.rows.q[BEST, counts, 0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One metric by one estimand."""
@@ -60,14 +88,23 @@ class Plan:
     standard_error: float
     """Relative, on the segments seen."""
     segments_needed: int | None
-    """To tell an effect as large as the margin, and to show equal models not worse by it; None: not at any number."""
+    """To tell an effect as large as the margin, and to show equal models not worse by it.
+
+    None: not at any number.
+    """
     routes_needed: int | None
     """With as many segments on each as now."""
     hours_needed: float | None
     visible_effect: float | None
-    """Smallest relative effect that the budget tells from zero; None where the results have no spread to plan from."""
+    """Smallest relative effect that the budget tells from zero.
+
+    None where the results have no spread to plan from.
+    """
     smallest_margin: float | None
-    """Smallest margin by which the budget shows equal models to be not worse; None: no margin, or a mean without a cap."""
+    """Smallest margin by which the budget shows equal models to be not worse.
+
+    None: no margin, or a mean without a cap.
+    """
     note: str = ""
 
 
@@ -75,146 +112,121 @@ class Plan:
 def plan(
     costs: Annotated[
         Path | None,
-        typer.Argument(
-            help="CSV (.gz allowed) of results so far: segment, controller or model, metrics."
-        ),
+        argument("CSV (.gz allowed) of results so far: segment, controller or model, metrics."),
     ] = None,
     run: Annotated[
-        str | None,
-        typer.Option(envvar="REDRIVE_RUN", help="Instead: the stored results of this run."),
+        str | None, option("Instead: the stored results of this run.", "REDRIVE_RUN")
     ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_BASELINE", help="CSV: name of one model.")
-    ] = None,
+    baseline: Annotated[str | None, option("CSV: name of one model.", "REDRIVE_BASELINE")] = None,
     candidate: Annotated[
         str | None,
-        typer.Option(
-            envvar="REDRIVE_CANDIDATE", help="CSV: name of another that differs as candidates do."
-        ),
+        option("CSV: name of another that differs as candidates do.", "REDRIVE_CANDIDATE"),
     ] = None,
     metric: Annotated[
-        list[str] | None,
-        typer.Option(envvar="REDRIVE_METRIC", help="Plan for this one; may be repeated."),
+        list[str] | None, option("Plan for this one; may be repeated.", "REDRIVE_METRIC")
     ] = None,
     route_column: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_ROUTE_COLUMN", help="CSV: column of the route.")
+        str | None, option("CSV: column of the route.", "REDRIVE_ROUTE_COLUMN")
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(
-            envvar="REDRIVE_MARGIN",
-            help="Relative worsening to be told; the run's, else 0.02.",
+        option(
+            "Relative worsening to be told; the run's, else 0.02.",
+            "REDRIVE_MARGIN",
             min=1e-6,
             max=10,
         ),
     ] = None,
     power: Annotated[
-        float,
-        typer.Option(envvar="REDRIVE_POWER", help="Wanted chance to tell it.", min=0.5, max=0.999),
+        float, option("Wanted chance to tell it.", "REDRIVE_POWER", min=0.5, max=0.999)
     ] = 0.8,
     alpha: Annotated[
         float | None,
-        typer.Option(
-            envvar="REDRIVE_ALPHA",
-            help="False alarms accepted; the run's, else 0.05.",
-            min=1e-6,
-            max=0.5,
-        ),
+        option("False alarms accepted; the run's, else 0.05.", "REDRIVE_ALPHA", min=1e-6, max=0.5),
     ] = None,
     budget: Annotated[
         int | None,
-        typer.Option(
-            envvar="REDRIVE_BUDGET",
-            help="Segments that can be afforded; those seen if not given.",
-            min=1,
-        ),
+        option("Segments that can be afforded; those seen if not given.", "REDRIVE_BUDGET", min=1),
     ] = None,
     segment_seconds: Annotated[
         float | None,
-        typer.Option(
-            envvar="REDRIVE_SEGMENT_SECONDS",
-            help="Length of a segment, s; the run's, else 60.",
-            min=0.1,
-        ),
+        option("Length of a segment, s; the run's, else 60.", "REDRIVE_SEGMENT_SECONDS", min=0.1),
     ] = None,
     cap: Annotated[
         float | None,
-        typer.Option(
-            envvar="REDRIVE_CAP",
-            help="Declared cap of the costs in the mean; the run's, else none.",
+        option(
+            "Declared cap of the costs in the mean; the run's, else none.",
+            "REDRIVE_CAP",
             min=1e-9,
             max=1e100,
         ),
     ] = None,
     url: Url = DEFAULT_URL,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="REDRIVE_JSON", help="JSON alone on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how many segments (of as many routes each as now) a margin needs with a given power, by both estimands."""
+    """Say how many segments a margin needs, and what a budget of them can see.
+
+    Each metric is planned by both estimands, with as many segments on a route as now.
+    """
+    asked = Asked(metric or [], margin, alpha, segment_seconds, cap)
     if run is not None and costs is None:
-        seen = _of_run(run, url, metric or [], margin, alpha, segment_seconds, cap)
+        seen = _of_run(run, url, asked)
     elif costs is not None and run is None and baseline and candidate:
-        read = read_costs(costs, metric or (), route_column)
-        gates = tuple(
-            Gate(metric=name, margin=margin or 0.02, winsor_cap=cap) for name in read.metrics
-        )
-        table = paired(read, candidate, baseline, order_seed=0)
-        seen = Seen(table=table, gates=gates, alpha=alpha or 0.05, seconds=segment_seconds or 60.0)
+        seen = _of_csv(costs, candidate, baseline, route_column, asked)
     else:
-        finding = Finding(
-            "plan", "one of the two is needed", "COSTS.csv --baseline A --candidate B, or --run ID"
-        )
+        remedy = "COSTS.csv --baseline A --candidate B, or --run ID"
+        finding = Finding("plan", "one of the two is needed", remedy)
         raise SubmitterError("there are no results to plan from, or two", (finding,))
-    plans = [
-        one for gate in seen.gates for one in _plans(seen, gate, power, budget or seen.segments)
-    ]
+    affordable = budget or seen.segments
+    plans = [one for gate in seen.gates for one in _plans(seen, gate, power, affordable)]
     if as_json:
-        print(json.dumps([asdict(p) for p in plans], indent=1))
+        print_json([asdict(p) for p in plans])
         return
-    routes = len(set(seen.table.routes))
-    print(
-        f"From {plural(seen.segments, 'segment')} of {plural(routes, 'route')}; power {share(power)}, alpha {seen.alpha:g}."
-    )
+    segments = plural(seen.segments, "segment")
+    routes = plural(len(set(seen.table.routes)), "route")
+    print(f"From {segments} of {routes}; power {share(power)}, alpha {seen.alpha:g}.")
     for p in plans:
-        print(_line(p, budget or seen.segments))
+        print(_line(p, affordable))
 
 
-def _of_run(
-    run_id: str,
-    url: str,
-    metrics: list[str],
-    margin: float | None,
-    alpha: float | None,
-    seconds: float | None,
-    cap: float | None,
+def _of_csv(
+    path: Path, candidate: str, baseline: str, route_column: str | None, asked: Asked
 ) -> Seen:
+    read = read_costs(path, asked.metrics, route_column)
+    gates = tuple(
+        Gate(metric=name, margin=asked.margin or 0.02, winsor_cap=asked.cap)
+        for name in read.metrics
+    )
+    return Seen(
+        table=paired(read, candidate, baseline, order_seed=0),
+        gates=gates,
+        alpha=asked.alpha or 0.05,
+        seconds=asked.segment_seconds or 60.0,
+    )
+
+
+def _of_run(run_id: str, url: str, asked: Asked) -> Seen:
     with connect(url) as client:
         table, suite = run_table(client, run_id)
         if not table.case_ids:
-            raise SubmitterError(
-                f"run {run_id} has no pair that both models have driven",
-                (Finding("run", "nothing to plan from"),),
-            )
-        driven = [
-            pair["baseline"]["ended_s"]
-            for pair in client.items(f"/v1/runs/{run_id}/results", most=100)
-        ]
-    gates = [gate for gate in suite.gates if not metrics or gate.metric in metrics]
-    if not gates:
+            problem = f"run {run_id} has no pair that both models have driven"
+            raise SubmitterError(problem, (Finding("run", "nothing to plan from"),))
+        pairs = client.items(f"/v1/runs/{run_id}/results", most=100)
+        driven_s = [pair["baseline"]["ended_s"] for pair in pairs]
+    wanted = {g.metric: g for g in suite.gates if not asked.metrics or g.metric in asked.metrics}
+    if not wanted:
         there = ", ".join(dict.fromkeys(gate.metric for gate in suite.gates))
-        raise SubmitterError(
-            f"no gate of {suite.name} judges {', '.join(metrics)}",
-            (Finding("--metric", f"it judges {there}"),),
-        )
+        problem = f"no gate of {suite.name} judges {', '.join(asked.metrics)}"
+        raise SubmitterError(problem, (Finding("--metric", f"it judges {there}"),))
+    gates = tuple(
+        Gate(metric=name, margin=asked.margin or own.margin, winsor_cap=asked.cap or own.winsor_cap)
+        for name, own in wanted.items()
+    )
     return Seen(
         table=table,
-        alpha=alpha or suite.alpha,
-        seconds=seconds or float(np.mean([s for s in driven if s])),
-        gates=tuple(
-            Gate(metric=name, margin=margin or own.margin, winsor_cap=cap or own.winsor_cap)
-            for name, own in {gate.metric: gate for gate in gates}.items()
-        ),
+        gates=gates,
+        alpha=asked.alpha or suite.alpha,
+        seconds=asked.segment_seconds or float(np.mean([s for s in driven_s if s])),
     )
 
 
@@ -226,91 +238,86 @@ def _plans(seen: Seen, gate: Gate, power: float, budget: int) -> list[Plan]:
     if not (typical.valid & ~typical.lopsided).any() or typical.negative[0]:
         raise SubmitterError(f"{gate.metric}: no pair of values at or above zero to plan from")
     if not typical.p.any():
-        finding = Finding(
-            gate.metric,
-            "every difference is zero: nothing says how models differ",
-            "take two distinct models",
-        )
+        problem = "every difference is zero: nothing says how models differ"
+        finding = Finding(gate.metric, problem, "take two distinct models")
         raise SubmitterError("there is nothing to plan from", (finding,))
     suite = Suite(name="plan", kind="overall", select=Selector(), gates=(gate,), flips=99)
     engines = Engines(suite, len(seen.table.case_ids), np.zeros((1, 2, 1, 1)))
     engines.consume(seen.table.routes, (typical, mean))
-    errors, routes = engines.error()[0, :, 0], len(engines.sums.index)
-    return [
-        _plan(seen, gate, estimand, rows, float(errors[slot]), routes, power, budget)
-        for estimand, rows, slot in ((Estimand.MEAN, mean, OTHER), (Estimand.TYPICAL, typical, OWN))
-    ]
+    errors = engines.error()[0, :, 0]
+    spreads = {
+        Estimand.MEAN: Spread(mean, float(errors[OTHER]), len(engines.sums.index)),
+        Estimand.TYPICAL: Spread(typical, float(errors[OWN]), len(engines.sums.index)),
+    }
+    return [_plan(seen, gate, one, spreads[one], power, budget) for one in spreads]
 
 
 def _plan(
-    seen: Seen,
-    gate: Gate,
-    estimand: Estimand,
-    rows: GateEvidence,
-    error: float,
-    routes: int,
-    power: float,
-    budget: int,
+    seen: Seen, gate: Gate, estimand: Estimand, spread: Spread, power: float, budget: int
 ) -> Plan:
-    alpha, typical, segments = seen.alpha, estimand is Estimand.TYPICAL, seen.segments
-    counts = rows.valid[:, 0] & ~rows.lopsided[:, 0]
-    per_segment = len(seen.table.case_ids) / segments
+    alpha = seen.alpha
+    error = spread.error
+    sample = (seen.segments, spread.routes)
+    typical = estimand is Estimand.TYPICAL
+    cap = gate.winsor_cap
+    per_segment = len(seen.table.case_ids) / seen.segments
 
     def needed(margin: float) -> float | None:
         if typical:
-            return clearing_segments(error, margin, segments, routes, alpha, power, per_segment)
-        if gate.winsor_cap is None:
-            return segments_needed(error, margin, segments, routes, alpha, power)
-        pairs = betting_segments(
-            rows.p[BEST, counts, 0], rows.q[BEST, counts, 0], margin, gate.winsor_cap, alpha
-        )
+            return clearing_segments(error, margin, *sample, alpha, power, per_segment)
+        if cap is None:
+            return segments_needed(error, margin, *sample, alpha, power)
+        pairs = betting_segments(*spread.bets(), margin, cap, alpha)
         return None if pairs is None else pairs / per_segment
 
-    wanted, note, clears = needed(gate.margin), "", typical or gate.winsor_cap is not None
-    if not typical:
-        note = (
-            "in a typical run, by betting"
-            if clears
-            else "fixed N; a verdict on the mean needs a cap, and more"
-        )
-        if wanted is None:
-            note = "no effect so small can be shown at this cap"
+    wanted = needed(gate.margin)
     count = math.ceil(wanted) if wanted is not None and wanted <= MOST else None
-    if wanted is not None and math.isfinite(wanted) and count is None:
-        note = f"more than {MOST:,} segments; " + note
-    if not math.isfinite(error):
-        note = (
-            "one route has no spread"
-            if routes < 2
-            else "a baseline that costs nothing has no relative change"
-        )
-    visible = visible_effect(error, segments, routes, budget, alpha, power)
+    visible = visible_effect(error, *sample, budget, alpha, power)
+    clears = typical or cap is not None
     return Plan(
         metric=gate.metric,
         estimand=estimand,
         margin=gate.margin,
         standard_error=error,
         segments_needed=count,
-        routes_needed=None if count is None else math.ceil(count * routes / segments),
+        routes_needed=None if count is None else math.ceil(count * spread.routes / seen.segments),
         hours_needed=None if count is None else count * seen.seconds / 3600,
         visible_effect=visible if math.isfinite(visible) else None,
         smallest_margin=smallest_margin(needed, budget) if clears else None,
-        note=note,
+        note=_note(wanted, spread, typical=typical, capped=cap is not None),
     )
+
+
+def _note(wanted: float | None, spread: Spread, *, typical: bool, capped: bool) -> str:
+    """What the reader must know of the number of segments."""
+    if not math.isfinite(spread.error):
+        if spread.routes < 2:
+            return "one route has no spread"
+        return "a baseline that costs nothing has no relative change"
+    if typical:
+        note = ""
+    elif wanted is None:
+        note = "no effect so small can be shown at this cap"
+    elif capped:
+        note = "in a typical run, by betting"
+    else:
+        note = "fixed N; a verdict on the mean needs a cap, and more"
+    too_many = wanted is not None and MOST < wanted < math.inf
+    return f"more than {MOST:,} segments; {note}" if too_many else note
 
 
 def _line(p: Plan, budget: int) -> str:
-    if p.segments_needed is None:
-        needs = "no number of segments"
-    else:
-        needs = f"{plural(p.segments_needed, 'segment')} of {plural(p.routes_needed or 0, 'route')} ({p.hours_needed:,.1f} h)"
-    shown = (
-        "no margin"
-        if p.smallest_margin is None
-        else f"equal models within {percent(p.smallest_margin, signed=False)}"
-    )
+    needs = "no number of segments"
+    if p.segments_needed is not None:
+        segments = plural(p.segments_needed, "segment")
+        routes = plural(p.routes_needed or 0, "route")
+        needs = f"{segments} of {routes} ({p.hours_needed:,.1f} h)"
+    shown = "no margin"
+    if p.smallest_margin is not None:
+        shown = f"equal models within {percent(p.smallest_margin, signed=False)}"
     told = "no effect" if p.visible_effect is None else percent(p.visible_effect, signed=False)
+    note = f"; {p.note.rstrip('; ')}" if p.note else ""
     return (
-        f"{p.metric} ({p.estimand.value}), margin {share(p.margin)}: {needs}; {plural(budget, 'segment')} tell "
-        f"{told} and show {shown}" + (f"; {p.note.rstrip('; ')}" if p.note else "")
+        f"{p.metric} ({p.estimand.value}), margin {share(p.margin)}: {needs}; "
+        f"{plural(budget, 'segment')} tell {told} and show {shown}{note}"
     )

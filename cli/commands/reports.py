@@ -2,46 +2,35 @@
 
 import csv
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.connection import (
-    DEFAULT_URL,
-    EXIT_REGRESSION,
-    AsJson,
-    Url,
-    connect,
-    print_json,
-    print_table,
-)
+from cli.connection import EXIT_REGRESSION, connect
+from cli.options import DEFAULT_URL, AsJson, Most, OfStatus, Url, argument, option
+from cli.printing import Columns, print_items, print_json
 from server.client import Client
 from suites.errors import Finding, SubmitterError
 from suites.segment_lookup import seconds
 
-app = typer.Typer(help="Field reports: what the fleet complained of.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 REQUIRED = ("route", "time", "text", "reporter")
 OPTIONAL = ("model_version", "severity")
-ReportId = Annotated[str, typer.Argument(help="Id of the report.")]
+ReportId = Annotated[str, argument("Id of the report.")]
 
 
 @app.command()
 def add(
-    route: Annotated[
-        str, typer.Argument(help="A route or segment, in any form that people paste.")
-    ],
-    time: Annotated[
-        str, typer.Argument(help="From the start of what is named: seconds, 1:23, or 1:02:03.")
-    ],
-    text: Annotated[str, typer.Argument(help="What happened.")],
-    reporter: Annotated[str, typer.Option(envvar="REDRIVE_REPORTER", help="Who says so.")],
-    model_version: Annotated[
-        str, typer.Option(envvar="REDRIVE_MODEL_VERSION", help="What drove.")
-    ] = "",
+    route: Annotated[str, argument("A route or segment, in any form that people paste.")],
+    time: Annotated[str, argument("From the start of what is named: seconds, 1:23, or 1:02:03.")],
+    text: Annotated[str, argument("What happened.")],
+    reporter: Annotated[str, option("Who says so.", "REDRIVE_REPORTER")],
+    model_version: Annotated[str, option("What drove.", "REDRIVE_MODEL_VERSION")] = "",
     severity: Annotated[
-        str, typer.Option(envvar="REDRIVE_SEVERITY", help="low, medium, high or critical.")
+        str, option("low, medium, high or critical.", "REDRIVE_SEVERITY")
     ] = "medium",
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
@@ -57,58 +46,57 @@ def add(
     }
     with connect(url) as client:
         report = client.post("/v1/field-reports", _complaint(row, "TIME"))
-    print_json(report) if as_json else print(
-        f"{report['id']}: {report['status']} {report['reason']}".rstrip()
-    )
+    told = f"{report['id']}: {report['status']} {report['reason']}".rstrip()
+    print_json(report) if as_json else print(told)
 
 
 @app.command("import")
 def import_csv(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help=f"CSV with {', '.join(REQUIRED)}.")
+        Path, argument(f"CSV with {', '.join(REQUIRED)}.", exists=True, dir_okay=False)
     ],
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Send a backlog. Each line stands alone: what is wrong with one is said, and the others are sent; sending the file
-    again adds nothing twice."""
+    """Send a backlog of reports.
+
+    Each line stands alone: what is wrong with one is said, and the others are sent. Sending the
+    file again adds nothing twice.
+    """
     rows = _rows(file)
     with connect(url) as client:
         outcome = [_sent(client, line, row) for line, row in rows]
     refused = [o for o in outcome if "error" in o]
     for one in refused:
         print(f"line {one['line']}: {one['error']}", file=sys.stderr)
-    counts: dict[str, int] = {}
-    for one in outcome:
-        counts[one.get("status", "refused")] = counts.get(one.get("status", "refused"), 0) + 1
+    counts = Counter(one.get("status", "refused") for one in outcome)
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     if as_json:
         print_json({"lines": outcome, "counts": counts})
     else:
-        print(
-            ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
-            or "the file has no line"
-        )
+        print(told or "the file has no line")
     if refused:
         raise typer.Exit(EXIT_REGRESSION)
 
 
 def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
-    """(number of its last line, columns) of each report. Raises SubmitterError, before anything is sent."""
+    """(number of its last line, columns) of each report.
+
+    Raises SubmitterError, before anything is sent.
+    """
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
         try:
             missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
             rows = [(reader.line_num, row) for row in reader] if not missing else []
         except (UnicodeDecodeError, csv.Error) as error:
-            finding = Finding(
-                f"after line {reader.line_num}", str(error), "save it as CSV in UTF-8"
-            )
+            where = f"after line {reader.line_num}"
+            finding = Finding(where, str(error), "save it as CSV in UTF-8")
             raise SubmitterError(f"{file} is no CSV that can be read", (finding,)) from None
     if missing:
-        found = ", ".join(reader.fieldnames or ()) or "nothing"
-        finding = Finding(
-            "line 1", f"found {found}", f"name the columns {', '.join((*REQUIRED, *OPTIONAL))}"
-        )
+        found = f"found {', '.join(reader.fieldnames or ()) or 'nothing'}"
+        remedy = f"name the columns {', '.join((*REQUIRED, *OPTIONAL))}"
+        finding = Finding("line 1", found, remedy)
         raise SubmitterError(f"{file} lacks {', '.join(missing)}", (finding,))
     return rows
 
@@ -122,12 +110,7 @@ def _sent(client: Client, line: int, row: dict[str, Any]) -> dict[str, Any]:
             for f in error.findings
         )
         return {"line": line, "error": f"{error} {details}".strip()}
-    return {
-        "line": line,
-        "id": report["id"],
-        "status": report["status"],
-        "cluster": report["cluster"],
-    }
+    return {"line": line} | {name: report[name] for name in ("id", "status", "cluster")}
 
 
 def _complaint(row: dict[str, Any], where: str) -> dict[str, Any]:
@@ -138,40 +121,24 @@ def _complaint(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 @app.command("list")
 def list_reports(
-    status: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_STATUS", help="Only with this status.")
-    ] = None,
-    most: Annotated[int, typer.Option(envvar="REDRIVE_MOST", min=1, help="At most so many.")] = 30,
-    url: Url = DEFAULT_URL,
-    as_json: AsJson = False,
+    status: OfStatus = None, most: Most = 30, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Reports, newest first."""
+    filters = {"status": status} if status else {}
     with connect(url) as client:
-        reports = list(
-            client.items("/v1/field-reports", most=most, **({"status": status} if status else {}))
-        )
-    if as_json:
-        print_json(reports)
-        return
-    rows = [
-        (
-            r["id"],
-            r["status"],
-            r["severity"],
-            r["signature"],
-            r["segment_id"] or r["route"],
-            f"{r['time_s']:g}",
-            "" if r["cluster"] == r["id"] else f"like {r['cluster']}",
-            r["text"][:60],
-        )
-        for r in reports
-    ]
-    columns = ("report", "status", "severity", "kind", "place", "at s", "cluster", "text")
-    print_table(
-        columns,
-        rows,
-        "no report yet: redrive reports add ROUTE TIME TEXT --reporter YOU, or redrive reports import FILE.csv",
-    )
+        reports = list(client.items("/v1/field-reports", most=most, **filters))
+    columns: Columns = {
+        "report": "id",
+        "status": "status",
+        "severity": "severity",
+        "kind": "signature",
+        "place": lambda r: r["segment_id"] or r["route"],
+        "at s": lambda r: f"{r['time_s']:g}",
+        "cluster": lambda r: "" if r["cluster"] == r["id"] else f"like {r['cluster']}",
+        "text": lambda r: r["text"][:60],
+    }
+    empty = "redrive reports add ROUTE TIME TEXT --reporter YOU, or redrive reports import FILE.csv"
+    print_items(reports, columns, f"no report yet: {empty}", as_json)
 
 
 @app.command()
@@ -184,13 +151,12 @@ def show(report_id: ReportId, url: Url = DEFAULT_URL) -> None:
 @app.command()
 def reject(
     report_id: ReportId,
-    reason: Annotated[str, typer.Option(help="Why it will not become a test.")],
-    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who decides.")],
+    reason: Annotated[str, option("Why it will not become a test.")],
+    actor: Annotated[str, option("Who decides.", "REDRIVE_ACTOR")],
     url: Url = DEFAULT_URL,
 ) -> None:
     """Close a report that will not become a test."""
     with connect(url) as client:
-        report = client.post(
-            f"/v1/field-reports/{report_id}/reject", {"actor": actor, "reason": reason}
-        )
+        body = {"actor": actor, "reason": reason}
+        report = client.post(f"/v1/field-reports/{report_id}/reject", body)
     print(f"{report['id']}: {report['status']}", file=sys.stderr)

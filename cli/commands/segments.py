@@ -3,80 +3,62 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 
-from cli.connection import AsJson, print_json, print_table
+from cli.options import HERE, AsJson, Data, Segment, argument, option
+from cli.printing import Columns, print_items, print_json
 from suites.errors import DataError, Finding, SubmitterError
-from suites.segment import DRIVER_CODES, Facts, SegmentMeta, Weather
+from suites.segment import DRIVER_CODES, DepthSource, Facts, SegmentMeta, Weather
 from suites.segment_lookup import find_segment
 from workers.segments.store import StoredSegment, list_segments, read_segment
 
-app = typer.Typer(help="Import, list and show logged segments.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 imports = typer.Typer(help="Bring logs into the store.", no_args_is_help=True)
 app.add_typer(imports, name="import")
 
-Data = Annotated[
-    Path, typer.Option("--data", envvar="REDRIVE_DATA", help="Folder of the installation.")
-]
-Name = Annotated[
-    str, typer.Argument(help="Segment, in any form: route/3, dongle|route--3, a connect address.")
-]
 Tags = Annotated[
-    list[str] | None,
-    typer.Option("--tag", envvar="REDRIVE_STATED_TAG", help="State a tag that suites select by."),
+    list[str] | None, option("State a tag that suites select by.", "REDRIVE_STATED_TAG", "--tag")
 ]
-Sky = Annotated[
-    Weather | None, typer.Option("--weather", envvar="REDRIVE_WEATHER", help="State the weather.")
-]
+Sky = Annotated[Weather | None, option("State the weather.", "REDRIVE_WEATHER", "--weather")]
 Crossing = Annotated[
     bool | None,
-    typer.Option(
+    option(
+        "State whether it drives through one.",
+        "REDRIVE_INTERSECTION",
         "--intersection/--no-intersection",
-        envvar="REDRIVE_INTERSECTION",
-        help="State whether it drives through one.",
     ),
 ]
 Car = Annotated[
-    str | None,
-    typer.Option(
-        "--platform", envvar="REDRIVE_PLATFORM", help="State the car, where the log does not."
-    ),
+    str | None, option("State the car, where the log does not.", "REDRIVE_PLATFORM", "--platform")
 ]
 TAG = re.compile(r"[a-z0-9][a-z0-9_]*")
-HERE = Path(".redrive")
 EMPTY = "no segment yet: redrive segments import openpilot DIR, or redrive world"
+INTERSECTION = {True: "drives through an intersection", False: "no intersection", None: "unknown"}
 
 
 @imports.command("openpilot")
 def from_openpilot(
     folders: Annotated[
-        list[Path],
-        typer.Argument(help="A segment's folder (qlog or rlog, qcamera.ts), or a folder of such."),
+        list[Path], argument("A segment's folder (qlog or rlog, qcamera.ts), or a folder of such.")
     ],
     route: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REDRIVE_ROUTE", help="The route's name, where folder names do not tell it."
-        ),
+        str | None, option("The route's name, where folder names do not tell it.", "REDRIVE_ROUTE")
     ] = None,
     width: Annotated[
-        int,
-        typer.Option(envvar="REDRIVE_WIDTH", min=64, max=2048, help="Width of the stored frames."),
+        int, option("Width of the stored frames.", "REDRIVE_WIDTH", min=64, max=2048)
     ] = 320,
     depth_model: Annotated[
         Path | None,
-        typer.Option(
-            envvar="REDRIVE_DEPTH_MODEL",
-            help="ONNX depth model: one RGB input, inverse or metric depth.",
-        ),
+        option("ONNX depth model: one RGB input, inverse or metric depth.", "REDRIVE_DEPTH_MODEL"),
     ] = None,
     depth_output: Annotated[
         Literal["inverse", "metric"],
-        typer.Option(envvar="REDRIVE_DEPTH_OUTPUT", help="What the depth model answers."),
+        option("What the depth model answers.", "REDRIVE_DEPTH_OUTPUT"),
     ] = "inverse",
     tag: Tags = None,
     weather: Sky = None,
@@ -84,7 +66,10 @@ def from_openpilot(
     platform: Car = None,
     data: Data = HERE,
 ) -> None:
-    """Import openpilot segments. One that is damaged is named and left out; the others are stored."""
+    """Import openpilot segments.
+
+    One that is damaged is named and left out; the others are stored.
+    """
     from workers.segments.depth.monocular import open_depth_model
     from workers.segments.openpilot.importer import import_openpilot, segment_folders
 
@@ -100,16 +85,13 @@ def from_openpilot(
             print(f"{number} of {len(found)}: {folder} is left out: {error}", file=sys.stderr)
             findings += error.findings
     if findings:
-        raise DataError(
-            f"{len(findings)} of {len(found)} segments could not be imported", tuple(findings)
-        )
+        failed = f"{len(findings)} of {len(found)} segments could not be imported"
+        raise DataError(failed, tuple(findings))
 
 
 @imports.command("controls-csv")
 def from_controls_csv(
-    files: Annotated[
-        list[Path], typer.Argument(help="CSV files of the controls dataset, one a segment.")
-    ],
+    files: Annotated[list[Path], argument("CSV files of the controls dataset, one a segment.")],
     tag: Tags = None,
     weather: Sky = None,
     intersection: Crossing = None,
@@ -119,21 +101,17 @@ def from_controls_csv(
     """Import segments of the controls dataset; all files are checked before the first is stored."""
     from workers.segments.controls_csv import import_controls_csv
 
-    metas = import_controls_csv(
-        files, data / "segments", _stated(tag, weather, intersection, platform)
-    )
+    stated = _stated(tag, weather, intersection, platform)
+    metas = import_controls_csv(files, data / "segments", stated)
     print(f"{len(metas)} stored: {metas[0].segment_id} to {metas[-1].segment_id}", file=sys.stderr)
 
 
 @app.command("list")
 def list_stored(
     tag: Annotated[
-        list[str] | None,
-        typer.Option(envvar="REDRIVE_TAG", help="Only segments with all of these tags."),
+        list[str] | None, option("Only segments with all of these tags.", "REDRIVE_TAG")
     ] = None,
-    route: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_ROUTE", help="Only this route.")
-    ] = None,
+    route: Annotated[str | None, option("Only this route.", "REDRIVE_ROUTE")] = None,
     as_json: AsJson = False,
     data: Data = HERE,
 ) -> None:
@@ -146,53 +124,33 @@ def list_stored(
     if as_json:
         print_json([_document(meta) for meta in metas])
         return
-    rows = [
-        (
-            m.segment_id,
-            m.kind,
-            f"{m.duration_s:.1f}",
-            m.depth_source,
-            _number(m.facts.mean_speed_mps, ".1f"),
-            _number(m.facts.max_curvature, ".4f"),
-            m.facts.time_of_day,
-            m.facts.platform,
-            ",".join(m.tags),
-            ",".join(m.missing),
-            m.source,
-        )
-        for m in metas
-    ]
-    print_table(
-        (
-            "segment",
-            "kind",
-            "seconds",
-            "depth",
-            "m/s",
-            "max 1/m",
-            "light",
-            "platform",
-            "tags",
-            "missing",
-            "source",
-        ),
-        rows,
-        EMPTY,
-    )
+    columns: Columns = {
+        "segment": lambda m: m.segment_id,
+        "kind": lambda m: m.kind,
+        "seconds": lambda m: f"{m.duration_s:.1f}",
+        "depth": lambda m: m.depth_source,
+        "m/s": lambda m: _number(m.facts.mean_speed_mps, ".1f"),
+        "max 1/m": lambda m: _number(m.facts.max_curvature, ".4f"),
+        "light": lambda m: m.facts.time_of_day,
+        "platform": lambda m: m.facts.platform,
+        "tags": lambda m: ",".join(m.tags),
+        "missing": lambda m: ",".join(m.missing),
+        "source": lambda m: m.source,
+    }
+    print_items(metas, columns, EMPTY)
 
 
 @app.command()
 def show(
-    name: Name,
+    name: Segment,
     sheet: Annotated[
-        Path | None, typer.Option(envvar="REDRIVE_SHEET", help="Write a contact sheet (PNG) here.")
+        Path | None, option("Write a contact sheet (PNG) here.", "REDRIVE_SHEET")
     ] = None,
     as_json: AsJson = False,
     data: Data = HERE,
 ) -> None:
     """What is in a segment and what is missing."""
-    root = data / "segments"
-    segment = read_segment(root, find_segment(name, list_segments(root, _tell)).segment_id)
+    segment = _read(data, name)
     if sheet:
         from workers.segments.sheet import write_sheet
 
@@ -207,64 +165,55 @@ def show(
 
 @app.command()
 def depth(
-    name: Name,
+    name: Segment,
     lidar: Annotated[
         Path | None,
-        typer.Option(
-            envvar="REDRIVE_LIDAR",
-            help="Folder of 16-bit PNGs, one a frame: metres times 256, or 0.",
-        ),
+        option("Folder of 16-bit PNGs, one a frame: metres times 256, or 0.", "REDRIVE_LIDAR"),
     ] = None,
     stereo: Annotated[
         Path | None,
-        typer.Option(
-            envvar="REDRIVE_RIGHT",
-            help="The rectified right camera's pictures: a folder, or a video.",
-        ),
+        option("The rectified right camera's pictures: a folder, or a video.", "REDRIVE_RIGHT"),
     ] = None,
     baseline_m: Annotated[
-        float | None,
-        typer.Option(
-            envvar="REDRIVE_BASELINE_M", min=0.01, max=10.0, help="Between the two cameras."
-        ),
+        float | None, option("Between the two cameras.", "REDRIVE_BASELINE_M", min=0.01, max=10.0)
     ] = None,
     data: Data = HERE,
 ) -> None:
-    """Give a stored segment the depth that its log has. It becomes a segment of another digest: make suite versions anew."""
+    """Give a stored segment the depth that its log has.
+
+    It becomes a segment of another digest: make suite versions anew.
+    """
     from workers.segments.depth.from_log import lidar_depth, stereo_depth
     from workers.segments.store import replace_depth
 
-    root = data / "segments"
-    segment = read_segment(
-        root, find_segment(name, list_segments(root, _tell)).segment_id, verify=True
-    )
+    segment = _read(data, name, verify=True)
+    source: DepthSource
+    origin: dict[str, str | float]
     if lidar is not None and stereo is None and baseline_m is None:
-        meta = replace_depth(
-            root, segment, lidar_depth(lidar, segment), "lidar", {"folder": lidar.name}
-        )
+        source = "lidar"
+        origin = {"folder": lidar.name}
+        images = lidar_depth(lidar, segment)
     elif stereo is not None and lidar is None and baseline_m is not None:
+        source = "stereo"
         origin = {"right": stereo.name, "baseline_m": baseline_m}
-        meta = replace_depth(
-            root, segment, stereo_depth(stereo, baseline_m, segment), "stereo", origin
-        )
+        images = stereo_depth(stereo, baseline_m, segment)
     else:
-        raise SubmitterError(
-            "one source of depth is needed",
-            (Finding("--lidar", "either --lidar, or --stereo with --baseline-m, expected"),),
-        )
-    print(
-        f"{meta.segment_id}: depth from {meta.depth_source}; digest {meta.digest}", file=sys.stderr
-    )
+        expected = "either --lidar, or --stereo with --baseline-m, expected"
+        raise SubmitterError("one source of depth is needed", (Finding("--lidar", expected),))
+    meta = replace_depth(data / "segments", segment, images, source, origin)
+    told = f"depth from {meta.depth_source}; digest {meta.digest}"
+    print(f"{meta.segment_id}: {told}", file=sys.stderr)
 
 
 @app.command()
 def verify(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Segments; all if none is named.")
-    ] = None,
+    names: Annotated[list[str] | None, argument("Segments; all if none is named.")] = None,
     data: Data = HERE,
 ) -> None:
-    """Read stored segments through: every file against its sha256, every frame and depth image decoded."""
+    """Read stored segments through.
+
+    Every file is compared with its sha256, every frame and depth image decoded.
+    """
     root = data / "segments"
     findings: list[Finding] = []
     stored = list_segments(root, lambda error: findings.extend(error.findings))
@@ -278,6 +227,12 @@ def verify(
             findings += error.findings
     if findings:
         raise DataError(f"{len(findings)} stored segments are damaged", tuple(findings))
+
+
+def _read(data: Path, name: str, verify: bool = False) -> StoredSegment:
+    root = data / "segments"
+    found = find_segment(name, list_segments(root, _tell))
+    return read_segment(root, found.segment_id, verify=verify)
 
 
 def _stated(
@@ -306,11 +261,13 @@ def _decode(segment: StoredSegment) -> None:
 
 
 def _description(segment: StoredSegment) -> list[tuple[str, str]]:
+    """Label and text of each line."""
     meta, columns, facts = segment.meta, segment.columns, segment.meta.facts
-    seconds = {
+    drivers = {
         name: int((columns.driver == code).sum()) / meta.rate_hz
         for name, code in DRIVER_CODES.items()
     }
+    sizes = {name: (segment.folder / name).stat().st_size / 1e6 for name in sorted(meta.files)}
     lines = [
         ("segment", meta.segment_id),
         ("digest", segment.digest),
@@ -321,43 +278,20 @@ def _description(segment: StoredSegment) -> list[tuple[str, str]]:
         ("curvature", _range(columns.curvature, "1/m")),
         ("light", facts.time_of_day or "unknown"),
         ("weather", facts.weather or "unknown"),
-        (
-            "crossing",
-            {True: "drives through an intersection", False: "no intersection", None: "unknown"}[
-                facts.intersection
-            ],
-        ),
+        ("crossing", INTERSECTION[facts.intersection]),
         ("platform", facts.platform or "unknown"),
-        (
-            "driver",
-            ", ".join(f"{name} {length:.1f} s" for name, length in seconds.items() if length),
-        ),
+        ("driver", ", ".join(f"{name} {s:.1f} s" for name, s in drivers.items() if s)),
         ("tags", ", ".join(meta.tags) or "none"),
         ("missing", ", ".join(meta.missing) or "nothing"),
-        (
-            "files",
-            ", ".join(
-                f"{name} {(segment.folder / name).stat().st_size / 1e6:.2f} MB"
-                for name in sorted(meta.files)
-            ),
-        ),
+        ("files", ", ".join(f"{name} {size:.2f} MB" for name, size in sizes.items())),
     ]
     if camera := meta.camera:
-        view = f"{camera.width}x{camera.height}, focal length {camera.fx:.1f} x {camera.fy:.1f} px"
-        lines += [
-            (
-                "camera",
-                f"{view}, {camera.up_m:.2f} m up, {camera.forward_m:.2f} m ahead of the rear axle",
-            )
-        ]
-        lines += [
-            (
-                "depth",
-                f"{meta.depth_source}, {meta.depth['width']}x{meta.depth['height']}"
-                if meta.depth
-                else "none",
-            )
-        ]
+        focal = f"focal length {camera.fx:.1f} x {camera.fy:.1f} px"
+        place = f"{camera.up_m:.2f} m up, {camera.forward_m:.2f} m ahead of the rear axle"
+        depth = meta.depth
+        size = f"{meta.depth_source}, {depth['width']}x{depth['height']}" if depth else "none"
+        lines.append(("camera", f"{camera.width}x{camera.height}, {focal}, {place}"))
+        lines.append(("depth", size))
     return lines + [("note", note) for note in meta.notes]
 
 
@@ -371,12 +305,12 @@ def _number(value: float | None, form: str) -> str | None:
 
 
 def _summary(meta: SegmentMeta) -> str:
-    return f"{meta.frame_count} frames; tags: {', '.join(meta.tags) or 'none'}; missing: {', '.join(meta.missing) or 'nothing'}"
+    tags = ", ".join(meta.tags) or "none"
+    missing = ", ".join(meta.missing) or "nothing"
+    return f"{meta.frame_count} frames; tags: {tags}; missing: {missing}"
 
 
 def _document(meta: SegmentMeta) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {"digest": meta.digest, **asdict(meta)}
 
 

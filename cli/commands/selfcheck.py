@@ -1,16 +1,21 @@
-"""`redrive selfcheck`: does the test itself hold? Nulls, planted regressions, bad workers, rollouts that don't repeat."""
+"""`redrive selfcheck`: does the test itself hold?
+
+Equal models, planted regressions, bad workers, rollouts that do not repeat.
+"""
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.connection import DEFAULT_URL, EXIT_OURS, Url, connect, print_json, print_table
+from cli.connection import EXIT_OURS, connect
 from cli.cost_csv import paired, read_costs
+from cli.options import DEFAULT_URL, AsJson, Url, argument, option
+from cli.printing import Columns, print_items, print_json
 from cli.stored_pairs import replayed_table, run_table
 from server.client import Client
 from suites.definition.selector import Selector
@@ -22,7 +27,8 @@ from suites.verdict.planted_effects import SelfCheck, self_check
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
 OVERALL = Path(__file__).parents[2] / "suites" / "overall.toml"
-NIGHTLY_RUNS, NIGHTLY_PROBES = 3, 20
+NIGHTLY_RUNS = 3
+NIGHTLY_PROBES = 20
 LOOK_S = 2.0
 
 
@@ -40,77 +46,59 @@ class Found:
 def selfcheck(
     results: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Without a service: two answers of `redrive replay --json`, or one CSV of paired costs."
+        argument(
+            "Without a service: two answers of `redrive replay --json`, or one CSV of paired costs."
         ),
     ] = None,
     run: Annotated[
-        str | None,
-        typer.Option(envvar="REDRIVE_RUN", help="Check on the stored results of this run."),
+        str | None, option("Check on the stored results of this run.", "REDRIVE_RUN")
     ] = None,
     nightly: Annotated[
         bool,
-        typer.Option(
-            help="All that the service does every night, now: the newest run of each suite, the workers, some probes; kept."
+        option(
+            "All that the service does every night, now: the newest run of each suite, "
+            "the workers, some probes; kept."
         ),
     ] = False,
-    workers: Annotated[
-        bool, typer.Option(help="Look for a worker whose rollouts lie differently.")
-    ] = False,
+    workers: Annotated[bool, option("Look for a worker whose rollouts lie differently.")] = False,
     probe: Annotated[
-        int | None,
-        typer.Option(
-            envvar="REDRIVE_PROBE", min=1, max=1000, help="Drive so many stored rollouts again."
-        ),
+        int | None, option("Drive so many stored rollouts again.", "REDRIVE_PROBE", min=1, max=1000)
     ] = None,
     show: Annotated[
         bool,
-        typer.Option(
-            "--show", help="What the service keeps: nights, self-checks, probes, open alarms."
-        ),
+        option("What the service keeps: nights, self-checks, probes, open alarms.", name="--show"),
     ] = False,
     acknowledge: Annotated[
-        int | None, typer.Option(min=1, help="Close the alarm of this number: somebody has looked.")
+        int | None, option("Close the alarm of this number: somebody has looked.", min=1)
     ] = None,
-    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who has looked.")] = "",
+    actor: Annotated[str, option("Who has looked.", "REDRIVE_ACTOR")] = "",
     suite: Annotated[
-        Path,
-        typer.Option(envvar="REDRIVE_SUITE_FILE", help="The suite whose gates judge two replays."),
+        Path, option("The suite whose gates judge two replays.", "REDRIVE_SUITE_FILE")
     ] = OVERALL,
     baseline: Annotated[
-        str | None,
-        typer.Option(envvar="REDRIVE_BASELINE", help="CSV: one of two near-equal models."),
+        str | None, option("CSV: one of two near-equal models.", "REDRIVE_BASELINE")
     ] = None,
-    candidate: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_CANDIDATE", help="CSV: the other one.")
-    ] = None,
+    candidate: Annotated[str | None, option("CSV: the other one.", "REDRIVE_CANDIDATE")] = None,
     metric: Annotated[
-        list[str] | None,
-        typer.Option(envvar="REDRIVE_METRIC", help="CSV: gate this one; several gate all."),
+        list[str] | None, option("CSV: gate this one; several gate all.", "REDRIVE_METRIC")
     ] = None,
     route_column: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_ROUTE_COLUMN", help="CSV: column of the route.")
+        str | None, option("CSV: column of the route.", "REDRIVE_ROUTE_COLUMN")
     ] = None,
     margin: Annotated[
-        float,
-        typer.Option(envvar="REDRIVE_MARGIN", min=1e-6, max=10, help="CSV: the gates' margin."),
+        float, option("CSV: the gates' margin.", "REDRIVE_MARGIN", min=1e-6, max=10)
     ] = 0.02,
-    runs: Annotated[
-        int, typer.Option(envvar="REDRIVE_RUNS", min=1, help="Simulated runs of each kind.")
-    ] = 200,
-    seed: Annotated[
-        int, typer.Option(envvar="REDRIVE_SEED", min=0, help="Seed of the swaps and plants.")
-    ] = 0,
+    runs: Annotated[int, option("Simulated runs of each kind.", "REDRIVE_RUNS", min=1)] = 200,
+    seed: Annotated[int, option("Seed of the swaps and plants.", "REDRIVE_SEED", min=0)] = 0,
     timeout: Annotated[
-        float,
-        typer.Option(envvar="REDRIVE_TIMEOUT", min=0, help="Wait for probes at most so long, s."),
+        float, option("Wait for probes at most so long, s.", "REDRIVE_TIMEOUT", min=0)
     ] = 600.0,
     url: Url = DEFAULT_URL,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="REDRIVE_JSON", help="JSON alone on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Check the judge on stored results: label-swapped nulls must rarely alarm, planted regressions must be found.
+    """Check the judge: equal models must rarely alarm, planted regressions must be found.
+
+    It simulates runs on stored results, with labels swapped or costs made worse.
 
     Exit code 0: sound as far as was seen, 4: something errs more often than it may.
     """
@@ -119,14 +107,22 @@ def selfcheck(
         return
     found = Found()
     if results:
-        table, gates = _from_files(
-            results, suite, baseline, candidate, metric or [], route_column, margin
-        )
-        _judge(found, table, gates, runs, seed, ", ".join(str(path) for path in results))
+        if len(results) == 2:
+            judged_by = load_suite(suite)
+            table = replayed_table(results[0], results[1], judged_by)
+        elif len(results) == 1 and baseline is not None and candidate is not None:
+            costs = read_costs(results[0], metric or (), route_column)
+            table = paired(costs, candidate, baseline, 0)
+            gates = tuple(Gate(metric=name, margin=margin) for name in costs.metrics)
+            judged_by = Suite(name="by_hand", kind="overall", select=Selector(), gates=gates)
+        else:
+            remedy = "two replays, or one CSV with --baseline and --candidate"
+            finding = Finding("RESULTS", f"{len(results)} files", remedy)
+            raise SubmitterError("it is not clear what is compared with what", (finding,))
+        _judge(found, table, judged_by, runs, seed, ", ".join(map(str, results)))
     elif run is None and not (nightly or workers or probe):
-        finding = Finding(
-            "selfcheck", "nothing was named", "--run ID, --nightly, --workers, --probe N, or files"
-        )
+        remedy = "--run ID, --nightly, --workers, --probe N, or files"
+        finding = Finding("selfcheck", "nothing was named", remedy)
         raise SubmitterError("there is nothing to check", (finding,))
     else:
         with connect(url) as client:
@@ -136,10 +132,7 @@ def selfcheck(
                 _check_workers(found, client)
             if probe or nightly:
                 _check_probes(found, client, probe or NIGHTLY_PROBES, timeout, optional=nightly)
-    if as_json:
-        print_json(asdict(found))
-    else:
-        _show(found)
+    print_json(asdict(found)) if as_json else _show(found)
     raise typer.Exit(EXIT_OURS if found.faults else 0)
 
 
@@ -151,60 +144,37 @@ def _kept(url: str, acknowledge: int | None, actor: str, as_json: bool) -> None:
     if as_json:
         print_json(kept)
         return
-    nights = [
-        (
-            n["night"],
-            n["error"]
-            or ("; ".join(n["report"]["faults"]) or "no fault seen" if n["finished"] else "begun"),
-            len(n["report"]["self_checks"]),
-            len(n["report"]["probes"]),
-        )
-        for n in kept["nights"]
-    ]
-    print_table(
-        ("night", "result", "self-checks", "probes"),
-        nights,
-        "no night yet: redrive selfcheck --nightly does the same now",
-    )
-    checks = [
-        (c["run_id"], "; ".join(c["faults"]) or "sound", c["report"]["runs"], c["created"][:16])
-        for c in kept["self_checks"]
-    ]
-    print_table(
-        ("self-check of run", "result", "simulated runs", "when"),
-        checks,
-        "no self-check yet: redrive selfcheck --nightly",
-    )
+    nights: Columns = {
+        "night": "night",
+        "result": _night,
+        "self-checks": lambda night: len(night["report"]["self_checks"]),
+        "probes": lambda night: len(night["report"]["probes"]),
+    }
+    checks: Columns = {
+        "self-check of run": "run_id",
+        "result": lambda check: "; ".join(check["faults"]) or "sound",
+        "simulated runs": "report.runs",
+        "when": lambda check: check["created"][:16],
+    }
+    alarms: Columns = {
+        "alarm": "id",
+        "kind": "kind",
+        "when": lambda alarm: alarm["created"][:16],
+        "what": lambda alarm: str(alarm["detail"])[:100],
+    }
+    same = "redrive selfcheck --nightly"
+    print_items(kept["nights"], nights, f"no night yet: {same} does the same now")
+    print_items(kept["self_checks"], checks, f"no self-check yet: {same}")
     print("probes: " + ", ".join(f"{count} {word}" for word, count in kept["probes"].items()))
-    alarms = [
-        (a["id"], a["kind"], a["created"][:16], str(a["detail"])[:100]) for a in kept["alarms"]
-    ]
-    print_table(("alarm", "kind", "when", "what"), alarms, "no open alarm")
+    print_items(kept["alarms"], alarms, "no open alarm")
 
 
-def _from_files(
-    paths: Sequence[Path],
-    suite: Path,
-    baseline: str | None,
-    candidate: str | None,
-    metrics: Sequence[str],
-    route_column: str | None,
-    margin: float,
-) -> tuple[PairTable, Suite]:
-    if len(paths) == 2:
-        judged_by = load_suite(suite)
-        return replayed_table(paths[0], paths[1], judged_by), judged_by
-    if len(paths) != 1 or baseline is None or candidate is None:
-        finding = Finding(
-            "RESULTS",
-            f"{len(paths)} files",
-            "two replays, or one CSV with --baseline and --candidate",
-        )
-        raise SubmitterError("it is not clear what is compared with what", (finding,))
-    costs = read_costs(paths[0], metrics, route_column)
-    table = paired(costs, candidate, baseline, 0)
-    gates = tuple(Gate(metric=name, margin=margin) for name in costs.metrics)
-    return table, Suite(name="by_hand", kind="overall", select=Selector(), gates=gates)
+def _night(night: dict[str, Any]) -> str:
+    if night["error"]:
+        return str(night["error"])
+    if not night["finished"]:
+        return "begun"
+    return "; ".join(night["report"]["faults"]) or "no fault seen"
 
 
 def _newest(client: Client) -> list[str]:
@@ -251,11 +221,11 @@ def _counter(what: str) -> Callable[[int, int], None]:
 
 def _check_workers(found: Found, client: Client) -> None:
     found.workers = client.post("/v1/checks/workers", {})["workers"]
+    names = {view["worker"] for view in found.workers}
     bad = sorted({view["worker"] for view in found.workers if view["bad"]})
-    if bad and len({view["worker"] for view in found.workers}) == 2:
-        found.faults.append(
-            f"workers {' and '.join(bad)} differ; of two it can't be said which is wrong: probe both"
-        )
+    if bad and len(names) == 2:
+        unclear = "of two it can't be said which is wrong: probe both"
+        found.faults.append(f"workers {' and '.join(bad)} differ; {unclear}")
     else:
         found.faults += [
             f"worker {name}: its rollouts lie differently from those of all others" for name in bad
@@ -272,7 +242,8 @@ def _check_probes(
             raise
         print(f"no probes: {error}", file=sys.stderr)
         return
-    numbers, deadline = [probe["id"] for probe in asked], time.monotonic() + timeout_s
+    numbers = [probe["id"] for probe in asked]
+    deadline = time.monotonic() + timeout_s
     while True:
         found.probes = client.get("/v1/probes", number=numbers)["probes"]
         left = sum(probe["driven"] is None for probe in found.probes)
@@ -287,33 +258,35 @@ def _check_probes(
     ]
 
 
+WORKERS: Columns = {
+    "worker": "worker",
+    "models and metric": "population",
+    "rollouts": "rollouts",
+    "chi-square": lambda view: f"{view['chi_square']:.1f}",
+    "adjusted p": lambda view: f"{view['p']:.2g}",
+    "shift": lambda view: f"{view['shift']:+.3g}",
+    "": lambda view: "bad" if view["bad"] else "",
+}
+RATES: Columns = {
+    "simulated": lambda row: row[0],
+    "": lambda row: row[1],
+    "share": lambda row: f"{100 * row[2]['hits'] / row[2]['runs']:.1f} %",
+    "95 % interval": lambda row: f"[{100 * row[2]['low']:.1f}, {100 * row[2]['high']:.1f}]",
+    "runs": lambda row: f"{row[2]['runs']:,}",
+}
+
+
 def _show(found: Found) -> None:
     for check in found.self_checks:
-        print(
-            f"{check['of']}, suite {check['suite']}: {check['pairs']:,} pairs on {check['routes']} routes"
-        )
-        print_table(("simulated", "", "share", "95 % interval", "runs"), _rates(check), "")
+        pairs = f"{check['pairs']:,} pairs on {check['routes']} routes"
+        print(f"{check['of']}, suite {check['suite']}: {pairs}")
+        print_items(list(_rates(check)), RATES, "")
         for text in check["not_planted"]:
             print(f"not planted: {text}")
         print()
     if found.workers is not None:
-        rows = [
-            (
-                v["worker"],
-                v["population"],
-                v["rollouts"],
-                f"{v['chi_square']:.1f}",
-                f"{v['p']:.2g}",
-                f"{v['shift']:+.3g}",
-                "bad" if v["bad"] else "",
-            )
-            for v in found.workers[:10]
-        ]
-        print_table(
-            ("worker", "models and metric", "rollouts", "chi-square", "adjusted p", "shift", ""),
-            rows,
-            "workers: too few rollouts by different workers to compare them",
-        )
+        too_few = "workers: too few rollouts by different workers to compare them"
+        print_items(found.workers[:10], WORKERS, too_few)
     if found.probes is not None:
         equal = sum(p["equal"] is True for p in found.probes)
         waiting = sum(p["driven"] is None for p in found.probes)
@@ -327,31 +300,17 @@ def _show(found: Found) -> None:
         print("Sound, as far as this shows.")
 
 
-def _rates(check: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
+def _rates(check: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(models, what happens to them, how often)."""
     nulls = check["nulls"]
-    rows = [
-        ("equal models", "a difference is claimed (false alarm)", nulls["alarms"]),
-        ("equal models", "run fails", nulls["failed"]),
-        ("equal models", "run passes", nulls["passed"]),
-        ("equal models", "naive peeking test alarms (control)", nulls["naive"]),
-    ]
+    equal = "equal models"
+    yield equal, "a difference is claimed (false alarm)", nulls["alarms"]
+    yield equal, "run fails", nulls["failed"]
+    yield equal, "run passes", nulls["passed"]
+    yield equal, "naive peeking test alarms (control)", nulls["naive"]
     for planted in check["planted"]:
         name = f"worse by {planted['multiple']:g} margins, {planted['kind']}"
-        after = (
-            ""
-            if planted["median_pairs"] is None
-            else f", median after {planted['median_pairs']:g} pairs"
-        )
-        rows += [
-            (name, f"run fails{after}", planted["failed"]),
-            (name, 'called "not worse" (wrong)', planted["asserted"]),
-        ]
-    for name, what, rate in rows:
-        share = 100 * rate["hits"] / rate["runs"]
-        yield (
-            name,
-            what,
-            f"{share:.1f} %",
-            f"[{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]",
-            f"{rate['runs']:,}",
-        )
+        median = planted["median_pairs"]
+        after = "" if median is None else f", median after {median:g} pairs"
+        yield name, f"run fails{after}", planted["failed"]
+        yield name, 'called "not worse" (wrong)', planted["asserted"]

@@ -6,115 +6,75 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import (
+from cli.connection import EXIT_TIMED_OUT, connect, exit_code, model_reference
+from cli.options import (
     DEFAULT_URL,
-    EXIT_TIMED_OUT,
+    AllowInconclusive,
     AsJson,
+    Comment,
+    Junit,
+    Model,
+    Report,
+    Timeout,
     Url,
-    connect,
-    exit_code,
-    model_reference,
-    print_json,
+    option,
 )
+from cli.printing import print_json
 from cli.progress_line import follow
 from server.client import Client, WaitTimeout
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
 EXIT_DETACHED = 130
+SHOWN = "Shown with the run."
+COMMIT = ["REDRIVE_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA"]
+BRANCH = ["REDRIVE_BRANCH", "GITHUB_HEAD_REF", "CI_COMMIT_REF_NAME"]
+PULL_REQUEST = ["REDRIVE_PULL_REQUEST", "CI_MERGE_REQUEST_IID"]
+REQUESTED_BY = ["REDRIVE_REQUESTED_BY", "GITHUB_ACTOR", "GITLAB_USER_LOGIN"]
 
 
 @app.callback(invoke_without_command=True)
 def submit(
-    candidate: Annotated[
-        str,
-        typer.Argument(
-            help="Folder with manifest.json, `log`, or a registered model's name or digest."
-        ),
-    ],
+    candidate: Model,
     suite: Annotated[
-        str,
-        typer.Option(
-            envvar="REDRIVE_SUITE",
-            help="Suite by name (its newest version), name@digest, or digest.",
-        ),
+        str, option("Suite by name (its newest version), name@digest, or digest.", "REDRIVE_SUITE")
     ],
     baseline: Annotated[
         str | None,
-        typer.Option(
-            envvar="REDRIVE_BASELINE",
-            help="The same forms; the suite's promoted model if not given.",
-        ),
+        option("The same forms; the suite's promoted model if not given.", "REDRIVE_BASELINE"),
     ] = None,
     wait: Annotated[
-        bool,
-        typer.Option(envvar="REDRIVE_WAIT", help="Wait for the verdict; the exit code says it."),
+        bool, option("Wait for the verdict; the exit code says it.", "REDRIVE_WAIT")
     ] = True,
-    timeout: Annotated[
-        float | None, typer.Option(envvar="REDRIVE_TIMEOUT", min=0, help="Wait at most so long, s.")
-    ] = None,
+    timeout: Timeout = None,
     routes: Annotated[
-        int | None,
-        typer.Option(envvar="REDRIVE_ROUTES", min=1, help="Only the suite's first so many routes."),
+        int | None, option("Only the suite's first so many routes.", "REDRIVE_ROUTES", min=1)
     ] = None,
     execution: Annotated[
         str | None,
-        typer.Option(
-            envvar="REDRIVE_EXECUTION",
-            help="What both models run on: RUNTIME[/PRECISION[/DEVICE]], as openvino/bf16.",
+        option(
+            "What both models run on: RUNTIME[/PRECISION[/DEVICE]], as openvino/bf16.",
+            "REDRIVE_EXECUTION",
         ),
     ] = None,
     full: Annotated[
-        bool, typer.Option(envvar="REDRIVE_FULL", help="Drive everything, even after the decision.")
+        bool, option("Drive everything, even after the decision.", "REDRIVE_FULL")
     ] = False,
-    allow_inconclusive: Annotated[
-        bool,
-        typer.Option(
-            envvar="REDRIVE_ALLOW_INCONCLUSIVE", help="Exit 0 when the verdict is inconclusive."
-        ),
-    ] = False,
-    junit: Annotated[
-        Path | None, typer.Option(envvar="REDRIVE_JUNIT", help="Write JUnit XML here.")
-    ] = None,
-    comment: Annotated[
-        Path | None,
-        typer.Option(envvar="REDRIVE_COMMENT", help="Write the pull-request comment here."),
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(envvar="REDRIVE_REPORT", help="Write the HTML report here.")
-    ] = None,
-    commit: Annotated[
-        str,
-        typer.Option(
-            envvar=["REDRIVE_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA"], help="Shown with the run."
-        ),
-    ] = "",
-    branch: Annotated[
-        str,
-        typer.Option(
-            envvar=["REDRIVE_BRANCH", "GITHUB_HEAD_REF", "CI_COMMIT_REF_NAME"],
-            help="Shown with the run.",
-        ),
-    ] = "",
-    pull_request: Annotated[
-        str,
-        typer.Option(
-            envvar=["REDRIVE_PULL_REQUEST", "CI_MERGE_REQUEST_IID"], help="Shown with the run."
-        ),
-    ] = "",
-    requested_by: Annotated[
-        str,
-        typer.Option(
-            envvar=["REDRIVE_REQUESTED_BY", "GITHUB_ACTOR", "GITLAB_USER_LOGIN"],
-            help="Shown with the run.",
-        ),
-    ] = "",
+    allow_inconclusive: AllowInconclusive = False,
+    junit: Junit = None,
+    comment: Comment = None,
+    report: Report = None,
+    commit: Annotated[str, option(SHOWN, COMMIT)] = "",
+    branch: Annotated[str, option(SHOWN, BRANCH)] = "",
+    pull_request: Annotated[str, option(SHOWN, PULL_REQUEST)] = "",
+    requested_by: Annotated[str, option(SHOWN, REQUESTED_BY)] = "",
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
     """Compare a candidate with a baseline on a suite.
 
-    Exit codes: 0 pass, 1 regression, 2 usage, 3 inconclusive, 4 our failure, 5 wait timed out."""
+    Exit codes: 0 pass, 1 regression, 2 usage, 3 inconclusive, 4 our failure, 5 wait timed out.
+    """
     source = {"commit": commit, "branch": branch, "pull_request": pull_request}
     with connect(url) as client:
         body: dict[str, Any] = {
@@ -132,13 +92,16 @@ def submit(
         if wait:
             run = watched(client, run["id"], timeout, as_json)
         write_documents(client, run["id"], junit, comment, report)
-        show(run, as_json)
+    show(run, as_json)
     if wait:
         raise typer.Exit(exit_code(run, allow_inconclusive))
 
 
 def watched(client: Client, run_id: str, timeout: float | None, as_json: bool) -> dict[str, Any]:
-    """The decided run. Leaves the program when the time is over (5) or by Ctrl-C, which only detaches."""
+    """The decided run.
+
+    Leaves the program when the time is over (5), or by Ctrl-C, which only detaches.
+    """
     resume = f"it goes on; resume with: redrive runs watch {run_id}"
     try:
         return follow(client, run_id, timeout)
@@ -167,7 +130,5 @@ def show(run: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(run)
         return
-    decided = run["verdict"] is not None
-    print(
-        run["sentence"] if decided else f"{run['status'].upper()}: {run['error'] or 'no verdict'}"
-    )
+    undecided = f"{run['status'].upper()}: {run['error'] or 'no verdict'}"
+    print(undecided if run["verdict"] is None else run["sentence"])

@@ -6,38 +6,29 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import (
-    DEFAULT_URL,
-    AsJson,
-    Url,
-    connect,
-    model_reference,
-    print_json,
-    print_table,
-)
+from cli.connection import connect, model_reference
+from cli.options import DEFAULT_URL, HERE, AsJson, Model, SuiteVersion, Url, argument, option
+from cli.printing import Columns, print_items, print_json
 from suites.definition.selector import left_out
 from suites.definition.suite_schema import Suite, load_suite, resolve
 from suites.definition.toml_positions import lines_of
 from suites.errors import Finding, SubmitterError
 from suites.simulators import simulator_spec
 
-app = typer.Typer(help="Check, register and list suites.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A suite in TOML.")]
-Name = Annotated[str, typer.Argument(help="The suite's name.")]
+File = Annotated[Path, argument("A suite in TOML.", exists=True, dir_okay=False)]
+Name = Annotated[str, argument("The suite's name.")]
 
 
 @app.command()
 def check(
     file: File,
     data: Annotated[
-        Path,
-        typer.Option(
-            envvar="REDRIVE_DATA", help="Folder whose stored segments it is resolved against."
-        ),
-    ] = Path(".redrive"),
+        Path, option("Folder whose stored segments it is resolved against.", "REDRIVE_DATA")
+    ] = HERE,
 ) -> None:
-    """Check a suite here, without a service: errors with line or field and remedy, and what it would drive."""
+    """Check a suite here, without a service: errors with line and remedy, and what it drives."""
     text = _text(file)
     with lines_of(text):
         summary = _summary(load_suite(text), data)
@@ -54,29 +45,31 @@ def _text(file: Path) -> str:
 
 def _summary(suite: Suite, data: Path) -> str:
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
-    summary = f"{suite.name} is fine: {len(suite.gates)} gates, {len(suite.offsets)} offsets, {len(suite.cases)} cases"
-    if (data / "segments").is_dir():
-        from workers.segments.store import list_segments  # codecs, only here
+    counts = f"{len(suite.gates)} gates, {len(suite.offsets)} offsets, {len(suite.cases)} cases"
+    summary = f"{suite.name} is fine: {counts}"
+    if not (data / "segments").is_dir():
+        return summary
+    from workers.segments.store import list_segments  # codecs, only here
 
-        metas = list_segments(data / "segments")
-        version = resolve(suite, metas)
-        routes = len({planned.route for planned in version.planned})
-        summary += f"; {len(version.planned)} rollouts of each model over {routes} routes"
-        if suite.select is not None:
-            summary += "".join(
-                f"\n{finding.where} {finding.problem}" for finding in left_out(suite.select, metas)
-            )
-    return summary
+    metas = list_segments(data / "segments")
+    planned = resolve(suite, metas).planned
+    routes = len({one.route for one in planned})
+    summary += f"; {len(planned)} rollouts of each model over {routes} routes"
+    skipped = left_out(suite.select, metas) if suite.select else []
+    return summary + "".join(f"\n{finding.where} {finding.problem}" for finding in skipped)
 
 
 @app.command()
 def push(
     file: File,
-    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who registers it.")] = "",
+    actor: Annotated[str, option("Who registers it.", "REDRIVE_ACTOR")] = "",
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Register a suite: it is resolved against the stored segments and becomes the newest version, if it changed."""
+    """Register a suite.
+
+    It is resolved against the stored segments and becomes the newest version, if it changed.
+    """
     text = _text(file)
     with lines_of(text):
         load_suite(text)
@@ -97,33 +90,18 @@ def list_suites(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Suites with their newest version and their promoted model."""
     with connect(url) as client:
         suites = list(client.items("/v1/suites"))
-    if as_json:
-        print_json(suites)
-        return
-    rows = [
-        (
-            s["name"],
-            s["newest"] and s["newest"]["number"],
-            s["newest"] and s["newest"]["digest"][:12],
-            s["newest"] and s["newest"]["planned"],
-            s["promoted_name"],
-        )
-        for s in suites
-    ]
-    print_table(
-        ("suite", "version", "digest", "rollouts", "promoted"),
-        rows,
-        "no suite yet: redrive suites push FILE",
-    )
+    columns: Columns = {
+        "suite": "name",
+        "version": lambda s: s["newest"] and s["newest"]["number"],
+        "digest": lambda s: s["newest"] and s["newest"]["digest"][:12],
+        "rollouts": lambda s: s["newest"] and s["newest"]["planned"],
+        "promoted": "promoted_name",
+    }
+    print_items(suites, columns, "no suite yet: redrive suites push FILE", as_json)
 
 
 @app.command()
-def show(
-    suite: Annotated[
-        str, typer.Argument(help="Name (the newest version), name@digest, or digest.")
-    ],
-    url: Url = DEFAULT_URL,
-) -> None:
+def show(suite: SuiteVersion, url: Url = DEFAULT_URL) -> None:
     """A suite version with its definition, as JSON."""
     with connect(url) as client:
         print_json(client.get(f"/v1/suite-versions/{suite}"))
@@ -132,20 +110,17 @@ def show(
 @app.command()
 def promote(
     name: Name,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Folder with manifest.json, `log`, or a registered model's name or digest."
-        ),
-    ],
-    actor: Annotated[str, typer.Option(envvar="REDRIVE_ACTOR", help="Who releases it.")] = "",
+    model: Model,
+    actor: Annotated[str, option("Who releases it.", "REDRIVE_ACTOR")] = "",
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Make a model the baseline that candidates meet when they name none: it must pass every held case, or be waived."""
+    """Make a model the baseline that candidates meet when they name none.
+
+    It must pass every held case, or the case must be waived.
+    """
     with connect(url) as client:
-        suite = client.put(
-            f"/v1/suites/{name}/promoted", {"model": model_reference(client, model), "actor": actor}
-        )
+        body = {"model": model_reference(client, model), "actor": actor}
+        suite = client.put(f"/v1/suites/{name}/promoted", body)
     for case in suite["waived"]:
         print(f"not passed: {case['case']} ({case['found']}), {case['waived']}", file=sys.stderr)
     print(f"candidates on {suite['name']} now meet {suite['promoted_name']}", file=sys.stderr)

@@ -1,15 +1,18 @@
 """`redrive verdict`: judge a CSV of paired costs by hand, by the engine that judges runs."""
 
-import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.connection import EXIT_INCONCLUSIVE, EXIT_OURS, EXIT_PASS, EXIT_REGRESSION
 from cli.cost_csv import Costs, paired, read_costs
+from cli.options import AsJson, argument, option
+from cli.printing import Columns, print_items, print_json
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import SubmitterError
@@ -20,83 +23,63 @@ from suites.vocabulary import Estimand, RunVerdict
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 DOZENS = 12
-"""From so many metrics on, fewer sign vectors keep judging cheap; the first look of 5,000 pairs then spends nothing yet."""
+"""From so many metrics on, fewer sign vectors keep judging cheap.
 
-EXIT = {RunVerdict.PASS: 0, RunVerdict.FAIL: 1, RunVerdict.INCONCLUSIVE: 3}
+The first look of 5,000 pairs then spends nothing yet.
+"""
+
+EXIT = {
+    RunVerdict.PASS: EXIT_PASS,
+    RunVerdict.FAIL: EXIT_REGRESSION,
+    RunVerdict.INCONCLUSIVE: EXIT_INCONCLUSIVE,
+}
 
 
 @app.callback(invoke_without_command=True)
 def verdict(
     costs: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV (.gz allowed): segment, controller or model, metrics, maybe route."
-        ),
+        Path, argument("CSV (.gz allowed): segment, controller or model, metrics, maybe route.")
     ],
     baseline: Annotated[
-        str,
-        typer.Option(envvar="REDRIVE_BASELINE", help="Name of the model that is judged against."),
+        str, option("Name of the model that is judged against.", "REDRIVE_BASELINE")
     ],
-    candidate: Annotated[
-        str, typer.Option(envvar="REDRIVE_CANDIDATE", help="Name of the model that is judged.")
-    ],
+    candidate: Annotated[str, option("Name of the model that is judged.", "REDRIVE_CANDIDATE")],
     metric: Annotated[
-        list[str] | None,
-        typer.Option(envvar="REDRIVE_METRIC", help="Judge this one; may be repeated."),
+        list[str] | None, option("Judge this one; may be repeated.", "REDRIVE_METRIC")
     ] = None,
     route_column: Annotated[
-        str | None, typer.Option(envvar="REDRIVE_ROUTE_COLUMN", help="Column that names the route.")
+        str | None, option("Column that names the route.", "REDRIVE_ROUTE_COLUMN")
     ] = None,
     margin: Annotated[
-        float,
-        typer.Option(
-            envvar="REDRIVE_MARGIN", help="Largest relative worsening accepted.", min=1e-6, max=10
-        ),
+        float, option("Largest relative worsening accepted.", "REDRIVE_MARGIN", min=1e-6, max=10)
     ] = 0.02,
     estimand: Annotated[
-        Estimand,
-        typer.Option(
-            envvar="REDRIVE_ESTIMAND", help="Which one gates: the typical drive or the mean."
-        ),
+        Estimand, option("Which one gates: the typical drive or the mean.", "REDRIVE_ESTIMAND")
     ] = Estimand.TYPICAL,
     cap: Annotated[
         list[str] | None,
-        typer.Option(
-            envvar="REDRIVE_CAP", help="METRIC=COST: costs above count as this in the mean."
-        ),
+        option("METRIC=COST: costs above count as this in the mean.", "REDRIVE_CAP"),
     ] = None,
     alpha: Annotated[
-        float,
-        typer.Option(
-            envvar="REDRIVE_ALPHA",
-            help="False alarms accepted over all metrics.",
-            min=1e-6,
-            max=0.5,
-        ),
+        float, option("False alarms accepted over all metrics.", "REDRIVE_ALPHA", min=1e-6, max=0.5)
     ] = 0.05,
     flips: Annotated[
         int | None,
-        typer.Option(
-            envvar="REDRIVE_FLIPS",
-            help="Sign vectors; 9,999, or 999 from 12 metrics on.",
-            min=99,
-            max=99_999,
+        option(
+            "Sign vectors; 9,999, or 999 from 12 metrics on.", "REDRIVE_FLIPS", min=99, max=99_999
         ),
     ] = None,
     look_every: Annotated[
-        int, typer.Option(envvar="REDRIVE_LOOK_EVERY", help="Look after each so many pairs.", min=1)
+        int, option("Look after each so many pairs.", "REDRIVE_LOOK_EVERY", min=1)
     ] = 20,
     order_seed: Annotated[
-        int,
-        typer.Option(
-            envvar="REDRIVE_ORDER_SEED", help="Seed of the order and of the signs.", min=0
-        ),
+        int, option("Seed of the order and of the signs.", "REDRIVE_ORDER_SEED", min=0)
     ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="REDRIVE_JSON", help="JSON alone on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Judge a candidate against a baseline: every metric by both estimands, then the verdict in one sentence.
+    """Judge a CSV of paired costs by hand, by the engine that judges runs.
+
+    Every metric is judged by both estimands, then the verdict is said in one sentence.
 
     Exit code 0: pass, 1: fail, 3: cannot tell.
     """
@@ -119,18 +102,14 @@ def verdict(
     result = decide(table, suite, len(table.case_ids))
     missing = {name: len(table.case_ids) - len(read.values[name]) for name in (candidate, baseline)}
     if as_json:
-        print(
-            json.dumps(
-                _plain(asdict(result) | {"missing": missing, "not_finite": read.not_finite}),
-                indent=1,
-            )
-        )
+        counts = {"missing": missing, "not_finite": read.not_finite}
+        print_json(_plain(asdict(result) | counts))
     else:
         _show(result, read, missing, caps)
-    sys.exit(EXIT[result.verdict] if result.verdict else 4)
+    sys.exit(EXIT[result.verdict] if result.verdict else EXIT_OURS)
 
 
-def _caps(texts: tuple[str, ...] | list[str], read: Costs) -> dict[str, float]:
+def _caps(texts: Sequence[str], read: Costs) -> dict[str, float]:
     caps = {}
     for text in texts:
         name, _, value = text.partition("=")
@@ -139,9 +118,8 @@ def _caps(texts: tuple[str, ...] | list[str], read: Costs) -> dict[str, float]:
         except ValueError:
             raise SubmitterError(f"--cap {text}: write METRIC=COST") from None
         if name not in read.metrics or not 0 < caps[name] < math.inf:
-            raise SubmitterError(
-                f"--cap {text}: a metric of {', '.join(read.metrics)} and a cost above zero are needed"
-            )
+            needed = f"a metric of {', '.join(read.metrics)} and a cost above zero are needed"
+            raise SubmitterError(f"--cap {text}: {needed}")
     return caps
 
 
@@ -155,69 +133,54 @@ def _plain(value: Any) -> Any:
 
 
 def _show(result: Verdict, read: Costs, missing: dict[str, int], caps: dict[str, float]) -> None:
-    head = (
-        "metric",
-        "baseline",
-        "candidate",
-        "typical drive",
-        "mean",
-        "verdict",
-        "decided at",
-        "could see",
-        "pairs",
-        "invalid",
-    )
-    rows = [head, *(_row(gate) for gate in result.gates)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    for row in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+    print_items(result.gates, COLUMNS, "")
     print()
     for gate in result.gates:
         if gate.reason:
             print(f"{gate.metric}: {gate.reason}")
     for name, count in missing.items():
-        if count or read.not_finite[name]:
-            print(
-                f"{name}: {plural(count, 'segment')} missing, {plural(read.not_finite[name], 'value')} empty or not finite"
-            )
-    if bare := [
-        gate.metric
-        for gate in result.gates
-        if gate.metric not in caps and (mean := _mean(gate)) and mean.low < mean.high
-    ]:
+        empty = read.not_finite[name]
+        if count or empty:
+            segments = plural(count, "segment")
+            print(f"{name}: {segments} missing, {plural(empty, 'value')} empty or not finite")
+    if bare := [gate.metric for gate in result.gates if _lacks_cap(gate, caps)]:
         print(
-            f"The mean of {', '.join(bare)} has no cap (--cap): rare spikes that were not met yet may lie outside its interval."
+            f"The mean of {', '.join(bare)} has no cap (--cap): "
+            "rare spikes that were not met yet may lie outside its interval."
         )
     if all(segment == route for segment, route in read.routes.items()):
         print(
-            "No route column: each segment counts as a route of its own. Segments of one drive are not independent."
+            "No route column: each segment counts as a route of its own. "
+            "Segments of one drive are not independent."
         )
     if result.pairs_consumed < result.pairs_planned:
         print(f"Decided after {result.pairs_consumed:,} of {result.pairs_planned:,} pairs.")
     print(result.sentence)
 
 
-def _mean(gate: GateVerdict) -> Interval | None:
-    return gate.interval if gate.estimand is Estimand.MEAN else gate.other_estimand
+def _lacks_cap(gate: GateVerdict, caps: dict[str, float]) -> bool:
+    mean = _interval(gate, Estimand.MEAN)
+    return gate.metric not in caps and mean is not None and mean.low < mean.high
 
 
-def _row(gate: GateVerdict) -> tuple[str, ...]:
-    typical, mean = (
-        gate.interval if gate.estimand is Estimand.TYPICAL else gate.other_estimand,
-        _mean(gate),
-    )
+def _interval(gate: GateVerdict, estimand: Estimand) -> Interval | None:
+    return gate.interval if gate.estimand is estimand else gate.other_estimand
+
+
+def _visible(gate: GateVerdict) -> str:
     seen = gate.smallest_visible_effect
-    return (
-        gate.metric,
-        f"{gate.baseline_mean:.5g}",
-        f"{gate.candidate_mean:.5g}",
-        span(typical, Estimand.TYPICAL),
-        span(mean, Estimand.MEAN),
-        gate.verdict.value,
-        f"{gate.decided_at:,}" if gate.decided_at else "-",
-        share(round(seen, 5)) if seen is not None else "-",
-        f"{gate.pairs:,}",
-        f"{gate.invalid:,}",
-    )
+    return "-" if seen is None else share(round(seen, 5))
+
+
+COLUMNS: Columns = {
+    "metric": lambda g: g.metric,
+    "baseline": lambda g: f"{g.baseline_mean:.5g}",
+    "candidate": lambda g: f"{g.candidate_mean:.5g}",
+    "typical drive": lambda g: span(_interval(g, Estimand.TYPICAL), Estimand.TYPICAL),
+    "mean": lambda g: span(_interval(g, Estimand.MEAN), Estimand.MEAN),
+    "verdict": lambda g: g.verdict.value,
+    "decided at": lambda g: f"{g.decided_at:,}" if g.decided_at else "-",
+    "could see": _visible,
+    "pairs": lambda g: f"{g.pairs:,}",
+    "invalid": lambda g: f"{g.invalid:,}",
+}

@@ -1,13 +1,15 @@
-"""`redrive world`: procedural segments with exact depth, lane edges and poses, as many as wanted, without a download."""
+"""`redrive world`: procedural segments with exact depth, lane edges and poses."""
 
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cli.connection import AsJson, print_json
+from cli.options import HERE, AsJson, Data, option
+from cli.printing import print_json
+from suites.segment import SegmentMeta
 
 app = typer.Typer()
 
@@ -15,35 +17,20 @@ app = typer.Typer()
 @app.callback(invoke_without_command=True)
 def world(
     routes: Annotated[
-        int,
-        typer.Option(
-            envvar="REDRIVE_ROUTES", min=1, help="So many worlds, each with its own road."
-        ),
+        int, option("So many worlds, each with its own road.", "REDRIVE_ROUTES", min=1)
     ] = 20,
-    per_route: Annotated[
-        int, typer.Option(envvar="REDRIVE_PER_ROUTE", min=1, help="Segments on each road.")
-    ] = 3,
+    per_route: Annotated[int, option("Segments on each road.", "REDRIVE_PER_ROUTE", min=1)] = 3,
     seed: Annotated[
-        int,
-        typer.Option(
-            envvar="REDRIVE_SEED",
-            min=0,
-            help="Another seed, other worlds; the same, the same bytes.",
-        ),
+        int, option("Another seed, other worlds; the same, the same bytes.", "REDRIVE_SEED", min=0)
     ] = 0,
-    processes: Annotated[
-        int, typer.Option(envvar="REDRIVE_PROCESSES", min=1, help="Processes that render.")
-    ] = 2,
-    data: Annotated[
-        Path, typer.Option(envvar="REDRIVE_DATA", help="Folder of the installation.")
-    ] = Path(".redrive"),
+    processes: Annotated[int, option("Processes that render.", "REDRIVE_PROCESSES", min=1)] = 2,
+    data: Data = HERE,
     preview: Annotated[
-        Path | None,
-        typer.Option(envvar="REDRIVE_PREVIEW", help="Write a sheet of views to this PNG."),
+        Path | None, option("Write a sheet of views to this PNG.", "REDRIVE_PREVIEW")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make procedural segments; those that are there already are kept."""
+    """Make procedural segments with exact ground truth; those that are there already are kept."""
     from workers.segments.world_segments import make_corpus  # the compiler takes a while to load
 
     def progress(done: int, total: int) -> None:
@@ -57,21 +44,18 @@ def world(
         write_sheet(preview, data / "segments", metas)
         print(f"views of the segments: {preview}", file=sys.stderr)
     if as_json:
-        print_json(
-            [
-                {
-                    "segment": m.segment_id,
-                    "tags": m.tags,
-                    "duration_s": m.duration_s,
-                    "frames": m.frame_count,
-                }
-                for m in metas
-            ]
-        )
+        print_json([_document(meta) for meta in metas])
         return
-    tags = Counter(tag for meta in metas for tag in meta.tags)
+    counts = Counter(tag for meta in metas for tag in meta.tags).most_common()
     minutes = sum(meta.duration_s for meta in metas) / 60
-    print(
-        f"{len(metas)} segments, {minutes:.1f} minutes, in {data / 'segments'}: "
-        + ", ".join(f"{n} {t}" for t, n in tags.most_common())
-    )
+    tags = ", ".join(f"{count} {tag}" for tag, count in counts)
+    print(f"{len(metas)} segments, {minutes:.1f} minutes, in {data / 'segments'}: {tags}")
+
+
+def _document(meta: SegmentMeta) -> dict[str, Any]:
+    return {
+        "segment": meta.segment_id,
+        "tags": meta.tags,
+        "duration_s": meta.duration_s,
+        "frames": meta.frame_count,
+    }

@@ -11,16 +11,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.connection import EXIT_OURS, print_json
+from cli.connection import EXIT_OURS, push_local
+from cli.demo.demo_comparison import compare
 from cli.demo.surprise_demo import surprise
-from cli.model_folders import local_model
-from cli.progress_line import follow
+from cli.options import HERE, Data, Port, argument, option
+from cli.printing import print_json
 from cli.supervision.supervisor import running_service, say, serving
 from server.client import Client
 
-app = typer.Typer(
-    context_settings={"allow_interspersed_args": True}
-)  # options may follow the argument
+app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
 SUITE = Path(__file__).parents[2] / "suites" / "overall.toml"
 ROUTES, SEGMENTS_PER_ROUTE, SEED = 20, 3, 0
@@ -55,40 +54,28 @@ def timed(what: str) -> Iterator[None]:
 def demo(
     what: Annotated[
         Literal["verdicts", "surprise"],
-        typer.Argument(help="Three verdicts, or how a surprise becomes a test."),
+        argument("Three verdicts, or how a surprise becomes a test."),
     ] = "verdicts",
-    data: Annotated[
-        Path, typer.Option(envvar="REDRIVE_DATA", help="Folder of the installation.")
-    ] = Path(".redrive"),
-    port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="REDRIVE_PORT",
-            help="Port to listen on.",
-            show_default="8700, or the next free one",
-        ),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(envvar="REDRIVE_WORKERS", min=1, help="Workers that drive rollouts.")
-    ] = 2,
+    data: Data = HERE,
+    port: Port = None,
+    workers: Annotated[int, option("Workers that drive rollouts.", "REDRIVE_WORKERS", min=1)] = 2,
     leave: Annotated[
-        bool,
-        typer.Option("--exit", help="Stop after the verdicts instead of serving the dashboard."),
+        bool, option("Stop after the verdicts instead of serving the dashboard.", name="--exit")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The verdicts alone on standard output.")
+        bool, option("The verdicts alone on standard output.", name="--json")
     ] = False,
 ) -> None:
     """Start everything, make the demo corpus, submit three comparisons and print their verdicts."""
     verdicts: list[dict[str, Any]] = []
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        url, service = serving(data), None
+        url = serving(data)
+        service = None
         if url is None:
             service = stack.enter_context(running_service(data, port=port, workers=workers))
             url = service.url
-        with timed(
-            f"making the demo corpus: {ROUTES * SEGMENTS_PER_ROUTE} segments over {ROUTES} routes"
-        ):
+        size = f"{ROUTES * SEGMENTS_PER_ROUTE} segments over {ROUTES} routes"
+        with timed(f"making the demo corpus: {size}"):
             make_corpus(data)
         with Client(url) as client:
             client.index_segments()
@@ -99,13 +86,11 @@ def demo(
         if service is None:
             say(f"The dashboard is at {url}, where it was served already.")
         elif not leave:
-            say(
-                f"The dashboard is at {url}. Ctrl-C stops it; `redrive up --data {data}` brings it back."
-            )
+            back = f"`redrive up --data {data}` brings it back"
+            say(f"The dashboard is at {url}. Ctrl-C stops it; {back}.")
             if shutil.which("redrive") is None:
-                say(
-                    f"For the commands that it shows: export PATH={Path(sys.executable).parent}:$PATH"
-                )
+                path = f"{Path(sys.executable).parent}:$PATH"
+                say(f"For the commands that it shows: export PATH={path}")
             service.children.wait()
     if not verdicts or any(v["verdict"] != v["expected"] for v in verdicts):
         raise typer.Exit(EXIT_OURS)
@@ -113,74 +98,38 @@ def demo(
 
 def compare_all(client: Client) -> list[dict[str, Any]]:
     """The three comparisons with their verdicts, and what each should be."""
-    digests = {name: push(client, name) for name in (BASELINE, *(c.candidate for c in COMPARISONS))}
-    suite = client.push_suite(SUITE.read_text())
-    verdicts = []
-    for comparison in COMPARISONS:
-        run = compare(client, comparison, digests, suite["digest"])
-        verdicts.append(
-            {
-                "comparison": comparison.title,
-                "verdict": run["verdict"],
-                "sentence": run["sentence"],
-                "url": run["url"],
-                "expected": comparison.expected,
-            }
+    names = (BASELINE, *(comparison.candidate for comparison in COMPARISONS))
+    digests = {name: push_local(client, name) for name in names}
+    suite = client.push_suite(SUITE.read_text())["digest"]
+    return [
+        compare(
+            client,
+            title=one.title,
+            expected=one.expected,
+            candidate=digests[one.candidate],
+            baseline=digests[BASELINE],
+            suite=suite,
+            max_routes=one.routes,
         )
-    return verdicts
+        for one in COMPARISONS
+    ]
 
 
 def make_corpus(data: Path) -> None:
     """The demo world's segments, those that are not stored yet."""
     from workers.segments.world_segments import make_corpus as make
 
-    progress = counter("segments")
-    make(
-        data / "segments",
-        routes=ROUTES,
-        segments_per_route=SEGMENTS_PER_ROUTE,
-        seed=SEED,
-        processes=2,
-        progress=progress,
-    )
+    make(data / "segments", ROUTES, SEGMENTS_PER_ROUTE, SEED, 2, counter("segments"))
 
 
 def counter(what: str) -> Callable[[int, int], None]:
-    """Progress on standard error: a line that moves on a terminal, one line in four steps elsewhere."""
+    """Progress on standard error: a moving line on a terminal, four lines elsewhere."""
 
     def tell(done: int, total: int) -> None:
         if sys.stderr.isatty():
-            print(
-                f"\r  {done} of {total} {what}",
-                end="\n" if done == total else "",
-                file=sys.stderr,
-                flush=True,
-            )
+            last = "\n" if done == total else ""
+            print(f"\r  {done} of {total} {what}", end=last, file=sys.stderr, flush=True)
         elif done * 4 // total != (done - 1) * 4 // total:
             print(f"  {done} of {total} {what}", file=sys.stderr, flush=True)
 
     return tell
-
-
-def push(client: Client, name: str) -> str:
-    """Upload a shipped model; its digest."""
-    return str(client.push_model(*local_model(name))["digest"])
-
-
-def compare(
-    client: Client, comparison: Comparison, digests: dict[str, str], suite: str
-) -> dict[str, Any]:
-    """Submit one comparison, follow it, say its verdict."""
-    run = client.submit(
-        {
-            "candidate": digests[comparison.candidate],
-            "baseline": digests[BASELINE],
-            "suite": suite,
-            "max_routes": comparison.routes,
-            "requested_by": "demo",
-        }
-    )
-    say(f"{comparison.title}: {run['url']}")
-    run = follow(client, run["id"], None)
-    say(f"  {run['sentence'] if run['verdict'] else run['error'] or run['status']}")
-    return run

@@ -1,4 +1,4 @@
-"""`redrive demo surprise`: the synthetic fleet complains, and the complaint becomes a test that later candidates meet."""
+"""`redrive demo surprise`: a complaint of the fleet becomes a test of later candidates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from cli.commands.cases import wait_for_proof
+from cli.connection import push_local
+from cli.demo.demo_comparison import compare
 from cli.model_folders import local_model
-from cli.progress_line import follow
 from cli.supervision.supervisor import say
 from server.client import Client
 from suites.errors import MachineError
@@ -19,11 +20,11 @@ from suites.simulators import default_execution, simulator_spec
 
 FLEET, CONTROL = "cloned", "log"
 CANDIDATES = (("cloned_b", "fail"), ("twin_b", "pass"))
-"""Model to expected verdict: the same recipe from another seed, and a good model that the proof never saw."""
+"""Model to expected verdict: the fleet's recipe from another seed; a model new to the proof."""
 BASELINE = "baseline"
 SUITE, CASE = "surprises", "fleet_took_over"
 TAKEOVER_M = 1.0
-"""The safety driver takes over so far from where a human would be."""
+"""The safety driver takes over at this distance from where a human would be."""
 FLEET_DRIVES = 4
 WARM_UP_S = 1.0
 
@@ -38,7 +39,7 @@ class Takeover:
 
 
 def takeovers(data: Path) -> Iterator[Takeover]:
-    """The fleet's model in rendered driving, each view rendered where the car is, until its driver takes over."""
+    """The fleet's model drives in rendered views until its driver takes over."""
     from workers.batches import drive_keys
     from workers.segments.store import list_segments
 
@@ -48,16 +49,13 @@ def takeovers(data: Path) -> Iterator[Takeover]:
         for meta in list_segments(data / "segments")
         if not {"lane_change", "exit", "night"} & set(meta.tags)
     ]
-    driven, execution, spec = (
-        _one_a_route(roads)[:FLEET_DRIVES],
-        default_execution(manifest),
-        simulator_spec("rendered", {}),
-    )
+    execution = default_execution(manifest)
+    spec = simulator_spec("rendered", {})
     places = [
         Scenario(
             segment_id=m.segment_id, segment_digest=m.digest, start_s=WARM_UP_S, end_s=m.duration_s
         )
-        for m in driven
+        for m in _one_a_route(roads)[:FLEET_DRIVES]
     ]
     keys = [
         DriveKey(model=manifest.digest, scenario=place, simulator=spec, execution=execution)
@@ -82,24 +80,22 @@ def _takeover(rollout: Rollout) -> Takeover | None:
     beyond = np.flatnonzero(np.abs(offset) > TAKEOVER_M)
     if not len(beyond):
         return None
-    scenario, first = rollout.key.scenario, int(beyond[0])
+    scenario = rollout.key.scenario
+    first = int(beyond[0])
     side = "left" if offset[first] > 0 else "right"
     text = f"It drifted out to the {side} of its lane; I took over."
-    return Takeover(
-        scenario.segment_id, round(scenario.start_s + first / rollout.trace.rate_hz, 2), text
-    )
+    time_s = round(scenario.start_s + first / rollout.trace.rate_hz, 2)
+    return Takeover(scenario.segment_id, time_s, text)
 
 
 def surprise(client: Client, data: Path) -> list[dict[str, Any]]:
-    """The whole loop; what each candidate's verdict is and should be. Raises MachineError where the loop does not close."""
+    """The whole loop: what each candidate's verdict is and should be.
+
+    Raises MachineError where no complaint becomes a proven case.
+    """
     say(f"the synthetic fleet drives {FLEET}: rendered, with a safety driver")
-    digests = {
-        name: str(client.push_model(*local_model(name))["digest"])
-        for name in (FLEET, CONTROL, BASELINE)
-    }
-    digests |= {
-        name: str(client.push_model(*local_model(name))["digest"]) for name, _ in CANDIDATES
-    }
+    names = (FLEET, CONTROL, BASELINE, *(name for name, _ in CANDIDATES))
+    digests = {name: push_local(client, name) for name in names}
     enforced = None
     for takeover in takeovers(data):
         report = client.post(
@@ -113,22 +109,31 @@ def surprise(client: Client, data: Path) -> list[dict[str, Any]]:
                 "reporter": "synthetic fleet",
             },
         )
-        say(
-            f"field report {report['id']}: {takeover.segment_id} at {takeover.time_s:g} s: {takeover.text} [{report['status']}]"
-        )
+        told = f"{takeover.segment_id} at {takeover.time_s:g} s: {takeover.text}"
+        say(f"field report {report['id']}: {told} [{report['status']}]")
         if report["status"] == "enforced":
             enforced = SUITE  # this demo was shown before
         if enforced is None and report["status"] in ("located", "not reproduced"):
             enforced = _enforce(client, report["id"], takeover, digests)
     if enforced is None:
         raise MachineError("no report of the fleet became a proven case")
-    return [_judge(client, name, expected, digests, enforced) for name, expected in CANDIDATES]
+    return [
+        compare(
+            client,
+            title=f"{name} on the fleet's surprise",
+            expected=expected,
+            candidate=digests[name],
+            baseline=digests[BASELINE],
+            suite=enforced,
+        )
+        for name, expected in CANDIDATES
+    ]
 
 
 def _enforce(
     client: Client, report: str, takeover: Takeover, digests: dict[str, str]
 ) -> str | None:
-    """Draft, wait for the proof, accept; the suite version, or None where the proof did not hold."""
+    """Draft, wait for the proof, accept; the suite version, or None where the proof fails."""
     draft = client.post(
         "/v1/case-drafts",
         {
@@ -141,41 +146,15 @@ def _enforce(
             "author": "demo",
         },
     )
-    say(
-        f"  draft {draft['id']}: reproduced by re-projection, made small, proven against {CONTROL} over draws of noise"
-    )
+    how = f"reproduced by re-projection, made small, proven against {CONTROL} over draws of noise"
+    say(f"  draft {draft['id']}: {how}")
     proven = wait_for_proof(client, draft["id"], 300)
     if proven["status"] != "drafted":
         say(f"  {proven['status']}: {proven['reason']}")
         return None
     say(f"  {proven['told']}\n  proof: {proven['proof']['reason']}")
-    accepted = client.post(
-        f"/v1/case-drafts/{draft['id']}/accept", {"actor": "demo", "version": proven["version"]}
-    )
-    say(
-        f"  enforced in {SUITE}@{accepted['suite_digest'][:12]}; for the suite's file:\n{accepted['toml']}"
-    )
-    return str(accepted["suite_digest"])
-
-
-def _judge(
-    client: Client, name: str, expected: str, digests: dict[str, str], suite: str
-) -> dict[str, Any]:
-    run = client.submit(
-        {
-            "candidate": digests[name],
-            "baseline": digests[BASELINE],
-            "suite": suite,
-            "requested_by": "demo",
-        }
-    )
-    say(f"{name} on the new test: {run['url']}")
-    run = follow(client, run["id"], None)
-    say(f"  {run['sentence'] if run['verdict'] else run['error'] or run['status']}")
-    return {
-        "comparison": f"{name} on the fleet's surprise",
-        "verdict": run["verdict"],
-        "sentence": run["sentence"],
-        "url": run["url"],
-        "expected": expected,
-    }
+    body = {"actor": "demo", "version": proven["version"]}
+    accepted = client.post(f"/v1/case-drafts/{draft['id']}/accept", body)
+    digest = str(accepted["suite_digest"])
+    say(f"  enforced in {SUITE}@{digest[:12]}; for the suite's file:\n{accepted['toml']}")
+    return digest

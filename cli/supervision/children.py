@@ -1,4 +1,4 @@
-"""Keeps a set of programs running: started in stages, restarted when they die, stopped in reverse order."""
+"""Keeps programs running: started in stages, restarted when they die, stopped in reverse order."""
 
 import contextlib
 import threading
@@ -13,8 +13,9 @@ from suites.errors import MachineError
 
 START_TIMEOUT_S = 120.0
 """For one program; a first start on a busy machine compiles and imports for tens of seconds."""
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
-"""Back-off before a restart: doubled each time, forgotten once the program ran for `LONGEST_DELAY_S`."""
+FIRST_DELAY_S = 0.5
+LONGEST_DELAY_S = 30.0
+"""Before a restart: doubled each time, forgotten once the program ran for `LONGEST_DELAY_S`."""
 LOOK_S = 0.2
 
 
@@ -38,8 +39,8 @@ class _Stopping(Exception):
 class Children:
     """Programs in stages; a stage starts when the one before it answers.
 
-    One thread starts, watches and stops all of them: the kernel ends a child when the thread that started it ends, so that
-    nothing outlives this process, however it is killed.
+    One thread starts, watches and stops all of them. The kernel ends a child when the thread that
+    started it ends: nothing outlives this process, however it is killed.
     """
 
     def __init__(
@@ -50,12 +51,16 @@ class Children:
         self._say = say
         self._kept: list[list[_Kept]] = []
         self._stopping = threading.Event()
-        self._ended = threading.Event()  # not Thread.join: one that a signal interrupts takes the thread for ended (CPython < 3.13)
+        # not Thread.join: interrupted by a signal, it takes the thread for ended (CPython < 3.13)
+        self._ended = threading.Event()
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="children", daemon=True)
 
     def __enter__(self) -> "Children":
-        """Start everything and return when all of it answers. MachineError with the end of a log when something doesn't."""
+        """Start everything and return when all of it answers.
+
+        MachineError with the end of a log when something does not.
+        """
         self._thread.start()
         try:
             self._ready.result()
@@ -99,16 +104,16 @@ class Children:
         for program in stage:
             kept.append(_Kept(launch(program, self._logs), time.monotonic()))
         for each in kept:
-            (wait_done if each.child.program.once else wait_ready)(
-                each.child, START_TIMEOUT_S, self._pause
-            )
+            wait = wait_done if each.child.program.once else wait_ready
+            wait(each.child, START_TIMEOUT_S, self._pause)
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
             raise _Stopping
 
     def _look_after(self, kept: _Kept) -> None:
-        program, now = kept.child.program, time.monotonic()
+        program = kept.child.program
+        now = time.monotonic()
         if program.once or kept.child.process.poll() is None:
             return
         if kept.due is None:
@@ -116,13 +121,13 @@ class Children:
             if now - kept.started > LONGEST_DELAY_S:
                 kept.failures = 0
             delay = min(FIRST_DELAY_S * 2**kept.failures, LONGEST_DELAY_S)
-            kept.failures, kept.due = kept.failures + 1, now + delay
-            self._say(
-                f"{program.name} ended ({kept.child.process.returncode}); starting it again in {delay:g} s, see {kept.child.log}"
-            )
+            kept.failures += 1
+            kept.due = now + delay
+            ended = f"{program.name} ended ({kept.child.process.returncode})"
+            self._say(f"{ended}; starting it again in {delay:g} s, see {kept.child.log}")
         elif now >= kept.due:
-            kept.started, kept.due = now, None
-            with contextlib.suppress(
-                MachineError, OSError
-            ):  # tried again: the process of before still counts as ended
+            kept.started = now
+            kept.due = None
+            # where it fails it is tried again: the process of before still counts as ended
+            with contextlib.suppress(MachineError, OSError):
                 kept.child = launch(program, self._logs)

