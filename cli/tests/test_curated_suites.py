@@ -1,4 +1,4 @@
-"""The suites in the repository: valid, explained, and their cases lie where the demo world has what they name."""
+"""The suites in the repository: valid, explained, with cases where the demo world has them."""
 
 from pathlib import Path
 

@@ -23,7 +23,8 @@ def test_evidence_is_named_as_no_verdict_and_goes_when_there_is_one() -> None:
         "verdict_document": document,
     }
     assert progress_line(run) == (
-        "running · 123 of 480 rollouts · 6.2/s · 58 s left · 3 failed · evidence of a change 2.1 of 40, not a verdict"
+        "running · 123 of 480 rollouts · 6.2/s · 58 s left · 3 failed · "
+        "evidence of a change 2.1 of 40, not a verdict"
     )
     assert "evidence" not in progress_line(run | {"verdict": "pass"})
     assert "evidence" not in progress_line(run | {"verdict_document": None})

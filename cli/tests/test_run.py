@@ -1,4 +1,4 @@
-"""run.py: when it makes the environment, when it leaves it, and how it recovers. Nothing is installed here."""
+"""run.py: when it makes the environment, and how it recovers. Nothing is installed here."""
 
 import ast
 import importlib.util
@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 
 class Calls:
-    """Stands for venv, pip and uv: records what was asked for, and makes the folder that venv makes."""
+    """Stands for venv, pip and uv: records what was asked for, makes the folder that venv makes."""
 
     def __init__(self, root: Path) -> None:
         self.verbs: list[str] = []

@@ -71,5 +71,5 @@ def test_weaker_sandbox_and_little_memory_are_said(
 
 
 def test_folder_that_cannot_be_made_is_missing() -> None:
-    # a short path: where the sockets' would be too long, as below some folders for temporary files, they lie elsewhere
+    # a short path: below some temporary folders the sockets' would be too long for a socket
     assert levels(Path("/dev/null/data"))["sockets"][0] == "missing"

@@ -1,4 +1,4 @@
-"""redrive plan: both directions agree with each other, on a CSV and on the stored results of a run."""
+"""redrive plan: both directions agree, on a CSV and on the stored results of a run."""
 
 import csv
 import json

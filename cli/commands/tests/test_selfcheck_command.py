@@ -1,4 +1,4 @@
-"""redrive selfcheck: on a stored run the judge sees what the coordinator saw; files work without a service; exit codes."""
+"""redrive selfcheck: on a stored run the judge sees what the coordinator saw; files; exit codes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -77,7 +77,10 @@ def sessions(client: Client) -> sessionmaker[Session]:
 
 @pytest.fixture
 def run_id(client: Client, sessions: sessionmaker[Session]) -> str:
-    """A finished run of two near-equal models: at 3 the candidate failed, at 5 the data are invalid, at 7 it was censored."""
+    """A finished run of two near-equal models.
+
+    At 3 the candidate failed, at 5 the data are invalid, at 7 it was censored.
+    """
     client.push_suite(SUITE)
     digests = []
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""`segments depth --stereo` on real pictures: KITTI's left camera as a stored segment, its depth judged by other frames."""
+"""`segments depth --stereo` on KITTI's pictures: the depth of the left camera, by other frames."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def stored(root: Path) -> tuple[StoredSegment, float]:
-    """The left pictures at half their size with the logged poses and no depth; and the distance to the right camera, m."""
+    """The left pictures at half size with logged poses and no depth; distance of the cameras, m."""
     left, right = np.loadtxt(PAIRS / "calib.txt").reshape(2, 3, 4)
     paths = sorted((PAIRS / "left").glob("*.png"))
     rows = np.array([int(path.stem) for path in paths])
@@ -85,8 +85,10 @@ def stored(root: Path) -> tuple[StoredSegment, float]:
 def moved(
     segment: StoredSegment, depth: NDArray[np.float32], seen: NDArray[np.float32]
 ) -> list[float]:
-    """PSNR of each frame moved by its own depth [n, h, w] to where its neighbours stood, where (by `seen`, the depth of the
-    latter) both look at the same."""
+    """PSNR of each frame moved by its own depth [n, h, w] to where its neighbours stood.
+
+    Only where both look at the same counts, by `seen`, the neighbours' depth.
+    """
     camera, c, frames = segment.meta.camera, segment.columns, segment.frames()
     assert camera is not None
     lens, place = source_lens(camera), mount(camera)
@@ -117,7 +119,7 @@ def moved(
 
 
 def test_real_pairs_give_depth_that_moves_frames_to_their_neighbours(tmp_path: Path) -> None:
-    """Moves of 10 to 12 m and up to 27°. Judged by the frames before and after, which had no part in the depth."""
+    """Moves of 10 to 12 m and up to 27°, judged by frames that had no part in the depth."""
     segment, baseline_m = stored(tmp_path / "segments")
     plane = segment.depth()
     command = [

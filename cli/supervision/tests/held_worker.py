@@ -1,7 +1,7 @@
 """A real worker whose rollouts wait for the test: `python held_worker.py FOLDER`.
 
-While FOLDER/hold exists, no rollout is handed over; FOLDER/driving lists the processes that hold one. A segment whose route
-is named in FOLDER/poison kills the process that drives it.
+While FOLDER/hold exists, no rollout is handed over; FOLDER/driving lists the processes that hold
+one. A segment of a route that FOLDER/poison names kills the process that drives it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The supervisor's engine on small programs: order, restarts, orderly stop, and nothing left after SIGKILL."""
+"""Supervised programs: order, restarts, orderly stop, and nothing left after SIGKILL."""
 
 import os
 import signal
@@ -30,7 +30,8 @@ def sleeper(name: str, mark: Path, first: str = "", **more: object) -> Program:
     """Writes its pid, then runs until it is stopped."""
     return script(
         name,
-        f"{first}import os, time; open({str(mark)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(600)",
+        f"{first}import os, time; "
+        f"open({str(mark)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(600)",
         ready=written(mark),
         **more,
     )
@@ -121,7 +122,10 @@ def test_failed_start_stops_the_rest_and_shows_the_log(tmp_path: Path, heard: He
 
 def test_stop_takes_along_what_a_child_started(tmp_path: Path, heard: Heard) -> None:
     mark = tmp_path / "grandchild"
-    code = f"import subprocess; p = subprocess.Popen(['sleep', '600']); open({str(mark)!r}, 'w').write(f'{{p.pid}}\\n'); p.wait()"
+    code = (
+        "import subprocess; p = subprocess.Popen(['sleep', '600']); "
+        f"open({str(mark)!r}, 'w').write(f'{{p.pid}}\\n'); p.wait()"
+    )
     program = script("parent", code, ready=written(mark))
     with Children([[program]], tmp_path, heard):
         grandchild = pids(mark)[0]
@@ -148,7 +152,8 @@ mark = Path({mark!r})
 code = "import os, time; open({mark!r}, 'w').write(f'{{os.getpid()}}\\\\n'); time.sleep(600)"
 def written():
     return mark.exists() and mark.read_text().endswith("\\n")
-with Children([[Program("child", (sys.executable, "-c", code), ready=written)]], mark.parent, print):
+child = Program("child", (sys.executable, "-c", code), ready=written)
+with Children([[child]], mark.parent, print):
     print("ready", flush=True)
     time.sleep(600)
 """

@@ -1,4 +1,7 @@
-"""Whatever is killed, emptied or cut: every rollout is stored exactly once and the run finishes. Real processes throughout."""
+"""Whatever is killed, emptied or cut: each rollout is stored once and the run finishes.
+
+All processes are real.
+"""
 
 import os
 import signal
@@ -71,7 +74,7 @@ def segment(root: Path, segment_id: str) -> None:
 
 
 class Service:
-    """A coordinator, a worker of two processes and a broker of their own, on the session's Postgres."""
+    """A coordinator, a worker of two processes and an own broker, on the session's Postgres."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder, self.numbers = folder, count()
@@ -105,8 +108,11 @@ class Service:
         wait_ready(self.children[name], DEADLINE_S)
 
     def eventually(self, what: str, look: Callable[[], T]) -> T:
-        """The first answer of `look` that is true, within the deadline. Meanwhile the worker is started again where it ended
-        itself, as one does that its broker forgot; the supervisor's part."""
+        """The first answer of `look` that is true, within the deadline.
+
+        Meanwhile a worker that ended itself is started again, as the supervisor does: a worker ends
+        itself when its broker has forgotten it.
+        """
         deadline = time.monotonic() + DEADLINE_S
         while not (answer := look()):
             assert time.monotonic() < deadline, f"{what} did not happen\n{self.logs()}"
@@ -145,7 +151,9 @@ class Service:
                     ShardRow.id, ShardRow.status, ShardRow.attempt, ShardRow.worker, ShardRow.error
                 )
             ).all()
-        state = f"{waiting(celery_app(self.settings), 'cpu')} wake-ups wait; shards: {[tuple(row) for row in shards[-12:]]}"
+        wake_ups = waiting(celery_app(self.settings), "cpu")
+        last = [tuple(row) for row in shards[-12:]]
+        state = f"{wake_ups} wake-ups wait; shards: {last}"
         return "\n".join(
             [
                 state,
@@ -211,12 +219,18 @@ class Service:
 
     def cut_connections(self) -> None:
         with self.engine.connect() as connection:
-            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            others = (
+                "FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
             connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
 
     def holders_of_the_lock(self) -> int:
         with self.sessions() as session:
-            held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :key AND database = "
+            held = (
+                "SELECT count(*) FROM pg_locks "
+                "WHERE locktype = 'advisory' AND granted AND objid = :key AND database = "
+            )
             here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
             return int(session.scalar(text(held + here), {"key": LOCK}) or 0)
 
@@ -247,7 +261,8 @@ def replace_name(name: str) -> tuple[str, bytes]:
 def service(
     administrator: Engine, template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    name = f"test_faults_{uuid4().hex}"  # pytest-xdist may give parts of this module to several workers
+    # pytest-xdist may give parts of this module to several workers
+    name = f"test_faults_{uuid4().hex}"
     with ExitStack() as stack:
         connection = stack.enter_context(administrator.connect())
         connection.execute(

@@ -27,7 +27,7 @@ class Up:
     """`redrive up` on a data directory, as a process of its own."""
 
     def __init__(self, data: Path) -> None:
-        # its own choice of port: one of the range from which every client's are drawn could be gone when it comes to listen
+        # its own choice of port: one from the range of clients' ports may be gone when it listens
         words = [sys.executable, "-m", "cli.main", "up", "--workers", "1", "--data", str(data)]
         environment = {
             name: value
@@ -65,7 +65,7 @@ def ups() -> Iterator[ExitStack]:
 
 
 def words(process: psutil.Process) -> set[str]:
-    """Its command line and name; none of one that has ended, as sessions of the database do all the time."""
+    """Its command line and name; empty when it has ended, as sessions of the database often do."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return {*process.cmdline(), process.name()}
     return set()
