@@ -7,7 +7,11 @@ from typing import Any
 from cli.model_folders import local_model
 from server.client import Client
 
-EXIT_PASS, EXIT_REGRESSION, EXIT_INCONCLUSIVE, EXIT_OURS, EXIT_TIMED_OUT = 0, 1, 3, 4, 5
+EXIT_PASS = 0
+EXIT_REGRESSION = 1
+EXIT_INCONCLUSIVE = 3
+EXIT_OURS = 4
+EXIT_TIMED_OUT = 5
 
 
 def connect(url: str) -> Client:

@@ -37,7 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name to (module with a typer `app`, one-line help)."""
 
-EXIT_USAGE, EXIT_OURS = 2, 4
+EXIT_USAGE = 2
+EXIT_OURS = 4
 OWNERS = {SubmitterError: "the submission", DataError: "the data"}
 """What an error of the user's lies in; every other error lies in `OURS`."""
 OURS = "this machine"

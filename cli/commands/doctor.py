@@ -30,7 +30,9 @@ app = typer.Typer()
 
 Level = Literal["ok", "weak", "missing"]
 """`weak`: it runs, with less safety or speed; `missing`: `redrive up` or `demo` will not work."""
-DISK_BYTES, MEMORY_BYTES, SHARED_BYTES = 2 * 10**9, 3 * 10**9, 256 * 2**20
+DISK_BYTES = 2 * 10**9
+MEMORY_BYTES = 3 * 10**9
+SHARED_BYTES = 256 * 2**20
 """What the demo needs: data, all its processes, and frames that processes share."""
 LOCK_DOWN = """
 import json, os

@@ -262,7 +262,9 @@ def _decode(segment: StoredSegment) -> None:
 
 def _description(segment: StoredSegment) -> list[tuple[str, str]]:
     """Label and text of each line."""
-    meta, columns, facts = segment.meta, segment.columns, segment.meta.facts
+    meta = segment.meta
+    columns = segment.columns
+    facts = meta.facts
     drivers = {
         name: int((columns.driver == code).sum()) / meta.rate_hz
         for name, code in DRIVER_CODES.items()

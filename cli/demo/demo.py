@@ -22,7 +22,9 @@ from server.client import Client
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
 SUITE = Path(__file__).parents[2] / "suites" / "overall.toml"
-ROUTES, SEGMENTS_PER_ROUTE, SEED = 20, 3, 0
+ROUTES = 20
+SEGMENTS_PER_ROUTE = 3
+SEED = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ from suites.rollout import DriveKey, Rollout, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import default_execution, simulator_spec
 
-FLEET, CONTROL = "cloned", "log"
+FLEET = "cloned"
+CONTROL = "log"
 CANDIDATES = (("cloned_b", "fail"), ("twin_b", "pass"))
 """Model to expected verdict: the fleet's recipe from another seed; a model new to the proof."""
 BASELINE = "baseline"
-SUITE, CASE = "surprises", "fleet_took_over"
+SUITE = "surprises"
+CASE = "fleet_took_over"
 TAKEOVER_M = 1.0
 """The safety driver takes over at this distance from where a human would be."""
 FLEET_DRIVES = 4

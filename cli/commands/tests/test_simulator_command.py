@@ -9,13 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.commands.simulator import app
-from suites.segment import SegmentMeta, Vehicle
+from suites.segment import SegmentColumns, SegmentMeta
 from workers.segments.store import write_segment
 from workers.simulation.road.tests.test_learner import BELIEVED, log_of
 
 
-def stored(data: Path) -> Vehicle:
-    truth, columns = log_of(seed=7, memory=0.9)
+def stored(data: Path, columns: SegmentColumns) -> None:
     meta = SegmentMeta(
         segment_id="r/0",
         route="r",
@@ -29,20 +28,19 @@ def stored(data: Path) -> Vehicle:
         depth_source=None,
     )
     write_segment(data / "segments", meta, columns, None, None)
-    return truth
 
 
 def test_learn_tells_the_parameters_and_the_drift(tmp_path: Path) -> None:
-    truth = stored(tmp_path)
+    truth, columns = log_of(seed=7, memory=0.9)
+    stored(tmp_path, columns)
     answer = CliRunner().invoke(app, ["learn", "r/0", "--data", str(tmp_path), "--json"])
     assert answer.exit_code == 0
     found = json.loads(answer.stdout)
     low, high = found["interval"]["steer_ratio"]
     wide = found["deviation"]["steer_ratio"]
     assert high - low == pytest.approx(2 * 1.96 * wide)
-    assert (
-        abs(found["vehicle"]["steer_ratio"] - truth.steer_ratio) < 3 * wide
-    )  # one draw: how often 95 % hold is tested beside
+    # one draw: how often 95 % hold is tested in test_learner
+    assert abs(found["vehicle"]["steer_ratio"] - truth.steer_ratio) < 3 * wide
     assert found["drift"]["after_m_per_minute"] < found["drift"]["before_m_per_minute"] / 3
     text = CliRunner().invoke(app, ["learn", "r/0", "--data", str(tmp_path)]).stdout
     assert "m per minute" in text
@@ -51,20 +49,8 @@ def test_learn_tells_the_parameters_and_the_drift(tmp_path: Path) -> None:
 
 def test_a_log_that_teaches_nothing_is_an_error(tmp_path: Path) -> None:
     _, columns = log_of(seed=1, memory=0.0)
-    meta = SegmentMeta(
-        segment_id="r/0",
-        route="r",
-        source="test/1",
-        kind="camera",
-        frame_count=len(columns),
-        rate_hz=20.0,
-        duration_s=len(columns) / 20.0,
-        camera=None,
-        vehicle=BELIEVED,
-        depth_source=None,
-    )
-    blind = replace(columns, steering_angle_rad=np.full(len(columns), np.nan))
-    write_segment(tmp_path / "segments", meta, blind, None, None)
+    blind = np.full(len(columns), np.nan)
+    stored(tmp_path, replace(columns, steering_angle_rad=blind))
     answer = CliRunner().invoke(app, ["learn", "r/0", "--data", str(tmp_path)])
     assert "cannot be learned" in str(answer.exception)
 
