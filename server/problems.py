@@ -193,7 +193,9 @@ class Problem(BaseModel):
 class Refused(SubmitterError):
     """A SubmitterError of a documented kind."""
 
-    def __init__(self, slug: str, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(
+        self, slug: str, message: str, findings: Finding | tuple[Finding, ...] = ()
+    ) -> None:
         super().__init__(message, findings)
         self.slug = slug
 
@@ -203,9 +205,8 @@ class Refused(SubmitterError):
 
 def not_found(what: str, name: str, remedy: str) -> Refused:
     """404 that says where to look."""
-    return Refused(
-        "not-found", f"no {what} is {name[:120]!r}", (Finding(what, "not found", remedy),)
-    )
+    problem = "not found"
+    return Refused("not-found", f"no {what} is {name[:120]!r}", (Finding(what, problem, remedy),))
 
 
 def request_id() -> str:

@@ -72,15 +72,9 @@ class Settings(BaseSettings):
     def sqlalchemy_url(self) -> str:
         """The database's address for SQLAlchemy with psycopg 3. Raises MachineError when none is configured."""
         if not self.database_url:
+            remedy = "start everything with `redrive up`, or name your Postgres"
             raise MachineError(
-                "no database is configured",
-                (
-                    Finding(
-                        "DATABASE_URL",
-                        "not set",
-                        "start everything with `redrive up`, or name your Postgres",
-                    ),
-                ),
+                "no database is configured", Finding("DATABASE_URL", "not set", remedy)
             )
         for scheme in ("postgresql://", "postgres://"):
             if self.database_url.startswith(scheme):

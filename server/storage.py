@@ -32,7 +32,7 @@ class BlobStore:
         if not path.is_file():
             raise DataError(
                 f"blob {sha256[:12]} is not stored",
-                (Finding(f"blobs/{sha256}", "missing", "upload or import it again"),),
+                Finding(f"blobs/{sha256}", "missing", "upload or import it again"),
             )
         return path
 
@@ -43,15 +43,10 @@ class BlobStore:
         """The bytes, checked. Raises DataError when missing or damaged."""
         data = self.path(sha256).read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
+            problem = "its bytes have another digest"
             raise DataError(
                 f"blob {sha256[:12]} is damaged",
-                (
-                    Finding(
-                        str(self._place(sha256)),
-                        "its bytes have another digest",
-                        "remove the file and upload it again",
-                    ),
-                ),
+                Finding(str(self._place(sha256)), problem, "remove the file and upload it again"),
             )
         return data
 
@@ -72,15 +67,10 @@ class BlobStore:
         try:
             return self._put_stream(chunks, expect, max_bytes)
         except OSError as error:
+            problem = str(error)
             raise MachineError(
                 f"the blob store can't be written: {error.strerror}",
-                (
-                    Finding(
-                        str(self.root),
-                        str(error),
-                        "free some space, or let the service write there",
-                    ),
-                ),
+                Finding(str(self.root), problem, "free some space, or let the service write there"),
             ) from error
 
     def _put_stream(
@@ -96,15 +86,10 @@ class BlobStore:
                 for chunk in chunks:
                     size += len(chunk)
                     if max_bytes is not None and size > max_bytes:
+                        remedy = "raise the installation's limit, or send less"
                         raise TooLargeError(
                             f"the upload is larger than {max_bytes} bytes",
-                            (
-                                Finding(
-                                    "body",
-                                    f"more than {max_bytes} bytes",
-                                    "raise the installation's limit, or send less",
-                                ),
-                            ),
+                            Finding("body", f"more than {max_bytes} bytes", remedy),
                         )
                     hasher.update(chunk)
                     file.write(chunk)
@@ -112,15 +97,10 @@ class BlobStore:
                 os.fsync(file.fileno())
             sha256 = hasher.hexdigest()
             if expect is not None and sha256 != expect:
+                problem = f"their sha256 is {sha256}, {size} bytes"
                 raise DigestMismatchError(
                     "the bytes that arrived are not the ones that were announced",
-                    (
-                        Finding(
-                            "body",
-                            f"their sha256 is {sha256}, {size} bytes",
-                            "send the file again under its own digest",
-                        ),
-                    ),
+                    Finding("body", problem, "send the file again under its own digest"),
                 )
             place = self._place(sha256)
             place.parent.mkdir(exist_ok=True)
@@ -135,6 +115,6 @@ class BlobStore:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise SubmitterError(
                 f"{sha256[:80]!r} is no sha256",
-                (Finding("sha256", "not 64 lower-case hex digits", "see `sha256sum FILE`"),),
+                Finding("sha256", "not 64 lower-case hex digits", "see `sha256sum FILE`"),
             )
         return self.root / sha256[:2] / sha256

@@ -1,4 +1,14 @@
-"""Errors named by who must act. A failure of ours is never bad driving, nor the reverse."""
+"""Errors named by who must act. A failure of ours is never bad driving, nor the reverse.
+
+RedriveError                  who must act           what becomes of the work
+├── SubmitterError            the sender             never retried
+│   ├── server.problems.Refused        an error of a documented kind, with its HTTP status
+│   └── server.storage.{TooLargeError, DigestMismatchError}
+├── DataError                 the data's owner       the segment is quarantined
+├── MachineError              the machine            retried elsewhere, never scored
+└── workers.policy.policy.PolicyError     the model  an outcome of the rollout
+any other exception           us                     logged, reported as a fault of ours
+"""
 
 from dataclasses import dataclass
 
@@ -17,9 +27,9 @@ class Finding:
 class RedriveError(Exception):
     """Base of every error that a user can be shown. `str()` is one sentence; `findings` has the details."""
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: Finding | tuple[Finding, ...] = ()) -> None:
         super().__init__(message)
-        self.findings = findings
+        self.findings = (findings,) if isinstance(findings, Finding) else findings
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (str(self), self.findings)

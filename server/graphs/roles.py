@@ -62,22 +62,17 @@ def _finite(manifest: Manifest) -> Iterator[Finding]:
     try:
         assert manifest.digest
     except ValueError:
-        yield Finding(
-            "(document)", "a number is not finite", "write no NaN and no Infinity in a manifest"
-        )
+        problem = "a number is not finite"
+        yield Finding("(document)", problem, "write no NaN and no Infinity in a manifest")
 
 
 def _builtin(manifest: Manifest) -> Iterator[Finding]:
     if manifest.adapter != "builtin" or not manifest.builtin:
-        yield Finding(
-            "adapter", 'adapter "builtin" and the field builtin go together', "set both or neither"
-        )
+        problem = 'adapter "builtin" and the field builtin go together'
+        yield Finding("adapter", problem, "set both or neither")
     elif manifest.builtin != "log":
-        yield Finding(
-            "builtin",
-            f"expected log, found {manifest.builtin}",
-            "submit the shipped graph of that name instead",
-        )
+        problem = f"expected log, found {manifest.builtin}"
+        yield Finding("builtin", problem, "submit the shipped graph of that name instead")
     if manifest.graphs:
         yield Finding("graphs", "a built-in model has no graph", "leave graphs out")
 
@@ -87,24 +82,17 @@ def _bundle(manifest: Manifest) -> Iterator[Finding]:
     allowed = [["policy"]] if manifest.adapter == "plain" else [["policy"], ["policy", "vision"]]
     if roles not in allowed:
         problem = f"expected one graph of role policy, found {roles or 'none'}"
-        yield Finding(
-            "graphs", problem, "a vision graph beside it is run by the openpilot adapter only"
-        )
+        remedy = "a vision graph beside it is run by the openpilot adapter only"
+        yield Finding("graphs", problem, remedy)
     for kind, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for tensor in tensors:
             if tensor.graph not in roles:
-                yield Finding(
-                    f"{kind}.{tensor.name}.graph",
-                    f"no graph of role {tensor.graph}",
-                    "name a graph of the bundle",
-                )
+                problem = f"no graph of role {tensor.graph}"
+                yield Finding(f"{kind}.{tensor.name}.graph", problem, "name a graph of the bundle")
         for name, count in Counter(tensor.name for tensor in tensors).items():
             if count > 1:
-                yield Finding(
-                    f"{kind}.{name}",
-                    f"expected it once, found it {count} times",
-                    "state each tensor once",
-                )
+                problem = f"expected it once, found it {count} times"
+                yield Finding(f"{kind}.{name}", problem, "state each tensor once")
         for tensor in tensors:
             yield from _batch(tensor, f"{kind}.{tensor.name}.shape")
     for role in roles:
@@ -119,19 +107,15 @@ def _bundle(manifest: Manifest) -> Iterator[Finding]:
             > 1
         ):
             problem = "some tensors have a free batch dimension and some a fixed one"
-            yield Finding(
-                f"graphs.{role}",
-                problem,
-                "make the batch dimension of all of them free, or of all of them 1",
-            )
+            remedy = "make the batch dimension of all of them free, or of all of them 1"
+            yield Finding(f"graphs.{role}", problem, remedy)
 
 
 def _batch(tensor: Tensor, where: str) -> Iterator[Finding]:
     if not tensor.shape or not (is_batch(tensor.shape[0]) or tensor.shape[0] == 1):
         problem = f"expected the batch first, found {show(tensor.shape)}"
-        yield Finding(
-            where, problem, 'begin the shape with "batch", or with 1 for a graph that takes one row'
-        )
+        remedy = 'begin the shape with "batch", or with 1 for a graph that takes one row'
+        yield Finding(where, problem, remedy)
     if tensor.role != "other" and any(
         isinstance(size, str) or size < 1 for size in tensor.shape[1:]
     ):
@@ -143,32 +127,21 @@ def _kind(manifest: Manifest) -> Iterator[Finding]:
     frames = [tensor for tensor in manifest.inputs if tensor.role == "frames"]
     if manifest.kind == "camera":
         if manifest.camera is None:
-            yield Finding(
-                "camera",
-                "a camera model needs its virtual camera",
-                "state width, height, fx, fy, cx, cy",
-            )
+            problem = "a camera model needs its virtual camera"
+            yield Finding("camera", problem, "state width, height, fx, fy, cx, cy")
         if len(frames) != 1:
-            yield Finding(
-                "inputs",
-                f"expected one input of role frames, found {len(frames)}",
-                "give one input that role",
-            )
+            problem = f"expected one input of role frames, found {len(frames)}"
+            yield Finding("inputs", problem, "give one input that role")
     else:
         if manifest.camera is not None:
-            yield Finding(
-                "camera", "a controller sees no camera", "leave camera out, or set kind to camera"
-            )
+            problem = "a controller sees no camera"
+            yield Finding("camera", problem, "leave camera out, or set kind to camera")
         if manifest.adapter == "openpilot":
-            yield Finding(
-                "adapter", "the openpilot adapter drives camera models", "use the plain adapter"
-            )
+            problem = "the openpilot adapter drives camera models"
+            yield Finding("adapter", problem, "use the plain adapter")
     if manifest.adapter == "openpilot" and manifest.colour != "yuv420":
-        yield Finding(
-            "colour",
-            f"expected yuv420 with the openpilot adapter, found {manifest.colour}",
-            "set colour to yuv420",
-        )
+        problem = f"expected yuv420 with the openpilot adapter, found {manifest.colour}"
+        yield Finding("colour", problem, "set colour to yuv420")
 
 
 def _inputs(manifest: Manifest) -> Iterator[Finding]:
@@ -187,19 +160,13 @@ def _inputs(manifest: Manifest) -> Iterator[Finding]:
         elif tensor.role not in allowed:
             known = ", ".join((*(pictures if manifest.kind == "camera" else ()), *allowed))
             problem = f"role {tensor.role!r} is no input of a {manifest.kind} model with the {manifest.adapter} adapter"
-            yield Finding(
-                f"{where}.role",
-                problem,
-                f"use one of: {known}" + (", state" if manifest.adapter == "plain" else ""),
-            )
+            remedy = f"use one of: {known}" + (", state" if manifest.adapter == "plain" else "")
+            yield Finding(f"{where}.role", problem, remedy)
         else:
             yield from _scalar(tensor, allowed[tensor.role], where)
         if counts[tensor.role] > 1:
-            yield Finding(
-                f"{where}.role",
-                f"role {tensor.role!r} is given to more than one input",
-                "give each role once",
-            )
+            problem = f"role {tensor.role!r} is given to more than one input"
+            yield Finding(f"{where}.role", problem, "give each role once")
     widths = {
         show(t.shape[1:])
         for t in manifest.inputs
@@ -212,11 +179,8 @@ def _inputs(manifest: Manifest) -> Iterator[Finding]:
 
 def _frames(manifest: Manifest, tensor: Tensor, where: str) -> Iterator[Finding]:
     if tensor.dtype not in FRAMES:
-        yield Finding(
-            f"{where}.dtype",
-            f"expected {' or '.join(FRAMES)}, found {tensor.dtype}",
-            "take frames as 0 to 255",
-        )
+        problem = f"expected {' or '.join(FRAMES)}, found {tensor.dtype}"
+        yield Finding(f"{where}.dtype", problem, "take frames as 0 to 255")
     camera = manifest.camera
     if camera is None:
         return
@@ -235,11 +199,8 @@ def _frames(manifest: Manifest, tensor: Tensor, where: str) -> Iterator[Finding]
 def _scalar(tensor: Tensor, rows: tuple[Row, ...], where: str) -> Iterator[Finding]:
     allowed = (*FLOATS, "int32", "int64") if tensor.role == "future_count" else FLOATS
     if tensor.dtype not in allowed:
-        yield Finding(
-            f"{where}.dtype",
-            f"expected {' or '.join(allowed)}, found {tensor.dtype}",
-            "change the graph's input",
-        )
+        problem = f"expected {' or '.join(allowed)}, found {tensor.dtype}"
+        yield Finding(f"{where}.dtype", problem, "change the graph's input")
     if not any(_fits(tensor, row) for row in rows):
         shapes = " or ".join(
             show(("batch", *("N" if size is None else size for size in row))) for row in rows
@@ -266,13 +227,11 @@ def _states(manifest: Manifest) -> Iterator[Finding]:
             yield Finding(where, problem, "state both tensors with role state, and pair each once")
         elif taken.dtype != given.dtype or taken.shape[1:] != given.shape[1:]:
             problem = f"expected {taken.dtype} {show(taken.shape)} as the input, found {given.dtype} {show(given.shape)}"
-            yield Finding(
-                where, problem, "a state goes from output to input: both need one type and shape"
-            )
+            remedy = "a state goes from output to input: both need one type and shape"
+            yield Finding(where, problem, remedy)
     for name in (*inputs, *outputs):
-        yield Finding(
-            "states", f"tensor {name!r} has role state and no pair", "add {input, output} to states"
-        )
+        problem = f"tensor {name!r} has role state and no pair"
+        yield Finding("states", problem, "add {input, output} to states")
 
 
 def _features(manifest: Manifest) -> Iterator[Finding]:
@@ -281,11 +240,8 @@ def _features(manifest: Manifest) -> Iterator[Finding]:
     vectors = [tensor for tensor in manifest.outputs if tensor.role == "features"]
     if len(buffers) != len(vectors) or len(vectors) > 1:
         problem = f"expected one features output for one features input, found {len(vectors)} for {len(buffers)}"
-        yield Finding(
-            "outputs",
-            problem,
-            "state the output [batch, F] whose last N values the input [batch, N, F] takes",
-        )
+        remedy = "state the output [batch, F] whose last N values the input [batch, N, F] takes"
+        yield Finding("outputs", problem, remedy)
     elif vectors and vectors[0].shape[1:] != buffers[0].shape[2:]:
         problem = f"expected [batch, F] as in the input {show(buffers[0].shape)}, found {show(vectors[0].shape)}"
         yield Finding(f"outputs.{vectors[0].name}.shape", problem, "make F the same in both")
@@ -301,26 +257,21 @@ def _action(manifest: Manifest) -> Iterator[Finding]:
         problem = f"expected {' or '.join(kinds)} of a {manifest.kind} model, found {action.kind}"
         yield Finding("action.kind", problem, "change action.kind or kind")
     if action.scale == 0:
-        yield Finding(
-            "action.scale",
-            "a scale of 0 drops the action",
-            "state the factor from the output to 1/m",
-        )
+        problem = "a scale of 0 drops the action"
+        yield Finding("action.scale", problem, "state the factor from the output to 1/m")
     times = action.plan_times_s
     if action.kind == "plan" and (
         len(times) < 2 or times[0] < 0 or any(b <= a for a, b in pairwise(times))
     ):
         problem = f"expected at least two rising times from 0 on, found {list(times)}"
-        yield Finding(
-            "action.plan_times_s", problem, "state the time of each point of the plan in s"
-        )
+        remedy = "state the time of each point of the plan in s"
+        yield Finding("action.plan_times_s", problem, remedy)
     rows: tuple[Row, ...] = ((len(times), 2),) if action.kind == "plan" else ONE
     yield from _output(manifest, "action.output", action.output, rows)
     if manifest.acceleration_output is not None:
         if manifest.kind == "controller":
-            yield Finding(
-                "acceleration_output", "a controller gives no acceleration", "leave it out"
-            )
+            problem = "a controller gives no acceleration"
+            yield Finding("acceleration_output", problem, "leave it out")
         yield from _output(manifest, "acceleration_output", manifest.acceleration_output, ONE)
 
 
@@ -335,17 +286,11 @@ def _output(manifest: Manifest, field: str, name: str, rows: tuple[Row, ...]) ->
         )
         return
     if tensor.dtype not in FLOATS:
-        yield Finding(
-            f"outputs.{name}.dtype",
-            f"expected {' or '.join(FLOATS)}, found {tensor.dtype}",
-            "return a float",
-        )
+        problem = f"expected {' or '.join(FLOATS)}, found {tensor.dtype}"
+        yield Finding(f"outputs.{name}.dtype", problem, "return a float")
     if not any(_fits(tensor, row) for row in rows):
         shapes = " or ".join(
             show(("batch", *(size if size is not None else "N" for size in row))) for row in rows
         )
-        yield Finding(
-            f"outputs.{name}.shape",
-            f"expected {shapes} for {field}, found {show(tensor.shape)}",
-            "change the output",
-        )
+        problem = f"expected {shapes} for {field}, found {show(tensor.shape)}"
+        yield Finding(f"outputs.{name}.shape", problem, "change the output")

@@ -41,13 +41,11 @@ def unsafe_parts(model: ModelProto, where: str) -> list[Finding]:
     findings = [*_versions(model.opset_import, f"{where}.opset_import")]
     if model.ir_version > MAX_IR_VERSION:
         problem = f"expected IR version <= {MAX_IR_VERSION}, found {model.ir_version}"
-        findings.append(
-            Finding(f"{where}.ir_version", problem, "export with an older onnx package")
-        )
+        remedy = "export with an older onnx package"
+        findings.append(Finding(f"{where}.ir_version", problem, remedy))
     if model.training_info:
-        findings.append(
-            Finding(f"{where}.training_info", "training graphs are not run", "export for inference")
-        )
+        problem = "training graphs are not run"
+        findings.append(Finding(f"{where}.training_info", problem, "export for inference"))
     functions = {(domain_of(f.domain), f.name): f for f in model.functions}
     walker = _Walker(functions)
     versions = {domain_of(entry.domain): entry.version for entry in model.opset_import}
@@ -63,9 +61,8 @@ def unsafe_parts(model: ModelProto, where: str) -> list[Finding]:
     for found in walker.found.values():
         findings += found[:MAX_REPORTED]
         if len(found) > MAX_REPORTED:
-            findings.append(
-                Finding(where, f"{len(found) - MAX_REPORTED} more like this", found[0].remedy)
-            )
+            problem = f"{len(found) - MAX_REPORTED} more like this"
+            findings.append(Finding(where, problem, found[0].remedy))
     if walker.initializers > MAX_INITIALIZERS:
         problem = (
             f"expected at most {MAX_INITIALIZERS:,} initializers, found {walker.initializers:,}"
@@ -77,17 +74,13 @@ def unsafe_parts(model: ModelProto, where: str) -> list[Finding]:
 def _versions(imports: Sequence[onnx.OperatorSetIdProto], where: str) -> Iterator[Finding]:
     versions = {domain_of(entry.domain): entry.version for entry in imports}
     if "" not in versions and "ai.onnx.ml" not in versions:
-        yield Finding(
-            where,
-            "no standard operator set is imported",
-            "export with an opset of the ai.onnx domain",
-        )
+        problem = "no standard operator set is imported"
+        yield Finding(where, problem, "export with an opset of the ai.onnx domain")
     for domain, (least, most) in OPSETS.items():
         if domain in versions and not least <= versions[domain] <= most:
             problem = f"expected opset {least} to {most} of {domain or 'ai.onnx'}, found {versions[domain]}"
-            yield Finding(
-                where, problem, f"export with opset_version={min(most, 17) if not domain else most}"
-            )
+            remedy = f"export with opset_version={min(most, 17) if not domain else most}"
+            yield Finding(where, problem, remedy)
 
 
 class _Walker:

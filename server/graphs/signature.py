@@ -70,35 +70,23 @@ def _differences(
 ) -> Iterator[Finding]:
     found_dtype = _dtype(value)
     if found_dtype != tensor.dtype:
-        yield Finding(
-            f"{where}.dtype",
-            f"expected {tensor.dtype}, found {found_dtype}",
-            "state the graph's type in the manifest",
-        )
+        problem = f"expected {tensor.dtype}, found {found_dtype}"
+        yield Finding(f"{where}.dtype", problem, "state the graph's type in the manifest")
     if not value.type.tensor_type.HasField("shape"):
         if strict:
-            yield Finding(
-                f"{where}.shape",
-                f"expected {show(tensor.shape)}, found no shape",
-                "export with input shapes",
-            )
+            problem = f"expected {show(tensor.shape)}, found no shape"
+            yield Finding(f"{where}.shape", problem, "export with input shapes")
         return
     found = [_size(d) for d in value.type.tensor_type.shape.dim]
     problem = f"expected {show(tensor.shape)}, found {show(found)}"
     if len(found) != len(tensor.shape) or any(
         not _agree(a, b) for a, b in zip(tensor.shape[1:], found[1:], strict=True)
     ):
-        yield Finding(
-            f"{where}.shape",
-            problem,
-            "change the manifest or the graph: both must say the same shape",
-        )
+        remedy = "change the manifest or the graph: both must say the same shape"
+        yield Finding(f"{where}.shape", problem, remedy)
     elif found and not is_batch(tensor.shape[0]) and found[0] != tensor.shape[0]:
-        yield Finding(
-            f"{where}.shape",
-            problem,
-            'the graph\'s batch is free: write "batch" first in the manifest',
-        )
+        remedy = 'the graph\'s batch is free: write "batch" first in the manifest'
+        yield Finding(f"{where}.shape", problem, remedy)
     elif found and is_batch(tensor.shape[0]) and isinstance(found[0], int):
         remedy = "export with a dynamic batch dimension, or write 1 first in the manifest: then each row runs alone"
         yield Finding(f"{where}.shape", problem, remedy)

@@ -37,13 +37,8 @@ def check_graphs(manifest: Manifest, graphs: dict[str, Path]) -> None:
 def _graph(manifest: Manifest, graph: Graph, path: Path | None) -> list[Finding]:
     where = f"graphs.{graph.role}"
     if path is None or not path.is_file():
-        return [
-            Finding(
-                where,
-                f"the file of sha256 {graph.sha256} is missing",
-                "upload it before the manifest",
-            )
-        ]
+        problem = f"the file of sha256 {graph.sha256} is missing"
+        return [Finding(where, problem, "upload it before the manifest")]
     size = path.stat().st_size
     if size > MAX_GRAPH_BYTES:
         problem = f"expected at most {MAX_GRAPH_BYTES >> 20} MiB, found {size / (1 << 20):.1f} MiB"
@@ -51,11 +46,8 @@ def _graph(manifest: Manifest, graph: Graph, path: Path | None) -> list[Finding]
     data = path.read_bytes()
     if size != graph.size_bytes or digest(data) != graph.sha256:
         problem = f"expected {graph.size_bytes} bytes of sha256 {graph.sha256}, found {size} bytes of {digest(data)}"
-        return [
-            Finding(
-                where, problem, "the manifest describes another file: write it again for this one"
-            )
-        ]
+        remedy = "the manifest describes another file: write it again for this one"
+        return [Finding(where, problem, remedy)]
     try:
         check_structure(data)
         model = onnx.load_model_from_string(data)

@@ -41,17 +41,12 @@ def register_model(
     except ValueError as error:
         raise SubmitterError(
             "the manifest can't be written canonically",
-            (Finding("manifest", str(error), "leave out NaN and infinities"),),
+            Finding("manifest", str(error), "leave out NaN and infinities"),
         ) from None
     if digest != announced:
-        finding = Finding(
-            "path.sha256",
-            f"the manifest's digest is {digest}",
-            "PUT it to /v1/models/{that digest}",
-        )
-        raise Refused(
-            "digest-mismatch", "the address is not the digest of the manifest", (finding,)
-        )
+        problem = f"the manifest's digest is {digest}"
+        finding = Finding("path.sha256", problem, "PUT it to /v1/models/{that digest}")
+        raise Refused("digest-mismatch", "the address is not the digest of the manifest", finding)
     known = session.get(ModelRow, digest)
     if known is not None:
         return known, False
@@ -79,13 +74,8 @@ def register_model(
         is not None
     )
     if added:
-        record(
-            session,
-            "model.registered",
-            ("model", digest),
-            actor=actor,
-            detail={"name": manifest.name},
-        )
+        detail = {"name": manifest.name}
+        record(session, "model.registered", ("model", digest), actor=actor, detail=detail)
     return session.get_one(ModelRow, digest), added
 
 

@@ -101,12 +101,8 @@ def index_segments(session: Session, root: Path) -> IndexReport:
             index_elements=["segment_id"], set_=fresh | {"indexed": datetime.now(UTC)}
         )
         session.execute(update, added + changed)
-        record(
-            session,
-            "segments.indexed",
-            ("segments", str(root.name)),
-            detail={"added": len(added), "changed": len(changed)},
-        )
+        detail = {"added": len(added), "changed": len(changed)}
+        record(session, "segments.indexed", ("segments", str(root.name)), detail=detail)
     left = _quarantines_of_changed(session, [known[str(r["segment_id"])] for r in changed])
     return IndexReport(
         total=len(rows),
@@ -135,17 +131,12 @@ def _quarantines_of_changed(
             reason = (
                 f"{after.digest[:12]} was imported again, which is quarantined: {after.quarantined}"
             )
-            record(
-                session,
-                "segment.quarantined",
-                ("segment", row.segment_id),
-                detail={"reason": reason},
-            )
+            detail = {"reason": reason}
+            record(session, "segment.quarantined", ("segment", row.segment_id), detail=detail)
         elif row.quarantined is not None:
             reason = f"{after.digest[:12]} was imported; what stays quarantined is {row.digest[:12]}: {row.quarantined}"
-            record(
-                session, "segment.released", ("segment", row.segment_id), detail={"reason": reason}
-            )
+            detail = {"reason": reason}
+            record(session, "segment.released", ("segment", row.segment_id), detail=detail)
             ended.append(row.segment_id)
     return ended
 

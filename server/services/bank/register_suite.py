@@ -110,12 +110,9 @@ def register_suite(
     if newest is not None and resolve(suite, metas, newest.parent).digest == head:
         return _as_view(newest), False
     if parent is not None and parent != head:
-        finding = Finding(
-            "parent",
-            f"the newest version is {head}",
-            "apply the edit to that version and send it again",
-        )
-        raise Refused("parent-moved", f"{suite.name} has moved on from {parent[:12]}", (finding,))
+        problem = f"the newest version is {head}"
+        finding = Finding("parent", problem, "apply the edit to that version and send it again")
+        raise Refused("parent-moved", f"{suite.name} has moved on from {parent[:12]}", finding)
     if newest is not None:
         check_ratchet(session, stored_version(newest).suite, suite)
     version = resolve(suite, metas, head)

@@ -23,21 +23,15 @@ def accept_draft(session: Session, draft_id: str, version: int, *, actor: str) -
     refused. Raises Refused (404, 409), SubmitterError when the suite can't take it."""
     draft = locked(session, draft_id, version)
     if draft.status is not CaseStatus.DRAFTED or draft.spec is None or draft.proof is None:
-        finding = Finding(
-            "status",
-            f"it is {draft.status}: {draft.reason}",
-            "only a drafted case whose proof holds is accepted",
-        )
-        raise Refused("not-now", f"draft {draft_id} is not proven", (finding,))
+        problem = f"it is {draft.status}: {draft.reason}"
+        finding = Finding("status", problem, "only a drafted case whose proof holds is accepted")
+        raise Refused("not-now", f"draft {draft_id} is not proven", finding)
     spec = SPEC.validate_python(draft.spec)
     if session.get_one(SegmentRow, draft.segment_id).digest != draft.segment_digest:
         problem = f"{draft.segment_id} was imported again: what was proven on its bytes before may not hold on these"
-        finding = Finding(
-            "segment",
-            problem,
-            "reject this draft and draft the case again: its proof is driven anew",
-        )
-        raise Refused("not-now", f"the proof of draft {draft_id} is of another import", (finding,))
+        remedy = "reject this draft and draft the case again: its proof is driven anew"
+        finding = Finding("segment", problem, remedy)
+        raise Refused("not-now", f"the proof of draft {draft_id} is of another import", finding)
     newest = newest_version(session, draft.suite)
     suite = (
         stored_version(newest).suite
@@ -46,17 +40,13 @@ def accept_draft(session: Session, draft_id: str, version: int, *, actor: str) -
     )
     simulator = SimulatorSpec(**draft.simulator)
     if (suite.simulator.name, suite.simulator.parameters) != (simulator.name, simulator.parameters):
-        finding = Finding(
-            "suite",
-            f"it drives {suite.simulator.name}",
-            "draft it for a suite of the simulator of the proof",
-        )
-        raise Refused("not-now", "the case was proven in another simulator", (finding,))
+        problem = f"it drives {suite.simulator.name}"
+        finding = Finding("suite", problem, "draft it for a suite of the simulator of the proof")
+        raise Refused("not-now", "the case was proven in another simulator", finding)
     if any(case.name == spec.name for case in suite.cases):
-        finding = Finding(
-            "name", f"{draft.suite} has a case {spec.name}", "draft it again under another name"
-        )
-        raise Refused("not-now", "the suite has a case of that name", (finding,))
+        problem = f"{draft.suite} has a case {spec.name}"
+        finding = Finding("name", problem, "draft it again under another name")
+        raise Refused("not-now", "the suite has a case of that name", finding)
     move(session, draft, CaseStatus.REVIEWED, actor=actor)
     follow(session, draft, actor=actor)
     grown = replace(suite, cases=(*suite.cases, spec))

@@ -24,10 +24,9 @@ def move(
     before = row.status
     if to not in CASE_TRANSITIONS[before]:
         allowed = ", ".join(sorted(CASE_TRANSITIONS[before])) or "nothing: that is final"
-        finding = Finding(
-            "status", f"the {kind} is {before}, it can't become {to}", f"it can become {allowed}"
-        )
-        raise Refused("not-now", f"{kind} {row.id} is {before}", (finding,))
+        problem = f"the {kind} is {before}, it can't become {to}"
+        remedy = f"it can become {allowed}"
+        raise Refused("not-now", f"{kind} {row.id} is {before}", Finding("status", problem, remedy))
     row.status, row.reason, row.version = to, reason, row.version + 1
     links = {"report": row.report_id if isinstance(row, CaseDraftRow) else None, "draft": draft}
     detail = {"before": before, "after": to, "reason": reason} | {

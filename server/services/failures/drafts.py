@@ -118,20 +118,14 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
     """Check everything and have it reproduced and proven. Raises SubmitterError, Refused (404, 409)."""
     offender, control = find_model(session, asked.offender), find_model(session, asked.control)
     if offender.digest == control.digest:
-        finding = Finding(
-            "control",
-            "is the offending model itself",
-            "name the log of a human, or an independent good model",
-        )
-        raise SubmitterError("a model can't be its own control", (finding,))
+        remedy = "name the log of a human, or an independent good model"
+        finding = Finding("control", "is the offending model itself", remedy)
+        raise SubmitterError("a model can't be its own control", finding)
     report = find_report(session, asked.report) if asked.report else None
     if report is not None and report.status not in DRAFTABLE:
-        finding = Finding(
-            "report",
-            f"it is {report.status}",
-            "only a report whose place is known and that no draft holds can be drafted",
-        )
-        raise Refused("not-now", f"report {report.id} is {report.status}", (finding,))
+        remedy = "only a report whose place is known and that no draft holds can be drafted"
+        finding = Finding("report", f"it is {report.status}", remedy)
+        raise Refused("not-now", f"report {report.id} is {report.status}", finding)
     if asked.run is not None and session.get(RunRow, asked.run) is None:
         raise not_found("run", asked.run, "see GET /v1/runs")
     meta, at_s = _place(session, asked, report)
@@ -142,10 +136,8 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
         spec = CaseSpec(name=asked.name, segment=meta.segment_id, offset=start, note=asked.note)
     simulator = _simulator(session, asked, offender)
     if problem := misfit(simulator["name"], meta):
-        finding = Finding(
-            "segment", problem, "name another place, or a model or run that drives such segments"
-        )
-        raise SubmitterError("the place can't be driven", (finding,))
+        remedy = "name another place, or a model or run that drives such segments"
+        raise SubmitterError("the place can't be driven", Finding("segment", problem, remedy))
     draft = CaseDraftRow(
         id=secrets.token_hex(6),
         suite=asked.suite,
@@ -178,13 +170,8 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
     if report is not None:
         if report.status in (CaseStatus.NOT_REPRODUCED, CaseStatus.QUARANTINED):
             move(session, report, CaseStatus.LOCATED, reason="tried again", actor=asked.author)
-        record(
-            session,
-            "report.linked",
-            ("report", report.id),
-            actor=asked.author,
-            detail={"draft": draft.id},
-        )
+        detail = {"draft": draft.id}
+        record(session, "report.linked", ("report", report.id), actor=asked.author, detail=detail)
     notify(session)
     return read_draft(session, draft.id)
 
@@ -198,10 +185,8 @@ def _place(
         name, at_s = asked.segment, asked.at_s or 0.0
     else:
         field = "segment" if asked.segment is None else "at_s"
-        raise SubmitterError(
-            "no place is named",
-            (Finding(field, "missing", "name a report, or a segment and at_s"),),
-        )
+        remedy = "name a report, or a segment and at_s"
+        raise SubmitterError("no place is named", Finding(field, "missing", remedy))
     found = locate(name, at_s, usable_metas(session))
     if found is None:
         raise not_found(
@@ -222,22 +207,20 @@ def case_of(document: dict[str, Any], name: str, meta: SegmentMeta, note: str) -
         raise SubmitterError("the case is not valid", validation_findings(error)) from None
     if not spec.conditions:
         raise SubmitterError(
-            "the case has no condition",
-            (Finding("case.conditions", "missing", "say what must hold"),),
+            "the case has no condition", Finding("case.conditions", "missing", "say what must hold")
         )
     end_s = spec.end_s or meta.duration_s
     if end_s > meta.duration_s or end_s - spec.start_s < SHORTEST_S:
         remedy = f"at least {SHORTEST_S:g} s within 0 to {meta.duration_s:g} s"
-        finding = Finding("case", f"{spec.start_s:g} to {end_s:g} s", remedy)
-        raise SubmitterError("the case's window is impossible", (finding,))
+        problem = f"{spec.start_s:g} to {end_s:g} s"
+        raise SubmitterError("the case's window is impossible", Finding("case", problem, remedy))
     for i, condition in enumerate(spec.conditions):
         loaded = load_condition(condition, f"case.conditions.{i}")
         if loaded.from_s >= end_s - spec.start_s:
             where = f"case.conditions.{i}.from_s"
-            finding = Finding(
-                where, f"{loaded.from_s:g} s is after the window", f"below {end_s - spec.start_s:g}"
-            )
-            raise SubmitterError("the condition is never judged", (finding,))
+            problem = f"{loaded.from_s:g} s is after the window"
+            remedy = f"below {end_s - spec.start_s:g}"
+            raise SubmitterError("the condition is never judged", Finding(where, problem, remedy))
     return spec
 
 
@@ -298,12 +281,9 @@ def locked(session: Session, draft_id: str, version: int) -> CaseDraftRow:
     draft = find_draft(session, draft_id)
     session.refresh(draft, with_for_update=True)
     if draft.version != version:
-        finding = Finding(
-            "version",
-            f"it is {draft.version} and {draft.status} now, you read {version}",
-            "read it again",
-        )
-        raise Refused("draft-moved", f"draft {draft_id} was changed by somebody else", (finding,))
+        problem = f"it is {draft.version} and {draft.status} now, you read {version}"
+        finding = Finding("version", problem, "read it again")
+        raise Refused("draft-moved", f"draft {draft_id} was changed by somebody else", finding)
     return draft
 
 

@@ -120,12 +120,9 @@ def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool
     )
     report.cluster = report.id
     session.add(report)
+    detail = {"route": complaint.route}
     record(
-        session,
-        "report.reported",
-        ("report", report.id),
-        actor=complaint.reporter,
-        detail={"route": complaint.route},
+        session, "report.reported", ("report", report.id), actor=complaint.reporter, detail=detail
     )
     session.flush()
     if found is None:

@@ -97,13 +97,8 @@ def _check_held(
             waived.append(WaivedCase(case=case, found=found.words, waived=waivers[case].words))
             continue
         answer = f'answer for it: `redrive cases waive {suite} {case} --owner YOU --reason "..." --days 14`'
-        findings.append(
-            Finding(
-                f"cases.{case}",
-                found.words,
-                f"{found.again}; or {answer}" if found.again else answer,
-            )
-        )
+        remedy = f"{found.again}; or {answer}" if found.again else answer
+        findings.append(Finding(f"cases.{case}", found.words, remedy))
     if findings:
         raise Refused(
             "held-cases",

@@ -71,22 +71,16 @@ def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
     if asked.case not in {case.name for case in version.suite.cases}:
         raise not_found("case", asked.case, f"see the cases of {name}: GET /v1/cases?suite={name}")
     if not now < asked.expires <= now + LONGEST:
-        finding = Finding(
-            "expires",
-            f"{asked.expires:%Y-%m-%d}",
-            f"a time after now, until {now + LONGEST:%Y-%m-%d}",
-        )
-        raise SubmitterError("a waiver ends in the future, and within 90 days", (finding,))
+        problem = f"{asked.expires:%Y-%m-%d}"
+        finding = Finding("expires", problem, f"a time after now, until {now + LONGEST:%Y-%m-%d}")
+        raise SubmitterError("a waiver ends in the future, and within 90 days", finding)
     # One at a time: of two who answer for the same case the second is refused, and no two close a circle between them.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"waivers {name}"))))
     standing = in_force(session, name, datetime.now(UTC))
     if asked.case in standing:
-        finding = Finding(
-            "case",
-            f"{standing[asked.case].owner} answers for it already",
-            "revoke that waiver first",
-        )
-        raise Refused("not-now", f"case {asked.case} of {name} is waived", (finding,))
+        problem = f"{standing[asked.case].owner} answers for it already"
+        finding = Finding("case", problem, "revoke that waiver first")
+        raise Refused("not-now", f"case {asked.case} of {name} is waived", finding)
     _check_cause(asked, standing)
     end_expired(session)
     session.flush()
@@ -112,26 +106,17 @@ def _check_cause(asked: WaiverRequest, standing: dict[str, WaiverRow]) -> None:
     chain, cause = [asked.case], asked.because_of
     while cause is not None:
         if cause in chain:
-            finding = Finding(
-                "because_of",
-                " because of ".join([*chain, cause]),
-                "one of them needs a cause of its own",
-            )
-            raise SubmitterError("these waivers excuse each other in a circle", (finding,))
+            problem = " because of ".join([*chain, cause])
+            finding = Finding("because_of", problem, "one of them needs a cause of its own")
+            raise SubmitterError("these waivers excuse each other in a circle", finding)
         if cause not in standing:
-            finding = Finding(
-                "because_of",
-                f"no waiver is in force for {cause}",
-                "waive that one first, or leave this out",
-            )
-            raise SubmitterError("a waiver can only lean on one that is in force", (finding,))
+            problem = f"no waiver is in force for {cause}"
+            finding = Finding("because_of", problem, "waive that one first, or leave this out")
+            raise SubmitterError("a waiver can only lean on one that is in force", finding)
         if standing[cause].expires < asked.expires:
-            finding = Finding(
-                "expires",
-                f"the one for {cause} ends on {standing[cause].expires:%Y-%m-%d}",
-                "end no later",
-            )
-            raise SubmitterError("a waiver can't outlast the one that it leans on", (finding,))
+            problem = f"the one for {cause} ends on {standing[cause].expires:%Y-%m-%d}"
+            finding = Finding("expires", problem, "end no later")
+            raise SubmitterError("a waiver can't outlast the one that it leans on", finding)
         chain.append(cause)
         cause = standing[cause].because_of
 
@@ -142,10 +127,9 @@ def revoke_waiver(session: Session, waiver_id: str, *, actor: str) -> WaiverView
     if waiver is None:
         raise not_found("waiver", waiver_id, "see GET /v1/waivers")
     if waiver.revoked is not None:
+        problem = "revoked or expired"
         raise Refused(
-            "not-now",
-            f"waiver {waiver_id} has ended",
-            (Finding("waiver", "revoked or expired", "nothing to do"),),
+            "not-now", f"waiver {waiver_id} has ended", Finding("waiver", problem, "nothing to do")
         )
     waiver.revoked = datetime.now(UTC)
     record(
