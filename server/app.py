@@ -11,18 +11,20 @@ from pydantic.json_schema import models_json_schema
 from server.api import bank, failures, health, problem_types, runs
 from server.broker import celery_app
 from server.db.engine import make_engine, make_sessions
+from server.error_handlers import install_problems
 from server.logs import configure_logs
 from server.middleware import Edge
 from server.pages import install_pages
-from server.problems import PROBLEMS, Problem, install_problems
+from server.problems import PROBLEMS, Problem
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 
 ROUTERS = (*bank.ROUTERS, *runs.ROUTERS, *failures.ROUTERS, *health.ROUTERS, problem_types.router)
+SUMMARY = "Does this driving model drive worse than the last one, where, and how sure are we?"
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service on a database and a data folder. Nothing is connected to until the first request."""
+    """The service on a database and a data folder; it connects at the first request."""
     engine = make_engine(settings.sqlalchemy_url, settings.database_pool)
 
     @asynccontextmanager
@@ -37,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url="/v1/docs",
         openapi_url="/v1/openapi.json",
         redoc_url=None,
-        summary="Does this driving model drive worse than the last one, where, and how sure are we?",
+        summary=SUMMARY,
     )
     app.state.settings = settings
     app.state.engine = engine
@@ -82,7 +84,7 @@ def _app() -> FastAPI:
 
 
 def __getattr__(name: str) -> FastAPI:
-    """`uvicorn server.app:app`: made when asked for, so that importing this module needs no settings."""
+    """`server.app:app` is made when uvicorn asks for it: importing this module needs no settings."""
     if name != "app":
         raise AttributeError(name)
     return _app()

@@ -1,25 +1,30 @@
-"""RFC 9457 problems: every error of the API says what it is, whose it is and what to do next."""
+"""RFC 9457 problems: every error of the API says what it is, whose it is and what to do next.
+
+    exception ──_SLUGS──▶ slug ──PROBLEMS──▶ status, title, owner, general remedy
+        └── message and findings ──────────▶ detail, errors
+
+The tree of the exceptions is drawn in suites.errors.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import structlog
-from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError as SqlDataError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from starlette.exceptions import HTTPException
 
 from server.storage import DigestMismatchError, TooLargeError
 from suites.errors import DataError, Finding, MachineError, RedriveError, SubmitterError
-from suites.manifest import explained
 
 Owner = Literal["submitter", "data", "machine", "us"]
+
+REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,80}$")
+"""What a client may send as `X-Request-ID`; anything else is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,138 +33,106 @@ class ProblemType:
 
     status: int
     title: str
-    owner: Owner
     remedy: str
     """What to do next, in general; `detail` and `errors` of an instance are specific."""
+    owner: Owner = "submitter"
 
 
 PROBLEMS: dict[str, ProblemType] = {
     "invalid-request": ProblemType(
-        422, "The request is malformed", "submitter", "Correct the fields named in `errors`."
+        422, "The request is malformed", "Correct the fields named in `errors`."
     ),
     "invalid-submission": ProblemType(
         422,
         "The submission is wrong",
-        "submitter",
         "Correct what `errors` names and send it again; nothing was stored.",
     ),
-    "not-json": ProblemType(400, "The body is not JSON", "submitter", "Send valid JSON in UTF-8."),
-    "bad-request": ProblemType(
-        400, "The request can't be understood", "submitter", "See `detail`."
-    ),
+    "not-json": ProblemType(400, "The body is not JSON", "Send valid JSON in UTF-8."),
+    "bad-request": ProblemType(400, "The request can't be understood", "See `detail`."),
     "digest-mismatch": ProblemType(
-        422,
-        "The bytes are not the ones announced",
-        "submitter",
-        "Send it under the digest that `errors` names.",
+        422, "The bytes are not the ones announced", "Send it under the digest that `errors` names."
     ),
     "too-large": ProblemType(
-        413,
-        "The upload is too large",
-        "submitter",
-        "Send less, or have the installation's limit raised.",
+        413, "The upload is too large", "Send less, or have the installation's limit raised."
     ),
     "not-found": ProblemType(
-        404,
-        "There is no such thing here",
-        "submitter",
-        "Check the identifier; lists show what exists.",
+        404, "There is no such thing here", "Check the identifier; lists show what exists."
     ),
     "ambiguous": ProblemType(
-        409, "More than one thing has that name", "submitter", "Use one of the digests in `errors`."
+        409, "More than one thing has that name", "Use one of the digests in `errors`."
     ),
     "method-not-allowed": ProblemType(
-        405, "This address doesn't do that", "submitter", "Use a method of the `Allow` header."
+        405, "This address doesn't do that", "Use a method of the `Allow` header."
     ),
     "graphs-missing": ProblemType(
         409,
         "The manifest's graphs aren't here yet",
-        "submitter",
         "PUT each to /v1/blobs/{sha256}, then the manifest again.",
     ),
     "no-baseline": ProblemType(
-        422,
-        "There is nothing to compare with",
-        "submitter",
-        "Name a baseline, or promote a model of the suite.",
+        422, "There is nothing to compare with", "Name a baseline, or promote a model of the suite."
     ),
     "idempotency-key-missing": ProblemType(
         400,
         "The Idempotency-Key header is missing",
-        "submitter",
         "Send any unique string, and the same one when you retry.",
     ),
     "idempotency-key-reused": ProblemType(
         422,
         "This Idempotency-Key was used for another request",
-        "submitter",
         "Use a fresh key for a new request.",
     ),
     "idempotency-in-progress": ProblemType(
         409,
         "A request with this Idempotency-Key is in progress",
-        "submitter",
         "Retry in a second, with the same key.",
     ),
-    "run-over": ProblemType(
-        409, "The run is over", "submitter", "Nothing to do: its status is final."
-    ),
+    "run-over": ProblemType(409, "The run is over", "Nothing to do: its status is final."),
     "parent-moved": ProblemType(
         409,
         "The suite has a newer version than the one you built on",
-        "submitter",
         "Rebuild on the newest version.",
     ),
     "draft-moved": ProblemType(
-        409,
-        "Somebody changed this since you read it",
-        "submitter",
-        "Read it again: it may be decided already.",
+        409, "Somebody changed this since you read it", "Read it again: it may be decided already."
     ),
     "not-now": ProblemType(
-        409,
-        "It is not in a state in which that can be done",
-        "submitter",
-        "`detail` says what comes first.",
+        409, "It is not in a state in which that can be done", "`detail` says what comes first."
     ),
     "ratchet": ProblemType(
         409,
         "A case that is enforced may not be dropped or changed",
-        "submitter",
         "Keep it as it is, or waive it for a time.",
     ),
     "held-cases": ProblemType(
         409,
         "The model does not pass cases that are held",
-        "submitter",
         "Run the suite with it, or waive each case with owner, reason and expiry.",
     ),
     "different-suites": ProblemType(
         409,
         "These runs were made on different suites",
-        "submitter",
         "Submit both on one digest; `errors` lists what differs.",
     ),
     "different-runtimes": ProblemType(
         409,
         "These runs were driven on different runtimes",
-        "submitter",
         "Submit both with one `execution`; `errors` lists what differs.",
     ),
     "data-unusable": ProblemType(
         409,
         "Stored data can't be used",
-        "data",
         "The owner of the data imports it again; `errors` names file and channel.",
+        owner="data",
     ),
     "unavailable": ProblemType(
         503,
         "The service can't do that now",
-        "machine",
         "Retry with a pause; operators see the log.",
+        owner="machine",
     ),
     "internal": ProblemType(
-        500, "We failed", "us", "Report the request_id; the submission is not to blame."
+        500, "We failed", "Report the request_id; the submission is not to blame.", owner="us"
     ),
 }
 """Slug to kind. `/problems#<slug>` documents each."""
@@ -205,8 +178,8 @@ class Refused(SubmitterError):
 
 def not_found(what: str, name: str, remedy: str) -> Refused:
     """404 that says where to look."""
-    problem = "not found"
-    return Refused("not-found", f"no {what} is {name[:120]!r}", (Finding(what, problem, remedy),))
+    message = f"no {what} is {name[:120]!r}"
+    return Refused("not-found", message, Finding(what, "not found", remedy))
 
 
 def request_id() -> str:
@@ -214,23 +187,22 @@ def request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
+_SLUGS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((TooLargeError,), "too-large"),
+    ((DigestMismatchError,), "digest-mismatch"),
+    ((SubmitterError,), "invalid-submission"),
+    ((DataError,), "data-unusable"),
+    ((MachineError, OperationalError, InterfaceError, PoolTimeoutError), "unavailable"),
+    ((SqlDataError, UnicodeEncodeError), "invalid-request"),
+)
+"""Exceptions and the kind of problem that they are; the first match counts."""
+
+
 def slug_of(error: Exception) -> str:
     """The kind of problem that an exception is."""
     if isinstance(error, Refused):
         return error.slug
-    if isinstance(error, TooLargeError):
-        return "too-large"
-    if isinstance(error, DigestMismatchError):
-        return "digest-mismatch"
-    if isinstance(error, SubmitterError):
-        return "invalid-submission"
-    if isinstance(error, DataError):
-        return "data-unusable"
-    if isinstance(error, MachineError | OperationalError | InterfaceError | PoolTimeoutError):
-        return "unavailable"
-    if isinstance(error, SqlDataError | UnicodeEncodeError):
-        return "invalid-request"
-    return "internal"
+    return next((slug for kinds, slug in _SLUGS if isinstance(error, kinds)), "internal")
 
 
 def problem(
@@ -250,6 +222,14 @@ def problem(
     )
 
 
+_NOT_OURS = {
+    "unavailable": "the database does not answer",
+    "invalid-request": "a value can't be stored "
+    "(a NUL character, half a surrogate pair, or a number out of range)",
+}
+"""What an exception of a library is called where its own words may not be shown."""
+
+
 def problem_of(public_url: str, path: str, error: Exception) -> Problem:
     """The body for an exception. What isn't ours to show (SQL, tracebacks) stays in the log."""
     slug = slug_of(error)
@@ -258,10 +238,7 @@ def problem_of(public_url: str, path: str, error: Exception) -> Problem:
             ProblemError(where=f.where, problem=f.problem, remedy=f.remedy) for f in error.findings
         ]
         return problem(public_url, path, slug, str(error), errors)
-    detail = {
-        "unavailable": "the database does not answer",
-        "invalid-request": "a value can't be stored (a NUL character, half a surrogate pair, or a number out of range)",
-    }.get(slug, "an unexpected error was logged under this request_id")
+    detail = _NOT_OURS.get(slug, "an unexpected error was logged under this request_id")
     return problem(public_url, path, slug, detail)
 
 
@@ -269,97 +246,12 @@ def respond(body: Problem, headers: dict[str, str] | None = None) -> JSONRespons
     """The response for a problem; 503 says when to come back."""
     extra = {"Retry-After": "5"} if body.status == 503 else {}
     return JSONResponse(
-        jsonable_encoder(body),
-        status_code=body.status,
-        media_type="application/problem+json",
-        headers={**extra, **(headers or {})},
+        jsonable_encoder(body), body.status, extra | (headers or {}), "application/problem+json"
     )
 
 
-def install_problems(app: FastAPI, public_url: str) -> None:
-    """Answer every error of `app` with a problem."""
-
-    def known(request: Request, error: Exception) -> JSONResponse:
-        body = problem_of(public_url, request.url.path, error)
-        if body.status >= 500:
-            structlog.get_logger(__name__).error("request_failed", owner=body.owner, exc_info=error)
-        return respond(body)
-
-    def malformed(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        details = error.errors()
-        if any(e["type"] == "json_invalid" for e in details):
-            return respond(
-                problem(public_url, request.url.path, "not-json", "the body could not be parsed")
-            )
-        if any(
-            e["loc"][:2] == ("header", "Idempotency-Key") and e["type"] == "missing"
-            for e in details
-        ):
-            return respond(
-                problem(
-                    public_url,
-                    request.url.path,
-                    "idempotency-key-missing",
-                    "the header was not sent",
-                )
-            )
-        sent_as = request.headers.get("content-type", "nothing")
-        if (
-            any(e["loc"] == ("body",) and e["type"] != "missing" for e in details)
-            and "json" not in sent_as
-        ):
-            wrong = ProblemError(
-                where="header.Content-Type",
-                problem=f"is {sent_as:.100}",
-                remedy="send application/json",
-            )
-            return respond(
-                problem(
-                    public_url,
-                    request.url.path,
-                    "not-json",
-                    "the body was not sent as JSON",
-                    [wrong],
-                )
-            )
-        errors = []
-        for e in details:
-            what, remedy = explained(e["type"], e["msg"], e["input"])
-            errors.append(
-                ProblemError(where=".".join(str(p) for p in e["loc"]), problem=what, remedy=remedy)
-            )
-        return respond(
-            problem(
-                public_url,
-                request.url.path,
-                "invalid-request",
-                f"{len(errors)} field{'s are' if len(errors) > 1 else ' is'} wrong",
-                errors,
-            )
-        )
-
-    def of_starlette(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
-        headers = dict(error.headers) if error.headers else None
-        return respond(problem(public_url, request.url.path, slug, str(error.detail)), headers)
-
-    for kind in (
-        RedriveError,
-        OperationalError,
-        InterfaceError,
-        PoolTimeoutError,
-        SqlDataError,
-        UnicodeEncodeError,
-    ):
-        app.add_exception_handler(kind, known)
-    app.add_exception_handler(RequestValidationError, malformed)
-    app.add_exception_handler(HTTPException, of_starlette)
-
-
 def declares(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    """`responses=` of a route: the problems that it may answer, beside those that any may (422, 500, 503)."""
+    """`responses=` of a route: its own problems and those of every route (422, 500, 503)."""
     everywhere = ("invalid-request", "internal", "unavailable")
     by_status: dict[int | str, list[str]] = {}
     for slug in dict.fromkeys((*slugs, *everywhere)):
@@ -373,7 +265,3 @@ def declares(*slugs: str) -> dict[int | str, dict[str, Any]]:
         }
         for status, kinds in by_status.items()
     }
-
-
-REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,80}$")
-"""What a client may send as `X-Request-ID`; anything else is replaced."""
