@@ -84,7 +84,7 @@ def _app() -> FastAPI:
 
 
 def __getattr__(name: str) -> FastAPI:
-    """`server.app:app` is made when uvicorn asks for it: importing this module needs no settings."""
+    """`server.app:app` is made when uvicorn asks for it: an import needs no settings."""
     if name != "app":
         raise AttributeError(name)
     return _app()

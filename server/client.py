@@ -1,5 +1,6 @@
 """A client of the HTTP API: what the command line, CI and the demo use."""
 
+import math
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ _OWNERS: dict[str, type[RedriveError]] = {
     "data": DataError,
     "machine": MachineError,
 }
+"""Owner of a problem to the error that it becomes here; `us` is a MachineError to a client."""
 
 
 class WaitTimeout(Exception):
@@ -28,7 +30,7 @@ class WaitTimeout(Exception):
 
 
 class Client:
-    """Speaks to one installation. `attempts` requests are sent, with growing pauses, before a connection error is final."""
+    """Speaks to one installation; asks up to `attempts` times, with growing pauses."""
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class Client:
         self.http.close()
 
     def push_model(self, manifest: Manifest, graphs: Mapping[str, Path]) -> dict[str, Any]:
-        """Upload what isn't there yet of a model; `graphs` is sha256 to file. The registered model. Raises RedriveError."""
+        """Upload a model's missing graphs (sha256 to file) and register it. Raises RedriveError."""
         for sha256, path in graphs.items():
             if self._send("HEAD", f"/v1/blobs/{sha256}", missing_ok=True).status_code == 404:
                 self._send("PUT", f"/v1/blobs/{sha256}", file=path)
@@ -66,7 +68,7 @@ class Client:
         return self._json("POST", "/v1/suites", json={"toml": toml, "actor": actor})
 
     def submit(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> dict[str, Any]:
-        """Submit a run (fields of server.services.runs.submission.Submission); the run, new or existing."""
+        """Submit a run (server.services.runs.submission.Submission); the run, new or existing."""
         headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
         return self._json("POST", "/v1/runs", json=dict(body), headers=headers)
 
@@ -77,18 +79,15 @@ class Client:
     def follow(
         self, run_id: str, *, timeout_s: float | None = None, look_s: float = 2.0
     ) -> Iterator[dict[str, Any]]:
-        """The run every `look_s` seconds until its verdict is final or never will be; the last one is that.
-        Raises WaitTimeout."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        """The run every `look_s` seconds; the last one is over. Raises WaitTimeout."""
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left = (
-                look_s if deadline is None else min(look_s, max(0.0, deadline - time.monotonic()))
-            )
-            run = self.run(run_id, wait_s=left)
+            left_s = max(0.0, deadline - time.monotonic())
+            run = self.run(run_id, wait_s=min(look_s, left_s))
             yield run
             if is_over(run):
                 return
-            if deadline is not None and time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 raise WaitTimeout(f"run {run_id} is not decided after {timeout_s:g} s")
 
     def index_segments(self) -> dict[str, Any]:
@@ -156,15 +155,10 @@ class Client:
                     options["headers"] = {"Content-Type": "application/octet-stream"}
                 response = self.http.request(method, path, **options)
             except httpx2.TransportError as error:
+                remedy = "start it with `redrive up`, or name where it runs"
                 failure: RedriveError = MachineError(
                     f"the service at {self.url} does not answer: {error or type(error).__name__}",
-                    (
-                        Finding(
-                            "REDRIVE_URL",
-                            self.url,
-                            "start it with `redrive up`, or name where it runs",
-                        ),
-                    ),
+                    Finding("REDRIVE_URL", self.url, remedy),
                 )
                 continue
             if response.is_success or (missing_ok and response.status_code == 404):
@@ -183,20 +177,15 @@ def _chunks(path: Path) -> Iterable[bytes]:
 
 def _failure(response: httpx2.Response) -> RedriveError:
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
-        url, remedy = (
-            str(response.request.url),
-            "see whether that is Redrive's address, and what stands in front of it",
-        )
-        finding = Finding("REDRIVE_URL", url, remedy)
-        return MachineError(
-            f"{url} answered {response.status_code}, and not with a problem of ours", (finding,)
-        )
+        url = str(response.request.url)
+        remedy = "see whether that is Redrive's address, and what stands in front of it"
+        message = f"{url} answered {response.status_code}, and not with a problem of ours"
+        return MachineError(message, Finding("REDRIVE_URL", url, remedy))
     problem = response.json()
     findings = tuple(Finding(e["where"], e["problem"], e["remedy"]) for e in problem["errors"])
     kind = _OWNERS.get(problem["owner"], MachineError)
-    return kind(
-        f"{problem['title']}: {problem['detail']} (request {problem['request_id']})", findings
-    )
+    message = f"{problem['title']}: {problem['detail']} (request {problem['request_id']})"
+    return kind(message, findings)
 
 
 def is_over(run: Mapping[str, Any]) -> bool:

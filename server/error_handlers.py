@@ -1,5 +1,6 @@
 """What the service answers to each exception: a problem (server.problems), whoever raised it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -61,7 +62,7 @@ def install_problems(app: FastAPI, public_url: str) -> None:
     app.add_exception_handler(HTTPException, of_starlette)
 
 
-def _malformed(details: list[dict[str, Any]], sent_as: str) -> _Malformed:
+def _malformed(details: Sequence[dict[str, Any]], sent_as: str) -> _Malformed:
     """What is wrong with a request that FastAPI could not read; `sent_as` is its content type."""
     if any(e["type"] == "json_invalid" for e in details):
         return _Malformed("not-json", "the body could not be parsed")

@@ -43,9 +43,8 @@ def configure_logs(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers[:] = []
         logging.getLogger(name).propagate = True
-    access = logging.getLogger(
-        "uvicorn.access"
-    )  # server.middleware says the same, with the request id
+    # server.middleware says the same, with the request id
+    access = logging.getLogger("uvicorn.access")
     access.handlers[:] = []
     access.propagate = False
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -19,7 +19,7 @@ SECONDS = Histogram(
 )
 
 STREAMED = "/v1/blobs/"
-"""Bodies below this path are streamed to disk with a limit of their own; all others are read whole, up to the limit."""
+"""Bodies below this path are streamed to disk, up to their own limit; others are read whole."""
 
 
 class Edge:
@@ -40,7 +40,8 @@ class Edge:
         request_id = given if REQUEST_ID.match(given) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        status, began = 0, time.perf_counter()
+        status = 0
+        began = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -53,11 +54,10 @@ class Edge:
             await self._serve(scope, headers, receive, send_with_id)
         except Exception as error:
             self.log.exception("request_failed")
-            if status:
+            if status:  # the answer has begun: it can only be cut off
                 raise
-            await respond(problem_of(self.public_url, scope["path"], error))(
-                scope, receive, send_with_id
-            )
+            answer = respond(problem_of(self.public_url, scope["path"], error))
+            await answer(scope, receive, send_with_id)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - began
@@ -87,10 +87,9 @@ class Edge:
             more = message.get("more_body", False)
             if len(body) > self.max_document_bytes:
                 detail = f"a document may have {self.max_document_bytes} bytes"
-                await respond(
-                    problem(self.public_url, scope["path"], "too-large", detail),
-                    {"Connection": "close"},
-                )(scope, receive, send)
+                refusal = problem(self.public_url, scope["path"], "too-large", detail)
+                # the rest of the body was not read: the connection can't serve another request
+                await respond(refusal, {"Connection": "close"})(scope, receive, send)
                 return
         replayed = False
 

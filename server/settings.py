@@ -1,4 +1,4 @@
-"""Every setting of an installation, from environment variables. The attribute docstrings are its documentation."""
+"""Every setting of an installation, from the environment; its docstring documents each."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,16 +11,18 @@ from suites.errors import Finding, MachineError
 
 
 class Settings(BaseSettings):
-    """Read from `REDRIVE_<NAME>`, but for `DATABASE_URL` and `BROKER_URL`, whose names are what hosting services set."""
+    """From `REDRIVE_<NAME>`; `DATABASE_URL` and `BROKER_URL` have the names that hosters set."""
 
     model_config = SettingsConfigDict(
         env_prefix="REDRIVE_", use_attribute_docstrings=True, frozen=True, populate_by_name=True
     )
 
     database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
-    """`postgresql://user@host/name`: the queue of record and the index of everything. `redrive up` starts its own when empty."""
+    """`postgresql://user@host/name`: the queue of record, the index of everything.
+    Empty: `redrive up` starts its own."""
     broker_url: Annotated[str, Field(validation_alias="BROKER_URL")] = ""
-    """`redis://host:6379/0` or `redis+socket:///path`: wakes the workers up. `redrive up` starts its own when empty."""
+    """`redis://host:6379/0` or `redis+socket:///path`: wakes the workers up.
+    Empty: `redrive up` starts its own."""
     data: Path = Path(".redrive")
     """Folder of the installation: blobs, segments, embedded services, logs."""
     public_url: str = "http://127.0.0.1:8700"
@@ -40,11 +42,11 @@ class Settings(BaseSettings):
     database_pool: Annotated[int, Field(ge=1)] = 10
     """Connections that one process keeps; as many again are opened under load."""
     lease_s: Annotated[float, Field(gt=0)] = 30.0
-    """How long a worker holds a shard without a sign of life, s; it gives one three times as often."""
+    """How long a worker holds a shard without a sign of life, s; it gives three in that time."""
     shard_limit_s: Annotated[float, Field(gt=0)] = 900.0
-    """Longest that one shard may be driven, s; then its process is killed and the attempt counted."""
+    """Longest that one shard may be driven, s; then its process is killed: a failed attempt."""
     shard_attempts: Annotated[int, Field(ge=1)] = 3
-    """Failed attempts after which a shard is split into single rollouts, and a single rollout given up."""
+    """Failed attempts before a shard is split into single rollouts, and a rollout given up."""
     shard_rollouts: Annotated[int, Field(ge=1)] = 4
     """Rollouts of each camera model in one shard."""
     shard_rollouts_controls: Annotated[int, Field(ge=1)] = 64
@@ -52,7 +54,7 @@ class Settings(BaseSettings):
     worker_shards: Annotated[int, Field(ge=1)] = 200
     """Shards that one process of a worker drives before a fresh one takes its place."""
     nightly_hour: Annotated[int, Field(ge=-1, le=23)] = 3
-    """Hour of the day (UTC) from which the coordinator has the standing checks made once; -1: never."""
+    """Hour (UTC) from which the coordinator has the day's standing checks made; -1: never."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: Annotated[str, Field(pattern="^(json|text)$")] = "json"
@@ -70,12 +72,11 @@ class Settings(BaseSettings):
 
     @property
     def sqlalchemy_url(self) -> str:
-        """The database's address for SQLAlchemy with psycopg 3. Raises MachineError when none is configured."""
+        """The database's address for SQLAlchemy with psycopg 3. Raises MachineError without one."""
         if not self.database_url:
             remedy = "start everything with `redrive up`, or name your Postgres"
-            raise MachineError(
-                "no database is configured", Finding("DATABASE_URL", "not set", remedy)
-            )
+            finding = Finding("DATABASE_URL", "not set", remedy)
+            raise MachineError("no database is configured", finding)
         for scheme in ("postgresql://", "postgres://"):
             if self.database_url.startswith(scheme):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)

@@ -21,7 +21,7 @@ class DigestMismatchError(SubmitterError):
 
 
 class BlobStore:
-    """Files under `root/ab/abcdef...`. Any process may read and write: a blob appears whole or not at all."""
+    """Files under `root/ab/abcdef...`; any process may write. A blob appears whole or not at all."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,10 +30,8 @@ class BlobStore:
         """Where the blob lies. Raises DataError when it isn't stored."""
         path = self._place(sha256)
         if not path.is_file():
-            raise DataError(
-                f"blob {sha256[:12]} is not stored",
-                Finding(f"blobs/{sha256}", "missing", "upload or import it again"),
-            )
+            finding = Finding(f"blobs/{sha256}", "missing", "upload or import it again")
+            raise DataError(f"blob {sha256[:12]} is not stored", finding)
         return path
 
     def has(self, sha256: str) -> bool:
@@ -44,10 +42,9 @@ class BlobStore:
         data = self.path(sha256).read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
             problem = "its bytes have another digest"
-            raise DataError(
-                f"blob {sha256[:12]} is damaged",
-                Finding(str(self._place(sha256)), problem, "remove the file and upload it again"),
-            )
+            remedy = "remove the file and upload it again"
+            finding = Finding(str(self._place(sha256)), problem, remedy)
+            raise DataError(f"blob {sha256[:12]} is damaged", finding)
         return data
 
     def put(self, data: bytes | Path) -> str:
@@ -60,37 +57,40 @@ class BlobStore:
     def put_stream(
         self, chunks: Iterable[bytes], *, expect: str | None = None, max_bytes: int | None = None
     ) -> str:
-        """Store a stream; returns its sha256. Raises TooLargeError as soon as it exceeds `max_bytes`, DigestMismatchError
-        when its digest is not `expect`, MachineError when the disk refuses. Nothing remains of a refused stream."""
+        """Store a stream; returns its sha256. Nothing remains of a refused one.
+
+        Raises TooLargeError as soon as it exceeds `max_bytes`, DigestMismatchError when its digest
+        is not `expect`, MachineError when the disk refuses.
+        """
         if expect is not None:
             self._place(expect)
         try:
             return self._put_stream(chunks, expect, max_bytes)
         except OSError as error:
-            problem = str(error)
-            raise MachineError(
-                f"the blob store can't be written: {error.strerror}",
-                Finding(str(self.root), problem, "free some space, or let the service write there"),
-            ) from error
+            remedy = "free some space, or let the service write there"
+            finding = Finding(str(self.root), str(error), remedy)
+            message = f"the blob store can't be written: {error.strerror}"
+            raise MachineError(message, finding) from error
 
     def _put_stream(
         self, chunks: Iterable[bytes], expect: str | None, max_bytes: int | None
     ) -> str:
+        # written beside the blobs and renamed: readers never see half a file
         incoming = self.root / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=incoming)
         temporary = Path(name)
         try:
-            hasher, size = hashlib.sha256(), 0
+            hasher = hashlib.sha256()
+            size = 0
             with os.fdopen(handle, "wb") as file:
                 for chunk in chunks:
                     size += len(chunk)
                     if max_bytes is not None and size > max_bytes:
                         remedy = "raise the installation's limit, or send less"
-                        raise TooLargeError(
-                            f"the upload is larger than {max_bytes} bytes",
-                            Finding("body", f"more than {max_bytes} bytes", remedy),
-                        )
+                        finding = Finding("body", f"more than {max_bytes} bytes", remedy)
+                        message = f"the upload is larger than {max_bytes} bytes"
+                        raise TooLargeError(message, finding)
                     hasher.update(chunk)
                     file.write(chunk)
                 file.flush()
@@ -98,10 +98,9 @@ class BlobStore:
             sha256 = hasher.hexdigest()
             if expect is not None and sha256 != expect:
                 problem = f"their sha256 is {sha256}, {size} bytes"
-                raise DigestMismatchError(
-                    "the bytes that arrived are not the ones that were announced",
-                    Finding("body", problem, "send the file again under its own digest"),
-                )
+                finding = Finding("body", problem, "send the file again under its own digest")
+                message = "the bytes that arrived are not the ones that were announced"
+                raise DigestMismatchError(message, finding)
             place = self._place(sha256)
             place.parent.mkdir(exist_ok=True)
             temporary.chmod(0o644)
@@ -113,8 +112,7 @@ class BlobStore:
 
     def _place(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise SubmitterError(
-                f"{sha256[:80]!r} is no sha256",
-                Finding("sha256", "not 64 lower-case hex digits", "see `sha256sum FILE`"),
-            )
+            problem = "not 64 lower-case hex digits"
+            finding = Finding("sha256", problem, "see `sha256sum FILE`")
+            raise SubmitterError(f"{sha256[:80]!r} is no sha256", finding)
         return self.root / sha256[:2] / sha256

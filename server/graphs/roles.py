@@ -1,10 +1,10 @@
-"""What the manifest says of roles, states, camera and action, against what the adapters can feed and read."""
+"""Roles, states, camera and action of a manifest, against what the adapters can feed and read."""
 
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from server.graphs.signature import is_batch, show
+from server.graphs.signature import Shape, is_batch, show
 from suites.errors import Finding
 from suites.manifest import Manifest, Tensor
 
@@ -95,17 +95,10 @@ def _bundle(manifest: Manifest) -> Iterator[Finding]:
                 yield Finding(f"{kind}.{name}", problem, "state each tensor once")
         for tensor in tensors:
             yield from _batch(tensor, f"{kind}.{tensor.name}.shape")
+    both = (*manifest.inputs, *manifest.outputs)
     for role in roles:
-        if (
-            len(
-                {
-                    is_batch(t.shape[0])
-                    for t in (*manifest.inputs, *manifest.outputs)
-                    if t.graph == role and t.shape
-                }
-            )
-            > 1
-        ):
+        free = {is_batch(t.shape[0]) for t in both if t.graph == role and t.shape}
+        if len(free) > 1:
             problem = "some tensors have a free batch dimension and some a fixed one"
             remedy = "make the batch dimension of all of them free, or of all of them 1"
             yield Finding(f"graphs.{role}", problem, remedy)
@@ -159,7 +152,8 @@ def _inputs(manifest: Manifest) -> Iterator[Finding]:
             yield from _frames(manifest, tensor, where)
         elif tensor.role not in allowed:
             known = ", ".join((*(pictures if manifest.kind == "camera" else ()), *allowed))
-            problem = f"role {tensor.role!r} is no input of a {manifest.kind} model with the {manifest.adapter} adapter"
+            model = f"a {manifest.kind} model with the {manifest.adapter} adapter"
+            problem = f"role {tensor.role!r} is no input of {model}"
             remedy = f"use one of: {known}" + (", state" if manifest.adapter == "plain" else "")
             yield Finding(f"{where}.role", problem, remedy)
         else:
@@ -184,15 +178,18 @@ def _frames(manifest: Manifest, tensor: Tensor, where: str) -> Iterator[Finding]
     camera = manifest.camera
     if camera is None:
         return
+    # yuv420 is six planes of half the size: four of brightness, two of colour
     planes, shrink = (3, 1) if manifest.colour == "rgb" else (6, 2)
     grain = 4 if tensor.role == "wide_frames" else shrink
     if camera.width % grain or camera.height % shrink:
-        problem = f"expected a width divisible by {grain} and a height by {shrink}, found {camera.width}x{camera.height}"
+        size = f"{camera.width}x{camera.height}"
+        problem = f"expected a width divisible by {grain} and a height by {shrink}, found {size}"
         yield Finding("camera", problem, "change the virtual camera")
     expected = (planes * manifest.history.frames, camera.height // shrink, camera.width // shrink)
     if tensor.shape[1:] != expected:
         problem = f"expected {show(('batch', *expected))}, found {show(tensor.shape)}"
-        remedy = f"planes x history.frames, height, width of the virtual camera in {manifest.colour}: make them agree"
+        axes = f"planes x history.frames, height, width of the virtual camera in {manifest.colour}"
+        remedy = f"{axes}: make them agree"
         yield Finding(f"{where}.shape", problem, remedy)
 
 
@@ -201,16 +198,21 @@ def _scalar(tensor: Tensor, rows: tuple[Row, ...], where: str) -> Iterator[Findi
     if tensor.dtype not in allowed:
         problem = f"expected {' or '.join(allowed)}, found {tensor.dtype}"
         yield Finding(f"{where}.dtype", problem, "change the graph's input")
-    if not any(_fits(tensor, row) for row in rows):
-        shapes = " or ".join(
-            show(("batch", *("N" if size is None else size for size in row))) for row in rows
-        )
-        problem = f"expected {shapes} for role {tensor.role}, found {show(tensor.shape)}"
-        yield Finding(f"{where}.shape", problem, "change the graph's input or its role")
+    remedy = "change the graph's input or its role"
+    yield from _shape(tensor, rows, f"role {tensor.role}", f"{where}.shape", remedy)
 
 
-def _fits(tensor: Tensor, row: Row) -> bool:
-    shape = tensor.shape[1:]
+def _shape(
+    tensor: Tensor, rows: tuple[Row, ...], use: str, where: str, remedy: str
+) -> Iterator[Finding]:
+    if any(_fits(tensor.shape[1:], row) for row in rows):
+        return
+    named = [["N" if size is None else size for size in row] for row in rows]
+    shapes = " or ".join(show(("batch", *row)) for row in named)
+    yield Finding(where, f"expected {shapes} for {use}, found {show(tensor.shape)}", remedy)
+
+
+def _fits(shape: Shape, row: Row) -> bool:
     return len(shape) == len(row) and all(
         want is None or want == size for size, want in zip(shape, row, strict=True)
     )
@@ -221,12 +223,15 @@ def _states(manifest: Manifest) -> Iterator[Finding]:
     outputs = {tensor.name: tensor for tensor in manifest.outputs if tensor.role == "state"}
     for number, pair in enumerate(manifest.states):
         where = f"states[{number}]"
-        taken, given = inputs.pop(pair.input, None), outputs.pop(pair.output, None)
+        taken = inputs.pop(pair.input, None)
+        given = outputs.pop(pair.output, None)
         if taken is None or given is None:
-            problem = f"expected an input {pair.input!r} and an output {pair.output!r} of role state, each in one pair"
+            tensors = f"an input {pair.input!r} and an output {pair.output!r}"
+            problem = f"expected {tensors} of role state, each in one pair"
             yield Finding(where, problem, "state both tensors with role state, and pair each once")
         elif taken.dtype != given.dtype or taken.shape[1:] != given.shape[1:]:
-            problem = f"expected {taken.dtype} {show(taken.shape)} as the input, found {given.dtype} {show(given.shape)}"
+            expected = f"expected {taken.dtype} {show(taken.shape)} as the input"
+            problem = f"{expected}, found {given.dtype} {show(given.shape)}"
             remedy = "a state goes from output to input: both need one type and shape"
             yield Finding(where, problem, remedy)
     for name in (*inputs, *outputs):
@@ -239,11 +244,13 @@ def _features(manifest: Manifest) -> Iterator[Finding]:
     buffers = [tensor for tensor in manifest.inputs if tensor.role == "features"]
     vectors = [tensor for tensor in manifest.outputs if tensor.role == "features"]
     if len(buffers) != len(vectors) or len(vectors) > 1:
-        problem = f"expected one features output for one features input, found {len(vectors)} for {len(buffers)}"
+        found = f"{len(vectors)} for {len(buffers)}"
+        problem = f"expected one features output for one features input, found {found}"
         remedy = "state the output [batch, F] whose last N values the input [batch, N, F] takes"
         yield Finding("outputs", problem, remedy)
     elif vectors and vectors[0].shape[1:] != buffers[0].shape[2:]:
-        problem = f"expected [batch, F] as in the input {show(buffers[0].shape)}, found {show(vectors[0].shape)}"
+        buffer, vector = show(buffers[0].shape), show(vectors[0].shape)
+        problem = f"expected [batch, F] as in the input {buffer}, found {vector}"
         yield Finding(f"outputs.{vectors[0].name}.shape", problem, "make F the same in both")
 
 
@@ -278,19 +285,12 @@ def _action(manifest: Manifest) -> Iterator[Finding]:
 def _output(manifest: Manifest, field: str, name: str, rows: tuple[Row, ...]) -> Iterator[Finding]:
     tensor = next((tensor for tensor in manifest.outputs if tensor.name == name), None)
     if tensor is None:
-        problem = f"expected one of the outputs, found {name!r}"
+        stated = ", ".join(t.name for t in manifest.outputs) or "none is stated"
         yield Finding(
-            field,
-            problem,
-            f"name one of: {', '.join(t.name for t in manifest.outputs) or 'none is stated'}",
+            field, f"expected one of the outputs, found {name!r}", f"name one of: {stated}"
         )
         return
     if tensor.dtype not in FLOATS:
         problem = f"expected {' or '.join(FLOATS)}, found {tensor.dtype}"
         yield Finding(f"outputs.{name}.dtype", problem, "return a float")
-    if not any(_fits(tensor, row) for row in rows):
-        shapes = " or ".join(
-            show(("batch", *(size if size is not None else "N" for size in row))) for row in rows
-        )
-        problem = f"expected {shapes} for {field}, found {show(tensor.shape)}"
-        yield Finding(f"outputs.{name}.shape", problem, "change the output")
+    yield from _shape(tensor, rows, field, f"outputs.{name}.shape", "change the output")

@@ -1,6 +1,6 @@
 """What a parsed graph may contain before any runtime is let near it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
@@ -8,7 +8,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from suites.errors import Finding
 
 OPSETS = {"": (9, 26), "ai.onnx.ml": (1, 5)}
-"""Standard operator domains and the versions of them that are accepted; 26 is what the locked runtime still reads."""
+"""Accepted versions of the standard operator domains; 26 is the newest that the runtime reads."""
 MAX_IR_VERSION = 13
 MAX_NODES = 20_000
 """With every call of a model-local function counted as the nodes that it stands for."""
@@ -16,17 +16,10 @@ MAX_INITIALIZERS = 20_000
 MAX_NESTING = 8
 MAX_REPORTED = 20
 """Findings of one kind that are listed: a submitter fixes the exporter, not a thousand nodes."""
-RANDOM = frozenset(
-    {
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-    }
-)
-"""Operators that draw from a generator inside the runtime, which nothing outside can seed or rewind."""
+RANDOM = {"Multinomial", "Bernoulli"} | {
+    f"Random{kind}{like}" for kind in ("Normal", "Uniform") for like in ("", "Like")
+}
+"""Operators that draw from a generator inside the runtime, which nobody can seed or rewind."""
 
 FunctionKey = tuple[str, str]
 
@@ -48,14 +41,12 @@ def unsafe_parts(model: ModelProto, where: str) -> list[Finding]:
         findings.append(Finding(f"{where}.training_info", problem, "export for inference"))
     functions = {(domain_of(f.domain), f.name): f for f in model.functions}
     walker = _Walker(functions)
-    versions = {domain_of(entry.domain): entry.version for entry in model.opset_import}
+    versions = _by_domain(model.opset_import)
     walker.graph(model.graph, where, versions, 0)
     for function in model.functions:
         place = f"{where}.functions.{function.name}"
         findings += _versions(function.opset_import, place)
-        walker.nodes(
-            function.node, place, {domain_of(e.domain): e.version for e in function.opset_import}, 0
-        )
+        walker.nodes(function.node, place, _by_domain(function.opset_import), 0)
         for default in function.attribute_proto:
             walker.attribute(default, place, versions, 0)
     for found in walker.found.values():
@@ -64,21 +55,25 @@ def unsafe_parts(model: ModelProto, where: str) -> list[Finding]:
             problem = f"{len(found) - MAX_REPORTED} more like this"
             findings.append(Finding(where, problem, found[0].remedy))
     if walker.initializers > MAX_INITIALIZERS:
-        problem = (
-            f"expected at most {MAX_INITIALIZERS:,} initializers, found {walker.initializers:,}"
-        )
+        count = f"{walker.initializers:,}"
+        problem = f"expected at most {MAX_INITIALIZERS:,} initializers, found {count}"
         findings.append(Finding(where, problem, "merge constants"))
     return findings + _too_many_nodes(model, functions, where)
 
 
+def _by_domain(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+    return {domain_of(entry.domain): entry.version for entry in imports}
+
+
 def _versions(imports: Sequence[onnx.OperatorSetIdProto], where: str) -> Iterator[Finding]:
-    versions = {domain_of(entry.domain): entry.version for entry in imports}
+    versions = _by_domain(imports)
     if "" not in versions and "ai.onnx.ml" not in versions:
         problem = "no standard operator set is imported"
         yield Finding(where, problem, "export with an opset of the ai.onnx domain")
     for domain, (least, most) in OPSETS.items():
         if domain in versions and not least <= versions[domain] <= most:
-            problem = f"expected opset {least} to {most} of {domain or 'ai.onnx'}, found {versions[domain]}"
+            expected = f"expected opset {least} to {most} of {domain or 'ai.onnx'}"
+            problem = f"{expected}, found {versions[domain]}"
             remedy = f"export with opset_version={min(most, 17) if not domain else most}"
             yield Finding(where, problem, remedy)
 
@@ -96,19 +91,13 @@ class _Walker:
 
     def graph(self, graph: GraphProto, where: str, versions: dict[str, int], depth: int) -> None:
         if depth > MAX_NESTING:
-            self.add(
-                "nesting",
-                where,
-                f"expected subgraphs nested at most {MAX_NESTING} deep",
-                "flatten the control flow",
-            )
+            problem = f"expected subgraphs nested at most {MAX_NESTING} deep"
+            self.add("nesting", where, problem, "flatten the control flow")
             return
         self.initializers += len(graph.initializer) + len(graph.sparse_initializer)
-        for tensor in graph.initializer:
-            self.tensor(tensor, where)
+        self.tensors(graph.initializer, where)
         for sparse in graph.sparse_initializer:
-            self.tensor(sparse.values, where)
-            self.tensor(sparse.indices, where)
+            self.tensors((sparse.values, sparse.indices), where)
         self.nodes(graph.node, where, versions, depth)
 
     def nodes(
@@ -123,53 +112,43 @@ class _Walker:
     def operator(self, node: NodeProto, place: str, versions: dict[str, int]) -> None:
         domain = domain_of(node.domain)
         if node.op_type == "EPContext":
-            self.add(
-                "context",
-                place,
-                "a compiled blob of one execution provider is not run",
-                "export the plain ONNX graph",
-            )
+            problem = "a compiled blob of one execution provider is not run"
+            self.add("context", place, problem, "export the plain ONNX graph")
         elif (domain, node.op_type) in self.functions:
             return
         elif domain not in OPSETS:
             problem = f"expected an operator of ai.onnx or ai.onnx.ml, found domain {domain!r}"
-            self.add(
-                "domain",
-                place,
-                problem,
-                "export with standard operators only (no custom or contrib operators)",
-            )
+            remedy = "export with standard operators only (no custom or contrib operators)"
+            self.add("domain", place, problem, remedy)
         elif not onnx.defs.has(node.op_type, versions.get(domain, 1), domain):
-            problem = (
-                f"no such operator in opset {versions.get(domain, 1)} of {domain or 'ai.onnx'}"
-            )
+            opset = f"opset {versions.get(domain, 1)} of {domain or 'ai.onnx'}"
+            problem = f"no such operator in {opset}"
             self.add("operator", place, problem, "export with the opset that has it, or without it")
         elif node.op_type in RANDOM or (node.op_type == "Dropout" and any(node.input[2:])):
             problem = "draws random numbers of its own: its rollouts could not be driven again"
-            self.add(
-                "random",
-                place,
-                problem,
-                "export for inference; noise is declared in a suite and comes with a seed",
-            )
+            remedy = "export for inference; noise is declared in a suite and comes with a seed"
+            self.add("random", place, problem, remedy)
 
     def attribute(
         self, attribute: AttributeProto, place: str, versions: dict[str, int], depth: int
     ) -> None:
-        for tensor in (attribute.t, *attribute.tensors):
-            self.tensor(tensor, place)
+        self.tensors((attribute.t, *attribute.tensors), place)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            self.tensor(sparse.values, place)
-            self.tensor(sparse.indices, place)
-        graphs = [attribute.g] if attribute.HasField("g") else []
-        for graph in (*graphs, *attribute.graphs):
+            self.tensors((sparse.values, sparse.indices), place)
+        for graph in _subgraphs(attribute):
             self.graph(graph, f"{place}.{attribute.name}", versions, depth + 1)
 
-    def tensor(self, tensor: TensorProto, where: str) -> None:
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            problem = "expected all data inside the file, found external data"
-            remedy = "save with onnx.save(model, path, save_as_external_data=False)"
-            self.add("external", f"{where}: tensor {tensor.name!r}", problem, remedy)
+    def tensors(self, tensors: Iterable[TensorProto], where: str) -> None:
+        problem = "expected all data inside the file, found external data"
+        remedy = "save with onnx.save(model, path, save_as_external_data=False)"
+        for tensor in tensors:
+            if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+                self.add("external", f"{where}: tensor {tensor.name!r}", problem, remedy)
+
+
+def _subgraphs(attribute: AttributeProto) -> list[GraphProto]:
+    # an unset `g` reads as an empty graph
+    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
 def _too_many_nodes(
@@ -185,8 +164,7 @@ def _too_many_nodes(
             key = (domain_of(node.domain), node.op_type)
             total += 1 + (cost_of(key) if key in functions else 0)
             for attribute in node.attribute:
-                graphs = [attribute.g] if attribute.HasField("g") else []
-                total += sum(cost(graph.node) for graph in (*graphs, *attribute.graphs))
+                total += sum(cost(graph.node) for graph in _subgraphs(attribute))
         return total
 
     def cost_of(key: FunctionKey) -> int:
@@ -201,9 +179,9 @@ def _too_many_nodes(
     try:
         total = cost(model.graph.node)
     except RecursionError as error:
-        problem = (
-            str(error) if "calls itself" in str(error) else "functions call each other too deep"
-        )
+        # the other RecursionError is Python's own
+        told = "calls itself" in str(error)
+        problem = str(error) if told else "functions call each other too deep"
         return [Finding(f"{where}.functions", problem, "inline the functions before export")]
     if total > MAX_NODES:
         problem = f"expected at most {MAX_NODES:,} nodes with functions inlined, found {total:,}"

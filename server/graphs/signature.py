@@ -40,7 +40,8 @@ def tensor_findings(model: ModelProto, manifest: Manifest, graph: str, where: st
         for tensor in stated:
             place = f"{where}.{kind}.{tensor.name}"
             if tensor.name not in real:
-                problem = f"expected {kind[:-1]} {tensor.name!r}, found {', '.join(sorted(real)) or 'none'}"
+                found = ", ".join(sorted(real)) or "none"
+                problem = f"expected {kind[:-1]} {tensor.name!r}, found {found}"
                 findings.append(Finding(place, problem, "give the name that the graph uses"))
             else:
                 findings += _differences(tensor, real[tensor.name], place, strict=kind == "inputs")
@@ -49,7 +50,8 @@ def tensor_findings(model: ModelProto, manifest: Manifest, graph: str, where: st
 
 def _state_it(value: ValueInfoProto) -> str:
     shape = show([_size(d) for d in value.type.tensor_type.shape.dim])
-    return f"add it to the manifest's inputs with its role (dtype {_dtype(value)}, shape {shape}), or remove it from the graph"
+    stated = f"dtype {_dtype(value)}, shape {shape}"
+    return f"add it to the manifest's inputs with its role ({stated}), or remove it from the graph"
 
 
 def _dtype(value: ValueInfoProto) -> str:
@@ -88,7 +90,8 @@ def _differences(
         remedy = 'the graph\'s batch is free: write "batch" first in the manifest'
         yield Finding(f"{where}.shape", problem, remedy)
     elif found and is_batch(tensor.shape[0]) and isinstance(found[0], int):
-        remedy = "export with a dynamic batch dimension, or write 1 first in the manifest: then each row runs alone"
+        remedy = "export with a dynamic batch dimension, or write 1 first in the manifest: "
+        remedy += "then each row runs alone"
         yield Finding(f"{where}.shape", problem, remedy)
 
 

@@ -1,7 +1,10 @@
-"""Static checks of a submitted model: its graphs are read, never run, and every finding is told at once.
+"""Static checks of a submitted model: its graphs are read, never run. All findings come at once.
 
-Not checked here: that a graph computes, how long it takes and how much memory. That is for the locked-down process that
-runs it (`workers.policy.sandbox.sandboxed_policy`), where a failure is a result.
+    bytes ──wire──▶ structure ──onnx──▶ proto ──safety, signature──▶ findings
+    manifest ──roles───────────────────────────────────────────────▶ findings
+
+Not checked here: that a graph computes, its time and its memory. The locked-down process that
+runs it (`workers.policy.sandbox.sandboxed_policy`) finds out; there a failure is a result.
 """
 
 from pathlib import Path
@@ -22,7 +25,7 @@ MAX_GRAPH_BYTES = 256 << 20
 
 
 def check_graphs(manifest: Manifest, graphs: dict[str, Path]) -> None:
-    """Check the manifest against its graphs (sha256 to file). Raises SubmitterError with all findings."""
+    """Check a manifest against its graphs (sha256 to file). Raises SubmitterError."""
     findings = role_findings(manifest)
     for graph in manifest.graphs:
         findings += _graph(manifest, graph, graphs.get(graph.sha256))
@@ -45,7 +48,8 @@ def _graph(manifest: Manifest, graph: Graph, path: Path | None) -> list[Finding]
         return [Finding(where, problem, "make the weights smaller (float16, fewer parameters)")]
     data = path.read_bytes()
     if size != graph.size_bytes or digest(data) != graph.sha256:
-        problem = f"expected {graph.size_bytes} bytes of sha256 {graph.sha256}, found {size} bytes of {digest(data)}"
+        expected = f"expected {graph.size_bytes} bytes of sha256 {graph.sha256}"
+        problem = f"{expected}, found {size} bytes of {digest(data)}"
         remedy = "the manifest describes another file: write it again for this one"
         return [Finding(where, problem, remedy)]
     try:

@@ -1,10 +1,10 @@
-"""Register a model: its graphs are blobs already, the manifest names them, and the two are checked against each other."""
+"""Register a model: a manifest is checked against the graphs that it names, stored already."""
 
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,9 @@ from server.services.paging import Page, read_page
 from server.storage import BlobStore
 from suites.errors import Finding, SubmitterError
 from suites.manifest import Manifest
+
+SHORTEST_DIGEST = 6
+"""Digits of a digest that may stand for all of it, where nothing else begins so."""
 
 
 class ModelView(BaseModel):
@@ -33,16 +36,14 @@ def register_model(
 ) -> tuple[ModelRow, bool]:
     """Store a manifest under its own digest; returns the model and whether it is new. Idempotent.
 
-    Raises Refused when `announced` is not the manifest's digest or a graph isn't uploaded, SubmitterError with every
-    finding when a graph contradicts the manifest.
+    Raises Refused when `announced` is not the manifest's digest or a graph isn't uploaded.
+    Raises SubmitterError with every finding when a graph contradicts the manifest.
     """
     try:
         digest = manifest.digest
     except ValueError as error:
-        raise SubmitterError(
-            "the manifest can't be written canonically",
-            Finding("manifest", str(error), "leave out NaN and infinities"),
-        ) from None
+        finding = Finding("manifest", str(error), "leave out NaN and infinities")
+        raise SubmitterError("the manifest can't be written canonically", finding) from None
     if digest != announced:
         problem = f"the manifest's digest is {digest}"
         finding = Finding("path.sha256", problem, "PUT it to /v1/models/{that digest}")
@@ -50,43 +51,34 @@ def register_model(
     known = session.get(ModelRow, digest)
     if known is not None:
         return known, False
-    missing = tuple(
-        Finding(
-            f"graphs.{i}.sha256",
-            f"blob {graph.sha256} is not here",
-            f"PUT the file to /v1/blobs/{graph.sha256}",
-        )
-        for i, graph in enumerate(manifest.graphs)
-        if not blobs.has(graph.sha256)
-    )
-    if missing:
-        raise Refused(
-            "graphs-missing",
-            f"{len(missing)} of {len(manifest.graphs)} graphs are not uploaded",
-            missing,
-        )
+    _check_uploaded(blobs, manifest)
     check_graphs(manifest, {graph.sha256: blobs.path(graph.sha256) for graph in manifest.graphs})
     values = {"digest": digest, "name": manifest.name, "kind": manifest.kind, "manifest": manifest}
-    added = (
-        session.execute(
-            insert(ModelRow).values(values).on_conflict_do_nothing().returning(ModelRow.digest)
-        ).first()
-        is not None
-    )
+    statement = insert(ModelRow).values(values).on_conflict_do_nothing()
+    added = session.execute(statement.returning(ModelRow.digest)).first() is not None
     if added:
         detail = {"name": manifest.name}
         record(session, "model.registered", ("model", digest), actor=actor, detail=detail)
     return session.get_one(ModelRow, digest), added
 
 
+def _check_uploaded(blobs: BlobStore, manifest: Manifest) -> None:
+    findings = []
+    for i, graph in enumerate(manifest.graphs):
+        if not blobs.has(graph.sha256):
+            problem = f"blob {graph.sha256} is not here"
+            remedy = f"PUT the file to /v1/blobs/{graph.sha256}"
+            findings.append(Finding(f"graphs.{i}.sha256", problem, remedy))
+    if findings:
+        message = f"{len(findings)} of {len(manifest.graphs)} graphs are not uploaded"
+        raise Refused("graphs-missing", message, tuple(findings))
+
+
 def find_model(session: Session, reference: str) -> ModelRow:
-    """A model by digest, a digest's first 6 or more digits, or its name (the newest of that name). Raises Refused."""
+    """A model by digest, its first 6 or more digits, or name (the newest). Raises Refused."""
     exact = session.get(ModelRow, reference)
     if exact is not None:
         return exact
-    by_digest = (
-        ModelRow.digest.startswith(reference, autoescape=True) if len(reference) >= 6 else None
-    )
     named = session.scalars(
         select(ModelRow)
         .where(ModelRow.name == reference)
@@ -95,17 +87,12 @@ def find_model(session: Session, reference: str) -> ModelRow:
     ).first()
     if named is not None:
         return named
-    found = (
-        list(session.scalars(select(ModelRow).where(by_digest).limit(9)))
-        if by_digest is not None
-        else []
-    )
+    begins = select(ModelRow).where(ModelRow.digest.startswith(reference, autoescape=True))
+    found = session.scalars(begins.limit(9)).all() if len(reference) >= SHORTEST_DIGEST else []
     if not found:
-        raise not_found(
-            "model",
-            reference,
-            "see GET /v1/models or `redrive models list`; push it with `redrive models push DIR`",
-        )
+        remedy = "see GET /v1/models or `redrive models list`; "
+        remedy += "push it with `redrive models push DIR`"
+        raise not_found("model", reference, remedy)
     if len(found) > 1:
         findings = tuple(Finding("model", f"{m.digest} is {m.name}") for m in found)
         raise Refused("ambiguous", f"{reference!r} begins {len(found)} digests", findings)
@@ -118,12 +105,8 @@ def list_models(
     """Newest first; `name` is a part of the name or the beginning of the digest."""
     query = select(ModelRow)
     if name:
-        query = query.where(
-            or_(
-                ModelRow.name.icontains(name, autoescape=True),
-                ModelRow.digest.startswith(name, autoescape=True),
-            )
-        )
+        by_name = ModelRow.name.icontains(name, autoescape=True)
+        query = query.where(by_name | ModelRow.digest.startswith(name, autoescape=True))
     return read_page(
         session,
         query,

@@ -32,7 +32,7 @@ class SegmentView(BaseModel):
     """Why it is kept out of new suite versions; null: it isn't."""
     indexed: datetime
     meta: dict[str, Any]
-    """Its meta.json with every field; the digest is of the canonical JSON without what is null or empty."""
+    """Its meta.json with every field; its digest leaves out what is null or empty."""
 
 
 class IndexReport(BaseModel):
@@ -43,7 +43,7 @@ class IndexReport(BaseModel):
     changed: list[str]
     """Imported again with other bytes: suite versions keep the digests they were made with."""
     no_longer_quarantined: list[str]
-    """Of those that changed: a quarantine is of bytes, and keeps out the bytes from before whenever they come back."""
+    """Of those that changed: a quarantine is of bytes, and still holds for the bytes from before."""
     unchanged: int
     unreadable: dict[str, str]
     """Folder to what is wrong with its meta.json."""
@@ -69,94 +69,80 @@ def _scan(root: Path) -> tuple[dict[str, SegmentMeta], dict[str, str]]:
 
 
 def index_segments(session: Session, root: Path) -> IndexReport:
-    """Make the table agree with the folder. Segments that are gone from disk stay listed: old runs name them."""
+    """Make the table agree with the folder; what is gone from disk stays, for old runs name it."""
     metas, unreadable = _scan(root)
-    columns = select(SegmentRow.segment_id, SegmentRow.digest, SegmentRow.quarantined)
-    known = {row.segment_id: row for row in session.execute(columns)}
-    rows = [
-        {
-            "segment_id": name,
-            "digest": meta.digest,
-            "route": meta.route,
-            "kind": meta.kind,
-            "tags": list(meta.tags),
-            "duration_s": meta.duration_s,
-            "meta": meta,
-        }
-        for name, meta in metas.items()
-    ]
-    added = [r for r in rows if r["segment_id"] not in known]
-    changed = [
-        r
-        for r in rows
-        if r["segment_id"] in known and known[str(r["segment_id"])].digest != r["digest"]
-    ]
+    known = _stored(session)
+    added = [name for name in metas if name not in known]
+    digests = {name: meta.digest for name, meta in metas.items()}
+    changed = [name for name in metas if name in known and known[name].digest != digests[name]]
     if added or changed:
-        statement = insert(SegmentRow)
-        fresh = {
-            c: statement.excluded[c]
-            for c in ("digest", "route", "kind", "tags", "duration_s", "meta")
-        }
-        update = statement.on_conflict_do_update(
-            index_elements=["segment_id"], set_=fresh | {"indexed": datetime.now(UTC)}
-        )
-        session.execute(update, added + changed)
+        _upsert(session, [metas[name] for name in added + changed])
         detail = {"added": len(added), "changed": len(changed)}
         record(session, "segments.indexed", ("segments", str(root.name)), detail=detail)
-    left = _quarantines_of_changed(session, [known[str(r["segment_id"])] for r in changed])
     return IndexReport(
-        total=len(rows),
-        added=[str(r["segment_id"]) for r in added],
-        changed=[str(r["segment_id"]) for r in changed],
-        no_longer_quarantined=left,
-        unchanged=len(rows) - len(added) - len(changed),
+        total=len(metas),
+        added=added,
+        changed=changed,
+        no_longer_quarantined=_quarantines_of_changed(session, [known[name] for name in changed]),
+        unchanged=len(metas) - len(added) - len(changed),
         unreadable=unreadable,
     )
+
+
+def _stored(session: Session) -> dict[str, Row[str, str, str | None]]:
+    columns = select(SegmentRow.segment_id, SegmentRow.digest, SegmentRow.quarantined)
+    return {row.segment_id: row for row in session.execute(columns)}
+
+
+def _upsert(session: Session, metas: Sequence[SegmentMeta]) -> None:
+    columns = ("digest", "route", "kind", "duration_s")
+    rows = [
+        {name: getattr(meta, name) for name in columns}
+        | {"segment_id": meta.segment_id, "tags": list(meta.tags), "meta": meta}
+        for meta in metas
+    ]
+    statement = insert(SegmentRow)
+    fresh = {name: statement.excluded[name] for name in (*columns, "tags", "meta")}
+    update = statement.on_conflict_do_update(
+        index_elements=["segment_id"], set_=fresh | {"indexed": datetime.now(UTC)}
+    )
+    session.execute(update, rows)
 
 
 def _quarantines_of_changed(
     session: Session, before: Sequence[Row[str, str, str | None]]
 ) -> list[str]:
-    """Say on the trail of each segment that was imported again where the quarantine of its bytes begins or ends; returns
-    those of which it ends."""
-    ids = [row.segment_id for row in before]
-    query = select(SegmentRow.segment_id, SegmentRow.digest, SegmentRow.quarantined).where(
-        SegmentRow.segment_id.in_(ids)
-    )
-    now = {row.segment_id: row for row in session.execute(query)}
+    """Segments whose quarantine ends with their new bytes; each trail says if one begins or ends."""
+    now = _stored(session) if before else {}
     ended = []
     for row in before:
         after = now[row.segment_id]
+        imported = f"{after.digest[:12]} was imported"
         if after.quarantined is not None:
-            reason = (
-                f"{after.digest[:12]} was imported again, which is quarantined: {after.quarantined}"
-            )
-            detail = {"reason": reason}
-            record(session, "segment.quarantined", ("segment", row.segment_id), detail=detail)
+            kind = "segment.quarantined"
+            reason = f"{imported} again, which is quarantined: {after.quarantined}"
         elif row.quarantined is not None:
-            reason = f"{after.digest[:12]} was imported; what stays quarantined is {row.digest[:12]}: {row.quarantined}"
-            detail = {"reason": reason}
-            record(session, "segment.released", ("segment", row.segment_id), detail=detail)
+            kind = "segment.released"
+            reason = f"{imported}; what stays quarantined is {row.digest[:12]}: {row.quarantined}"
             ended.append(row.segment_id)
+        else:
+            continue
+        record(session, kind, ("segment", row.segment_id), detail={"reason": reason})
     return ended
 
 
 def usable_metas(session: Session) -> list[SegmentMeta]:
     """The indexed segments that suites may take: not quarantined, by id."""
-    query = (
-        select(SegmentRow.meta)
-        .where(SegmentRow.quarantined.is_(None))
-        .order_by(SegmentRow.segment_id)
-    )
-    return [_META.validate_python(meta) for meta in session.scalars(query)]
+    usable = select(SegmentRow.meta).where(SegmentRow.quarantined.is_(None))
+    metas = session.scalars(usable.order_by(SegmentRow.segment_id))
+    return [_META.validate_python(meta) for meta in metas]
 
 
 def _view(segment: SegmentRow) -> SegmentView:
     view = SegmentView.model_validate(segment, from_attributes=True)
     # What an older version indexed lacks the fields that came since: they have their defaults.
-    return view.model_copy(
-        update={"meta": _META.dump_python(_META.validate_python(segment.meta), mode="json")}
-    )
+    meta = _META.dump_python(_META.validate_python(segment.meta), mode="json")
+    return view.model_copy(update={"meta": meta})
 
 
 def list_segments(
@@ -191,19 +177,18 @@ def read_segment(session: Session, segment_id: str) -> SegmentView:
     """One segment. Raises Refused (404)."""
     segment = session.get(SegmentRow, segment_id)
     if segment is None:
-        raise not_found(
-            "segment",
-            segment_id,
-            "import it with `redrive segments import`, or see GET /v1/segments",
-        )
+        remedy = "import it with `redrive segments import`, or see GET /v1/segments"
+        raise not_found("segment", segment_id, remedy)
     return _view(segment)
 
 
 def set_quarantine(
     session: Session, segment_id: str, reason: str | None, *, actor: str
 ) -> SegmentView:
-    """Keep a segment's bytes as they are now out of new suite versions, with the reason, or let them back in (None).
-    Raises Refused (404)."""
+    """Keep a segment's bytes of now out of new suite versions; no reason: let them back in.
+
+    Raises Refused (404).
+    """
     read_segment(session, segment_id)
     segment = session.get_one(SegmentRow, segment_id)
     session.execute(delete(QuarantineRow).where(QuarantineRow.segment_digest == segment.digest))

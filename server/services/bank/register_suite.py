@@ -1,4 +1,4 @@
-"""Register a suite: the TOML is resolved against the stored segments and becomes an immutable, linear version."""
+"""Register a suite: resolved against the stored segments, it becomes the next of its versions."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +13,7 @@ from server.db.bank_tables import ModelRow, SegmentRow, SuiteRow, SuiteVersionRo
 from server.problems import Refused, not_found
 from server.services.audit import record
 from server.services.bank.ratchet import check_ratchet
+from server.services.bank.register_model import SHORTEST_DIGEST
 from server.services.bank.register_segments import usable_metas
 from server.services.paging import Page, read_page
 from suites.definition.selector import left_out
@@ -41,7 +42,7 @@ class VersionDetail(VersionView):
     """suites.definition.suite_schema.Suite: selectors, offsets, cases, gates, alpha ..."""
     metric_versions: dict[str, int]
     left_out: list[Finding]
-    """How many of the segments that are stored now each rule of its selector leaves out, the unknown ones told apart."""
+    """How many segments of now each rule of its selector leaves out, unknown ones told apart."""
 
 
 class SuiteView(BaseModel):
@@ -65,17 +66,15 @@ def stored_version(row: SuiteVersionRow) -> SuiteVersion:
 
 def _lock(session: Session, name: str) -> SuiteRow:
     session.execute(insert(SuiteRow).values(name=name).on_conflict_do_nothing())
-    return session.execute(
-        select(SuiteRow).where(SuiteRow.name == name).with_for_update()
-    ).scalar_one()
+    return session.get_one(SuiteRow, name, with_for_update=True)
 
 
 def newest_version(session: Session, name: str) -> SuiteVersionRow | None:
     """The head of a suite's line; None: nobody has registered it."""
-    query = select(SuiteVersionRow).where(
+    line = select(SuiteVersionRow).where(
         SuiteVersionRow.suite == name, SuiteVersionRow.number.is_not(None)
     )
-    return session.scalars(query.order_by(SuiteVersionRow.number.desc()).limit(1)).first()
+    return session.scalars(line.order_by(SuiteVersionRow.number.desc()).limit(1)).first()
 
 
 def _store(session: Session, version: SuiteVersion, number: int | None) -> SuiteVersionRow:
@@ -88,19 +87,19 @@ def _store(session: Session, version: SuiteVersion, number: int | None) -> Suite
         "document": version,
         "planned": len(version.planned),
     }
-    session.execute(
-        insert(SuiteVersionRow).values(values).on_conflict_do_nothing(index_elements=["digest"])
-    )
+    statement = insert(SuiteVersionRow).values(values)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["digest"]))
     return session.get_one(SuiteVersionRow, digest)
 
 
 def register_suite(
     session: Session, suite: Suite, *, parent: str | None, actor: str
 ) -> tuple[VersionView, bool]:
-    """Resolve and store; returns the version and whether it is new. Registering what is newest already changes nothing.
+    """Resolve and store; returns the version and whether it is new: the newest again changes nothing.
 
-    With `parent`, the version that the edit was made on must still be the newest: Refused (409) otherwise, so that nobody's
-    change is lost. Raises SubmitterError naming the field, and the remedy."""
+    `parent` is the version that was edited. It must still be the newest, or somebody's change would
+    be lost: Refused (409). Raises SubmitterError naming the field, and the remedy.
+    """
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
     _check_quarantine(session, suite)
     metas = usable_metas(session)
@@ -116,7 +115,7 @@ def register_suite(
     if newest is not None:
         check_ratchet(session, stored_version(newest).suite, suite)
     version = resolve(suite, metas, head)
-    row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
+    row = _store(session, version, (newest.number if newest and newest.number else 0) + 1)
     detail = {"suite": row.suite, "number": row.number, "planned": row.planned}
     record(session, "suite.registered", ("suite", row.digest), actor=actor, detail=detail)
     return _as_view(row), True
@@ -125,91 +124,70 @@ def register_suite(
 def _check_quarantine(session: Session, suite: Suite) -> None:
     """Raises SubmitterError naming the cases whose segment is stored, but quarantined."""
     asked = SegmentRow.segment_id.in_({case.segment for case in suite.cases})
-    kept_out = select(SegmentRow.segment_id, SegmentRow.quarantined).where(
-        asked, SegmentRow.quarantined.is_not(None)
-    )
-    why = {row.segment_id: row.quarantined for row in session.execute(kept_out)}
-    findings = tuple(
-        Finding(
-            f"cases.{case.name}.segment",
-            f"{case.segment} is quarantined: {why[case.segment]}",
-            f"import it again without the fault, or let it back in: PUT /v1/quarantine/{case.segment} with null as reason",
-        )
-        for case in suite.cases
-        if case.segment in why
-    )
+    columns = select(SegmentRow.segment_id, SegmentRow.quarantined)
+    kept_out = session.execute(columns.where(asked, SegmentRow.quarantined.is_not(None)))
+    why = {row.segment_id: row.quarantined for row in kept_out}
+    findings = []
+    for case in suite.cases:
+        if case.segment in why:
+            problem = f"{case.segment} is quarantined: {why[case.segment]}"
+            remedy = "import it again without the fault, or let it back in: "
+            remedy += f"PUT /v1/quarantine/{case.segment} with null as reason"
+            findings.append(Finding(f"cases.{case.name}.segment", problem, remedy))
     if findings:
-        raise SubmitterError(f"suite {suite.name} has cases whose segment is quarantined", findings)
+        message = f"suite {suite.name} has cases whose segment is quarantined"
+        raise SubmitterError(message, tuple(findings))
 
 
 def check_stored(session: Session, version: SuiteVersion) -> None:
-    """Raises SubmitterError when a segment of the version is not stored with the digest that it names."""
-    stored = {
-        row.segment_id: row.digest
-        for row in session.execute(select(SegmentRow.segment_id, SegmentRow.digest))
-    }
+    """Raises SubmitterError when a segment is not stored with the digest that the version names."""
+    rows = session.execute(select(SegmentRow.segment_id, SegmentRow.digest))
+    stored = {row.segment_id: row.digest for row in rows}
     wanted = {p.scenario.segment_id: p.scenario.segment_digest for p in version.planned}
-    findings = tuple(
-        Finding(
-            f"planned: {name}",
-            f"digest {digest[:12]} is wanted, {stored.get(name, 'nothing')[:12]} is stored",
-            "`redrive suites push` the suite's file again: it is resolved against what is stored; or import that digest again",
-        )
-        for name, digest in sorted(wanted.items())
-        if stored.get(name) != digest
-    )
+    remedy = "`redrive suites push` the suite's file again: it is resolved against what is stored; "
+    remedy += "or import that digest again"
+    findings = []
+    for name, digest in sorted(wanted.items()):
+        found = stored.get(name, "nothing")
+        if found != digest:
+            problem = f"digest {digest[:12]} is wanted, {found[:12]} is stored"
+            findings.append(Finding(f"planned: {name}", problem, remedy))
     if findings:
-        raise SubmitterError(
-            f"{len(findings)} segments of suite {version.suite.name} are not stored as it names them",
-            findings,
-        )
+        count = f"{len(findings)} segments of suite {version.suite.name}"
+        raise SubmitterError(f"{count} are not stored as it names them", tuple(findings))
 
 
 def cut_version(session: Session, row: SuiteVersionRow, max_routes: int) -> SuiteVersionRow:
-    """The same version on the first so many routes of its order: another digest, beside the line."""
+    """The same version on the first `max_routes` of its order: another digest, beside the line."""
     version = stored_version(row)
     routes = list(dict.fromkeys(p.route for p in version.planned if p.case is None))
     if max_routes >= len(routes):
         return row
     kept = set(routes[:max_routes])
     planned = tuple(p for p in version.planned if p.case is not None or p.route in kept)
-    cut = replace(
-        version, suite=on_routes(version.suite, max_routes), planned=planned, parent=row.digest
-    )
-    return _store(session, cut, None)
+    suite = on_routes(version.suite, max_routes)
+    return _store(session, replace(version, suite=suite, planned=planned, parent=row.digest), None)
 
 
 def find_version(session: Session, reference: str) -> SuiteVersionRow:
-    """A suite version by name (the newest), `name@digest`, or digest; digests may be cut to 6 digits. Raises Refused."""
+    """A version by name (the newest), `name@digest` or digest, of 6 or more digits. Raises Refused."""
     name, _, prefix = reference.rpartition("@")
     if not name:
         newest = newest_version(session, reference)
         if newest is not None:
             return newest
-    query = (
-        select(SuiteVersionRow).where(SuiteVersionRow.suite == name)
-        if name
-        else select(SuiteVersionRow)
-    )
-    found = (
-        list(
-            session.scalars(
-                query.where(SuiteVersionRow.digest.startswith(prefix, autoescape=True)).limit(9)
-            )
-        )
-        if len(prefix) >= 6
-        else []
-    )
+    digest = SuiteVersionRow.digest
+    begins = select(SuiteVersionRow).where(digest.startswith(prefix, autoescape=True))
+    if name:
+        begins = begins.where(SuiteVersionRow.suite == name)
+    found = session.scalars(begins.limit(9)).all() if len(prefix) >= SHORTEST_DIGEST else []
     if not found:
-        raise not_found(
-            "suite",
-            reference,
-            "see GET /v1/suites or `redrive suites list`; push it with `redrive suites push FILE`",
-        )
+        remedy = "see GET /v1/suites or `redrive suites list`; "
+        remedy += "push it with `redrive suites push FILE`"
+        raise not_found("suite", reference, remedy)
     if len(found) > 1:
-        findings = tuple(
-            Finding("suite", f"{v.digest} is {v.suite} {v.number or 'cut'}") for v in found
-        )
+        lines = [f"{v.digest} is {v.suite} {v.number or 'cut'}" for v in found]
+        findings = tuple(Finding("suite", line) for line in lines)
         raise Refused("ambiguous", f"{reference!r} begins {len(found)} digests", findings)
     return found[0]
 
@@ -263,9 +241,12 @@ def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[Sui
     )
 
     def view(row: Row[*tuple[Any, ...]]) -> SuiteView:
-        version = _as_view(row[2]) if row[2] is not None else None
+        suite, model, version = row[:3]
         return SuiteView(
-            name=row[0].name, promoted=row[0].promoted, promoted_name=row[1], newest=version
+            name=suite.name,
+            promoted=suite.promoted,
+            promoted_name=model,
+            newest=_as_view(version) if version is not None else None,
         )
 
     return read_page(
