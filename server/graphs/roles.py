@@ -249,8 +249,8 @@ def _features(manifest: Manifest) -> Iterator[Finding]:
         remedy = "state the output [batch, F] whose last N values the input [batch, N, F] takes"
         yield Finding("outputs", problem, remedy)
     elif vectors and vectors[0].shape[1:] != buffers[0].shape[2:]:
-        buffer, vector = show(buffers[0].shape), show(vectors[0].shape)
-        problem = f"expected [batch, F] as in the input {buffer}, found {vector}"
+        expected = f"expected [batch, F] as in the input {show(buffers[0].shape)}"
+        problem = f"{expected}, found {show(vectors[0].shape)}"
         yield Finding(f"outputs.{vectors[0].name}.shape", problem, "make F the same in both")
 
 

@@ -43,7 +43,7 @@ class IndexReport(BaseModel):
     changed: list[str]
     """Imported again with other bytes: suite versions keep the digests they were made with."""
     no_longer_quarantined: list[str]
-    """Of those that changed: a quarantine is of bytes, and still holds for the bytes from before."""
+    """Of those that changed: a quarantine is of bytes, and still holds for those from before."""
     unchanged: int
     unreadable: dict[str, str]
     """Folder to what is wrong with its meta.json."""
@@ -112,7 +112,7 @@ def _upsert(session: Session, metas: Sequence[SegmentMeta]) -> None:
 def _quarantines_of_changed(
     session: Session, before: Sequence[Row[str, str, str | None]]
 ) -> list[str]:
-    """Segments whose quarantine ends with their new bytes; each trail says if one begins or ends."""
+    """Segments whose quarantine ends with their new bytes; trails say where one begins or ends."""
     now = _stored(session) if before else {}
     ended = []
     for row in before:

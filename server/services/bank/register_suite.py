@@ -95,7 +95,7 @@ def _store(session: Session, version: SuiteVersion, number: int | None) -> Suite
 def register_suite(
     session: Session, suite: Suite, *, parent: str | None, actor: str
 ) -> tuple[VersionView, bool]:
-    """Resolve and store; returns the version and whether it is new: the newest again changes nothing.
+    """Resolve and store; returns the version and whether it is new. The newest again is not.
 
     `parent` is the version that was edited. It must still be the newest, or somebody's change would
     be lost: Refused (409). Raises SubmitterError naming the field, and the remedy.
@@ -115,7 +115,7 @@ def register_suite(
     if newest is not None:
         check_ratchet(session, stored_version(newest).suite, suite)
     version = resolve(suite, metas, head)
-    row = _store(session, version, (newest.number if newest and newest.number else 0) + 1)
+    row = _store(session, version, (newest.number or 0) + 1 if newest is not None else 1)
     detail = {"suite": row.suite, "number": row.number, "planned": row.planned}
     record(session, "suite.registered", ("suite", row.digest), actor=actor, detail=detail)
     return _as_view(row), True
@@ -170,7 +170,7 @@ def cut_version(session: Session, row: SuiteVersionRow, max_routes: int) -> Suit
 
 
 def find_version(session: Session, reference: str) -> SuiteVersionRow:
-    """A version by name (the newest), `name@digest` or digest, of 6 or more digits. Raises Refused."""
+    """A version by name (the newest), `name@digest`, or 6 or more digits. Raises Refused."""
     name, _, prefix = reference.rpartition("@")
     if not name:
         newest = newest_version(session, reference)

@@ -1,4 +1,4 @@
-"""Drafts of cases: from a field report or from a failing place of a run; nothing enters a suite from here by itself."""
+"""Drafts of cases, from a field report or a place of a run. None enters a suite by itself."""
 
 import secrets
 from dataclasses import asdict
@@ -70,9 +70,10 @@ class DraftRequest(BaseModel):
     heading_rad: Annotated[float, Field(ge=-0.5, le=0.5, allow_inf_nan=False)] = 0.0
     """The same for the heading."""
     case: dict[str, Any] | None = None
-    """Window, offset, noise and conditions of one's own (fields of suites.definition.suite_schema.CaseSpec); proposed when not given."""
+    """Window, offset, noise and conditions of one's own; proposed when not given.
+    Fields of suites.definition.suite_schema.CaseSpec."""
     as_written: bool = False
-    """Keep window and offset as they are; otherwise both are made as small as the offender still fails and the control passes."""
+    """Keep window and offset as they are; otherwise both are made as small as the proof allows."""
     draws: Annotated[int, Field(ge=1, le=20)] = 3
     """Of the declared noise, for each of the two."""
     author: Annotated[str, Field(max_length=200)] = ""
@@ -115,38 +116,23 @@ class DraftDetail(DraftView):
 
 
 def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
-    """Check everything and have it reproduced and proven. Raises SubmitterError, Refused (404, 409)."""
-    offender, control = find_model(session, asked.offender), find_model(session, asked.control)
-    if offender.digest == control.digest:
-        remedy = "name the log of a human, or an independent good model"
-        finding = Finding("control", "is the offending model itself", remedy)
-        raise SubmitterError("a model can't be its own control", finding)
-    report = find_report(session, asked.report) if asked.report else None
-    if report is not None and report.status not in DRAFTABLE:
-        remedy = "only a report whose place is known and that no draft holds can be drafted"
-        finding = Finding("report", f"it is {report.status}", remedy)
-        raise Refused("not-now", f"report {report.id} is {report.status}", finding)
+    """Check everything, then wait for the proof. Raises SubmitterError, Refused (404, 409)."""
+    offender, control = _models(session, asked)
+    report = _draftable(session, asked.report) if asked.report else None
     if asked.run is not None and session.get(RunRow, asked.run) is None:
         raise not_found("run", asked.run, "see GET /v1/runs")
     meta, at_s = _place(session, asked, report)
-    if asked.case is not None:
-        spec = case_of(asked.case, asked.name, meta, asked.note)
-    else:
-        start = Offset(lateral_m=asked.lateral_m, heading_rad=asked.heading_rad)
-        spec = CaseSpec(name=asked.name, segment=meta.segment_id, offset=start, note=asked.note)
+    spec = _asked_case(asked, meta)
     simulator = _simulator(session, asked, offender)
     if problem := misfit(simulator["name"], meta):
         remedy = "name another place, or a model or run that drives such segments"
         raise SubmitterError("the place can't be driven", Finding("segment", problem, remedy))
     draft = CaseDraftRow(
+        **asked.model_dump(include={"suite", "name", "note", "author", "as_written", "draws"}),
         id=secrets.token_hex(6),
-        suite=asked.suite,
-        name=asked.name,
         status=CaseStatus.LOCATED,
         report_id=asked.report,
         run_id=asked.run,
-        note=asked.note,
-        author=asked.author,
         offender=offender.digest,
         control=control.digest,
         simulator=simulator,
@@ -154,61 +140,84 @@ def add_draft(session: Session, asked: DraftRequest) -> DraftDetail:
         segment_digest=session.get_one(SegmentRow, meta.segment_id).digest,
         at_s=at_s,
         asked=asdict(spec),
-        as_written=asked.as_written,
-        draws=asked.draws,
         version=1,
     )
     session.add(draft)
     session.flush()
-    detail = {
-        "report": draft.report_id,
-        "run": draft.run_id,
-        "offender": draft.offender,
-        "control": draft.control,
-    }
-    record(session, "draft.requested", ("draft", draft.id), actor=asked.author, detail=detail)
+    models = {"offender": draft.offender, "control": draft.control}
+    detail = {"report": draft.report_id, "run": draft.run_id} | models
+    record(session, "draft.requested", ("draft", draft.id), actor=draft.author, detail=detail)
     if report is not None:
-        if report.status in (CaseStatus.NOT_REPRODUCED, CaseStatus.QUARANTINED):
-            move(session, report, CaseStatus.LOCATED, reason="tried again", actor=asked.author)
-        detail = {"draft": draft.id}
-        record(session, "report.linked", ("report", report.id), actor=asked.author, detail=detail)
+        _link(session, report, draft)
     notify(session)
     return read_draft(session, draft.id)
+
+
+def _models(session: Session, asked: DraftRequest) -> tuple[ModelRow, ModelRow]:
+    """Offender and control. Raises SubmitterError when they are one model."""
+    offender = find_model(session, asked.offender)
+    control = find_model(session, asked.control)
+    if offender.digest == control.digest:
+        remedy = "name the log of a human, or an independent good model"
+        finding = Finding("control", "is the offending model itself", remedy)
+        raise SubmitterError("a model can't be its own control", finding)
+    return offender, control
+
+
+def _draftable(session: Session, report_id: str) -> FieldReportRow:
+    report = find_report(session, report_id)
+    if report.status not in DRAFTABLE:
+        remedy = "only a report whose place is known and that no draft holds can be drafted"
+        finding = Finding("report", f"it is {report.status}", remedy)
+        raise Refused("not-now", f"report {report.id} is {report.status}", finding)
+    return report
+
+
+def _asked_case(asked: DraftRequest, meta: SegmentMeta) -> CaseSpec:
+    if asked.case is not None:
+        return _written_case(asked.case, asked.name, meta, asked.note)
+    start = Offset(lateral_m=asked.lateral_m, heading_rad=asked.heading_rad)
+    return CaseSpec(name=asked.name, segment=meta.segment_id, offset=start, note=asked.note)
+
+
+def _link(session: Session, report: FieldReportRow, draft: CaseDraftRow) -> None:
+    """The report's trail names the draft; one that came to nothing before is tried again."""
+    if report.status in (CaseStatus.NOT_REPRODUCED, CaseStatus.QUARANTINED):
+        move(session, report, CaseStatus.LOCATED, reason="tried again", actor=draft.author)
+    detail = {"draft": draft.id}
+    record(session, "report.linked", ("report", report.id), actor=draft.author, detail=detail)
 
 
 def _place(
     session: Session, asked: DraftRequest, report: FieldReportRow | None
 ) -> tuple[SegmentMeta, float]:
     if report is not None and report.segment_id is not None and report.segment_time_s is not None:
-        name, at_s = report.segment_id, report.segment_time_s
+        name = report.segment_id
+        at_s = report.segment_time_s
     elif asked.segment is not None and (asked.at_s is not None or asked.case is not None):
-        name, at_s = asked.segment, asked.at_s or 0.0
+        name = asked.segment
+        at_s = asked.at_s or 0.0  # of no use where the case has a window of its own
     else:
         field = "segment" if asked.segment is None else "at_s"
         remedy = "name a report, or a segment and at_s"
         raise SubmitterError("no place is named", Finding(field, "missing", remedy))
     found = locate(name, at_s, usable_metas(session))
     if found is None:
-        raise not_found(
-            "segment",
-            name,
-            "import it with `redrive segments import`; a field report may wait for it",
-        )
+        remedy = "import it with `redrive segments import`; a field report may wait for it"
+        raise not_found("segment", name, remedy)
     return found
 
 
-def case_of(document: dict[str, Any], name: str, meta: SegmentMeta, note: str) -> CaseSpec:
-    """A case as a person wrote it, on one segment. Raises SubmitterError for what can't be judged there."""
+def _written_case(document: dict[str, Any], name: str, meta: SegmentMeta, note: str) -> CaseSpec:
+    """A case as a person wrote it. Raises SubmitterError where the segment can't judge it."""
     try:
-        spec = SPEC.validate_python(
-            document | {"name": name, "segment": meta.segment_id, "note": note}
-        )
+        named = {"name": name, "segment": meta.segment_id, "note": note}
+        spec = SPEC.validate_python(document | named)
     except ValidationError as error:
         raise SubmitterError("the case is not valid", validation_findings(error)) from None
     if not spec.conditions:
-        raise SubmitterError(
-            "the case has no condition", Finding("case.conditions", "missing", "say what must hold")
-        )
+        finding = Finding("case.conditions", "missing", "say what must hold")
+        raise SubmitterError("the case has no condition", finding)
     end_s = spec.end_s or meta.duration_s
     if end_s > meta.duration_s or end_s - spec.start_s < SHORTEST_S:
         remedy = f"at least {SHORTEST_S:g} s within 0 to {meta.duration_s:g} s"
@@ -249,10 +258,11 @@ def read_draft(session: Session, draft_id: str) -> DraftDetail:
     row = find_draft(session, draft_id)
     session.flush()
     session.refresh(row)
-    names = [session.get_one(ModelRow, digest).name for digest in (row.offender, row.control)]
-    toml = case_toml(SPEC.validate_python(row.spec)) if row.spec is not None else None
     return DraftDetail(
-        **_view(row).model_dump(), offender_name=names[0], control_name=names[1], toml=toml
+        **_view(row).model_dump(),
+        offender_name=session.get_one(ModelRow, row.offender).name,
+        control_name=session.get_one(ModelRow, row.control).name,
+        toml=case_toml(SPEC.validate_python(row.spec)) if row.spec is not None else None,
     )
 
 
@@ -260,11 +270,9 @@ def list_drafts(
     session: Session, *, status: CaseStatus | None, cursor: str | None, limit: int
 ) -> Page[DraftView]:
     """Newest first."""
-    query = (
-        select(CaseDraftRow)
-        if status is None
-        else select(CaseDraftRow).where(CaseDraftRow.status == status)
-    )
+    query = select(CaseDraftRow)
+    if status is not None:
+        query = query.where(CaseDraftRow.status == status)
     return read_page(
         session,
         query,

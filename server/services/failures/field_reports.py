@@ -1,13 +1,13 @@
-"""Field reports: what the fleet complained of, where, and what became of it. Nothing that is sent is lost."""
+"""Field reports: what the fleet complained of, where, and what became of it. None is lost."""
 
 import re
 import secrets
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from server.db.failure_tables import CaseDraftRow, FieldReportRow
 from server.problems import not_found
@@ -25,11 +25,12 @@ SIGNATURES: dict[str, str] = {
     "braking": r"brak|slam|slow(ed|s)? down|stopp",
     "exit": r"exit|off.?ramp|split|fork",
     "lane change": r"lane.?chang|chang\w* lanes?|merg",
-    "lane keeping": r"lane|hug|line|centre|center|drift|curb|kerb|wander|weav|ping.?pong|road|swerv",
+    "lane keeping": r"lane|hug|line|centre|center|drift|curb|kerb"
+    r"|wander|weav|ping.?pong|road|swerv",
     "turning": r"turn|curve|bend|corner",
     "comfort": r"jerk|rough|uncomfort|nause|harsh",
 }
-"""Kind of complaint by its words, the first that matches: coarse on purpose, a person looks at clusters."""
+"""Kind of complaint by its words, the first that matches: coarse, people look at clusters."""
 Severity = Literal["low", "medium", "high", "critical"]
 
 
@@ -81,31 +82,21 @@ class ReportDetail(ReportView):
 
 def signature_of(text: str) -> str:
     """The kind of complaint."""
-    return next(
-        (name for name, words in SIGNATURES.items() if re.search(words, text.lower())), "other"
-    )
+    text = text.lower()
+    return next((name for name, words in SIGNATURES.items() if re.search(words, text)), "other")
 
 
 def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool]:
-    """Store a report, find its place, join its cluster; whether it is new: the very same report again is the one stored.
-    Raises SubmitterError for a time outside a stored route."""
+    """Store a report, find its place, join its cluster; returns it and whether it is new.
+
+    The very same report again is the stored one. Raises SubmitterError for a time outside a route.
+    """
     found = locate(complaint.route, complaint.time_s, usable_metas(session))
     place = same_place(complaint.route)
-    session.execute(
-        select(
-            func.pg_advisory_xact_lock(
-                func.hashtext(f"report {found[0].segment_id if found else place}")
-            )
-        )
-    )
-    again = session.scalars(
-        select(FieldReportRow).where(
-            FieldReportRow.place == place,
-            FieldReportRow.time_s == complaint.time_s,
-            FieldReportRow.text == complaint.text,
-            FieldReportRow.reporter == complaint.reporter,
-        )
-    ).first()
+    # One at a time for each place: of two that come at once, the second sees the first.
+    lock = f"report {found[0].segment_id if found else place}"
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(lock))))
+    again = _stored(session, complaint, place)
     if again is not None:
         return _view(again), False
     report = FieldReportRow(
@@ -120,18 +111,12 @@ def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool
     )
     report.cluster = report.id
     session.add(report)
-    detail = {"route": complaint.route}
-    record(
-        session, "report.reported", ("report", report.id), actor=complaint.reporter, detail=detail
-    )
+    detail = {"route": report.route}
+    record(session, "report.reported", ("report", report.id), actor=report.reporter, detail=detail)
     session.flush()
     if found is None:
-        move(
-            session,
-            report,
-            CaseStatus.AWAITING_DATA,
-            reason=f"{complaint.route} is not stored at {complaint.time_s:g} s",
-        )
+        reason = f"{report.route} is not stored at {report.time_s:g} s"
+        move(session, report, CaseStatus.AWAITING_DATA, reason=reason)
     else:
         _locate(session, report, found[0].segment_id, found[1])
     _join(session, report)
@@ -140,13 +125,16 @@ def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool
     return _view(report), True
 
 
+def _stored(session: Session, complaint: Complaint, place: str) -> FieldReportRow | None:
+    said = complaint.model_dump(include={"time_s", "text", "reporter"})
+    same = select(FieldReportRow).filter_by(place=place, **said)
+    return session.scalars(same).first()
+
+
 def locate_awaited(session: Session) -> None:
-    """Look again for the places of reports whose data was not stored. Called when segments arrive."""
-    waiting = session.scalars(
-        select(FieldReportRow)
-        .where(FieldReportRow.status == CaseStatus.AWAITING_DATA)
-        .with_for_update()
-    ).all()
+    """Segments have arrived: look again for the places of the reports that wait for theirs."""
+    awaiting = select(FieldReportRow).where(FieldReportRow.status == CaseStatus.AWAITING_DATA)
+    waiting = session.scalars(awaiting.with_for_update()).all()
     metas = usable_metas(session) if waiting else []
     for report in waiting:
         try:
@@ -161,58 +149,48 @@ def locate_awaited(session: Session) -> None:
 
 def _locate(session: Session, report: FieldReportRow, segment_id: str, time_s: float) -> None:
     move(session, report, CaseStatus.LOCATED)
-    report.segment_id, report.segment_time_s = segment_id, round(time_s, 3)
+    report.segment_id = segment_id
+    report.segment_time_s = round(time_s, 3)
 
 
 def _join(session: Session, report: FieldReportRow) -> None:
     """The oldest report of the same place, time and signature gives the cluster its name."""
     if report.segment_id is not None and report.segment_time_s is not None:
-        near = FieldReportRow.segment_time_s.between(
-            report.segment_time_s - SAME_PLACE_S, report.segment_time_s + SAME_PLACE_S
-        )
-        here = (FieldReportRow.segment_id == report.segment_id) & near
+        here = FieldReportRow.segment_id == report.segment_id
+        near = _near(FieldReportRow.segment_time_s, report.segment_time_s)
     else:
-        near = FieldReportRow.time_s.between(
-            report.time_s - SAME_PLACE_S, report.time_s + SAME_PLACE_S
-        )
-        here = (FieldReportRow.place == report.place) & near
-    first = session.scalars(
-        select(FieldReportRow)
-        .where(here, FieldReportRow.signature == report.signature, FieldReportRow.id != report.id)
-        .order_by(FieldReportRow.created, FieldReportRow.id)
-        .limit(1)
-    ).first()
+        here = FieldReportRow.place == report.place
+        near = _near(FieldReportRow.time_s, report.time_s)
+    alike = FieldReportRow.signature == report.signature
+    others = select(FieldReportRow).where(here, near, alike, FieldReportRow.id != report.id)
+    oldest = others.order_by(FieldReportRow.created, FieldReportRow.id).limit(1)
+    first = session.scalars(oldest).first()
     if first is not None:
         report.cluster = first.cluster
+
+
+def _near(column: InstrumentedAttribute[Any], time_s: float) -> ColumnElement[bool]:
+    return column.between(time_s - SAME_PLACE_S, time_s + SAME_PLACE_S)
 
 
 def find_report(session: Session, report_id: str) -> FieldReportRow:
     """Raises Refused (404)."""
     row = session.get(FieldReportRow, report_id)
     if row is None:
-        raise not_found(
-            "field report", report_id, "see GET /v1/field-reports or `redrive reports list`"
-        )
+        remedy = "see GET /v1/field-reports or `redrive reports list`"
+        raise not_found("field report", report_id, remedy)
     return row
 
 
 def read_report(session: Session, report_id: str) -> ReportDetail:
     """One report with its links. Raises Refused (404)."""
     row = find_report(session, report_id)
-    cluster = session.scalars(
-        select(FieldReportRow.id)
-        .where(FieldReportRow.cluster == row.cluster)
-        .order_by(FieldReportRow.created)
-    )
-    ids = list(cluster)
-    drafts = session.scalars(
-        select(CaseDraftRow.id)
-        .where(CaseDraftRow.report_id.in_(ids))
-        .order_by(CaseDraftRow.created)
-    )
-    return ReportDetail(
-        **_view(row).model_dump(), drafts=list(drafts), duplicates=[i for i in ids if i != row.id]
-    )
+    cluster = select(FieldReportRow.id).where(FieldReportRow.cluster == row.cluster)
+    ids = list(session.scalars(cluster.order_by(FieldReportRow.created)))
+    made = select(CaseDraftRow.id).where(CaseDraftRow.report_id.in_(ids))
+    drafts = list(session.scalars(made.order_by(CaseDraftRow.created)))
+    others = [i for i in ids if i != row.id]
+    return ReportDetail(**_view(row).model_dump(), drafts=drafts, duplicates=others)
 
 
 def list_reports(
@@ -228,12 +206,8 @@ def list_reports(
     if status is not None:
         query = query.where(FieldReportRow.status == status)
     if search:
-        query = query.where(
-            or_(
-                FieldReportRow.text.icontains(search, autoescape=True),
-                FieldReportRow.place.icontains(search, autoescape=True),
-            )
-        )
+        said = FieldReportRow.text.icontains(search, autoescape=True)
+        query = query.where(said | FieldReportRow.place.icontains(search, autoescape=True))
     return read_page(
         session,
         query,

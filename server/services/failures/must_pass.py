@@ -1,6 +1,7 @@
-"""The must-pass cases of a suite version: what each asks, who brought it and why, since when, who passed it, who answers."""
+"""The must-pass cases of a suite version: what each asks, who brought it, who answers for it."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from suites.vocabulary import CaseStatus
 
 NOT_COUNTED = (CaseStatus.LOCATED, CaseStatus.DRAFTED, CaseStatus.QUARANTINED)
 """Drafts that are kept and shown but gate nothing."""
+FROM_FILE = {"author": "", "accepted_by": "", "draft": None, "report": None, "run": None}
+"""Who brought a case that came with the suite's file."""
 
 
 class Since(BaseModel):
@@ -73,11 +76,11 @@ class MustPass(BaseModel):
     promoted_name: str | None
     cases: list[MustPassCase]
     not_counted: list[DraftView]
-    """Drafts for this suite that gate nothing: quarantined, being proven, or waiting for a person."""
+    """Drafts for it that gate nothing: quarantined, being proven, or waiting for a person."""
 
 
 def read_must_pass(session: Session, reference: str) -> MustPass:
-    """A suite version by digest, its first digits, `name@digest`, or name (the newest). Raises Refused (404, 409)."""
+    """A version's cases (see find_version for what names one). Raises Refused (404, 409)."""
     row = find_version(session, reference)
     suite = session.get_one(SuiteRow, row.suite)
     promoted = session.scalar(select(ModelRow.name).where(ModelRow.digest == suite.promoted))
@@ -100,44 +103,20 @@ def _cases(session: Session, row: SuiteVersionRow) -> list[MustPassCase]:
     names = [document["name"] for document in documents]
     since = _since(session, row, documents)
     waivers = in_force(session, row.suite, datetime.now(UTC))
-    here = (
-        CaseDraftRow.suite == row.suite,
-        CaseDraftRow.name.in_(names),
-        CaseDraftRow.suite_digest.is_not(None),
-    )
-    drafts = {draft.name: draft for draft in session.scalars(select(CaseDraftRow).where(*here))}
-    acceptors = _acceptors(session, [draft.id for draft in drafts.values()])
-    held = {
-        ratchet.case: (ratchet, name)
-        for ratchet, name in session.execute(
-            select(RatchetRow, ModelRow.name)
-            .outerjoin(ModelRow, ModelRow.digest == RatchetRow.model)
-            .where(RatchetRow.suite == row.suite)
-        )
-    }
-    found = []
-    for document in documents:
-        name, spec = document["name"], SPEC.validate_python(document)
-        draft, waiver = drafts.get(name), waivers.get(name)
+    origins = _origins(session, row.suite, names)
+    held = _held(session, row.suite)
+    cases = []
+    for name, document in zip(names, documents, strict=True):
+        spec = SPEC.validate_python(document)
+        waiver = waivers.get(name)
         ratchet, model = held.get(name, (None, None))
-        found.append(
+        cases.append(
             MustPassCase(
-                name=name,
+                **asdict(spec),
+                **origins.get(name, FROM_FILE),
                 status="waived" if waiver else "enforced",
                 segment_id=spec.segment,
-                start_s=spec.start_s,
-                end_s=spec.end_s,
-                offset=document["offset"],
-                repeats=spec.repeats,
-                must_pass_repeats=spec.must_pass_repeats,
-                conditions=list(spec.conditions),
                 toml=case_toml(spec),
-                note=spec.note,
-                author=draft.author if draft else "",
-                accepted_by=acceptors.get(draft.id, "") if draft else "",
-                draft=draft.id if draft else None,
-                report=draft.report_id if draft else None,
-                run=draft.run_id if draft else None,
                 since=since[name],
                 held_since=ratchet.since if ratchet else None,
                 held_by=ratchet.model if ratchet else None,
@@ -145,29 +124,50 @@ def _cases(session: Session, row: SuiteVersionRow) -> list[MustPassCase]:
                 waiver=WaiverView.model_validate(waiver, from_attributes=True) if waiver else None,
             )
         )
-    return found
+    return cases
+
+
+def _origins(session: Session, suite: str, cases: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Who brought each case that was a draft once, and what the draft was of."""
+    accepted = CaseDraftRow.suite_digest.is_not(None)
+    here = select(CaseDraftRow).where(CaseDraftRow.suite == suite, CaseDraftRow.name.in_(cases))
+    drafts = {draft.name: draft for draft in session.scalars(here.where(accepted))}
+    acceptors = _acceptors(session, [draft.id for draft in drafts.values()])
+    return {
+        name: {
+            "author": draft.author,
+            "accepted_by": acceptors.get(draft.id, ""),
+            "draft": draft.id,
+            "report": draft.report_id,
+            "run": draft.run_id,
+        }
+        for name, draft in drafts.items()
+    }
+
+
+def _held(session: Session, suite: str) -> dict[str, tuple[RatchetRow, str | None]]:
+    """The held cases of a suite, each with the name of the released model that holds it."""
+    query = select(RatchetRow, ModelRow.name).where(RatchetRow.suite == suite)
+    rows = session.execute(query.outerjoin(ModelRow, ModelRow.digest == RatchetRow.model))
+    return {ratchet.case: (ratchet, model) for ratchet, model in rows}
 
 
 def _since(
     session: Session, row: SuiteVersionRow, documents: Sequence[dict[str, Any]]
 ) -> dict[str, Since]:
     """Back along the line of versions, as far as each case is the same."""
+    version = SuiteVersionRow
     line = select(
-        SuiteVersionRow.digest,
-        SuiteVersionRow.number,
-        SuiteVersionRow.created,
-        SuiteVersionRow.document["suite"]["cases"],
+        version.digest, version.number, version.created, version.document["suite"]["cases"]
     )
     until = row.number
     if until is None and row.parent is not None:  # a cut of its parent to fewer routes
         until = session.get_one(SuiteVersionRow, row.parent).number
-    older = line.where(
-        SuiteVersionRow.suite == row.suite, SuiteVersionRow.number <= until
-    ).order_by(SuiteVersionRow.number.desc())
+    older = line.where(version.suite == row.suite, version.number <= until)
     own = Since(digest=row.digest, number=row.number, created=row.created)
     since = {document["name"]: own for document in documents}
     same = {document["name"]: document for document in documents}
-    for digest, number, created, cases in session.execute(older):
+    for digest, number, created, cases in session.execute(older.order_by(version.number.desc())):
         then = {case["name"]: case for case in cases}
         same = {name: document for name, document in same.items() if then.get(name) == document}
         since |= dict.fromkeys(same, Since(digest=digest, number=number, created=created))
@@ -178,16 +178,10 @@ def _since(
 
 def _acceptors(session: Session, drafts: Sequence[str]) -> dict[str, str]:
     """Who accepted each draft: the first entry that says so."""
-    first = (
-        select(func.min(EventRow.id))
-        .where(
-            EventRow.subject_kind == "draft",
-            EventRow.subject_id.in_(drafts),
-            EventRow.kind == "draft.reviewed",
-        )
-        .group_by(EventRow.subject_id)
+    reviews = select(func.min(EventRow.id)).where(
+        EventRow.subject_kind == "draft",
+        EventRow.subject_id.in_(drafts),
+        EventRow.kind == "draft.reviewed",
     )
-    return {
-        event.subject_id: event.actor
-        for event in session.scalars(select(EventRow).where(EventRow.id.in_(first)))
-    }
+    first = select(EventRow).where(EventRow.id.in_(reviews.group_by(EventRow.subject_id)))
+    return {event.subject_id: event.actor for event in session.scalars(first)}

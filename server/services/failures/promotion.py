@@ -1,11 +1,12 @@
-"""Promoting a model: candidates meet it from now on, if it passes every case that is held or somebody answers for it."""
+"""Promoting a model: candidates meet it from now on. It passes every held case, or is waived."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from server.db.bank_tables import ModelRow, SegmentRow, SuiteRow, SuiteVersionRow
@@ -56,24 +57,23 @@ class _Case(NamedTuple):
 
 
 def promote(session: Session, name: str, model: str, *, actor: str = "") -> Promoted:
-    """Make a model the one that candidates of a suite meet by default, and hold what it passed. Raises Refused: 404, or 409
-    naming every held case that it does not pass and nobody waived."""
+    """Make a model the one that candidates of a suite meet by default, and hold what it passed.
+
+    Raises Refused: 404, or 409 naming every held case that it does not pass and nobody waived.
+    """
     suite = session.get(SuiteRow, name, with_for_update=True)
     if suite is None:
         raise not_found("suite", name, "see GET /v1/suites")
-    found, newest = find_model(session, model), find_version(session, name)
+    found = find_model(session, model)
+    newest = find_version(session, name)
     stands = standings(session, newest, found)
     waived = _check_held(session, name, found.name, stands)
-    detail = {
-        "model": found.digest,
-        "before": suite.promoted,
-        "waived": [case.case for case in waived],
-    }
+    models = {"model": found.digest, "before": suite.promoted}
+    detail = models | {"waived": [case.case for case in waived]}
     record(session, "suite.promoted", ("suite", name), actor=actor, detail=detail)
     suite.promoted = found.digest
-    hold(
-        session, name, [case for case, standing in stands.items() if standing.passed], found.digest
-    )
+    passed = [case for case, standing in stands.items() if standing.passed]
+    hold(session, name, passed, found.digest)
     view = VersionView.model_validate(newest, from_attributes=True)
     return Promoted(
         name=name, promoted=found.digest, promoted_name=found.name, newest=view, waived=waived
@@ -83,12 +83,11 @@ def promote(session: Session, name: str, model: str, *, actor: str = "") -> Prom
 def _check_held(
     session: Session, suite: str, model: str, stands: dict[str, Standing]
 ) -> list[WaivedCase]:
-    held = sorted(
-        stands.keys()
-        & set(session.scalars(select(RatchetRow.case).where(RatchetRow.suite == suite)))
-    )
+    ratchet = session.scalars(select(RatchetRow.case).where(RatchetRow.suite == suite))
+    held = sorted(stands.keys() & set(ratchet))
     waivers = in_force(session, suite, datetime.now(UTC))
-    waived, findings = [], []
+    waived = []
+    findings = []
     for case in held:
         found = stands[case]
         if found.passed:
@@ -96,92 +95,85 @@ def _check_held(
         if case in waivers:
             waived.append(WaivedCase(case=case, found=found.words, waived=waivers[case].words))
             continue
-        answer = f'answer for it: `redrive cases waive {suite} {case} --owner YOU --reason "..." --days 14`'
+        waive = f'redrive cases waive {suite} {case} --owner YOU --reason "..." --days 14'
+        answer = f"answer for it: `{waive}`"
         remedy = f"{found.again}; or {answer}" if found.again else answer
         findings.append(Finding(f"cases.{case}", found.words, remedy))
     if findings:
-        raise Refused(
-            "held-cases",
-            f"{model} does not pass {len(findings)} of the {len(held)} held cases",
-            tuple(findings),
-        )
+        message = f"{model} does not pass {len(findings)} of the {len(held)} held cases"
+        raise Refused("held-cases", message, tuple(findings))
     return waived
 
 
 def standings(session: Session, version: SuiteVersionRow, model: ModelRow) -> dict[str, Standing]:
-    """How a model stands on every case of a version, by name: its newest result on the case as it is now, of the same words,
-    on the bytes of its segment that are stored now, in the simulator's version of now."""
-    runs = session.execute(
-        select(
-            RunRow.id,
-            RunRow.suite_digest,
-            RunRow.simulator,
-            RunRow.verdict_document["cases"].label("judged"),
-        )
-        .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
-        .where(
-            SuiteVersionRow.suite == version.suite,
-            RunRow.candidate == model.digest,
-            RunRow.verdict.is_not(None),
-        )
-        .order_by(RunRow.created.desc())
-    ).all()
-    driven = select(SuiteVersionRow).where(
-        SuiteVersionRow.digest.in_({run.suite_digest for run in runs})
-    )
+    """How a model stands on every case of a version, by name.
+
+    What counts is its newest result on the case as it is now: of the same words, on the bytes of
+    its segment that are stored now, in the simulator's version of now.
+    """
+    runs = _judged_runs(session, version.suite, model)
+    digests = {run.suite_digest for run in runs}
+    driven = select(SuiteVersionRow).where(SuiteVersionRow.digest.in_(digests))
     then = {row.digest: _cases(row) for row in session.scalars(driven)}
-    choice, now = version.document["suite"]["simulator"], _cases(version)
-    simulator = asdict(simulator_spec(choice["name"], choice["parameters"]))
+    now = _cases(version)
     outdated = _outdated(session, now)
+    choice = version.document["suite"]["simulator"]
+    simulator = asdict(simulator_spec(choice["name"], choice["parameters"]))
     found: dict[str, Standing] = {}
     stale: dict[str, str] = {}
     for run in runs:
         for judged in run.judged or ():
-            name, case = judged["case"], then[run.suite_digest][judged["case"]]
+            name = judged["case"]
             if name not in now or name in found:
                 continue
-            again = name in outdated or case.segment_digest != now[name].segment_digest
-            if again or case != now[name] or run.simulator != simulator:
-                since = (
-                    "its segment was imported again"
-                    if again
-                    else "the case or its simulator was changed"
-                )
-                stale.setdefault(name, f" as it is now: run {run.id} came before {since}")
+            case = then[run.suite_digest][name]
+            if name in outdated or case.segment_digest != now[name].segment_digest:
+                since = "its segment was imported again"
+            elif case != now[name] or run.simulator != simulator:
+                since = "the case or its simulator was changed"
             else:
-                word = {True: "passed", False: "failed", None: "can't be told"}[judged["passed"]]
-                reason = f": {judged['reason']}" if judged.get("reason") else ""
-                found[name] = Standing(judged["passed"], f"{word} in run {run.id}{reason}")
+                found[name] = _standing(run.id, judged)
+                continue
+            stale.setdefault(name, f" as it is now: run {run.id} came before {since}")
     drive = f"run it: `redrive submit {model.name} --suite {version.suite}`"
-    first = "its segment was imported again: `redrive suites push` the suite's file, then "
-    undriven = {
-        name: Standing(
-            None,
-            f"it was not driven on it{stale.get(name, '')}",
-            (first if name in outdated else "") + drive,
-        )
-        for name in now
-    }
-    return undriven | found
+    push = "its segment was imported again: `redrive suites push` the suite's file, then "
+    for name in now.keys() - found.keys():
+        words = f"it was not driven on it{stale.get(name, '')}"
+        found[name] = Standing(None, words, f"{push}{drive}" if name in outdated else drive)
+    return {name: found[name] for name in now}
+
+
+def _judged_runs(session: Session, suite: str, model: ModelRow) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The runs of a candidate on any version of a suite that have a verdict, newest first."""
+    judged = RunRow.verdict_document["cases"].label("judged")
+    query = (
+        select(RunRow.id, RunRow.suite_digest, RunRow.simulator, judged)
+        .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
+        .where(SuiteVersionRow.suite == suite)
+        .where(RunRow.candidate == model.digest, RunRow.verdict.is_not(None))
+        .order_by(RunRow.created.desc())
+    )
+    return session.execute(query).all()
+
+
+def _standing(run_id: str, judged: dict[str, Any]) -> Standing:
+    word = {True: "passed", False: "failed", None: "can't be told"}[judged["passed"]]
+    reason = f": {judged['reason']}" if judged.get("reason") else ""
+    return Standing(judged["passed"], f"{word} in run {run_id}{reason}")
 
 
 def _cases(version: SuiteVersionRow) -> dict[str, _Case]:
-    digests = {
-        planned["case"]: planned["scenario"]["segment_digest"]
-        for planned in version.document["planned"]
-    }
-    return {
-        spec["name"]: _Case(spec, digests[spec["name"]])
-        for spec in version.document["suite"]["cases"]
-    }
+    planned = version.document["planned"]
+    specs = version.document["suite"]["cases"]
+    digests = {place["case"]: place["scenario"]["segment_digest"] for place in planned}
+    return {spec["name"]: _Case(spec, digests[spec["name"]]) for spec in specs}
 
 
 def _outdated(session: Session, cases: dict[str, _Case]) -> set[str]:
     """Cases whose segment was imported again after the version was made."""
     wanted = [case.spec["segment"] for case in cases.values()]
-    found = session.execute(
-        select(SegmentRow.segment_id, SegmentRow.digest).where(SegmentRow.segment_id.in_(wanted))
-    )
+    columns = select(SegmentRow.segment_id, SegmentRow.digest)
+    found = session.execute(columns.where(SegmentRow.segment_id.in_(wanted)))
     stored = {row.segment_id: row.digest for row in found}
     return {
         name

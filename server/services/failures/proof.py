@@ -1,7 +1,9 @@
 """Proofs of drafts: demand the rollouts that are needed next, and decide when they are there.
 
-The search for the smallest case is run from its beginning each time; what it needs and is not stored yet is demanded, for
-rollouts are stored once per drive_key. Nothing but the database is kept between two looks.
+    tick ─▶ search from its beginning ─▶ all rollouts stored ─▶ proven, quarantined, not reproduced
+                  └──▶ some are missing ─▶ demanded; look again at the next tick
+
+Rollouts are stored once per drive_key, so nothing but the database is kept between two looks.
 """
 
 import logging
@@ -24,7 +26,6 @@ from server.services.failures.drafts import SPEC, manifest_of
 from server.services.queue.demands import DemandOwner, count_missing, given_up, withdraw
 from server.storage import BlobStore
 from suites.case_proof import Driver, Examined, Proof, Trial, examine
-from suites.definition.suite_schema import CaseSpec
 from suites.errors import error_text
 from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
 from suites.simulators import default_execution
@@ -38,20 +39,15 @@ class _NotDrivenError(Exception):
 
 
 def advance_drafts(session: Session, blobs: BlobStore) -> int:
-    """Take every draft that waits for its proof as far as its rollouts are stored; how many still wait."""
-    waiting = session.scalars(
-        select(CaseDraftRow)
-        .where(CaseDraftRow.status == CaseStatus.LOCATED)
-        .order_by(CaseDraftRow.created)
-    ).all()
+    """Take every waiting draft as far as its rollouts are stored; how many still wait."""
+    located = select(CaseDraftRow).where(CaseDraftRow.status == CaseStatus.LOCATED)
     open_drafts = 0
-    for draft in waiting:
+    for draft in session.scalars(located.order_by(CaseDraftRow.created)).all():
         owner = DemandOwner(OwnerKind.PROOF, draft.id)
         lost = given_up(session, owner)
         if lost is not None:
-            _not_reproduced(
-                session, draft, f"{lost[0]} could not be driven (infra_failed): {lost[1]}"
-            )
+            reason = f"{lost[0]} could not be driven (infra_failed): {lost[1]}"
+            _not_reproduced(session, draft, reason)
         elif count_missing(session, owner) > 0:
             open_drafts += 1
         else:
@@ -67,7 +63,7 @@ def _advance(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> bool:
                 examined = _examine(session, blobs, draft)
             except _NotDrivenError:
                 return True
-            _decide(session, draft, *examined)
+            _decide(session, draft, examined)
     except OperationalError:
         raise
     except Exception as error:
@@ -78,10 +74,8 @@ def _advance(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> bool:
 
 def _examine(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> Examined:
     """What became of the draft's surprise. Raises _NotDrivenError."""
-    drivers = [
-        Driver(d, default_execution(manifest_of(session, d)))
-        for d in (draft.offender, draft.control)
-    ]
+    models = (draft.offender, draft.control)
+    drivers = [Driver(d, default_execution(manifest_of(session, d))) for d in models]
     segment = session.get_one(SegmentRow, draft.segment_id)
     trial = Trial(
         offender=drivers[0],
@@ -99,51 +93,44 @@ def _examine(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> Examine
     return examine(trial, asked, draft.at_s, draft.draws, drive, as_written=draft.as_written)
 
 
-def _decide(
-    session: Session,
-    draft: CaseDraftRow,
-    spec: CaseSpec | None,
-    error_text: str,
-    proof: Proof | None,
-) -> None:
-    draft.told = error_text
+def _decide(session: Session, draft: CaseDraftRow, examined: Examined) -> None:
+    spec, draft.told, proof = examined
     if spec is None or proof is None or proof.answer == "refused":
-        _not_reproduced(session, draft, proof.reason if proof is not None else error_text)
+        _not_reproduced(session, draft, proof.reason if proof is not None else draft.told)
         return
-    draft.spec, draft.proof = _plain(asdict(spec)), _plain(asdict(proof))
-    move(session, draft, CaseStatus.REPRODUCED, actor="coordinator")
-    follow(session, draft)
-    move(session, draft, CaseStatus.DRAFTED, actor="coordinator")
-    follow(session, draft)
+    draft.spec = asdict(spec)
+    draft.proof = _document(proof)
+    _advance_to(session, draft, CaseStatus.REPRODUCED)
+    _advance_to(session, draft, CaseStatus.DRAFTED)
     if proof.answer == "quarantined":
-        move(session, draft, CaseStatus.QUARANTINED, reason=proof.reason, actor="coordinator")
-        follow(session, draft)
+        _advance_to(session, draft, CaseStatus.QUARANTINED, proof.reason)
 
 
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """Judged rollouts as objects, not as bare tuples."""
+def _advance_to(session: Session, draft: CaseDraftRow, to: CaseStatus, reason: str = "") -> None:
+    move(session, draft, to, reason=reason, actor="coordinator")
+    follow(session, draft)
+
+
+def _document(proof: Proof) -> dict[str, Any]:
+    """The proof with its judged rollouts as objects, not as bare tuples."""
+    document = asdict(proof)
     for side in ("offender", "control"):
-        if side in document:
-            document[side] = [
-                {"passed": p, "reason": r, "instant_s": t} for p, r, t in document[side]
-            ]
+        judged = document[side]
+        document[side] = [{"passed": p, "reason": r, "instant_s": t} for p, r, t in judged]
     return document
 
 
 def _not_reproduced(session: Session, draft: CaseDraftRow, reason: str) -> None:
     withdraw(session, DemandOwner(OwnerKind.PROOF, draft.id), mandatory_too=True)
-    move(session, draft, CaseStatus.NOT_REPRODUCED, reason=reason, actor="coordinator")
-    follow(session, draft)
+    _advance_to(session, draft, CaseStatus.NOT_REPRODUCED, reason)
 
 
 def _rollouts(
     session: Session, blobs: BlobStore, draft: CaseDraftRow, route: str, keys: Sequence[DriveKey]
 ) -> list[Rollout]:
     digests = [key.digest for key in keys]
-    rows = {
-        row.drive_key: row
-        for row in session.scalars(select(RolloutRow).where(RolloutRow.drive_key.in_(digests)))
-    }
+    stored = select(RolloutRow).where(RolloutRow.drive_key.in_(digests))
+    rows = {row.drive_key: row for row in session.scalars(stored)}
     missing = [key for key in keys if key.digest not in rows]
     if missing:
         _demand(session, draft, route, missing)
@@ -155,21 +142,16 @@ def _rollouts(
             reason=row.reason,
             ended_s=row.ended_s,
             trusted_share=row.trusted_share,
-            trace=Trace.from_bytes(blobs.get(row.trace_sha256))
-            if row.trace_sha256 is not None
-            else None,
+            trace=Trace.from_bytes(blobs.get(row.trace_sha256)) if row.trace_sha256 else None,
         )
-        for key in keys
-        for row in [rows[key.digest]]
+        for key, row in ((key, rows[key.digest]) for key in keys)
     ]
 
 
 def _demand(session: Session, draft: CaseDraftRow, route: str, keys: Sequence[DriveKey]) -> None:
     owned = (DemandRow.owner_kind == OwnerKind.PROOF, DemandRow.owner_id == draft.id)
-    first = (
-        session.scalar(select(func.coalesce(func.max(DemandRow.position) + 1, 0)).where(*owned))
-        or 0
-    )
+    following = select(func.coalesce(func.max(DemandRow.position) + 1, 0)).where(*owned)
+    first = session.scalar(following) or 0
     documents = [
         {
             "digest": key.digest,

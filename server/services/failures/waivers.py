@@ -1,4 +1,4 @@
-"""Waivers: somebody answers for a failing case, for a time, with a reason; every verdict that one touched says so."""
+"""Waivers: somebody answers for a failing case, for a time. Verdicts that one touched say so."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -60,11 +60,11 @@ class WaiverView(BaseModel):
     expires: datetime
     created: datetime
     revoked: datetime | None
-    """When somebody ended it; of one that ran out, when that was noticed: the time at which it expired."""
+    """When somebody ended it; of one that ran out, the time at which it expired."""
 
 
 def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
-    """In force for runs that are submitted from now on. Raises SubmitterError, Refused (404, 409)."""
+    """In force for runs submitted from now on. Raises SubmitterError, Refused (404, 409)."""
     now = datetime.now(UTC)
     version = stored_version(find_version(session, asked.suite))
     name = version.suite.name
@@ -74,7 +74,7 @@ def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
         problem = f"{asked.expires:%Y-%m-%d}"
         finding = Finding("expires", problem, f"a time after now, until {now + LONGEST:%Y-%m-%d}")
         raise SubmitterError("a waiver ends in the future, and within 90 days", finding)
-    # One at a time: of two who answer for the same case the second is refused, and no two close a circle between them.
+    # One at a time: of two who answer for a case the second is refused, and no two close a circle.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"waivers {name}"))))
     standing = in_force(session, name, datetime.now(UTC))
     if asked.case in standing:
@@ -88,22 +88,17 @@ def add_waiver(session: Session, asked: WaiverRequest) -> WaiverView:
     session.add(waiver)
     session.flush()
     session.refresh(waiver)
-    detail = {
-        "owner": waiver.owner,
-        "reason": waiver.reason,
-        "expires": waiver.expires.isoformat(),
-        "waiver": waiver.id,
-    }
-    record(
-        session, "case.waived", ("case", f"{name}/{waiver.case}"), actor=waiver.owner, detail=detail
-    )
+    words = {"owner": waiver.owner, "reason": waiver.reason}
+    detail = words | {"expires": waiver.expires.isoformat(), "waiver": waiver.id}
+    record(session, "case.waived", _subject(waiver), actor=waiver.owner, detail=detail)
     _tell_draft(session, waiver, CaseStatus.WAIVED)
     return _view(waiver)
 
 
 def _check_cause(asked: WaiverRequest, standing: dict[str, WaiverRow]) -> None:
     """A chain of causes ends in a waiver with a reason of its own that lasts at least as long."""
-    chain, cause = [asked.case], asked.because_of
+    chain = [asked.case]
+    cause = asked.because_of
     while cause is not None:
         if cause in chain:
             problem = " because of ".join([*chain, cause])
@@ -122,40 +117,28 @@ def _check_cause(asked: WaiverRequest, standing: dict[str, WaiverRow]) -> None:
 
 
 def revoke_waiver(session: Session, waiver_id: str, *, actor: str) -> WaiverView:
-    """The case counts again for runs that are submitted from now on. Raises Refused (404, 409)."""
+    """The case counts again for runs submitted from now on. Raises Refused (404, 409)."""
     waiver = session.get(WaiverRow, waiver_id, with_for_update=True)
     if waiver is None:
         raise not_found("waiver", waiver_id, "see GET /v1/waivers")
     if waiver.revoked is not None:
-        problem = "revoked or expired"
-        raise Refused(
-            "not-now", f"waiver {waiver_id} has ended", Finding("waiver", problem, "nothing to do")
-        )
+        finding = Finding("waiver", "revoked or expired", "nothing to do")
+        raise Refused("not-now", f"waiver {waiver_id} has ended", finding)
     waiver.revoked = datetime.now(UTC)
-    record(
-        session,
-        "case.waiver_revoked",
-        ("case", f"{waiver.suite}/{waiver.case}"),
-        actor=actor,
-        detail={"waiver": waiver.id},
-    )
+    detail = {"waiver": waiver.id}
+    record(session, "case.waiver_revoked", _subject(waiver), actor=actor, detail=detail)
     _tell_draft(session, waiver, CaseStatus.ENFORCED)
     return _view(waiver)
 
 
 def end_expired(session: Session) -> None:
     """Close the waivers that ran out: their cases count again, and their drafts say so."""
-    over = (
-        select(WaiverRow)
-        .where(WaiverRow.revoked.is_(None), WaiverRow.expires <= datetime.now(UTC))
-        .with_for_update()
-    )
-    for waiver in session.scalars(over).all():
+    over = WaiverRow.expires <= datetime.now(UTC)
+    query = select(WaiverRow).where(WaiverRow.revoked.is_(None), over)
+    for waiver in session.scalars(query.with_for_update()).all():
         waiver.revoked = waiver.expires
         detail = {"waiver": waiver.id, "owner": waiver.owner}
-        record(
-            session, "case.waiver_expired", ("case", f"{waiver.suite}/{waiver.case}"), detail=detail
-        )
+        record(session, "case.waiver_expired", _subject(waiver), detail=detail)
         _tell_draft(session, waiver, CaseStatus.ENFORCED)
 
 
@@ -169,7 +152,8 @@ def list_waivers(
     limit: int,
 ) -> Page[WaiverView]:
     """Newest first, those that have ended too."""
-    query, now = select(WaiverRow), datetime.now(UTC)
+    query = select(WaiverRow)
+    now = datetime.now(UTC)
     if suite is not None:
         query = query.where(WaiverRow.suite == suite)
     if case is not None:
@@ -191,21 +175,18 @@ def list_waivers(
     )
 
 
+def _subject(waiver: WaiverRow) -> tuple[str, str]:
+    return "case", f"{waiver.suite}/{waiver.case}"
+
+
 def _tell_draft(session: Session, waiver: WaiverRow, status: CaseStatus) -> None:
-    query = select(CaseDraftRow).where(
-        CaseDraftRow.suite == waiver.suite, CaseDraftRow.name == waiver.case
-    )
-    allowed = (CaseStatus.ENFORCED, CaseStatus.WAIVED)
-    for draft in session.scalars(query.where(CaseDraftRow.status.in_(allowed)).with_for_update()):
-        if draft.status is not status:
-            move(
-                session,
-                draft,
-                status,
-                reason=waiver.reason if status is CaseStatus.WAIVED else "",
-                actor=waiver.owner,
-            )
-            follow(session, draft, actor=waiver.owner)
+    """The draft that the case came from, and its report, are waived or enforced as the case is."""
+    query = select(CaseDraftRow).filter_by(suite=waiver.suite, name=waiver.case)
+    others = {CaseStatus.ENFORCED, CaseStatus.WAIVED} - {status}
+    reason = waiver.reason if status is CaseStatus.WAIVED else ""
+    for draft in session.scalars(query.where(CaseDraftRow.status.in_(others)).with_for_update()):
+        move(session, draft, status, reason=reason, actor=waiver.owner)
+        follow(session, draft, actor=waiver.owner)
 
 
 def _view(waiver: WaiverRow) -> WaiverView:
