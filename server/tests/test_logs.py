@@ -1,4 +1,4 @@
-"""What the API process writes to its log: one line a request, with its id, however uvicorn was started."""
+"""What the service writes to its log: one line a request, with its id, however it was started."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Problems: every error has its documented kind, its owner and the request's id, and leaks nothing."""
+"""Problems: every error has its documented kind, its owner and the request's id; none leaks."""
 
 from collections.abc import Callable
 from html import unescape

@@ -1,4 +1,4 @@
-"""Static checks: each kind of bad model is refused with what was expected, what was found and what to do."""
+"""Static checks: each kind of bad model is refused, with what was expected and what to do."""
 
 import subprocess
 import sys

@@ -1,8 +1,7 @@
-"""Promotion over HTTP: a held case that the model fails, or was never driven on, refuses it by name, unless it is waived."""
+"""Promotion over HTTP: a held case that the model did not pass refuses it, unless it is waived."""
 
 import itertools
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,21 +9,20 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.run_tables import RunRow
+from server.tests.asking import specific, waive
 from suites.vocabulary import RunVerdict, Status
 
 pytestmark = pytest.mark.services
-HEAD = 'name = "kept"\nkind = "specific"\n'
-CASE = '[[cases]]\nname = "{}"\nsegment = "r1/0"\n[[cases.conditions]]\nalways = {{ signal = "speed_mps", above = {} }}\n'
 
 
 @pytest.fixture
 def judged(
     client: TestClient, push: Callable[..., str], suite: str, sessions: sessionmaker[Session]
 ) -> Callable[..., str]:
-    """judged("one", bend=True, exit=False): a run of that model on `kept` with these results; its id."""
+    """judged("one", bend=True, exit=False): id of a run of that model on `kept` that ended so."""
     for name in ("one", "two", "three", "baseline"):
         push(name)
-    client.post("/v1/suites", json={"toml": HEAD + CASE.format("bend", 1) + CASE.format("exit", 1)})
+    client.post("/v1/suites", json={"toml": specific("kept", bend=1, exit=1)})
     numbers = itertools.count()
 
     def drive(model: str, **results: bool | None) -> str:
@@ -49,18 +47,6 @@ def promote(client: TestClient) -> Callable[[str], Any]:
     return lambda model: client.put(
         "/v1/suites/kept/promoted", json={"model": model, "actor": "ada"}
     )
-
-
-def waive(client: TestClient, case: str) -> Any:
-    expires = (datetime.now(UTC) + timedelta(days=7)).isoformat()
-    body = {
-        "suite": "kept",
-        "case": case,
-        "owner": "bo",
-        "reason": "fixed by the next camera",
-        "expires": expires,
-    }
-    return client.post("/v1/waivers", json=body)
 
 
 def test_what_a_released_model_passed_every_later_one_must(
@@ -93,7 +79,7 @@ def test_a_waived_failure_is_let_through_and_shown(
     judged("one", bend=True)
     promote("one")
     failing = judged("two", bend=False)
-    waiver = waive(client, "bend").json()["id"]
+    waiver = waive(client, suite="kept", case="bend").json()["id"]
     promoted = promote("two")
     assert promoted.status_code == 200, promoted.text
     (shown,) = promoted.json()["waived"]
@@ -122,11 +108,12 @@ def test_only_a_result_on_the_case_as_it_is_counts(
     client: TestClient, judged: Callable[..., str], promote: Callable[[str], Any]
 ) -> None:
     old = judged("one", bend=True, exit=True)
-    client.post("/v1/suites", json={"toml": HEAD + CASE.format("bend", 2) + CASE.format("exit", 1)})
+    client.post("/v1/suites", json={"toml": specific("kept", bend=2, exit=1)})
     judged("two", bend=True, exit=True)
     promote("two")
     (error,) = promote("one").json()["errors"]
-    before = f"it was not driven on it as it is now: run {old} came before the case or its simulator was changed"
+    changed = f"run {old} came before the case or its simulator was changed"
+    before = f"it was not driven on it as it is now: {changed}"
     assert (error["where"], error["problem"]) == ("cases.bend", before), (
         "its bend had another bound"
     )
@@ -151,14 +138,16 @@ def test_a_result_on_other_bytes_of_the_segment_does_not_count(
     promote: Callable[[str], Any],
     add_segment: Callable[..., Any],
 ) -> None:
-    text = HEAD + CASE.format("bend", 1) + CASE.format("exit", 1).replace("r1/0", "r2/0")
+    head, _, end = specific("kept", bend=1, exit=1).rpartition("r1/0")
+    text = f"{head}r2/0{end}"
     client.post("/v1/suites", json={"toml": text})
     old = judged("one", bend=True, exit=True)
     assert promote("one").status_code == 200
     add_segment("r1/0", tags=("highway", "wet"))
     client.post("/v1/segments/index")
     (error,) = promote("one").json()["errors"]
-    words = f"it was not driven on it as it is now: run {old} came before its segment was imported again"
+    imported = f"run {old} came before its segment was imported again"
+    words = f"it was not driven on it as it is now: {imported}"
     assert (error["where"], error["problem"]) == ("cases.bend", words), (
         "exit lies on another segment"
     )
@@ -180,7 +169,7 @@ def test_what_the_released_model_passed_only_before_is_not_held(
     client: TestClient, judged: Callable[..., str], promote: Callable[[str], Any]
 ) -> None:
     judged("one", bend=True, exit=True)
-    client.post("/v1/suites", json={"toml": HEAD + CASE.format("bend", 2) + CASE.format("exit", 1)})
+    client.post("/v1/suites", json={"toml": specific("kept", bend=2, exit=1)})
     judged("one", bend=False, exit=True)
     assert promote("one").status_code == 200
     held = {
