@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.coordinator import Coordinator
+from server.db.bank_tables import SuiteRow
 from server.db.failure_tables import WaiverRow
 from server.db.run_tables import RunRow
+from server.services.failures.waivers import end_expired
 from server.services.runs.judge import RunEvidence
 from server.tests.asking import kind, specific, waive
 from suites.judgement import CaseVerdict
@@ -91,3 +94,64 @@ def test_of_many_who_answer_for_a_case_at_once_one_does(enforced: str, client: T
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: waive(client), range(6)))
     assert sorted(a.status_code for a in answers) == [201] + [409] * 5
+
+
+@pytest.fixture
+def waivers(client: TestClient, sessions: sessionmaker[Session]) -> dict[str, WaiverRow]:
+    """A waiver for each way in which one stands, by the name of its case."""
+    now = datetime.now(UTC)
+    ends: dict[str, tuple[int, int | None]] = {
+        "lasting": (2, None),
+        "ran out": (-1, None),
+        "noticed": (-1, -1),
+        "revoked": (2, -1),
+        "revoked in time": (-1, -2),
+    }
+    rows = {}
+    with sessions.begin() as session:
+        session.add(SuiteRow(name="kept"))
+        session.flush()
+        for case, (expires, revoked) in ends.items():
+            rows[case] = WaiverRow(
+                id=case,
+                suite="kept",
+                case=case,
+                owner="bo",
+                reason="fixed by the next camera",
+                created=now - timedelta(days=3),
+                expires=now + timedelta(days=expires),
+                revoked=None if revoked is None else now + timedelta(days=revoked),
+            )
+            session.add(rows[case])
+        session.flush()
+        session.expunge_all()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("asked", "cases"),
+    [
+        ({"state": "in force"}, {"lasting"}),
+        ({"state": "expired"}, {"ran out", "noticed"}),
+        ({"state": "revoked"}, {"revoked", "revoked in time"}),
+        ({"suite": "kept", "state": "in force"}, {"lasting"}),
+        ({"suite": "other", "state": "in force"}, set()),
+    ],
+)
+def test_each_state_lists_its_own(
+    client: TestClient, waivers: dict[str, WaiverRow], asked: dict[str, str], cases: set[str]
+) -> None:
+    listed = client.get("/v1/waivers", params=asked).json()["items"]
+    assert {waiver["case"] for waiver in listed} == cases
+    assert {waiver["state"] for waiver in listed} <= {asked["state"]}
+
+
+def test_only_a_waiver_that_nobody_revoked_runs_out(
+    waivers: dict[str, WaiverRow], sessions: sessionmaker[Session]
+) -> None:
+    with sessions.begin() as session:
+        end_expired(session)
+    with sessions() as session:
+        ended = {waiver.case: waiver.revoked for waiver in session.scalars(select(WaiverRow))}
+    before = {case: waiver.revoked for case, waiver in waivers.items()}
+    assert ended == before | {"ran out": waivers["ran out"].expires}
