@@ -117,7 +117,7 @@ def suite(client: TestClient, add_segment: Callable[..., SegmentMeta]) -> str:
 
 @pytest.fixture
 def submit(client: TestClient, push: Callable[..., str], suite: str) -> Callable[..., Any]:
-    """submit(key="...", **fields): the answer to a submission of `candidate` against `baseline` on `highway`."""
+    """submit(key="...", **fields): submits `candidate` against `baseline` on `highway`."""
     push("candidate")
     push("baseline")
     numbers = itertools.count()

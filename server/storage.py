@@ -21,7 +21,7 @@ class DigestMismatchError(SubmitterError):
 
 
 class BlobStore:
-    """Files under `root/ab/abcdef...`; any process may write. A blob appears whole or not at all."""
+    """Files under `root/ab/abcdef...`, which any process may add: whole or not at all."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
