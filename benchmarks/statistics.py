@@ -23,8 +23,7 @@ from scipy.stats import t as student
 from cli.cost_csv import paired, read_costs
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
-from suites.judgement import PairTable
-from suites.statistics.contrasts import rows_of
+from suites.pair_table import VALUE, PairTable
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
 from suites.statistics.signflip import SignFlips
@@ -44,20 +43,8 @@ Simulation = Callable[[np.random.Generator, int], Row]
 
 
 def table_of(candidate: Floats, baseline: Floats, routes: list[str]) -> PairTable:
-    done = (Outcome.COMPLETED,) * len(routes)
-    return PairTable(
-        case_ids=tuple(f"s{i}" for i in range(len(routes))),
-        routes=tuple(routes),
-        metrics=tuple(f"m{i}" for i in range(candidate.shape[1])),
-        candidate=candidate,
-        baseline=baseline,
-        candidate_low=candidate,
-        candidate_high=candidate,
-        baseline_low=baseline,
-        baseline_high=baseline,
-        candidate_outcome=done,
-        baseline_outcome=done,
-    )
+    metrics = [f"m{i}" for i in range(candidate.shape[1])]
+    return PairTable.completed(candidate, baseline, routes=routes, metrics=metrics)
 
 
 def suite_of(
@@ -146,10 +133,10 @@ def claims(
     table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]
 ) -> SequentialJudge:
     """Consumes a table look by look until `stop`."""
-    n = len(table.case_ids)
+    n = len(table)
     judge = SequentialJudge(suite, n)
     while judge.consumed < n:
-        judge.consume(rows_of(table, judge.consumed, judge.consumed + judge.room))
+        judge.consume(table.rows(slice(judge.consumed, judge.consumed + judge.room)))
         judge.look()
         if stop(judge):
             break
@@ -192,7 +179,9 @@ def null_easy_first(rng: np.random.Generator, seed: int) -> Row:
         arrived[done] = True
         ready = N if arrived.all() else int(np.argmin(arrived))
         while judge.consumed < ready and not moved(judge):
-            judge.consume(rows_of(buffer, judge.consumed, min(ready, judge.consumed + judge.room)))
+            judge.consume(
+                buffer.rows(slice(judge.consumed, min(ready, judge.consumed + judge.room)))
+            )
             if judge.room == 0:
                 judge.look()
     naive = claims(table_of(c[order], b[order], singles(N)), suite_of([0.02], seed), moved)
@@ -251,13 +240,14 @@ def _flips_on_the_mean(c: Floats, b: Floats, effect: float, seed: int) -> float:
     return float(engine.alone[0, 0] < 0)
 
 
-_CACHE: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+_CACHE: dict[tuple[str, str], Floats] = {}
 
 
-def _real(candidate: str, baseline: str) -> tuple[Floats, Floats]:
+def _real(candidate: str, baseline: str) -> Floats:
+    """Costs [model, segment, 1]: candidate, baseline."""
     if (candidate, baseline) not in _CACHE:
         table = paired(read_costs(REAL, ["total_cost"]), candidate, baseline, 0)
-        _CACHE[candidate, baseline] = table.candidate, table.baseline
+        _CACHE[candidate, baseline] = table.results[VALUE]
     return _CACHE[candidate, baseline]
 
 
@@ -377,9 +367,9 @@ def at_the_stop(differences: Differences) -> Simulation:
             0,
         )
         while start < len(r) and judge.words[0] is MetricVerdict.CANNOT_TELL:
-            block = rows_of(table, start, start + judge.room)
+            block = table.rows(slice(start, start + judge.room))
             judge.extend(block)
-            start += len(block.case_ids)
+            start += len(block)
         interval = judge.verdict(final=start == len(r)).gates[0].interval
         low, high = (interval.low, interval.high) if interval else (-2.0, 2.0)
         worse = judge.words[0] is MetricVerdict.WORSE
@@ -412,9 +402,10 @@ def failing_hard(share: float) -> Simulation:
         b = rng.lognormal(4, 0.6, (600, 1))
         hard = (b >= np.quantile(b, 1 - share))[:, 0]
         c = np.where(hard[:, None], np.nan, b * np.exp(0.07 * rng.standard_t(4, (600, 1))))
-        outcome = tuple(Outcome.POLICY_FAILED if one else Outcome.COMPLETED for one in hard)
+        done, crashed = Outcome.COMPLETED, Outcome.POLICY_FAILED
+        outcomes = tuple((crashed if one else done, done) for one in hard)
         judge = RunJudge(suite_of([0.05], seed), 600)
-        judge.extend(replace(table_of(c, b, singles(600)), candidate_outcome=outcome))
+        judge.extend(replace(table_of(c, b, singles(600)), outcomes=outcomes))
         return {"pass": judge.reached is RunVerdict.PASS, "fail": judge.reached is RunVerdict.FAIL}
 
     return run

@@ -16,10 +16,9 @@ import numpy as np
 
 from suites.definition.suite_schema import PlannedRollout, breadth_first
 from suites.errors import Finding, SubmitterError
-from suites.judgement import PairTable
+from suites.pair_table import PairTable
 from suites.rollout import Scenario
 from suites.verdict.sentence import plural
-from suites.vocabulary import Outcome
 
 MODEL_COLUMNS = ("controller", "model")
 SUITE_COLUMNS = ("suite", "suite_digest")
@@ -212,23 +211,16 @@ def paired(costs: Costs, candidate: str, baseline: str, order_seed: int) -> Pair
     names = sorted(driven[0].keys() | driven[1].keys())
     ordered = in_order(names, [costs.routes[name] for name in names], order_seed)
     absent = [MISSING] * len(costs.metrics)
-    mine, theirs = (
+    of_candidate, of_baseline = (
         np.array([values.get(name, absent) for name in ordered], dtype=np.float64)
         for values in driven
     )
-    outcomes = tuple([Outcome.COMPLETED] * len(ordered))
-    return PairTable(
-        case_ids=tuple(ordered),
-        routes=tuple(costs.routes[name] for name in ordered),
+    return PairTable.completed(
+        of_candidate,
+        of_baseline,
+        case_ids=ordered,
+        routes=[costs.routes[name] for name in ordered],
         metrics=costs.metrics,
-        candidate=mine,
-        baseline=theirs,
-        candidate_low=mine,
-        candidate_high=mine,
-        baseline_low=theirs,
-        baseline_high=theirs,
-        candidate_outcome=outcomes,
-        baseline_outcome=outcomes,
     )
 
 

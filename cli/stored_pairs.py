@@ -6,22 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from cli.cost_csv import in_order
 from server.client import Client
 from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
-from suites.judgement import PairTable
+from suites.pair_table import PairTable
 from suites.vocabulary import Outcome
 
 _SUITE = TypeAdapter(Suite)
 
 PAGE = 1000
-SIDES = ("candidate", "baseline")
-
-Floats = NDArray[np.float64]
+MODELS = ("candidate", "baseline")
 
 
 def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
@@ -38,7 +35,7 @@ def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
         raise SubmitterError(problem, (Finding("run", run_id),))
 
     def counts(pair: Mapping[str, Any]) -> bool:
-        driven = all(pair[side]["outcome"] for side in SIDES)
+        driven = all(pair[model]["outcome"] for model in MODELS)
         return driven and (suite.select is None or not pair["mandatory"])
 
     address = f"/v1/runs/{run_id}/results"
@@ -46,17 +43,21 @@ def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
         list(filter(counts, client.items(address, metric=metric, limit=PAGE))) for metric in metrics
     ]
 
-    def values(side: str, part: str) -> Floats:
-        rows = [[_number(pair[side][part]) for pair in column] for column in columns]
-        return np.array(rows).T.reshape(-1, len(metrics))
-
+    results = [
+        [
+            [[_number(pair[model][part]) for pair in column] for column in columns]
+            for model in MODELS
+        ]
+        for part in ("value", "low", "high")
+    ]
     first = columns[0]
-    table = _table(
-        [pair["case_id"] for pair in first],
-        [pair["route"] for pair in first],
-        metrics,
-        {(side, part): values(side, part) for side in SIDES for part in ("value", "low", "high")},
-        {side: tuple(Outcome(pair[side]["outcome"]) for pair in first) for side in SIDES},
+    candidates, baselines = ([Outcome(pair[m]["outcome"]) for pair in first] for m in MODELS)
+    table = PairTable(
+        case_ids=tuple(pair["case_id"] for pair in first),
+        routes=tuple(pair["route"] for pair in first),
+        metrics=metrics,
+        results=np.array(results, dtype=np.float64).swapaxes(2, 3).copy(),
+        outcomes=tuple(zip(candidates, baselines, strict=True)),
     )
     return table, suite
 
@@ -76,14 +77,21 @@ def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
         finding = Finding(str(candidate), problem, "replay the same segments and offsets")
         raise SubmitterError("nothing is paired", (finding,))
     order = in_order(names, [_route(name) for name in names], suite.order_seed)
-    sides: dict[tuple[str, str], Floats] = {}
-    outcomes: dict[str, tuple[Outcome, ...]] = {}
-    for side, answer in zip(SIDES, answers, strict=True):
-        outcomes[side] = tuple(Outcome(answer[name]["outcome"]) for name in order)
-        values = np.array([[_number(answer[name].get(m)) for m in metrics] for name in order])
-        values[[outcome is Outcome.LEFT_TRUST_REGION for outcome in outcomes[side]]] = np.nan
-        sides |= {(side, part): values for part in ("value", "low", "high")}
-    return _table(order, [_route(name) for name in order], metrics, sides, outcomes)
+    candidates, baselines = (
+        [Outcome(answer[name]["outcome"]) for name in order] for answer in answers
+    )
+    values = np.array(
+        [[[_number(answer[name].get(m)) for m in metrics] for name in order] for answer in answers]
+    )
+    for model, outcomes in zip(values, (candidates, baselines), strict=True):
+        model[[outcome is Outcome.LEFT_TRUST_REGION for outcome in outcomes]] = np.nan
+    return PairTable(
+        case_ids=tuple(order),
+        routes=tuple(_route(name) for name in order),
+        metrics=metrics,
+        results=np.stack([values] * 3),
+        outcomes=tuple(zip(candidates, baselines, strict=True)),
+    )
 
 
 def _judged(suite: Suite) -> tuple[str, ...]:
@@ -110,28 +118,6 @@ def _answer(path: Path, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
         finding = Finding(str(path), "the suite's gates need them")
         raise SubmitterError(f"{path} lacks {', '.join(lacking)}", (finding,))
     return found
-
-
-def _table(
-    names: Sequence[str],
-    routes: Sequence[str],
-    metrics: tuple[str, ...],
-    sides: Mapping[tuple[str, str], Floats],
-    outcomes: Mapping[str, tuple[Outcome, ...]],
-) -> PairTable:
-    return PairTable(
-        case_ids=tuple(names),
-        routes=tuple(routes),
-        metrics=metrics,
-        candidate=sides["candidate", "value"],
-        candidate_low=sides["candidate", "low"],
-        candidate_high=sides["candidate", "high"],
-        baseline=sides["baseline", "value"],
-        baseline_low=sides["baseline", "low"],
-        baseline_high=sides["baseline", "high"],
-        candidate_outcome=outcomes["candidate"],
-        baseline_outcome=outcomes["baseline"],
-    )
 
 
 def _number(value: float | None) -> float:

@@ -1,12 +1,9 @@
-"""What judging reads and answers: metric results, the paired table, verdicts with their reasons."""
+"""What judging reads and answers: metric results, and verdicts with their reasons."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
+from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +19,6 @@ class MetricResult:
     """Worst that the value can be: the rest of it counted at the metric's declared cap."""
     reason: str = ""
     """Why it is not valid."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairTable:
-    """Paired results of a run, in the registered order: row i is one planned rollout driven by both models.
-    Arrays [n, m] over `metrics`; NaN is missing or invalid."""
-
-    case_ids: tuple[str, ...]
-    routes: tuple[str, ...]
-    metrics: tuple[str, ...]
-    candidate: NDArray[np.float64]
-    baseline: NDArray[np.float64]
-    candidate_low: NDArray[np.float64]
-    """For censored rollouts the best value; equal to `candidate` elsewhere."""
-    candidate_high: NDArray[np.float64]
-    baseline_low: NDArray[np.float64]
-    baseline_high: NDArray[np.float64]
-    candidate_outcome: tuple[Outcome, ...]
-    baseline_outcome: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from cli.stored_pairs import run_table
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
-from suites.judgement import PairTable
+from suites.pair_table import PairTable
 from suites.statistics.contrasts import BEST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines
 from suites.statistics.sample_size import (

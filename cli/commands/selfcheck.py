@@ -21,7 +21,7 @@ from server.client import Client
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite, load_suite
 from suites.errors import Finding, SubmitterError
-from suites.judgement import PairTable
+from suites.pair_table import PairTable
 from suites.verdict.planted_effects import SelfCheck, self_check
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.definition.suite_schema import Gate
-from suites.judgement import PairTable
+from suites.pair_table import PairTable
 from suites.statistics.contrasts import evidence
 from suites.statistics.sequences import self_normalised_e
 

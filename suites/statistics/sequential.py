@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.definition.suite_schema import Suite
-from suites.judgement import Interval, PairTable
-from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence, joined
+from suites.judgement import Interval
+from suites.pair_table import VALUE, PairTable, concat
+from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
 from suites.vocabulary import Estimand
 
@@ -125,11 +126,11 @@ class SequentialJudge:
     def consume(self, table: PairTable) -> None:
         """Takes the next rows of the registered order, at most `room` of them; they are read at the next look."""
         self._pending.append(table)
-        self.consumed += len(table.routes)
+        self.consumed += len(table)
 
     def look(self) -> None:
         """Tests every gate on what was consumed so far, and spends. However the rows came, the sums are the same to the bit."""
-        self._read(joined(self._pending))
+        self._read(concat(self._pending))
         self._pending = []
         self._engines.look(self.consumed == self.planned)
         regular = self.consumed % self.suite.look_every == 0 and self.consumed < self.planned
@@ -149,7 +150,7 @@ class SequentialJudge:
         totals.lopsided += rows[OWN].lopsided.sum(axis=0)
         totals.negative |= rows[OWN].negative
         columns = [table.metrics.index(gate.metric) for gate in self.gates]
-        values = np.stack([table.candidate[:, columns], table.baseline[:, columns]])
+        values = table.results[VALUE][..., columns]
         both = np.isfinite(values).all(axis=0) & rows[OWN].valid
         totals.cut += (both & (values >= self._caps).all(axis=0)).sum(axis=0)
         totals.both += both.sum(axis=0)

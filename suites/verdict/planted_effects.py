@@ -20,9 +20,9 @@ from scipy.stats import binomtest
 
 from suites.definition.suite_schema import Gate, PlannedRollout, Suite, breadth_first
 from suites.errors import Finding, SubmitterError
-from suites.judgement import PairTable
+from suites.pair_table import CANDIDATE, VALUE, PairTable, concat
 from suites.rollout import Scenario
-from suites.statistics.contrasts import WORST, evidence, rows_of, sign_of
+from suites.statistics.contrasts import WORST, evidence, sign_of
 from suites.verdict.run_judge import GOOD, RunJudge
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
@@ -184,7 +184,7 @@ def self_check(
     alarms, fails, passes, naive = (rate(int(hits), runs) for hits in null.sum(axis=0))
     return SelfCheck(
         alpha=suite.alpha,
-        pairs=len(table.case_ids),
+        pairs=len(table),
         routes=len(bank.routes),
         runs=runs,
         seed=seed,
@@ -209,7 +209,8 @@ def _check(table: PairTable, suite: Suite) -> None:
     columns = [
         table.metrics.index(gate.metric) for gate in suite.gates if gate.metric in table.metrics
     ]
-    if np.array_equal(table.candidate[:, columns], table.baseline[:, columns], equal_nan=True):
+    candidate, baseline = table.results[VALUE][..., columns]
+    if np.array_equal(candidate, baseline, equal_nan=True):
         problem = "both models have the same values: every difference is zero by construction"
         findings.append(Finding("models", problem, "take two distinct, near-equal models"))
     for gate in (gate for gate in suite.gates if gate.critical and gate.metric in table.metrics):
@@ -228,10 +229,10 @@ def _check(table: PairTable, suite: Suite) -> None:
 
 def _judged(table: PairTable, suite: Suite) -> tuple[RunJudge, int]:
     """What the judge says when a run would have been stopped, and after how many pairs that is."""
-    planned = len(table.case_ids)
+    planned = len(table)
     judge = RunJudge(suite, planned)
     for start in range(0, planned, suite.look_every):
-        judge.extend(rows_of(table, start, start + suite.look_every))
+        judge.extend(table.rows(slice(start, start + suite.look_every)))
         if judge.reached is not None:
             return judge, min(start + suite.look_every, planned)
     return judge, planned
@@ -252,58 +253,23 @@ class _Bank:
 
     def null(self, generator: np.random.Generator) -> tuple[PairTable, Suite]:
         """The pairs in a new registered order, labels swapped on about half of the routes; the suite with that order."""
-        table, own = self.table, replace(self.suite, order_seed=int(generator.integers(2**31)))
-        order = np.array(
-            [self._index[p.case_id] for p in breadth_first(self._plan, own.order_seed)]
-        )
+        own = replace(self.suite, order_seed=int(generator.integers(2**31)))
+        order = [self._index[p.case_id] for p in breadth_first(self._plan, own.order_seed)]
         heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
-        swap = np.array([heads[table.routes[i]] for i in order])
-
-        def sides(c: Floats, b: Floats) -> tuple[Floats, Floats]:
-            c, b = c[order], b[order]
-            return np.where(swap[:, None], b, c), np.where(swap[:, None], c, b)
-
-        candidate, baseline = sides(table.candidate, table.baseline)
-        candidate_low, baseline_low = sides(table.candidate_low, table.baseline_low)
-        candidate_high, baseline_high = sides(table.candidate_high, table.baseline_high)
-        outcomes = [(table.candidate_outcome[i], table.baseline_outcome[i]) for i in order]
-        outcomes = [(b, c) if s else (c, b) for s, (c, b) in zip(swap, outcomes, strict=True)]
-        swapped = PairTable(
-            case_ids=tuple(table.case_ids[i] for i in order),
-            routes=tuple(table.routes[i] for i in order),
-            metrics=table.metrics,
-            candidate=candidate,
-            baseline=baseline,
-            candidate_low=candidate_low,
-            candidate_high=candidate_high,
-            baseline_low=baseline_low,
-            baseline_high=baseline_high,
-            candidate_outcome=tuple(c for c, _ in outcomes),
-            baseline_outcome=tuple(b for _, b in outcomes),
-        )
-        return swapped, own
+        table = self.table.rows(np.array(order))
+        return table.swap(np.array([heads[route] for route in table.routes])), own
 
 
 def _plant(
     table: PairTable, metric: str, kind: Plant, shift: float, generator: np.random.Generator
 ) -> PairTable:
     """The candidate's values of one metric made worse: by the factor `shift`, or by SPIKE on the share `shift` of the pairs."""
-    worse = np.full(len(table.case_ids), shift)
+    worse = np.full(len(table), shift)
     if kind == "spikes":
         worse = np.where(generator.random(len(worse)) < shift, SPIKE, 1.0)
-    column = table.metrics.index(metric)
-
-    def made(values: Floats) -> Floats:
-        values = values.copy()
-        values[:, column] *= worse ** sign_of(metric)
-        return values
-
-    return replace(
-        table,
-        candidate=made(table.candidate),
-        candidate_low=made(table.candidate_low),
-        candidate_high=made(table.candidate_high),
-    )
+    results = table.results.copy()
+    results[:, CANDIDATE, :, table.metrics.index(metric)] *= worse ** sign_of(metric)
+    return replace(table, results=results)
 
 
 def _shifts(
@@ -340,16 +306,12 @@ class _Change:
 
     def __init__(self, table: PairTable, gate: Gate) -> None:
         column = table.metrics.index(gate.metric)
-        values = np.stack([table.candidate[:, column], table.baseline[:, column]])
-        values = values[:, np.isfinite(values).all(axis=0)]
+        both = concat([table, table.swap()])  # either model may be the candidate
+        values = both.results[VALUE, :, :, column]
+        self._c, self._b = values[:, np.isfinite(values).all(axis=0)]
         cap = gate.winsor_cap if gate.estimand is Estimand.MEAN else None
         self._sign, self._mean = sign_of(gate.metric), gate.estimand is Estimand.MEAN
         self._cap = np.inf if cap is None else cap
-        # either model may be the candidate
-        self._c, self._b = (
-            np.concatenate([values[0], values[1]]),
-            np.concatenate([values[1], values[0]]),
-        )
 
     def of(self, factor: float) -> float:
         """The change that multiplying every pair brings; positive is worse."""

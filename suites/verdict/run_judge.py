@@ -8,8 +8,8 @@ from scipy.stats import norm
 
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
-from suites.judgement import CaseVerdict, GateVerdict, Interval, PairTable, Verdict
-from suites.statistics.contrasts import rows_of
+from suites.judgement import CaseVerdict, GateVerdict, Interval, Verdict
+from suites.pair_table import BASELINE, CANDIDATE, PairTable
 from suites.statistics.engines import OTHER, OWN
 from suites.statistics.rates import label_e_value
 from suites.statistics.sequential import Claims, SequentialJudge
@@ -82,7 +82,7 @@ class RunJudge:
         self._names: set[str] = set()
         self._segments: set[str] = set()
         self._routes: set[str] = set()
-        self._outcomes = {"candidate": Counter[str](), "baseline": Counter[str]()}
+        self._outcomes = Counter[str](), Counter[str]()
         self._failed: tuple[set[str], set[str]] = (set(), set())
         self._failures = self._dropped = 0
         self._identical = True
@@ -109,9 +109,9 @@ class RunJudge:
         """Consumes the next rows of the registered order, with a look wherever the suite says."""
         self._check(table)
         start = 0
-        while start < len(table.case_ids):
-            block = rows_of(table, start, start + self._judge.room)
-            start += len(block.case_ids)
+        while start < len(table):
+            block = table.rows(slice(start, start + self._judge.room))
+            start += len(block)
             self._count(block)
             self._judge.consume(block)
             if self._judge.room == 0:
@@ -141,27 +141,24 @@ class RunJudge:
         self._names.update(names)
 
     def _count(self, block: PairTable) -> None:
-        sides = (block.candidate_outcome, block.baseline_outcome)
-        for case_id, route, candidate, baseline in zip(
-            block.case_ids, block.routes, *sides, strict=True
+        for case_id, route, outcomes in zip(
+            block.case_ids, block.routes, block.outcomes, strict=True
         ):
-            if NOT_SCORED & {candidate, baseline}:
+            if NOT_SCORED.intersection(outcomes):
                 self._dropped += 1
             else:
                 self._segments.add(case_id.split("@")[0].split("#")[0])
                 self._routes.add(route)
-        for name, failed, outcomes in zip(self._outcomes, self._failed, sides, strict=True):
-            self._outcomes[name].update(str(o) for o in outcomes)
-            failed.update(r for r, o in zip(block.routes, outcomes, strict=True) if o in FAILING)
-        self._failures += sum(o in FAILING for o in block.candidate_outcome)
+            self._failures += outcomes[CANDIDATE] in FAILING
+            for model, outcome in enumerate(outcomes):
+                self._outcomes[model][str(outcome)] += 1
+                if outcome in FAILING:
+                    self._failed[model].add(route)
+            self._identical &= outcomes[CANDIDATE] == outcomes[BASELINE]
         columns = [block.metrics.index(gate.metric) for gate in self.suite.gates]
-        self._identical &= sides[0] == sides[1] and all(
-            np.array_equal(one[:, columns], two[:, columns], equal_nan=True)
-            for one, two in (
-                (block.candidate, block.baseline),
-                (block.candidate_low, block.baseline_low),
-                (block.candidate_high, block.baseline_high),
-            )
+        candidate, baseline = block.results[:, CANDIDATE], block.results[:, BASELINE]
+        self._identical &= np.array_equal(
+            candidate[..., columns], baseline[..., columns], equal_nan=True
         )
 
     def _settle(self, last: bool) -> None:
@@ -257,7 +254,8 @@ class RunJudge:
             pairs_planned=self.planned,
             pairs_consumed=self._reached[1] if self._reached else judge.consumed,
             outcomes={
-                side: dict(sorted(counts.items())) for side, counts in self._outcomes.items()
+                model: dict(sorted(counts.items()))
+                for model, counts in zip(("candidate", "baseline"), self._outcomes, strict=True)
             },
             method=self._method(),
         )

@@ -20,8 +20,9 @@ from server.services.bank.register_suite import stored_version
 from server.services.bank.waivers_in_force import in_force, waive
 from server.services.runs.judge_cases import Unmeasured, judge_cases
 from suites.conditions import result_name
-from suites.judgement import CaseVerdict, PairTable, Verdict
+from suites.judgement import CaseVerdict, Verdict
 from suites.metrics.registry import METRICS
+from suites.pair_table import PairTable
 from suites.statistics.live_evidence import LiveEvidence
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Outcome, RunVerdict
@@ -201,33 +202,22 @@ class RunEvidence:
                 f"the suite was resolved with {metric}@{wanted}, this server measures {metric}@{here}: register the suite again"
             )
 
-    def _table(self, pairs: Sequence[Pair], results: Results) -> PairTable:
-        shape = (len(pairs), len(self.metrics))
-        value, low, high = (
-            np.full((2, *shape), np.nan),
-            np.full((2, *shape), np.nan),
-            np.full((2, *shape), np.nan),
-        )
+    def _table(self, pairs: Sequence[Pair], found: Results) -> PairTable:
+        results = np.full((3, 2, len(pairs), len(self.metrics)), np.nan)
         for i, pair in enumerate(pairs):
-            for side, ended in enumerate(pair):
+            for model, ended in enumerate(pair):
                 if ended.outcome is Outcome.DATA_INVALID:
                     continue
                 for m, metric in enumerate(self.metrics):
-                    row = results[ended.drive_key, metric]
-                    for array, number in ((value, row.value), (low, row.low), (high, row.high)):
-                        array[side, i, m] = math.nan if number is None else number
+                    row = found[ended.drive_key, metric]
+                    numbers = [row.value, row.low, row.high]
+                    results[:, model, i, m] = [math.nan if n is None else n for n in numbers]
         return PairTable(
             case_ids=tuple(c.case_id for c, _ in pairs),
             routes=tuple(c.route for c, _ in pairs),
             metrics=self.metrics,
-            candidate=value[0],
-            candidate_low=low[0],
-            candidate_high=high[0],
-            baseline=value[1],
-            baseline_low=low[1],
-            baseline_high=high[1],
-            candidate_outcome=tuple(c.outcome for c, _ in pairs),
-            baseline_outcome=tuple(b.outcome for _, b in pairs),
+            results=results,
+            outcomes=tuple((c.outcome, b.outcome) for c, b in pairs),
         )
 
 

@@ -3,12 +3,12 @@ import pytest
 
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
-from suites.judgement import PairTable
 from suites.metrics.registry import METRICS
-from suites.statistics.contrasts import BEST, WORST, evidence, joined, rows_of
+from suites.pair_table import CANDIDATE, HIGH, LOW, PairTable
+from suites.statistics.contrasts import BEST, WORST, evidence
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
-from suites.vocabulary import Estimand, Outcome
+from suites.vocabulary import Estimand
 
 HIGHER = next(name for name, metric in METRICS.items() if metric.direction == "higher")
 TYPICAL, MEAN = [Estimand.TYPICAL], [Estimand.MEAN]
@@ -18,25 +18,12 @@ def table(
     candidate: list[float], baseline: list[float], metric: str = "cost", spread: float = 0.0
 ) -> PairTable:
     """Costs that may be `spread` better or worse; for metrics of which more is better, better is more."""
-    c, b = (
-        np.array(candidate, dtype=np.float64)[:, None],
-        np.array(baseline, dtype=np.float64)[:, None],
-    )
-    sign = -1 if metric == HIGHER else 1
-    done = (Outcome.COMPLETED,) * len(c)
-    return PairTable(
-        case_ids=tuple(f"s{i}" for i in range(len(c))),
-        routes=tuple(f"r{i}" for i in range(len(c))),
-        metrics=(metric,),
-        candidate=c,
-        baseline=b,
-        candidate_low=c - sign * spread,
-        candidate_high=c + sign * spread,
-        baseline_low=b,
-        baseline_high=b,
-        candidate_outcome=done,
-        baseline_outcome=done,
-    )
+    c, b = (np.array(values, dtype=np.float64)[:, None] for values in (candidate, baseline))
+    rows = PairTable.completed(c, b, routes=[f"r{i}" for i in range(len(c))], metrics=[metric])
+    worse = -spread if metric == HIGHER else spread
+    rows.results[LOW, CANDIDATE] -= worse
+    rows.results[HIGH, CANDIDATE] += worse
+    return rows
 
 
 def test_positive_is_worse_in_either_direction() -> None:
@@ -81,13 +68,6 @@ def test_zero_against_zero_is_no_difference() -> None:
     assert rows.valid.all()
 
 
-def test_cutting_and_joining_are_inverse() -> None:
-    whole = table([1.0, 2.0, 3.0], [3.0, 2.0, 1.0])
-    again = joined([rows_of(whole, 0, 1), rows_of(whole, 1, 3)])
-    assert again.case_ids == whole.case_ids
-    np.testing.assert_array_equal(again.candidate, whole.candidate)
-
-
 def test_rare_spikes_that_make_up_the_margin_are_not_passed() -> None:
     rng, n, margin = np.random.default_rng(11), 300, 0.1
     wrong = quiet = 0
@@ -105,7 +85,7 @@ def test_rare_spikes_that_make_up_the_margin_are_not_passed() -> None:
         for values in (c, spiky):
             judge, rows = SequentialJudge(suite, n), table(values.tolist(), b.tolist())
             while judge.consumed < n:
-                judge.consume(rows_of(rows, judge.consumed, judge.consumed + judge.room))
+                judge.consume(rows.rows(slice(judge.consumed, judge.consumed + judge.room)))
                 judge.look()
             shown = judge.claims()[0][OWN].below_margin
             wrong, quiet = wrong + (shown and values is spiky), quiet + (shown and values is c)

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from suites.definition.suite_schema import Gate
-from suites.judgement import PairTable
-from suites.statistics.contrasts import rows_of
+from suites.pair_table import PairTable
 from suites.statistics.live_evidence import PILOT, LiveEvidence
 from suites.vocabulary import Outcome
 
@@ -15,22 +14,9 @@ GATES = [Gate(metric="m0"), Gate(metric="m1")]
 
 def table(change: np.ndarray, routes: int) -> PairTable:
     """Pairs [n, 2]: the baseline costs 1, the candidate exp(change)."""
-    n = len(change)
-    b, done = np.ones((n, 2)), (Outcome.COMPLETED,) * n
-    c = b * np.exp(change)
-    return PairTable(
-        case_ids=tuple(f"s{i}" for i in range(n)),
-        routes=tuple(f"r{i % routes}" for i in range(n)),
-        metrics=("m0", "m1"),
-        candidate=c,
-        baseline=b,
-        candidate_low=c,
-        candidate_high=c,
-        baseline_low=b,
-        baseline_high=b,
-        candidate_outcome=done,
-        baseline_outcome=done,
-    )
+    names = [f"r{i % routes}" for i in range(len(change))]
+    baseline = np.ones(change.shape)
+    return PairTable.completed(np.exp(change), baseline, routes=names, metrics=("m0", "m1"))
 
 
 def shown(rows: PairTable) -> list[float]:
@@ -53,7 +39,7 @@ def test_read_after_every_route_it_is_fair_under_the_null() -> None:
     for _ in range(150):
         rows, live, highest = table(rng.standard_t(4, (60, 2)) * 0.1, 60), LiveEvidence(GATES), 0.0
         for start in range(0, 60, 3):
-            live.consume(rows_of(rows, start, start + 3))
+            live.consume(rows.rows(slice(start, start + 3)))
             highest = max(highest, *live.e_values())
         crossed += highest >= 2 * 20
         last.append(live.e_values()[0])
@@ -63,7 +49,7 @@ def test_read_after_every_route_it_is_fair_under_the_null() -> None:
 
 def test_later_pairs_of_the_same_routes_and_the_pilot_are_no_bets() -> None:
     change = np.full((60, 2), 0.2)
-    assert shown(table(change, 20)) == shown(rows_of(table(change, 20), 0, 20))
+    assert shown(table(change, 20)) == shown(table(change, 20).rows(slice(20)))
     assert shown(table(change, PILOT)) == [1.0, 1.0]
     assert shown(table(change, 10**6))[0] < np.inf
     assert shown(table(np.zeros((60, 2)), 60)) == [1.0, 1.0], "equal models"
@@ -73,7 +59,6 @@ def test_later_pairs_of_the_same_routes_and_the_pilot_are_no_bets() -> None:
 def test_a_pair_that_does_not_count_gives_way_to_the_next_of_its_route() -> None:
     change = np.random.default_rng(2).normal(0.1, 0.1, (40, 2))
     rows = table(change, 20)
-    invalid = replace(
-        rows, candidate_outcome=(Outcome.DATA_INVALID,) * 20 + (Outcome.COMPLETED,) * 20
-    )
-    assert shown(invalid) == shown(rows_of(rows, 20, 40))
+    done, unreadable = Outcome.COMPLETED, Outcome.DATA_INVALID
+    invalid = replace(rows, outcomes=((unreadable, done),) * 20 + ((done, done),) * 20)
+    assert shown(invalid) == shown(rows.rows(slice(20, 40)))

@@ -8,11 +8,11 @@ import pytest
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import SubmitterError
-from suites.judgement import PairTable
+from suites.pair_table import BASELINE, CANDIDATE, VALUE, PairTable
 from suites.verdict import planted_effects as selfcheck
 from suites.verdict.planted_effects import _Change, _judged, self_check
 from suites.verdict.run_judge import RunJudge
-from suites.vocabulary import Estimand, Outcome
+from suites.vocabulary import Estimand
 
 ROUTES, EACH = 20, 6
 SUITE = Suite(
@@ -37,19 +37,8 @@ def twins(seed: int = 0, route_spread: float = 0.1) -> PairTable:
         )
 
     c, b = model(), model()
-    return PairTable(
-        case_ids=tuple(f"s{i}" for i in range(len(c))),
-        routes=tuple(f"r{i // EACH}" for i in range(len(c))),
-        metrics=("a", "b"),
-        candidate=c,
-        baseline=b,
-        candidate_low=c,
-        candidate_high=c,
-        baseline_low=b,
-        baseline_high=b,
-        candidate_outcome=(Outcome.COMPLETED,) * len(c),
-        baseline_outcome=(Outcome.COMPLETED,) * len(c),
-    )
+    routes = [f"r{i // EACH}" for i in range(len(c))]
+    return PairTable.completed(c, b, routes=routes, metrics=("a", "b"))
 
 
 def test_a_sound_judge_passes_and_finds_what_is_planted() -> None:
@@ -88,7 +77,7 @@ def test_a_planted_factor_changes_the_mean_over_all_swaps_by_what_was_asked(
     change = _Change(table, Gate(metric="a", estimand=estimand, winsor_cap=1e9))
     factor = change.factor(0.25)
     assert factor is not None
-    c, b = table.candidate[:, 0], table.baseline[:, 0]
+    c, b = table.results[VALUE, :, :, 0]
     swapped = [(factor * c, b), (factor * b, c)]
     if estimand is Estimand.TYPICAL:
         found = np.mean([2 * (x - y) / (x + y) for x, y in swapped])
@@ -99,15 +88,14 @@ def test_a_planted_factor_changes_the_mean_over_all_swaps_by_what_was_asked(
 
 def test_what_can_not_be_planted_is_said() -> None:
     table = twins()
-    for values in (table.candidate, table.baseline):
-        values[:, 1] = 0.0
+    table.results[..., 1] = 0.0
     report = self_check(table, SUITE, runs=2)
     assert [text.split()[0] for text in report.not_planted] == ["b"] * 4
 
 
 def test_checks_that_would_show_nothing_are_refused() -> None:
     table = twins()
-    same = replace(table, candidate=table.baseline)
+    same = replace(table, results=table.results[:, [BASELINE, BASELINE]])
     with pytest.raises(SubmitterError) as refused:
         self_check(same, SUITE, runs=2)
     assert "zero by construction" in refused.value.findings[0].problem
@@ -115,9 +103,8 @@ def test_checks_that_would_show_nothing_are_refused() -> None:
         self_check(replace(table, routes=("r",) * len(table.routes)), SUITE, runs=2)
     assert refused.value.findings[0].where == "routes"
     for hole, said in ((np.nan, "no pair has a value"), (-1.0, "negative")):
-        values = table.candidate.copy()
-        values[:, 0] = hole
-        gone = replace(table, candidate=values, candidate_low=values, candidate_high=values)
+        gone = replace(table, results=table.results.copy())
+        gone.results[:, CANDIDATE, :, 0] = hole
         with pytest.raises(SubmitterError) as refused:
             self_check(gone, SUITE, runs=2)
         assert [f.where for f in refused.value.findings] == ["a"]

@@ -9,8 +9,8 @@ import pytest
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import CaseSpec, Gate, Suite
 from suites.errors import SubmitterError
-from suites.judgement import CaseVerdict, PairTable
-from suites.statistics.contrasts import rows_of
+from suites.judgement import CaseVerdict
+from suites.pair_table import BASELINE, CANDIDATE, HIGH, LOW, VALUE, PairTable, concat
 from suites.statistics.sequential import Claims
 from suites.verdict.run_judge import RunJudge, decide, gate_word
 from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
@@ -27,20 +27,13 @@ NOTHING = Claims(
 
 def table(candidate: np.ndarray, baseline: np.ndarray, routes: int) -> PairTable:
     n = len(candidate)
-    done = (Outcome.COMPLETED,) * n
     c, b = np.atleast_2d(candidate.T).T, np.atleast_2d(baseline.T).T
-    return PairTable(
-        case_ids=tuple(f"s{i // 3}@{i % 3:+.2f}m#0" for i in range(n)),
-        routes=tuple(f"r{i % routes}" for i in range(n)),
-        metrics=tuple(f"m{i}" for i in range(c.shape[1])),
-        candidate=c,
-        baseline=b,
-        candidate_low=c,
-        candidate_high=c,
-        baseline_low=b,
-        baseline_high=b,
-        candidate_outcome=done,
-        baseline_outcome=done,
+    return PairTable.completed(
+        c,
+        b,
+        case_ids=[f"s{i // 3}@{i % 3:+.2f}m#0" for i in range(n)],
+        routes=[f"r{i % routes}" for i in range(n)],
+        metrics=[f"m{i}" for i in range(c.shape[1])],
     )
 
 
@@ -129,7 +122,7 @@ def test_near_twin_passes_and_the_sentence_says_on_what() -> None:
 
 def test_drifting_model_fails_early() -> None:
     judge = RunJudge(suite(0.1), 180)
-    judge.extend(rows_of(drives(0.5), 0, 60))
+    judge.extend(drives(0.5).rows(slice(0, 60)))
     verdict = judge.verdict(final=False)
     assert verdict.verdict is judge.reached is RunVerdict.FAIL
     assert verdict.pairs_consumed <= 40
@@ -148,7 +141,7 @@ def test_six_routes_cannot_tell_of_a_near_twin_and_say_what_would(seed: int) -> 
 
 def test_values_that_one_model_lacks_are_asked_for_instead_of_more_segments() -> None:
     rows = drives(0.0)
-    rows.candidate[::2] = rows.candidate_low[::2] = rows.candidate_high[::2] = np.nan
+    rows.results[:, CANDIDATE, ::2] = np.nan
     verdict = decide(rows, suite(0.25), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert (
@@ -160,7 +153,7 @@ def test_values_that_one_model_lacks_are_asked_for_instead_of_more_segments() ->
 
 def test_pairs_that_wait_for_the_next_look_are_not_invalid() -> None:
     judge = RunJudge(suite(0.25), 180)
-    judge.extend(rows_of(drives(1.0), 0, 24))
+    judge.extend(drives(1.0).rows(slice(0, 24)))
     (gate,) = judge.verdict(final=False).gates
     assert (gate.pairs, gate.invalid) == (20, 0)
 
@@ -169,22 +162,21 @@ def test_pieces_give_the_verdict_of_the_whole() -> None:
     rows, rules = drives(0.05, metrics=3), suite(0.1, 0.15, 0.02)
     judge = RunJudge(rules, 180)
     for start in range(0, 180, 7):
-        judge.extend(rows_of(rows, start, start + 7))
+        judge.extend(rows.rows(slice(start, start + 7)))
     assert judge.verdict() == decide(rows, rules, 180)
 
 
 def test_first_crossing_is_final() -> None:
     bad, good = drives(0.5), drives(-0.5, seed=1)
-    values = np.concatenate([bad.candidate[:40], good.candidate[40:]])
-    rows = table(values, np.concatenate([bad.baseline[:40], good.baseline[40:]]), 20)
-    assert decide(rows_of(rows, 0, 40), suite(0.1), 180, final=False).verdict is RunVerdict.FAIL
+    rows = concat([bad.rows(slice(40)), good.rows(slice(40, None))])
+    assert decide(rows.rows(slice(0, 40)), suite(0.1), 180, final=False).verdict is RunVerdict.FAIL
     verdict = decide(rows, suite(0.1), 180)
     assert verdict.verdict is RunVerdict.FAIL
     assert verdict.pairs_consumed <= 40
 
 
 def test_prefix_is_undecided_and_says_how_far_it_is() -> None:
-    verdict = decide(rows_of(drives(0.0), 0, 20), suite(0.1), 180, final=False)
+    verdict = decide(drives(0.0).rows(slice(0, 20)), suite(0.1), 180, final=False)
     assert verdict.verdict is None
     assert verdict.sentence == "Not decided yet: 0 of 1 gate after 20 of 180 pairs."
 
@@ -192,20 +184,21 @@ def test_prefix_is_undecided_and_says_how_far_it_is() -> None:
 def test_pass_waits_for_the_bank_unless_the_mean_agrees() -> None:
     rows = drives(0.0, n=2000, routes=2000)
     open_ended = RunJudge(suite(0.2), 2000)
-    open_ended.extend(rows_of(rows, 0, 1000))
+    open_ended.extend(rows.rows(slice(0, 1000)))
     assert open_ended.words == (MetricVerdict.EQUIVALENT,)
     assert open_ended.reached is None  # rare spikes may still come, and the mean has no cap
     capped = RunJudge(
         replace(suite(0.2), gates=(Gate(metric="m0", margin=0.2, winsor_cap=6.0),)), 2000
     )
-    capped.extend(rows_of(rows, 0, 1000))
+    capped.extend(rows.rows(slice(0, 1000)))
     assert capped.reached is RunVerdict.PASS
 
 
 def test_smoother_but_spiking_is_mixed_and_never_passes() -> None:
     rows = drives(-0.05, n=1500, routes=1500)
-    spikes = np.random.default_rng(3).random(rows.candidate.shape) < 0.015
-    spiky = table(np.where(spikes, 20 * rows.candidate, rows.candidate), rows.baseline, 1500)
+    candidate, baseline = rows.results[VALUE]
+    spikes = np.random.default_rng(3).random(candidate.shape) < 0.015
+    spiky = table(np.where(spikes, 20 * candidate, candidate), baseline, 1500)
     rules = replace(suite(0.05), gates=(Gate(metric="m0", margin=0.05, winsor_cap=20.0),))
     verdict = decide(spiky, rules, 1500)
     assert verdict.gates[0].verdict is MetricVerdict.MIXED
@@ -224,7 +217,7 @@ def test_smoother_but_spiking_is_mixed_and_never_passes() -> None:
 def test_advisory_gates_never_decide() -> None:
     rules = suite(0.1, 0.1)
     rows = drives(0.0, metrics=2)
-    rows.candidate[:, 1] *= 2
+    rows.results[:, CANDIDATE, :, 1] *= 2
     rules = replace(rules, gates=(rules.gates[0], replace(rules.gates[1], critical=False)))
     verdict = decide(rows, rules, 180)
     assert verdict.verdict is RunVerdict.PASS
@@ -245,7 +238,7 @@ def test_a_cap_that_leaves_nothing_to_compare_shows_nothing() -> None:
     rows = drives(0.0)
     for cap, said in (
         (1e-6, "every cost of both models is cut"),
-        (float(np.median(rows.candidate)), "pairs where both costs"),
+        (float(np.median(rows.results[VALUE, CANDIDATE])), "pairs where both costs"),
     ):
         rules = replace(
             suite(3.0),
@@ -273,29 +266,19 @@ def test_a_change_that_goes_with_the_length_of_a_route_is_said() -> None:
     assert gate.interval.low == gate.interval.estimate < 0.02
     assert "(at least" not in verdict.sentence  # all pairs together do not bear it out
     assert gate.reason in verdict.sentence
-    same = decide(
-        replace(
-            rows,
-            candidate=b[:, None] * 1.2,
-            candidate_low=b[:, None] * 1.2,
-            candidate_high=b[:, None] * 1.2,
-        ),
-        suite(0.05),
-        440,
-    )
+    alike = replace(table(b * 1.2, b, 50), routes=rows.routes)
+    same = decide(alike, suite(0.05), 440)
     assert same.gates[0].reason == ""
 
 
 # ---- failures, censoring, missing
 
 
-def ended(
-    rows: PairTable, outcome: Outcome, at: list[int], side: str = "candidate_outcome"
-) -> PairTable:
-    outcomes = list(getattr(rows, side))
+def ended(rows: PairTable, outcome: Outcome, at: list[int], model: int = CANDIDATE) -> PairTable:
+    outcomes = [list(pair) for pair in rows.outcomes]
     for i in at:
-        outcomes[i] = outcome
-    return replace(rows, **{side: tuple(outcomes)})  # type: ignore[arg-type]
+        outcomes[i][model] = outcome
+    return replace(rows, outcomes=tuple((c, b) for c, b in outcomes))
 
 
 def test_failing_on_more_routes_fails_whatever_the_gates_say() -> None:
@@ -310,7 +293,7 @@ def test_failing_on_more_routes_fails_whatever_the_gates_say() -> None:
     assert verdict.verdict is RunVerdict.FAIL
     assert "failed on 8 routes where the baseline did not" in verdict.sentence
     assert verdict.outcomes["candidate"] == {"completed": 172, "policy_failed": 8}
-    both = ended(many, Outcome.FAILED, list(range(8)), "baseline_outcome")
+    both = ended(many, Outcome.FAILED, list(range(8)), BASELINE)
     assert decide(both, suite(0.2), 180).verdict is RunVerdict.PASS
 
 
@@ -324,24 +307,23 @@ def test_declared_share_of_failures() -> None:
 
 def test_censored_pairs_count_at_best_and_at_worst() -> None:
     rows = drives(0.0)
-    low, high = rows.candidate.copy(), rows.candidate.copy()
-    low[:30], high[:30] = 0.0, 20.0
-    censored = replace(rows, candidate_low=low, candidate_high=high)
-    verdict = decide(censored, suite(0.2), 180)
+    rows.results[LOW, CANDIDATE, :30] = 0.0
+    rows.results[HIGH, CANDIDATE, :30] = 20.0
+    verdict = decide(rows, suite(0.2), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     interval = verdict.gates[0].interval
     assert interval is not None
     assert interval.low < -0.2
     assert interval.high > 0.2
-    slight = replace(
-        rows, candidate_low=rows.candidate * 0.99, candidate_high=rows.candidate * 1.01
-    )
+    slight = drives(0.0)
+    slight.results[LOW, CANDIDATE] *= 0.99
+    slight.results[HIGH, CANDIDATE] *= 1.01
     assert decide(slight, suite(0.2), 180).verdict is RunVerdict.PASS
 
 
 def test_data_invalid_drops_the_pair_and_is_counted() -> None:
     rows = drives(0.0)
-    rows.candidate[:9] = 1e6
+    rows.results[:, CANDIDATE, :9] = 1e6
     verdict = decide(ended(rows, Outcome.DATA_INVALID, list(range(9))), suite(0.2), 180)
     assert verdict.verdict is RunVerdict.PASS
     assert (verdict.gates[0].pairs, verdict.gates[0].invalid) == (171, 9)
@@ -358,26 +340,25 @@ def test_routes_without_valid_data_are_not_claimed() -> None:
 
 def test_values_of_one_route_alone_are_not_promised_more_segments() -> None:
     rows = drives(0.0)
-    for values in (rows.candidate, rows.baseline):
-        values[np.arange(180) % 20 > 0] = np.nan
+    rows.results[:, :, np.arange(180) % 20 > 0] = np.nan
     assert "1 route cannot show it" in decide(rows, suite(0.2), 180).sentence
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
 def test_a_baseline_lacking_half_gives_no_verdict_and_the_reason(hole: float) -> None:
     rows = drives(0.0)
-    rows.baseline[::2] = hole
+    rows.results[:, BASELINE, ::2] = hole
     verdict = decide(rows, suite(0.2), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert verdict.gates[0].invalid == 90
     few = drives(0.0)
-    few.baseline[0] = hole
+    few.results[:, BASELINE, 0] = hole
     assert "1 pair where one model has no value" in decide(few, suite(0.2), 180).gates[0].reason
 
 
 def test_values_that_both_lack_are_dropped_and_nothing_left_is_said() -> None:
     rows = drives(0.0)
-    rows.candidate[:], rows.baseline[:] = np.nan, np.nan
+    rows.results[:] = np.nan
     verdict = decide(rows, suite(0.2), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert verdict.gates[0].reason == "no pair has a value of both models"
@@ -385,7 +366,7 @@ def test_values_that_both_lack_are_dropped_and_nothing_left_is_said() -> None:
 
 def test_negative_costs_are_refused_by_name() -> None:
     rows = drives(0.0)
-    rows.candidate[3] = -1
+    rows.results[:, CANDIDATE, 3] = -1
     verdict = decide(rows, suite(0.2), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "negative" in verdict.sentence
@@ -394,7 +375,7 @@ def test_negative_costs_are_refused_by_name() -> None:
 @pytest.mark.parametrize("effect", [0.0, 1.0])
 def test_a_negative_cost_after_the_decision_takes_it_back(effect: float) -> None:
     rows = drives(effect)
-    rows.candidate[170] = -1
+    rows.results[:, CANDIDATE, 170] = -1
     verdict = decide(rows, suite(0.4), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert (verdict.gates[0].verdict, verdict.gates[0].decided_at) == (
@@ -403,7 +384,7 @@ def test_a_negative_cost_after_the_decision_takes_it_back(effect: float) -> None
     )
     assert "negative" in verdict.sentence
     early = RunJudge(suite(0.4), 180)
-    early.extend(rows_of(rows, 0, 160))
+    early.extend(rows.rows(slice(0, 160)))
     assert effect == 0.0 or early.reached is RunVerdict.FAIL  # as a run that stops there says
 
 
@@ -434,7 +415,9 @@ def test_duplicates_unknown_metrics_and_surplus_rows_are_refused() -> None:
 @pytest.mark.parametrize(("n", "routes"), [(180, 20), (18, 1), (1, 1)])
 def test_the_same_model_has_exactly_zero_effect(n: int, routes: int) -> None:
     rows = drives(0.3, n=n, routes=routes)
-    verdict = decide(table(rows.baseline, rows.baseline, routes), suite(0.2), n)
+    verdict = decide(
+        table(rows.results[VALUE, BASELINE], rows.results[VALUE, BASELINE], routes), suite(0.2), n
+    )
     assert verdict.verdict is RunVerdict.PASS
     assert "zero effect" in verdict.sentence
     assert verdict.gates[0].interval is not None
@@ -456,7 +439,7 @@ def test_one_route_cannot_tell() -> None:
 
 
 def test_no_rows_at_all() -> None:
-    verdict = decide(rows_of(drives(0.0), 0, 0), suite(0.2), 180)
+    verdict = decide(drives(0.0).rows(slice(0, 0)), suite(0.2), 180)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
 
 
@@ -474,7 +457,7 @@ def test_cases_decide_beside_the_gates() -> None:
     missing = decide(rows, rules, 180, [passed])
     assert missing.verdict is RunVerdict.INCONCLUSIVE
     assert "1 must-pass case without a result" in missing.sentence
-    failed = decide(rows_of(rows, 0, 20), rules, 180, [broken], final=False)
+    failed = decide(rows.rows(slice(0, 20)), rules, 180, [broken], final=False)
     assert failed.verdict is RunVerdict.FAIL
     assert "must-pass case merge failed (left its lane at 4.2 s)" in failed.sentence
     waived = decide(rows, rules, 180, [passed, replace(broken, waived="flaky since Monday")])
