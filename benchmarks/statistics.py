@@ -26,8 +26,9 @@ from suites.definition.suite_schema import Gate, Suite
 from suites.pair_table import VALUE, PairTable
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
-from suites.statistics.signflip import SignFlips
-from suites.verdict.run_judge import GOOD, RunJudge
+from suites.statistics.signflip import FlipPlan, SignFlips
+from suites.verdict.gate_word import GOOD
+from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
 
 REAL = Path(__file__).parents[2] / "shared/data/paired_costs/controls_5000.csv.gz"
@@ -227,7 +228,7 @@ def margin(
 def _flips_on_the_mean(c: Floats, b: Floats, effect: float, seed: int) -> float:
     """The control: sign flips of c - (1 + margin) b, which are not valid under spikes."""
     engine = SignFlips(
-        np.array([[effect]]), alpha=0.05, rho=1.0, flips=999, seed=seed, planned=len(c)
+        np.array([[effect]]), FlipPlan(alpha=0.05, rho=1.0, flips=999, seed=seed, planned=len(c))
     )
     for start in range(0, len(c), 20):
         part = slice(start, start + 20)

@@ -14,9 +14,9 @@ class MetricResult:
     """NaN when not valid."""
     valid: bool
     low: float
-    """Best that the value can be: for a rollout that left the trust region, the rest of it counted at the best."""
+    """Best that the value can be: what lies beyond the trust region counts at the best."""
     high: float
-    """Worst that the value can be: the rest of it counted at the metric's declared cap."""
+    """Worst that it can be: what lies beyond the trust region counts at the metric's cap."""
     reason: str = ""
     """Why it is not valid."""
 
@@ -58,12 +58,21 @@ class CaseVerdict:
 
     case: str
     passed: bool | None
-    """None: it can't be told (left the trust region, invalid data); neither passes nor fails the run, which is then
-    inconclusive."""
+    """None: it can't be told (left the trust region, invalid data), and the run is inconclusive."""
     reason: str = ""
     instant_s: float | None = None
     """The second where it went wrong."""
     waived: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Fails the run."""
+        return self.passed is False and not self.waived
+
+    @property
+    def untold(self) -> bool:
+        """Keeps the run from passing, and does not fail it."""
+        return self.passed is None and not self.waived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,6 @@ class Verdict:
     pairs_planned: int = 0
     pairs_consumed: int = 0
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
-    """{"candidate": {outcome: count}, "baseline": {...}}: stands beside the verdict, never in a footer."""
+    """{"candidate": {outcome: count}, "baseline": {...}}: shown beside the verdict."""
     method: dict[str, Any] = field(default_factory=dict)
     """alpha, spending, flips, order seed, engine version: what is needed to judge again by hand."""

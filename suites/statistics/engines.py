@@ -1,21 +1,24 @@
 """The ways in which a gate's change is tested, side by side over all contrasts of a run.
 
-- the typical drive: sign flips, and for "not worse" also betting on pairs and on routes, which holds under rare spikes;
-- the mean of costs with a declared cap: betting (valid under rare spikes);
-- the mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean is worse where the
-  typical drive is better; it never says that anything is not worse.
+- The typical drive: sign flips. "Not worse" also needs betting on pairs and on routes, which hold
+  under rare spikes.
+- The mean of costs with a declared cap: betting, valid under rare spikes.
+- The mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean
+  is worse where the typical drive is better; it never says that anything is not worse.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from suites.definition.suite_schema import Suite
 from suites.statistics.betting import Betting
 from suites.statistics.contrasts import WORST, GateEvidence
+from suites.statistics.route_sums import RouteSums
 from suites.statistics.sequences import asymptotic_half_width
-from suites.statistics.signflip import RouteSums, SignFlips
+from suites.statistics.signflip import FlipPlan, SignFlips
 from suites.statistics.spikes import PairBetting, RouteBetting
 from suites.vocabulary import Estimand
 
@@ -32,75 +35,79 @@ def estimand_of(suite: Suite, slot: int, gate: int) -> Estimand:
 
 
 class Engines:
-    """Contrasts [cases, 2 slots, G gates], each tested at U thetas [cases, 2, G, U]; one case, or best and worst."""
+    """Contrasts [case, slot, gate] at thetas [case, slot, gate, U]: one case, or best and worst.
+
+    Inside they are flat, [contrast, U], and each engine takes those that are its own:
+
+        typical drive           _flipped   sign flips
+          at its worst          _worst     ... and the bets on pairs and on routes
+        mean with a cap         _bets      betting
+        mean without            _bare      asymptotic confidence sequence
+    """
 
     def __init__(self, suite: Suite, planned: int, thetas: Floats) -> None:
         self.thetas = thetas
         self.shape = cases, slots, count = thetas.shape[:3]
-        capped = np.array([gate.winsor_cap is not None for gate in suite.gates], dtype=np.bool_)
-        mean = np.array(
-            [
-                [estimand_of(suite, slot, g) is Estimand.MEAN for g in range(count)]
-                for slot in (OWN, OTHER)
-            ],
-            dtype=np.bool_,
-        ).reshape(slots, count)
-        self._bets = np.broadcast_to(mean & capped, self.shape).reshape(-1)
-        self._bare = np.broadcast_to(mean & ~capped, self.shape).reshape(-1)
-        self.sums = RouteSums(cases * slots * count)
-        self._moments: tuple[Floats, Floats, Floats] | None = None
         self._flat = thetas.reshape(cases * slots * count, thetas.shape[3])
-        self._alpha, self._joint_alpha = suite.alpha, suite.alpha / max(count, 1)
-        families = np.broadcast_to(
-            np.arange(cases * slots).reshape(cases, slots, 1), self.shape
-        ).reshape(-1)
-        flipped = self._flipped = ~(self._bets | self._bare)
-        shares = (
-            flipped.reshape(cases * slots, count).mean(axis=1) if count else np.zeros(cases * slots)
-        )
+        self._alpha = suite.alpha
+        self._joint_alpha = suite.alpha / max(count, 1)
+        means = [
+            [estimand_of(suite, slot, g) is Estimand.MEAN for g in range(count)]
+            for slot in (OWN, OTHER)
+        ]
+        mean = np.array(means, dtype=np.bool_).reshape(slots, count)
+        capped = np.array([gate.winsor_cap is not None for gate in suite.gates], dtype=np.bool_)
+        self._bets = self._each(mean & capped)
+        self._bare = self._each(mean & ~capped)
+        self._flipped = flipped = ~(self._bets | self._bare)
         worst = np.zeros(self.shape, dtype=np.bool_)
         worst[WORST] = True
         self._worst = flipped & worst.reshape(-1)
-        singly = np.nonzero(self._worst[flipped])[0].tolist()
-        bounded = np.minimum(self._flat[self._worst], 1.99)
-        self._pairs, self._routes = (
-            PairBetting(bounded, suite.alpha),
-            RouteBetting(bounded, suite.alpha),
+        self.sums = RouteSums(len(self._flat))
+        self._moments: tuple[Floats, Floats, Floats] | None = None
+        bounded = np.minimum(self._flat[self._worst], 1.99)  # the typical drive never exceeds 2
+        self._pairs = PairBetting(bounded, suite.alpha)
+        self._routes = RouteBetting(bounded, suite.alpha)
+        # One family for each case and slot, at the share of alpha of the gates that are flipped in
+        # it: the others are tested at their own share.
+        families = self._each(np.arange(cases * slots).reshape(cases, slots, 1))
+        shares = (
+            flipped.reshape(cases * slots, count).mean(axis=1) if count else np.zeros(cases * slots)
         )
-        caps = np.broadcast_to(
-            np.array([gate.winsor_cap or 1.0 for gate in suite.gates]), self.shape
-        ).reshape(-1)
         self._flips = SignFlips(
             self._flat[flipped],
-            alpha=suite.alpha,
-            rho=suite.spending_rho,
-            flips=suite.flips,
-            seed=suite.order_seed,
-            planned=planned,
+            FlipPlan(
+                alpha=suite.alpha,
+                rho=suite.spending_rho,
+                flips=suite.flips,
+                seed=suite.order_seed,
+                planned=planned,
+            ),
             families=families[flipped].tolist(),
             levels=(suite.alpha * shares).tolist(),
-            singly=singly,
+            singly=np.nonzero(self._worst[flipped])[0].tolist(),
         )
-        self._betting = Betting(
-            self._flat[self._bets],
-            caps[self._bets],
-            alpha=self._alpha,
-            joint_alpha=self._joint_alpha,
-        )
+        caps = self._each([gate.winsor_cap or 1.0 for gate in suite.gates])[self._bets]
+        bets = self._flat[self._bets]
+        self._betting = Betting(bets, caps, alpha=self._alpha, joint_alpha=self._joint_alpha)
+
+    def _each(self, values: ArrayLike) -> NDArray[Any]:
+        """Values for gates, or for what else broadcasts to all axes, of each contrast."""
+        return np.broadcast_to(np.asarray(values), self.shape).reshape(-1)
 
     def consume(self, routes: Sequence[str], rows: tuple[GateEvidence, GateEvidence]) -> None:
         """Adds pairs with their evidence by the gates' own estimand and by the other."""
         cases, n = self.shape[0], len(routes)
-        p = np.stack([e.p[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
-        q = np.stack([e.q[:cases] for e in rows], axis=1).transpose(2, 0, 1, 3).reshape(n, -1)
+        p = _by_pair([e.p[:cases] for e in rows])
+        q = _by_pair([e.q[:cases] for e in rows])
+        valid = np.broadcast_to(rows[OWN].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
         self.sums.consume(routes, p, q)
         self._moments = None
         self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
-        valid = np.broadcast_to(rows[0].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
         self._pairs.consume(p[:, self._worst], valid[:, self._worst])
         self._routes.consume(routes, p[:, self._worst], valid[:, self._worst])
-        if self._bets.any():
-            bets = self._bets
+        bets = self._bets
+        if bets.any():
             self._betting.consume(routes, p[:, bets], q[:, bets], valid[:, bets])
 
     def look(self, complete: bool) -> None:
@@ -111,57 +118,58 @@ class Engines:
         self._betting.look(complete)
 
     def shown(self) -> tuple[Shown, Shown]:
-        """(alone, joint) [cases, 2, G, U]: +1 the change is above theta, -1 below, 0 open; by itself, and over all gates.
+        """(alone, joint) [case, slot, gate, U]: each contrast by itself, and over all gates.
 
-        `alone` of the typical drive is about the worst case and says "below" only where both bets agree.
+        +1 the change is above theta, -1 below, 0 open. `alone` of the typical drive is about the
+        worst case and says "below" only where both bets agree.
         """
-        alone, joint = (
-            np.zeros(self._flat.shape, dtype=np.int8),
-            np.zeros(self._flat.shape, dtype=np.int8),
-        )
-        alone[self._flipped], joint[self._flipped] = self._flips.alone, self._flips.joint
+        alone = np.zeros(self._flat.shape, dtype=np.int8)
+        alone[self._flipped] = self._flips.alone
         unsure = ~(self._pairs.below & self._routes.below)
         alone[self._worst] = np.where((alone[self._worst] < 0) & unsure, 0, alone[self._worst])
-        result = []
-        for merged, bets, alpha in (
-            (alone, self._betting.alone, self._alpha),
-            (joint, self._betting.joint, self._joint_alpha),
-        ):
-            merged[self._bets] = bets
-            low, high = (bound[self._bare][:, None] for bound in self._asymptotic(alpha))
-            bare = self._flat[self._bare]
-            merged[self._bare] = (low > bare).astype(np.int8) - (high < bare).astype(np.int8)
-            result.append(merged.reshape(*self.thetas.shape))
-        return result[0], result[1]
+        joint = np.zeros(self._flat.shape, dtype=np.int8)
+        joint[self._flipped] = self._flips.joint
+        return (
+            self._with_means(alone, self._betting.alone, self._alpha),
+            self._with_means(joint, self._betting.joint, self._joint_alpha),
+        )
+
+    def _with_means(self, shown: Shown, bets: Shown, alpha: float) -> Shown:
+        """The contrasts of the mean filled in, and all in their shape."""
+        shown[self._bets] = bets
+        low, high = (bound[self._bare][:, None] for bound in self._asymptotic(alpha))
+        bare = self._flat[self._bare]
+        shown[self._bare] = (low > bare).astype(np.int8) - (high < bare).astype(np.int8)
+        return shown.reshape(self.thetas.shape)
 
     def estimate(self) -> Floats:
-        """Relative change, sum p / sum q, [cases, 2, G]; NaN where the baseline is zero throughout."""
+        """Relative change, sum p / sum q, [case, slot, gate]; NaN where the baseline is all zero."""
         return self._summed()[0].reshape(self.shape)
 
     def error(self) -> Floats:
-        """Its standard error over routes, [cases, 2, G]; NaN for fewer than two."""
+        """Its standard error over routes, [case, slot, gate]; NaN for fewer than two."""
         _, weight, deviation = self._summed()
-        return np.asarray(deviation * np.sqrt(max(len(self.sums.index), 1)) / weight).reshape(
-            self.shape
-        )
+        total = deviation * np.sqrt(max(len(self.sums.index), 1))
+        return np.asarray(total / weight).reshape(self.shape)
 
     def asymptotic(self) -> tuple[Floats, Floats]:
-        """Bounds [cases, 2, G] of the asymptotic confidence sequence, each contrast by itself."""
+        """Bounds [case, slot, gate] of the asymptotic sequence, each contrast by itself."""
         low, high = self._asymptotic(self._alpha)
         return low.reshape(self.shape), high.reshape(self.shape)
 
     def _summed(self) -> tuple[Floats, Floats, Floats]:
-        """Of each contrast the estimate, its denominator and the standard deviation over routes of D_j at the estimate; once
-        for what was consumed."""
+        """Of each contrast: estimate, its denominator, standard deviation over routes of D_j at it.
+
+        Computed once for what was consumed.
+        """
         if self._moments is None:
             total, routes = self.sums.q.sum(axis=0), len(self.sums.index)
             weight = np.where(total > 0, total, np.nan)
             estimate = np.asarray(self.sums.p.sum(axis=0) / weight)
             deviation = np.full(len(self._flat), np.nan)
             if routes >= 2:
-                deviation = self.sums.scale(np.nan_to_num(estimate)[:, None])[:, 0] / np.sqrt(
-                    routes - 1
-                )
+                scale = self.sums.scale(np.nan_to_num(estimate)[:, None])[:, 0]
+                deviation = scale / np.sqrt(routes - 1)
             self._moments = estimate, weight, deviation
         return self._moments
 
@@ -169,3 +177,9 @@ class Engines:
         middle, weight, deviation = self._summed()
         half = asymptotic_half_width(deviation, len(self.sums.index), alpha) / weight
         return middle - half, middle + half
+
+
+def _by_pair(slots: Sequence[Floats]) -> Floats:
+    """[case, pair, gate] of each slot -> [pair, contrast]."""
+    stacked = np.stack(slots, axis=1).transpose(2, 0, 1, 3)
+    return stacked.reshape(len(stacked), -1)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.statistics.betting import BETS, mixed
-from suites.statistics.signflip import RouteSums
+from suites.statistics.route_sums import RouteSums
 
 Floats = NDArray[np.float64]
 

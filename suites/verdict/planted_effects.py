@@ -23,7 +23,8 @@ from suites.errors import Finding, SubmitterError
 from suites.pair_table import CANDIDATE, VALUE, PairTable, concat
 from suites.rollout import Scenario
 from suites.statistics.contrasts import WORST, evidence, sign_of
-from suites.verdict.run_judge import GOOD, RunJudge
+from suites.verdict.gate_word import GOOD
+from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 Floats = NDArray[np.float64]

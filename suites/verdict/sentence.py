@@ -33,16 +33,16 @@ def plural(count: int, word: str) -> str:
 def more_segments(
     gate: GateVerdict, error: float | None, segments: int, alpha: float
 ) -> int | None:
-    """About how many more segments would settle an open gate; None where no number helps or none can be told."""
+    """About how many more segments settle an open gate; None where no number does."""
     if gate.interval is None or error is None or not gate.pairs:
         return None
-    change, per_segment = gate.interval.estimate, gate.pairs / segments
+    change = gate.interval.estimate
+    seen = segments, gate.routes, alpha
     if gate.estimand is Estimand.TYPICAL:
-        needed = clearing_segments(
-            error, gate.margin, segments, gate.routes, alpha, per_segment=per_segment, change=change
-        )
+        each = gate.pairs / segments
+        needed = clearing_segments(error, gate.margin, *seen, per_segment=each, change=change)
     else:
-        needed = segments_needed(error, abs(gate.margin - change), segments, gate.routes, alpha)
+        needed = segments_needed(error, abs(gate.margin - change), *seen)
     if needed > BEYOND_REACH:
         return None
     return max(ceil(needed) - segments, ceil(segments / 2))
@@ -101,6 +101,13 @@ def least_routes(alpha: float) -> int:
     return ceil(log2(2 / alpha))
 
 
+def waiting_sentence(gates: Sequence[GateVerdict], consumed: int, planned: int) -> str:
+    """How far an undecided run is."""
+    told = sum(g.verdict is not MetricVerdict.CANNOT_TELL for g in gates)
+    after = f"after {consumed:,} of {planned:,} pairs"
+    return f"Not decided yet: {told} of {plural(len(gates), 'gate')} {after}."
+
+
 def run_sentence(
     verdict: RunVerdict,
     gates: Sequence[GateVerdict],
@@ -114,22 +121,24 @@ def run_sentence(
     where = _where(seen)
     if verdict is RunVerdict.FAIL:
         reasons = _failed(critical, cases, seen)
-        shown = "; ".join(reasons[:3]) + (
-            f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-        )
-        return f"FAIL: {shown}" + (f", over {where}." if seen.segments else ".")
-    return f"INCONCLUSIVE over {where}: {'; '.join(_undecided(critical, cases, seen) or ['no gate could be judged'])}."
+        more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+        over = f", over {where}" if seen.segments else ""
+        return f"FAIL: {'; '.join(reasons[:3])}{more}{over}."
+    reasons = _undecided(critical, cases, seen) or ["no gate could be judged"]
+    return f"INCONCLUSIVE over {where}: {'; '.join(reasons)}."
 
 
 def _where(seen: Circumstances) -> str:
-    dropped = (
-        f" ({plural(seen.dropped, 'pair')} without valid data left out)" if seen.dropped else ""
-    )
-    return f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}{dropped}"
+    where = f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
+    if not seen.dropped:
+        return where
+    return f"{where} ({plural(seen.dropped, 'pair')} without valid data left out)"
 
 
-def _only(seen: Circumstances) -> str:
-    return f"{plural(seen.failed[0], 'route')} failed for the candidate only ({seen.failed[1]} for the baseline only)"
+def _failed_alone(seen: Circumstances) -> str:
+    candidate, baseline = seen.failed
+    routes = plural(candidate, "route")
+    return f"{routes} failed for the candidate only ({baseline} for the baseline only)"
 
 
 def _passed(
@@ -139,55 +148,53 @@ def _passed(
     if seen.identical:
         parts.append(f"exactly the same results on every pair {where}: zero effect")
     elif critical:
-        parts.append(
-            f"not worse by {margins(critical)} on {len(critical)} of {plural(len(critical), 'gate')} {where}"
-        )
-    others = [(g, g.other_estimand) for g in critical if g.other_estimand]
-    leaning = [(g, other) for g, other in others if other.estimate > g.margin]
-    if leaning and not seen.identical:
-        which = ", ".join(
-            f"{SPREAD[_other(g.estimand)]} of {g.metric} {percent(other.estimate)}"
-            for g, other in leaning[:3]
-        )
-        parts.append(f"yet undecided but leaning the other way: {which}")
+        gates = f"{len(critical)} of {plural(len(critical), 'gate')}"
+        parts.append(f"not worse by {margins(critical)} on {gates} {where}")
+        parts += _leaning(critical)
     if cases:
         waived = sum(bool(c.waived and not c.passed) for c in cases)
-        parts.append(
-            f"{plural(len(cases) - waived, 'must-pass case')} passed"
-            + (f", {waived} waived" if waived else "")
-        )
+        passed = f"{plural(len(cases) - waived, 'must-pass case')} passed"
+        parts.append(f"{passed}, {waived} waived" if waived else passed)
     parts = parts or ["nothing was asked"]
     if seen.failed[0]:
-        parts.append(f"yet {_only(seen)}")
+        parts.append(f"yet {_failed_alone(seen)}")
     return parts
+
+
+def _leaning(critical: Sequence[GateVerdict]) -> list[str]:
+    """Other estimands that look worse than the margin, though nothing shows it."""
+    leaning = [
+        f"{SPREAD[_other(g.estimand)]} of {g.metric} {percent(g.other_estimand.estimate)}"
+        for g in critical
+        if g.other_estimand and g.other_estimand.estimate > g.margin
+    ]
+    return [f"yet undecided but leaning the other way: {', '.join(leaning[:3])}"] if leaning else []
 
 
 def _failed(
     critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances
 ) -> list[str]:
-    reasons = [
-        f"must-pass case {c.case} failed" + (f" ({c.reason})" if c.reason else "")
-        for c in cases
-        if c.passed is False and not c.waived
-    ]
+    reasons = [f"must-pass case {c.case} failed{_because(c)}" for c in cases if c.failed]
     if seen.failing:
         reasons.append(seen.failing)
-    for g in critical:
-        if g.verdict is MetricVerdict.WORSE:
-            reasons.append(f"{g.metric} is worse in the {SPREAD[g.estimand]}{_size(g)}")
-    return reasons
+    worse = [g for g in critical if g.verdict is MetricVerdict.WORSE]
+    return reasons + [f"{g.metric} is worse in the {SPREAD[g.estimand]}{_size(g)}" for g in worse]
+
+
+def _because(case: CaseVerdict) -> str:
+    return f" ({case.reason})" if case.reason else ""
 
 
 def _size(gate: GateVerdict) -> str:
-    if gate.interval is None:
+    interval = gate.interval
+    if interval is None:
         return ""
-    least = (
-        ""
-        if gate.interval.low == gate.interval.estimate
-        else f"at least {percent(gate.interval.low, signed=False)}; "
-    )
-    doubt = f"; {gate.reason}" if gate.reason else ""
-    return f" by {percent(gate.interval.estimate, signed=False)} ({least}margin {share(gate.margin)}{doubt})"
+    notes = [f"margin {share(gate.margin)}"]
+    if interval.low != interval.estimate:
+        notes.insert(0, f"at least {percent(interval.low, signed=False)}")
+    if gate.reason:
+        notes.append(gate.reason)
+    return f" by {percent(interval.estimate, signed=False)} ({'; '.join(notes)})"
 
 
 def _undecided(
@@ -197,41 +204,42 @@ def _undecided(
     parts = [f"{g.metric}: the mean and the typical drive disagree ({_both(g)})" for g in mixed]
     open_ = [g for g in critical if g.verdict is MetricVerdict.CANNOT_TELL]
     if open_:
-        others = f"; and {plural(len(open_) - 1, 'more gate')}" if len(open_) > 1 else ""
-        parts.append(f"cannot tell for {open_gate(open_[0])}{others}")
-    untold = [c for c in cases if c.passed is None and not c.waived]
-    if untold:
-        others = f"; and {plural(len(untold) - 1, 'more case')}" if len(untold) > 1 else ""
-        parts.append(
-            f"must-pass case {untold[0].case} can't be told"
-            + (f" ({untold[0].reason})" if untold[0].reason else "")
-            + others
-        )
+        parts.append(f"cannot tell for {open_gate(open_[0])}{_more(open_, 'gate')}")
+    if untold := [c for c in cases if c.untold]:
+        first = untold[0]
+        why = f"{_because(first)}{_more(untold, 'case')}"
+        parts.append(f"must-pass case {first.case} can't be told{why}")
     if seen.missing:
         parts.append(f"{plural(seen.missing, 'planned pair')} never came")
     if seen.cases_missing:
         parts.append(f"{plural(seen.cases_missing, 'must-pass case')} without a result")
     if seen.failed[0]:
-        parts.append(_only(seen))
+        parts.append(_failed_alone(seen))
+    return parts + _what_would_tell(open_, seen)
+
+
+def _more(found: Sequence[object], word: str) -> str:
+    """What is not named, after the first that is."""
+    return f"; and {plural(len(found) - 1, f'more {word}')}" if len(found) > 1 else ""
+
+
+def _what_would_tell(open_: Sequence[GateVerdict], seen: Circumstances) -> list[str]:
+    """What settles the open gates: a cap, routes, values or segments; empty if none is open."""
     if seen.uncapped:
-        parts.append(UNCAPPED)
-    elif routes := [g.routes for g in open_ if g.interval]:
-        if min(routes) < least_routes(seen.alpha):
-            few, least = plural(min(routes), "route"), least_routes(seen.alpha)
-            parts.append(
-                f"{few} cannot show it at alpha = {seen.alpha:g}: at least {least} are needed"
-            )
-        elif seen.lacking:
-            parts.append(
-                f"in {plural(seen.lacking, 'pair')} one model has no value, which counts at its best and worst: supply it"
-            )
-        elif seen.more is not None:
-            parts.append(f"about {seen.more:,} more segments of other routes would tell")
-        else:
-            parts.append(
-                "the effect lies too close to the margin for any affordable number of segments"
-            )
-    return parts
+        return [UNCAPPED]
+    routes = min((g.routes for g in open_ if g.interval), default=None)
+    if routes is None:
+        return []
+    least = least_routes(seen.alpha)
+    if routes < least:
+        few = f"{plural(routes, 'route')} cannot show it at alpha = {seen.alpha:g}"
+        return [f"{few}: at least {least} are needed"]
+    if seen.lacking:
+        pairs = f"in {plural(seen.lacking, 'pair')} one model has no value"
+        return [f"{pairs}, which counts at its best and worst: supply it"]
+    if seen.more is not None:
+        return [f"about {seen.more:,} more segments of other routes would tell"]
+    return ["the effect lies too close to the margin for any affordable number of segments"]
 
 
 def _other(estimand: Estimand) -> Estimand:
@@ -239,11 +247,5 @@ def _other(estimand: Estimand) -> Estimand:
 
 
 def _both(gate: GateVerdict) -> str:
-    parts = []
-    for estimand, interval in (
-        (gate.estimand, gate.interval),
-        (_other(gate.estimand), gate.other_estimand),
-    ):
-        if interval:
-            parts.append(f"{SPREAD[estimand]} {percent(interval.estimate)}")
-    return ", ".join(parts)
+    shown = (gate.estimand, gate.interval), (_other(gate.estimand), gate.other_estimand)
+    return ", ".join(f"{SPREAD[e]} {percent(i.estimate)}" for e, i in shown if i)

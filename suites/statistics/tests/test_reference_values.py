@@ -6,7 +6,7 @@ import pytest
 from suites.statistics.multiplicity import holm
 from suites.statistics.rates import label_e_value, mcnemar_exact, poisson_interval, zero_event_hours
 from suites.statistics.sequences import best_rho, normal_mixture_bound, self_normalised_e
-from suites.statistics.signflip import SignFlips
+from suites.statistics.signflip import FlipPlan, SignFlips
 
 DIFFERENCES = np.array([0.3, -0.1, 0.4, 0.2, 0.25, 0.5, -0.05, 0.35, 0.3, 0.45])
 
@@ -24,7 +24,9 @@ def test_self_normalised_e() -> None:
 @pytest.mark.parametrize(("alpha", "rejected"), [(6 / 1024, 0), (10 / 1024, 1)])
 def test_sign_flips_reject_at_the_p_value_of_full_enumeration(alpha: float, rejected: int) -> None:
     """|S| has p = 8 / 1024 over all sign vectors; the drawn ones (standard error of p: 0.9 / 1024) agree."""
-    engine = SignFlips(np.zeros((1, 1)), alpha=alpha, rho=1.0, flips=9_999, seed=1, planned=10)
+    engine = SignFlips(
+        np.zeros((1, 1)), FlipPlan(alpha=alpha, rho=1.0, flips=9_999, seed=1, planned=10)
+    )
     engine.consume([f"r{i}" for i in range(10)], DIFFERENCES[:, None], np.ones((10, 1)))
     engine.look()
     assert engine.alone[0, 0] == rejected

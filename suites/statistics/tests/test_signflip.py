@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from suites.statistics import signflip
-from suites.statistics.signflip import SignFlips, _kill, spent
+from suites.statistics.signflip import FlipPlan, SignFlips, _kill, spent
 
 
 def engine(
     planned: int, *, flips: int = 199, seed: int = 0, theta: float = 0.0, alpha: float = 0.05
 ) -> SignFlips:
     return SignFlips(
-        np.array([[theta]]), alpha=alpha, rho=1.0, flips=flips, seed=seed, planned=planned
+        np.array([[theta]]), FlipPlan(alpha=alpha, rho=1.0, flips=flips, seed=seed, planned=planned)
     )
 
 
@@ -75,7 +75,7 @@ def test_evidence_does_not_depend_on_how_it_was_cut() -> None:
 def test_direction_and_theta() -> None:
     d = np.random.default_rng(1).normal(0.5, 0.2, 40)
     thetas = np.array([[0.0, 0.5, 1.0]])
-    test = SignFlips(thetas, alpha=0.05, rho=1.0, flips=499, seed=1, planned=40)
+    test = SignFlips(thetas, FlipPlan(alpha=0.05, rho=1.0, flips=499, seed=1, planned=40))
     feed(test, d, names(40), 10)
     assert test.alone.tolist() == [[1, 0, -1]]
 
@@ -104,11 +104,7 @@ def test_family_is_controlled_together_and_keeps_its_power() -> None:
     for run in range(150):
         test = SignFlips(
             np.zeros((20, 1)),
-            alpha=0.2,
-            rho=1.0,
-            flips=99,
-            seed=run,
-            planned=40,
+            FlipPlan(alpha=0.2, rho=1.0, flips=99, seed=run, planned=40),
             families=[0] * 20,
             levels=[0.2],
         )
@@ -134,11 +130,7 @@ def test_contrasts_taken_a_few_at_a_time_give_the_same_answers(
         monkeypatch.setattr(signflip, "CACHED", cached)
         test = SignFlips(
             np.tile([-0.5, 0.0, 0.2, 3.0], (7, 1)),
-            alpha=0.1,
-            rho=1.0,
-            flips=199,
-            seed=2,
-            planned=120,
+            FlipPlan(alpha=0.1, rho=1.0, flips=199, seed=2, planned=120),
             families=[0, 0, 1, 0, 1, 2, 2],
             levels=[0.1, 0.1, 0.05],
             singly=[1, 2, 4, 6],

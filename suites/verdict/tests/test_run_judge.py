@@ -12,7 +12,8 @@ from suites.errors import SubmitterError
 from suites.judgement import CaseVerdict
 from suites.pair_table import BASELINE, CANDIDATE, HIGH, LOW, VALUE, PairTable, concat
 from suites.statistics.sequential import Claims
-from suites.verdict.run_judge import RunJudge, decide, gate_word
+from suites.verdict.gate_word import gate_word
+from suites.verdict.run_judge import RunJudge, decide
 from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
 
 NOTHING = Claims(

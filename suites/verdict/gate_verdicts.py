@@ -1,0 +1,112 @@
+"""The verdict of one gate with its interval, its counts and the reason for it."""
+
+from scipy.stats import norm
+
+from suites.judgement import GateVerdict, Interval
+from suites.statistics.engines import OWN
+from suites.statistics.sequential import GateIntervals, SequentialJudge
+from suites.verdict.gate_word import GOOD
+from suites.verdict.sentence import UNCAPPED, percent, plural
+from suites.vocabulary import Estimand, MetricVerdict
+
+
+def gate_verdict(
+    judge: SequentialJudge,
+    g: int,
+    word: MetricVerdict,
+    decided_at: int | None,
+    intervals: GateIntervals,
+) -> GateVerdict:
+    """Gate number `g`, which says `word` since `decided_at` pairs."""
+    gate, totals = judge.gates[g], judge.totals
+    valid, lopsided = int(totals.valid[g]), int(totals.lopsided[g])
+    candidate_mean, baseline_mean = totals.means(g)
+    return GateVerdict(
+        metric=gate.metric,
+        estimand=gate.estimand,
+        margin=gate.margin,
+        critical=gate.critical,
+        verdict=word,
+        interval=intervals.own,
+        other_estimand=intervals.other,
+        decided_at=decided_at,
+        pairs=valid,
+        routes=len(totals.routes[g]),
+        invalid=judge.looked - valid + lopsided,
+        smallest_visible_effect=_visible(intervals.own, intervals.error, gate.estimand),
+        candidate_mean=candidate_mean,
+        baseline_mean=baseline_mean,
+        reason=_reason(judge, g, word, intervals.own),
+    )
+
+
+def _visible(interval: Interval | None, error: float | None, estimand: Estimand) -> float | None:
+    """The effect that this run would have told from zero with 80 % power.
+
+    Half the width of the interval plus z(0.8) standard errors; None where the interval reaches an
+    end of the typical drive's scale, [-2, 2].
+    """
+    if interval is None or error is None:
+        return None
+    if estimand is Estimand.TYPICAL and (interval.low <= -2 or interval.high >= 2):
+        return None
+    return (interval.high - interval.low) / 2 + float(norm.ppf(0.8)) * error
+
+
+def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, interval: Interval | None) -> str:
+    """Why the gate says no more, or what to know beside its word; empty where there is nothing."""
+    if unreadable := _unreadable(judge, g):
+        return unreadable
+    gate, totals = judge.gates[g], judge.totals
+    notes = [_contradicted(judge, g, interval)]
+    if lopsided := int(totals.lopsided[g]):
+        pairs = plural(lopsided, "pair")
+        notes.append(f"{pairs} where one model has no value, counted at best and worst")
+    if word is MetricVerdict.CANNOT_TELL:
+        if not judge.improvable(OWN, g):
+            return UNCAPPED
+        routes = plural(len(totals.routes[g]), "route")
+        wide = f"the interval is too wide on {routes}" if interval else f"{routes} bound nothing"
+        return "; ".join(filter(None, [wide, *notes]))
+    cut = int(totals.cut[g])
+    if cut and gate.estimand is Estimand.MEAN:
+        pairs = plural(cut, "pair")
+        notes.append(f"{pairs} where both costs are cut at the cap of {gate.winsor_cap:g}")
+    if any(notes):
+        return "; ".join(filter(None, notes))
+    if interval and interval.high < 0 and word in GOOD and word is not MetricVerdict.BETTER:
+        return (
+            "better by itself, but not beside the other gates, or the other estimand leans "
+            "the other way"
+        )
+    return ""
+
+
+def _unreadable(judge: SequentialJudge, g: int) -> str:
+    """Why the gate's change cannot be read at all; empty if it can."""
+    gate, totals = judge.gates[g], judge.totals
+    if not totals.valid[g]:
+        return "no pair has a value of both models"
+    if totals.negative[g]:
+        return "some costs are negative: a relative change of them has no meaning"
+    if gate.estimand is Estimand.MEAN and totals.cut[g] == totals.valid[g]:
+        cut = f"every cost of both models is cut at the cap of {gate.winsor_cap:g}"
+        return f"{cut}: nothing is left to compare"
+    if not judge.readable(OWN, g):
+        return (
+            "values of one model are missing and the gate declares no winsor_cap to count them at"
+        )
+    return ""
+
+
+def _contradicted(judge: SequentialJudge, g: int, interval: Interval | None) -> str:
+    """Where all pairs together lie beyond what an earlier look showed."""
+    bound = judge.contradicted.get(g)
+    if bound is None or interval is None:
+        return ""
+    side = "least" if bound > interval.estimate else "most"
+    return (
+        f"an earlier look showed a change of at {side} {percent(bound)}, "
+        f"all pairs together {percent(interval.estimate)}: "
+        "it is not the same on routes of many and of few pairs, or rare pairs outweigh the others"
+    )

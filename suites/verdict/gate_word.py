@@ -1,0 +1,47 @@
+"""The word of one gate: the table "From interval to verdict"."""
+
+from suites.definition.suite_schema import Gate
+from suites.statistics.sequential import Claims
+from suites.vocabulary import MetricVerdict
+
+GOOD = frozenset(
+    {
+        MetricVerdict.BETTER,
+        MetricVerdict.EQUIVALENT,
+        MetricVerdict.NOT_WORSE,
+        MetricVerdict.SLIGHTLY_WORSE,
+    }
+)
+"""Words with which a critical gate lets a run pass: each says "not worse by the margin"."""
+
+
+def gate_word(gate: Gate, own: Claims, other: Claims, last: bool) -> MetricVerdict:
+    """What a gate says of its change, which lies in [low, high]; positive is worse.
+
+    | Interval                                       | Word                                  |
+    |------------------------------------------------|---------------------------------------|
+    | high < 0                                       | better                                |
+    | low > margin                                   | worse                                 |
+    | 0 < low, high <= margin                        | slightly worse                        |
+    | 0 < low <= margin < high                       | worse if `last` or the gate fails     |
+    |                                                | fast, cannot tell until then          |
+    | -margin <= low <= 0 <= high <= margin          | equivalent                            |
+    | low < -margin, 0 <= high <= margin             | not worse                             |
+    | else                                           | cannot tell                           |
+    | the two estimands decided in opposite ways     | mixed                                 |
+
+    `own` and `other` are what is shown by the gate's estimand and by the other one. `last`: the
+    bank has ended. Nothing is better while the other estimand leans towards worse.
+    """
+    of_open_size = own.above_zero and not own.below_margin
+    if own.above_margin or (of_open_size and (last or gate.fail_fast)):
+        return MetricVerdict.MIXED if other.below_zero else MetricVerdict.WORSE
+    if not own.below_margin:
+        return MetricVerdict.CANNOT_TELL
+    if other.above_margin or (own.below_zero and other.above_zero):
+        return MetricVerdict.MIXED
+    if own.below_zero and not other.leaning:
+        return MetricVerdict.BETTER
+    if own.above_zero:
+        return MetricVerdict.SLIGHTLY_WORSE
+    return MetricVerdict.EQUIVALENT if own.above_minus_margin else MetricVerdict.NOT_WORSE

@@ -1,0 +1,71 @@
+"""How the rollouts of a run ended, and whether the candidate fails on more routes."""
+
+from collections import Counter
+
+import numpy as np
+
+from suites.definition.suite_schema import Suite
+from suites.pair_table import BASELINE, CANDIDATE, PairTable
+from suites.statistics.rates import label_e_value
+from suites.verdict.sentence import plural
+from suites.vocabulary import FAILING, NOT_SCORED
+
+
+class Tally:
+    """Counts over all pairs consumed; tuples are (candidate, baseline)."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self.segments: set[str] = set()
+        self.routes: set[str] = set()
+        self.dropped = 0
+        """Pairs without valid data, which count neither as segments nor as routes."""
+        self.outcomes = Counter[str](), Counter[str]()
+        self.identical = True
+        """Both models had the same outcome and the same results on every pair."""
+        self._failed_routes: tuple[set[str], set[str]] = (set(), set())
+
+    def count(self, block: PairTable) -> None:
+        """Takes the next pairs."""
+        rows = zip(block.case_ids, block.routes, block.outcomes, strict=True)
+        for case_id, route, outcomes in rows:
+            if NOT_SCORED.intersection(outcomes):
+                self.dropped += 1
+            else:
+                self.segments.add(case_id.split("@")[0].split("#")[0])
+                self.routes.add(route)
+            for model, outcome in enumerate(outcomes):
+                self.outcomes[model][str(outcome)] += 1
+                if outcome in FAILING:
+                    self._failed_routes[model].add(route)
+            self.identical &= outcomes[CANDIDATE] == outcomes[BASELINE]
+        columns = [block.metrics.index(gate.metric) for gate in self._suite.gates]
+        candidate, baseline = block.results.swapaxes(0, 1)[..., columns]
+        self.identical &= np.array_equal(candidate, baseline, equal_nan=True)
+
+    @property
+    def failed_alone(self) -> tuple[int, int]:
+        """Routes that failed for the candidate only and for the baseline only."""
+        candidate, baseline = self._failed_routes
+        return len(candidate - baseline), len(baseline - candidate)
+
+    @property
+    def e_value(self) -> float:
+        """Evidence that the routes which failed for one model only are no fair coin."""
+        return label_e_value(*self.failed_alone)
+
+    def failing(self, planned: int) -> str:
+        """Why the candidate's failures fail a run of `planned` pairs; empty if they do not."""
+        limit = self._suite.max_failed_share
+        if limit is not None:
+            failures = sum(self.outcomes[CANDIDATE][outcome] for outcome in FAILING)
+            if failures <= limit * planned:
+                return ""
+            share = f"more than {100 * limit:g} % of {planned:,}"
+            return f"the candidate failed on {plural(failures, 'rollout')}, {share}"
+        candidate, baseline = self.failed_alone
+        if candidate <= baseline or self.e_value < 1 / self._suite.alpha:
+            return ""
+        routes = plural(candidate, "route")
+        reverse = f"the reverse on {baseline}"
+        return f"the candidate failed on {routes} where the baseline did not ({reverse})"
