@@ -1,17 +1,21 @@
-"""Enriched replay against brute force in the procedural world: is it unbiased, and how many replays does it save?
+"""Enriched replay against brute force in the procedural world: unbiased, and how much it saves.
 
-    python -m benchmarks.enriched drive --data FOLDER [--seconds 500]   # once; goes on where it ended
-    python -m benchmarks.enriched [--draws 5000]
+    python -m benchmarks.enriched drive --data FOLDER [--seconds 500]
+    python -m benchmarks.enriched [--draws 5000] [--write]
 
-`drive` replays every stored segment from every offset of the grid and keeps the result in results/enriched.csv. The rest
-works on that. Stated natural distribution: a segment without lane change or exit at random, an offset as a
-suite states it in `offset_weights`. Hard one:
-wider offsets, and segments by the square of the largest error that another model (the pilot) made on them from the logged
-path, as an installation knows it from earlier runs. Brute force is the sum over the whole grid, each scenario with its
-natural probability; an enriched estimate has a tenth of the grid's replays and is set beside ten times as many natural ones.
+`drive` replays every stored segment from every offset of the grid and keeps the result in
+results/enriched.csv; a later call goes on where it ended. The rest works on that.
+
+- Stated natural distribution: a segment without lane change or exit at random, an offset as a suite
+  states it in `offset_weights`.
+- Hard one: wider offsets, and segments by the square of the largest error that another model (the
+  pilot) made on them from the logged path, as an installation knows it from earlier runs.
+- Brute force: the sum over the whole grid, each scenario with its natural probability.
+
+An enriched estimate has a tenth of the grid's replays, and is set beside ten times as many natural
+ones.
 """
 
-import argparse
 import csv
 import time
 from dataclasses import dataclass
@@ -20,13 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.reports import RESULTS, can_write, command_line, publish
 from suites.statistics.enriched_rates import mixture, weighted_mean, weights
 
 Floats = NDArray[np.float64]
 
-RESULTS = Path(__file__).parent / "results"
 CSV = RESULTS / "enriched.csv"
-REPORT = RESULTS / "enriched.md"
 
 OFFSETS_M = tuple(round(0.3 * i, 1) for i in range(-5, 6))
 SPREAD_M = 0.5
@@ -36,6 +39,24 @@ HARD_SPREAD_M = 0.7
 NATURAL_SHARE = 0.1
 MODEL, PILOT = "baseline", "twin"
 COLUMNS = ("segment", "pilot_m", "offset_m", "outcome", "lateral_error_max_m")
+
+
+READING = (
+    "Reading: the estimates are unbiased. For the rare failure a tenth of the grid tells as much "
+    "as ten times as many natural replays. What happens everywhere is told less well than by as "
+    "many natural ones: enrichment is for rare incidents alone. The normal interval of so few "
+    "replays holds the truth a little too rarely."
+)
+
+LIMITS = (
+    "What this does not show: the hard distribution (exponent 2, 0.7 m) is one of six that were "
+    "tried on these results, whose spreads differed by up to 1.7 times. One segment makes most "
+    "of the failures: the figures are about this bank. An earlier hard distribution, |offset| >= "
+    "1.2 m without the pilot, was unbiased as well, but its spread was 2.5 times that of as many "
+    "natural replays, because that segment fails from nearly every offset; its interval held the "
+    "truth in 13 % of the estimates. Only its effective sample, 6 of 41, gave a warning: an "
+    "enriched figure is never quoted without it."
+)
 
 
 def offset_weights(spread_m: float) -> tuple[float, ...]:
@@ -59,17 +80,18 @@ def drive(data: Path, until: float) -> None:
     tested, pilot = models
     root = data / "segments"
     there = {row["segment"] for row in stored()}
+    metas = [
+        meta
+        for meta in list_segments(root)
+        if meta.segment_id not in there and not {"lane_change", "exit"} & set(meta.tags)
+    ]
     with CSV.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if not there:
             writer.writerow(COLUMNS)
-        for meta in list_segments(root):
-            if (
-                meta.segment_id in there
-                or {"lane_change", "exit"} & set(meta.tags)
-                or time.monotonic() > until
-            ):
-                continue
+        for meta in metas:
+            if time.monotonic() > until:
+                return
             keys = [
                 DriveKey(
                     model=model,
@@ -85,19 +107,16 @@ def drive(data: Path, until: float) -> None:
                 )
                 for model, offset in ((pilot, 0.0), *((tested, offset) for offset in OFFSETS_M))
             ]
+            find = models.__getitem__
             driven = {}
-            for rollout in drive_keys(
-                keys, segments_root=root, find_model=models.__getitem__, auxiliary={}
-            ):
-                largest = measure(rollout.trace, rollout.outcome, ["lateral_error_max_m"])[
-                    "lateral_error_max_m"
-                ].value
+            for rollout in drive_keys(keys, segments_root=root, find_model=find, auxiliary={}):
+                results = measure(rollout.trace, rollout.outcome, ["lateral_error_max_m"])
+                largest = results["lateral_error_max_m"].value
                 driven[rollout.key.digest] = rollout.outcome.value, f"{largest:.4g}"
             hardness = driven[keys[0].digest][1]
             for key in keys[1:]:
-                writer.writerow(
-                    [meta.segment_id, hardness, key.scenario.offset.lateral_m, *driven[key.digest]]
-                )
+                offset_m = key.scenario.offset.lateral_m
+                writer.writerow([meta.segment_id, hardness, offset_m, *driven[key.digest]])
             file.flush()
 
 
@@ -176,77 +195,58 @@ def repeat(
 def report(bank: Bank, draws: int) -> str:
     """Markdown."""
     tenth = len(bank.natural) // 10
+    first, last = OFFSETS_M[0], OFFSETS_M[-1]
+    columns = (
+        "Natural mean of",
+        "Replays",
+        "Brute force",
+        "Mean of the estimates (± 1 s.e.)",
+        "Spread of one estimate, enriched",
+        "Spread of natural sampling with 10 x the replays",
+        "95 % interval holds the truth",
+        "Effective sample",
+        "Largest weight",
+    )
     lines = [
         "# Enriched replay against brute force",
         "",
-        f"Model `{MODEL}` on the demo world: {len(bank.natural)} scenarios driven ({len(OFFSETS_M)} lateral offsets from "
-        f"{OFFSETS_M[0]} to {OFFSETS_M[-1]} m). Stated natural distribution: any segment, offset normal with {SPREAD_M} m (on "
-        f"the grid). Enriched: {100 * NATURAL_SHARE:g} % natural, else offset normal with {HARD_SPREAD_M} m and segments by the "
-        f"squared largest error of model `{PILOT}` from the logged path. {draws:,} repeated estimates each.",
+        f"Model `{MODEL}` on the demo world: {len(bank.natural)} scenarios driven "
+        f"({len(OFFSETS_M)} lateral offsets from {first} to {last} m). Stated natural "
+        f"distribution: any segment, offset normal with {SPREAD_M} m (on the grid). Enriched: "
+        f"{100 * NATURAL_SHARE:g} % natural, else offset normal with {HARD_SPREAD_M} m and "
+        f"segments by the squared largest error of model `{PILOT}` from the logged path. {draws:,} "
+        "repeated "
+        "estimates each.",
         "",
-        "| Natural mean of | Replays | Brute force | Mean of the estimates (± 1 s.e.) | Spread of one estimate, enriched | "
-        "Spread of natural sampling with 10 x the replays | 95 % interval holds the truth | Effective sample | Largest weight |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        "|" + "---|" * len(columns),
     ]
-    for name, values in (
-        ("failure (rare)", bank.failed),
-        ("largest lateral error, m (not rare)", bank.error_m),
-    ):
+    means = ("failure (rare)", bank.failed), ("largest lateral error, m (not rare)", bank.error_m)
+    for name, values in means:
         for replays in (tenth, 4 * tenth):
             s = repeat(bank, values, replays, draws, NATURAL_SHARE)
-            cells = (
-                name,
-                f"{replays}",
-                f"{s.truth:.4g}",
-                f"{s.mean:.4g} ± {s.mean_error:.1g}",
-                f"{s.spread:.2g}",
-                f"{s.natural_spread:.2g}",
-                f"{100 * s.coverage:.1f} %",
-                f"{s.effective:.0f}",
-                f"{s.largest_weight:.1f}",
+            lines.append(
+                f"| {name} | {replays} | {s.truth:.4g} | {s.mean:.4g} ± {s.mean_error:.1g} "
+                f"| {s.spread:.2g} | {s.natural_spread:.2g} | {100 * s.coverage:.1f} % "
+                f"| {s.effective:.0f} | {s.largest_weight:.1f} |"
             )
-            lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "Reading: the estimates are unbiased. For the rare failure a tenth of the grid tells as much as ten times as many "
-        "natural replays. What happens everywhere is told less well than by as many natural ones: enrichment is for rare "
-        "incidents alone. The normal interval of so few replays holds the truth a little too rarely.",
-        "",
-        "What this does not show: the hard distribution (exponent 2, 0.7 m) is one of six that were tried on these results, "
-        "whose spreads differed by up to 1.7 times. One segment makes most of the failures: the figures are about this bank. An "
-        "earlier hard distribution, |offset| >= 1.2 m without the pilot, was unbiased as well, but its spread was 2.5 times that "
-        "of as many natural replays, because that segment fails from nearly every offset; its interval held the truth in 13 % of "
-        "the estimates. Only its effective sample, 6 of 41, gave a warning: an enriched figure is never quoted without it.",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", READING, "", LIMITS, ""])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("what", nargs="?", choices=("report", "drive"), default="report")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(".redrive"),
-        help="folder of an installation with the demo's segments",
-    )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=500.0,
-        help="drive no longer than this; a later call goes on",
-    )
+    installation = "folder of an installation with the demo's segments"
+    parser.add_argument("--data", type=Path, default=Path(".redrive"), help=installation)
+    later = "drive no longer than this; a later call goes on"
+    parser.add_argument("--seconds", type=float, default=500.0, help=later)
     parser.add_argument("--draws", type=int, default=5000)
+    can_write(parser)
     chosen = parser.parse_args()
     if chosen.what == "drive":
         drive(chosen.data, time.monotonic() + chosen.seconds)
-        return
-    text = report(load(), chosen.draws)
-    REPORT.write_text(text)
-    print(text)
+    else:
+        publish(report(load(), chosen.draws), "enriched.md", chosen.write)
 
 
 if __name__ == "__main__":

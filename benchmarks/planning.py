@@ -1,44 +1,47 @@
-"""How many more pairs the sequential test needs than one at fixed N: what `suites.statistics.sample_size` allows for.
+"""How many more pairs the sequential test needs than one at fixed N.
 
-    python -m benchmarks.planning [--runs 300] [--seconds 500]
+    python -m benchmarks.planning [--runs 300] [--seconds 500] [--write]
 
-For each noise and effect a plan for 80 % power at fixed N gives n = ((t + z) sd / effect)^2 segments (clustered by route). The
-judge that decides runs then meets k n segments of such models, many times over, for several k; every time it may look each 20
-pairs. Its power is that of a test at fixed N with the critical value c, Phi(sqrt(k) (t + z) - c); c is fitted to all runs
-of a scenario by maximum likelihood, and ((c + z) / (t + z))^2 is the factor by which a plan must be longer. The last
-columns check the plans that come out, with the shipped factor, at 80 and at 90 % power: the effect told from zero, and equal
-models shown not worse by as much (which needs the bets on pairs and on routes as well).
+What `suites.statistics.sample_size` allows for. For each noise and effect a plan for 80 % power
+at fixed N gives n = ((t + z) sd / effect)^2 segments (clustered by route). The judge that decides
+runs then meets k n segments of such models many times, for several k, with a look each 20 pairs.
+Its power is that of a test at fixed N with a larger critical value c, Phi(sqrt(k) (t + z) - c).
+c is fitted to all runs of a scenario by maximum likelihood; a plan must be longer by
+((c + z) / (t + z))^2.
+
+The last columns check the plans that come out, with the shipped factor, at 80 and at 90 % power:
+the effect told from zero, and equal models shown not worse by as much (which needs the bets on
+pairs and on routes as well).
 """
 
-import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
-from benchmarks.statistics import claims, moved, suite_of, table_of
-from suites.statistics.engines import OWN
+from benchmarks.reports import can_write, command_line, publish, share
+from benchmarks.simulated_pairs import Floats, claim, judged, moved, suite_of, table_of
+from benchmarks.simulated_pairs import cleared as shown_not_worse
 from suites.statistics.sample_size import clearing_segments, segments_needed
 
 STORED = Path(__file__).parents[1] / "build/planning.json"
-REPORT = Path(__file__).parent / "results/planning.md"
 ALPHA, POWER = 0.05, 0.8
+T = float(norm.isf(ALPHA / 2))
 Z = float(norm.ppf(POWER))
 FACTORS = (0.9, 1.0, 1.15, 1.3)
 PLANNED_AT = (0.8, 0.9)
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Of ln(candidate / baseline): between routes and within, and the degrees of freedom of its t distribution."""
+    """Of ln(candidate / baseline); `freedom` is that of its t distribution."""
 
     name: str
     route_sd: float
@@ -62,19 +65,15 @@ def pairs(rng: np.random.Generator, noise: Noise, n: int) -> tuple[Floats, Float
     routes = max(2, round(n / noise.per_route))
     index = np.arange(n) % routes
     shape = 1.0 if noise.freedom > 100 else np.sqrt((noise.freedom - 2) / noise.freedom)
-    apart = noise.route_sd * rng.standard_normal(routes)[
-        index
-    ] + noise.segment_sd * shape * rng.standard_t(noise.freedom, n)
-    baseline = np.exp(rng.normal(0, 0.6, n))
-    return (
-        (baseline * np.exp(noise.effect + apart))[:, None],
-        baseline[:, None],
-        [f"r{i}" for i in index],
-    )
+    between = noise.route_sd * rng.standard_normal(routes)[index]
+    within = noise.segment_sd * shape * rng.standard_t(noise.freedom, n)
+    b = np.exp(rng.normal(0, 0.6, n))
+    c = b * np.exp(noise.effect + (between + within))
+    return c[:, None], b[:, None], [f"r{i}" for i in index]
 
 
 def truth(noise: Noise) -> tuple[float, float]:
-    """Mean of the relative difference, and standard deviation of its mean over n segments times sqrt(n), clustered."""
+    """Mean of the relative difference, and sqrt(n) times the standard error of it, clustered."""
     rng = np.random.default_rng(0)
     n = 400_000 // noise.per_route * noise.per_route
     c, b, _ = pairs(rng, noise, n)
@@ -85,35 +84,27 @@ def truth(noise: Noise) -> tuple[float, float]:
 
 def found(noise: Noise, n: int, seed: int) -> bool:
     """Whether the planted effect is told from zero."""
-    rng = np.random.default_rng([seed, n, 7])
-    c, b, routes = pairs(rng, noise, n)
-    judge = claims(table_of(c, b, routes), suite_of([0.02], seed), moved)
-    return bool(judge.claims()[0][OWN].above_zero)
+    table = table_of(*pairs(np.random.default_rng([seed, n, 7]), noise, n))
+    return claim(judged(table, suite_of([0.02], seed), moved)).above_zero
 
 
 def cleared(noise: Noise, n: int, seed: int) -> bool:
     """Whether equal models are shown not worse by as much as the effect."""
-    rng = np.random.default_rng([seed, n, 8])
-    c, b, routes = pairs(rng, replace(noise, effect=0.0), n)
-    judge = claims(
-        table_of(c, b, routes),
-        suite_of([noise.effect], seed),
-        lambda j: j.claims()[0][OWN].below_margin,
-    )
-    return bool(judge.claims()[0][OWN].below_margin)
+    equal = replace(noise, effect=0.0)
+    table = table_of(*pairs(np.random.default_rng([seed, n, 8]), equal, n))
+    return shown_not_worse(judged(table, suite_of([noise.effect], seed), shown_not_worse))
 
 
-def planned(noise: Noise, power: float, distance: float, deviation: float, clear: bool) -> int:
-    """Segments by the shipped plan, from the true spread as if seen on 1,000 routes: to tell an effect, or to `clear` equals."""
+def planned(
+    plan: Callable[..., float], noise: Noise, power: float, distance: float, deviation: float
+) -> int:
+    """Segments by a shipped plan, from the true spread as if seen on 1,000 routes."""
     seen = 1000 * noise.per_route
-    error = deviation / np.sqrt(seen)
-    return ceil(
-        (clearing_segments if clear else segments_needed)(error, distance, seen, 1000, ALPHA, power)
-    )
+    return ceil(plan(deviation / np.sqrt(seen), distance, seen, 1000, ALPHA, power))
 
 
 def critical(counts: dict[float, tuple[int, int]], head: float) -> float:
-    """The critical value that makes the runs most likely: factor k to (found, runs); head = t + z."""
+    """Critical value that makes the runs most likely: k to (found, runs); head = t + z."""
 
     def loss(c: float) -> float:
         p = np.clip([norm.cdf(np.sqrt(k) * head - c) for k in counts], 1e-9, 1 - 1e-9)
@@ -123,106 +114,102 @@ def critical(counts: dict[float, tuple[int, int]], head: float) -> float:
     return float(minimize_scalar(loss, bounds=(1.5, 4.0), method="bounded").x)
 
 
-def simulate(runs: int, until: float, stored: dict[str, list[int]]) -> None:
-    """`stored`: "scenario/what" to one 0 or 1 for each run; goes on where it ended."""
+class Experiment(NamedTuple):
+    """Simulated runs of one cell of the table."""
+
+    run: Callable[[Noise, int, int], bool]
+    noise: Noise
+    what: str
+    n: int
+
+
+def experiments() -> list[Experiment]:
     work = []
     for noise in SCENARIOS:
         mean, deviation = truth(noise)
-        fixed = ((norm.isf(ALPHA / 2) + Z) * deviation / mean) ** 2
-        work += [(found, noise, f"{noise.name}/k={k}", ceil(k * fixed)) for k in FACTORS]
-        work += [
-            (found, noise, f"{noise.name}/plan={p}", planned(noise, p, mean, deviation, False))
-            for p in PLANNED_AT
-        ]
-        work += [
-            (
-                cleared,
-                noise,
-                f"{noise.name}/clear={p}",
-                planned(noise, p, noise.effect, deviation, True),
-            )
-            for p in PLANNED_AT
-        ]
+        fixed = ((T + Z) * deviation / mean) ** 2
+        work += [Experiment(found, noise, f"k={k}", ceil(k * fixed)) for k in FACTORS]
+        for p in PLANNED_AT:
+            n = planned(segments_needed, noise, p, mean, deviation)
+            work.append(Experiment(found, noise, f"plan={p}", n))
+        for p in PLANNED_AT:
+            n = planned(clearing_segments, noise, p, noise.effect, deviation)
+            work.append(Experiment(cleared, noise, f"clear={p}", n))
+    return work
+
+
+def simulate(runs: int, until: float, stored: dict[str, list[int]]) -> None:
+    """`stored`: "scenario/what/n" to one 0 or 1 for each run; goes on where it ended."""
+    work = experiments()
     for i in range(runs):
-        for experiment, noise, key, n in work:
-            done = stored.setdefault(f"{key}/n={n}", [])
+        for one in work:
+            done = stored.setdefault(f"{one.noise.name}/{one.what}/n={one.n}", [])
             if len(done) == i:
                 if time.monotonic() > until:
                     return
-                done.append(int(experiment(noise, n, i)))
+                done.append(int(one.run(one.noise, one.n, i)))
 
 
 def report(stored: dict[str, list[int]]) -> str:
+    checked = [
+        f"{what} at the plan for {100 * p:g} %"
+        for what in ("found", "equal models cleared")
+        for p in PLANNED_AT
+    ]
+    by_k = [f"k = {k:g}" for k in FACTORS]
+    columns = ["Noise and effect", *by_k, "critical value", "factor for 80 %", *checked]
+    factors, rows = [], []
+    for noise in SCENARIOS:
+        cells, factor = _row(noise, stored)
+        factors.append(factor)
+        rows.append(f"| {' | '.join([noise.name, *cells])} |")
     lines = [
         "# What a plan must allow for the sequential test",
         "",
-        f"`python -m benchmarks.planning`: power of the judge (alpha {ALPHA}, linear spending, looks every 20 pairs, B = 999) "
-        f"at k times the segments of a test at fixed N with {100 * POWER:g} % power, and at the segments of `redrive plan`.",
+        f"`python -m benchmarks.planning`: power of the judge (alpha {ALPHA}, linear spending, "
+        f"looks every 20 pairs, B = 999) at k times the segments of a test at fixed N with "
+        f"{100 * POWER:g} % power, and at the segments of `redrive plan`.",
         "",
-        "| Noise and effect | "
-        + " | ".join(f"k = {k:g}" for k in FACTORS)
-        + " | critical value | factor for 80 % "
-        "| "
-        + " | ".join(
-            f"{what} at the plan for {100 * p:g} %"
-            for what in ("found", "equal models cleared")
-            for p in PLANNED_AT
-        )
-        + " |",
-        "|" + "---|" * (len(FACTORS) + 3 + 2 * len(PLANNED_AT)),
-    ]
-    factors = []
-    for noise in SCENARIOS:
-        shown = {
-            key.removeprefix(f"{noise.name}/"): values
-            for key, values in stored.items()
-            if key.startswith(noise.name)
-        }
-        by_k = {
-            k: next(v for key, v in shown.items() if key.startswith(f"k={k}/")) for k in FACTORS
-        }
-        head = float(norm.isf(ALPHA / 2)) + Z
-        c = critical({k: (sum(v), len(v)) for k, v in by_k.items()}, head)
-        factors.append(((c + Z) / head) ** 2)
-        plans = [
-            next((key, v) for key, v in shown.items() if key.startswith(f"{what}={p}/"))
-            for what in ("plan", "clear")
-            for p in PLANNED_AT
-        ]
-        cells = [_rate(v) for v in by_k.values()] + [f"{c:.2f}", f"{factors[-1]:.2f}"]
-        cells += [f"{_rate(v)} at {int(key.rpartition('n=')[2]):,}" for key, v in plans]
-        lines.append(f"| {noise.name} | {' | '.join(cells)} |")
-    runs = len(next(iter(stored.values())))
-    lines += [
+        f"| {' | '.join(columns)} |",
+        "|" + "---|" * len(columns),
+        *rows,
         "",
-        f"{runs} runs a cell, 95 % Wilson intervals. Factors from {min(factors):.2f} to {max(factors):.2f}, mean "
-        f"{np.mean(factors):.2f}.",
+        f"{len(next(iter(stored.values())))} runs a cell, 95 % Wilson intervals. Factors from "
+        f"{min(factors):.2f} to {max(factors):.2f}, mean {np.mean(factors):.2f}.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _rate(values: list[int]) -> str:
-    interval = binomtest(sum(values), len(values)).proportion_ci(method="wilson")
-    return f"{100 * np.mean(values):.0f} % [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
+def _row(noise: Noise, stored: dict[str, list[int]]) -> tuple[list[str], float]:
+    """Cells of one scenario, and the factor by which its plan must be longer."""
+
+    def of(what: str) -> tuple[str, list[int]]:
+        start = f"{noise.name}/{what}/n="
+        key = next(key for key in stored if key.startswith(start))
+        return f"{int(key.removeprefix(start)):,}", stored[key]
+
+    by_k = {k: of(f"k={k}")[1] for k in FACTORS}
+    c = critical({k: (sum(hits), len(hits)) for k, hits in by_k.items()}, T + Z)
+    factor = ((c + Z) / (T + Z)) ** 2
+    plans = [of(f"{what}={p}") for what in ("plan", "clear") for p in PLANNED_AT]
+    cells = [share(hits) for hits in by_k.values()] + [f"{c:.2f}", f"{factor:.2f}"]
+    return cells + [f"{share(hits)} at {n}" for n, hits in plans], factor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--runs", type=int, default=300, help="simulated runs of each cell")
     parser.add_argument(
         "--seconds", type=float, default=500.0, help="stop after so long; a later call goes on"
     )
+    can_write(parser)
     chosen = parser.parse_args()
     stored: dict[str, list[int]] = json.loads(STORED.read_text()) if STORED.exists() else {}
     simulate(chosen.runs, time.monotonic() + chosen.seconds, stored)
     STORED.parent.mkdir(exist_ok=True)
     STORED.write_text(json.dumps(stored))
-    text = report(stored)
-    REPORT.write_text(text)
-    print(text)
+    publish(report(stored), "planning.md", chosen.write)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The paired table that judging reads: the results of both models on every pair of a run, in one array.
+"""The paired table that judging reads: results of both models on every pair, in one array.
 
 results[field, model]:           metric 0   metric 1   ...
                          pair 0      .          .
@@ -20,7 +20,7 @@ from suites.vocabulary import Outcome
 Floats = NDArray[np.float64]
 
 VALUE, LOW, HIGH = 0, 1, 2
-"""What was measured, and the best and the worst that it can be; they differ where a rollout was censored."""
+"""What was measured, the best and the worst that it can be; they differ in censored rollouts."""
 CANDIDATE, BASELINE = 0, 1
 
 
@@ -46,7 +46,7 @@ class PairTable:
         metrics: Sequence[str],
         case_ids: Sequence[str] = (),
     ) -> "PairTable":
-        """Of values [pair, metric] where every rollout completed; cases are numbered if not named."""
+        """Of values [pair, metric], every rollout completed; cases are numbered if not named."""
         return cls(
             case_ids=tuple(case_ids) or tuple(f"s{i}" for i in range(len(routes))),
             routes=tuple(routes),

@@ -1,4 +1,4 @@
-"""Enriched replay in the procedural world, on stored results: unbiased, and a tenth of the replays is enough."""
+"""Enriched replay in the procedural world: unbiased, and a tenth of the replays is enough."""
 
 from dataclasses import replace
 

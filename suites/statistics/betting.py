@@ -1,15 +1,23 @@
 """Betting confidence sequence for the relative change of the mean of bounded (or winsorised) costs.
 
-For 0 <= cost <= cap, D(theta) = p - theta * q lies within ±(1 + |theta|) cap. Under E[D(theta)] >= 0 the capital
-W = prod_j (1 - lambda D_j / ((1 + |theta|) cap)), 0 <= lambda < 1, is a non-negative supermartingale, so it reaches
-1/alpha with probability at most alpha (Ville), whatever the shape of D: rare spikes included. The bets lambda are mixed
-with fixed weights. Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by betting",
-JRSS-B 86(1), sections 4.2-4.4 (hedged capital), with the mixture in place of their predictable plug-in bets.
+For 0 <= cost <= cap, D(theta) = p - theta q lies within ±(1 + |theta|) cap. Under E[D(theta)] >= 0
+the capital
 
-The unit is the route. The first pair of each route makes a martingale that may be read at any time. Later pairs of the
-same routes are not a martingale; when the bank is complete the route means give a second capital, and half of the
-stake is on each: ½ W_first before the end, ½ (W_first + W_means) at the end, is below 1/alpha at all times with
-probability at least 1 - alpha.
+    W = prod_j (1 - lambda D_j / ((1 + |theta|) cap)),   0 <= lambda < 1,
+
+is a non-negative supermartingale. It reaches 1/alpha with probability at most alpha (Ville),
+whatever the shape of D, rare spikes included. The bets lambda are mixed with fixed weights.
+Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by betting", JRSS-B
+86(1), sections 4.2-4.4 (hedged capital), with the mixture in place of their predictable plug-in
+bets.
+
+The unit is the route. The first pair of each route makes a martingale that may be read at any
+time. Later pairs of the same routes are not a martingale; when the bank is complete the route
+means give a second capital, with half of the stake on each:
+
+    before the end ½ W_first,   at the end ½ (W_first + W_means)
+
+is below 1/alpha at all times with probability at least 1 - alpha.
 """
 
 from collections.abc import Sequence
@@ -20,13 +28,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BETS: Floats = 0.99 * 2.0 ** -np.arange(0.0, 9.0)
-"""Fractions of the stake, from nearly all to 1/256: the best one is about mean/variance of D in units of the cap."""
+"""Fractions of the stake, from nearly all to 1/256.
+
+The best one is about mean/variance of D in units of the cap.
+"""
 WEIGHTS: Floats = np.array([0.5, *[0.5 / 8] * 8])
-"""Half of the stake on the largest bet, the best one while no spike was met and wherever costs are far below the cap."""
+"""Half on the largest bet: best while no spike was met, and for costs far below the cap."""
 
 
 def log_capital(d: Floats, bound: Floats, bets: Floats = BETS) -> Floats:
-    """Sum over units of ln(1 - lambda d / bound): d [n, ...], bound [...]; returns [L, ...] for bets against E[d] >= 0."""
+    """Sum over units of ln(1 - lambda d / bound): the bets against E[d] >= 0.
+
+    d [n, ...], bound [...]; returns [L, ...].
+    """
     return np.asarray(np.log1p(-bets.reshape(-1, *[1] * d.ndim) * (d / bound)).sum(axis=1))
 
 
@@ -37,7 +51,7 @@ def mixed(log: Floats) -> Floats:
 
 
 class Betting:
-    """Incremental engine over G contrasts of the mean, each tested at U values of theta (thetas [G, U], caps [G])."""
+    """Incremental over G contrasts of the mean, each tested at thetas [G, U], with caps [G]."""
 
     def __init__(self, thetas: Floats, caps: Floats, *, alpha: float, joint_alpha: float) -> None:
         self.thetas, self.alpha, self.joint_alpha = thetas, alpha, joint_alpha
@@ -55,7 +69,7 @@ class Betting:
     def consume(
         self, routes: Sequence[str], p: Floats, q: Floats, valid: NDArray[np.bool_]
     ) -> None:
-        """Adds pairs in the registered order: p, q, valid are [k, G], p and q from costs already cut at the cap."""
+        """Adds pairs: p, q, valid are [k, G], from costs already cut at the cap."""
         for route, p_row, q_row, valid_row in zip(routes, p, q, valid, strict=True):
             row = self._index.setdefault(route, len(self._index))
             if row == len(self._sum_p):

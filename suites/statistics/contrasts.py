@@ -1,11 +1,13 @@
-"""From a paired table to evidence: per gate and estimand the rows (p, q) with D(theta) = p - theta * q.
+"""From a paired table to evidence: rows (p, q) with D(theta) = p - theta q, by gate and estimand.
 
 - mean: p = c - b, q = b, so that theta is the relative change of the mean, sum(c) / sum(b) - 1;
-- typical: p = 2 (c - b) / (c + b) in [-2, 2] (0 where both are 0), q = 1: the bounded relative difference.
+- typical: p = 2 (c - b) / (c + b) in [-2, 2] (0 where both are 0), q = 1: the bounded relative
+  difference.
 
-Where higher is better, p changes its sign: positive always means worse. Censored rollouts enter at their best and at
-their worst for the candidate, and so does a value that only one of the two models lacks (a value that both lack, or
-invalid data, drops the pair): missing is never zero, and leaving early never helps.
+Where higher is better p changes its sign: positive always means worse. Missing is never zero, and
+leaving early never helps: censored rollouts enter at their best and at their worst for the
+candidate, and so does a value that one model lacks. A value that both lack, or invalid data, drops
+the pair.
 """
 
 from collections.abc import Sequence

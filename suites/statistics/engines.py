@@ -143,7 +143,7 @@ class Engines:
         return shown.reshape(self.thetas.shape)
 
     def estimate(self) -> Floats:
-        """Relative change, sum p / sum q, [case, slot, gate]; NaN where the baseline is all zero."""
+        """Relative change sum p / sum q [case, slot, gate]; NaN where the baseline is all zero."""
         return self._summed()[0].reshape(self.shape)
 
     def error(self) -> Floats:

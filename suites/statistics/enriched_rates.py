@@ -1,9 +1,10 @@
-"""Enriched replay: hard scenarios are drawn more often, with known probability, and weighted back to the natural ones.
+"""Enriched replay: hard scenarios are drawn more often than they occur, and weighted back.
 
-A scenario is drawn from m p + (1 - m) q, where p is the stated natural distribution, q the one that favours hard
-scenarios and m >= 0.1 the natural share. The weight w = 1 / (m + (1 - m) q / p) is at most 1 / m (defensive mixture,
-Hesterberg 1995, Technometrics 37(2); Owen & Zhou 2000, JASA 95), so that mean(w f) estimates E_p[f] without bias.
-Drawn without replacement, each scenario by itself with a known probability, sum(w f) / n does (Horvitz & Thompson 1952).
+A scenario is drawn from m p + (1 - m) q: p is the stated natural distribution, q favours hard
+scenarios, m >= 0.1 is the natural share. With the weight w = 1 / (m + (1 - m) q / p), at most 1 /
+m, mean(w f) estimates E_p[f] without bias (defensive mixture, Hesterberg 1995, Technometrics
+37(2); Owen & Zhou 2000, JASA 95). Drawn without replacement, each scenario by itself with a known
+probability, sum(w f) / n does (Horvitz & Thompson 1952).
 """
 
 from collections import Counter
@@ -36,12 +37,13 @@ class Weighted:
 
 
 def mixture(natural: Floats, hard: Floats, natural_share: float) -> Floats:
-    """Probabilities [n] with which n scenarios are drawn. ValueError where they could not be weighted back."""
+    """Probabilities [n] of n scenarios to be drawn. ValueError where no weight leads back."""
     if not LEAST_NATURAL <= natural_share <= 1:
         raise ValueError(f"the natural share must lie in [{LEAST_NATURAL}, 1], not {natural_share}")
     if (hard[natural == 0] > 0).any():
         raise ValueError(
-            "a scenario that never occurs naturally cannot be weighted back: its natural probability is 0"
+            "a scenario that never occurs naturally cannot be weighted back: "
+            "its natural probability is 0"
         )
     return np.asarray(
         natural_share * natural / natural.sum() + (1 - natural_share) * hard / hard.sum()
@@ -49,19 +51,21 @@ def mixture(natural: Floats, hard: Floats, natural_share: float) -> Floats:
 
 
 def weights(natural: Floats, drawn: Floats) -> Floats:
-    """w = p / (m p + (1 - m) q) for scenarios with natural probability `natural`, drawn with probability `drawn`."""
+    """w = p / (m p + (1 - m) q): natural probability over that of being drawn."""
     return np.asarray(natural / drawn)
 
 
 def poisson_sample(
     natural: Floats, hard: Floats, natural_share: float, expected: float
 ) -> tuple[Floats, Floats]:
-    """Probability [n] with which each of n scenarios is driven, independently of the others, and its weight [n] if it is.
+    """Probability [n] of each scenario to be driven, independently, and its weight [n] if it is.
 
-    pi = min(1, E (m p + (1 - m) q)) at `expected` drives E (fewer where the minimum binds), p and q normalised over the n. The
-    weight w = E p / pi is that of Horvitz & Thompson (1952, JASA 47) in natural drives: sum(w f) / E over the drives estimates
-    E_p[f] without bias, a ratio of two such sums with one of order 1 / E. At most 1 / m where pi < 1; certain scenarios count
-    E p, as among all. ValueError as `mixture`."""
+    pi = min(1, E (m p + (1 - m) q)) at `expected` drives E (fewer where the minimum binds), p and q
+    normalised over the n. The weight w = E p / pi counts natural drives (Horvitz & Thompson 1952,
+    JASA 47): sum(w f) / E over the drives estimates E_p[f] without bias, a ratio of two such sums
+    with one of order 1 / E. w is at most 1 / m where pi < 1, and E p of a certain scenario.
+    ValueError as `mixture`.
+    """
     probability = np.minimum(1.0, expected * mixture(natural, hard, natural_share))
     often = expected * natural / natural.sum()
     return probability, np.divide(
@@ -70,14 +74,16 @@ def poisson_sample(
 
 
 def effective_sample(weight: Floats) -> float:
-    """(sum w)^2 / sum w^2 (Kish 1965): as many natural drives the weights are worth by themselves."""
+    """(sum w)^2 / sum w^2 (Kish 1965): how many natural drives the weights are worth."""
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def natural_weights(driven: Sequence[Start | None], stated: Mapping[Start, float]) -> list[float]:
-    """w = p / q of drives that were started so: p the stated natural probability, q the share of the drives that began so.
+    """w = p / q of drives by their start: natural probability over the share that began so.
 
-    Zero for a start that is not stated, or None; all zero while a start that does occur was not driven at all."""
+    Zero for a start that is not stated, or None. All zero while a start that does occur was not
+    driven at all.
+    """
     counts = Counter(start for start in driven if start is not None)
     if any(p > 0 and not counts[start] for start, p in stated.items()):
         return [0.0] * len(driven)

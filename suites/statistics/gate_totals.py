@@ -48,7 +48,7 @@ class GateTotals:
             known.update(route for route, ok in zip(table.routes, valid, strict=True) if ok)
 
     def means(self, g: int) -> tuple[float, float]:
-        """Means of candidate and baseline over the pairs where both have a value; NaN without any."""
+        """Means of candidate and baseline over pairs where both have a value; NaN without."""
         if not self._both[g]:
             return float("nan"), float("nan")
         candidate, baseline = self._sums[:, g] / self._both[g]

@@ -1,13 +1,16 @@
-"""Rare incidents of two models on the same drives: rates with intervals, distinct places, hours still needed.
+"""Rare incidents of two models on the same drives: rates, distinct places, hours still needed.
 
-- Rate per 1,000 h, of natural driving: each drive counts with its natural weight (suites.statistics.enriched_rates), which is zero
-  where nobody states how often a drive begins so. A drive counts once: one bug that fires ten times in a bend is one. The
-  drives of one segment from several offsets, or repeated, are one event of the Poisson interval, so that one bad bend isn't
-  taken for many. Where each segment was driven once from the logged path that is the exact interval (Garwood 1936).
-- Places: routes where one model alone has the incident, from whatever offset. Label test, which may be read at any time: a
-  difference is claimed at E >= kinds / alpha, Markov's bound shared by all kinds (Bonferroni). Where the whole plan was driven,
-  so that nothing seen has chosen its length, also McNemar's exact test, adjusted over the kinds by Holm's procedure.
-- Each offset: the share of drives with the incident, exact binomial interval (Clopper & Pearson 1934), never per hour.
+- Rate per 1,000 h of natural driving: each drive counts with its natural weight (`enriched_rates`),
+  zero where nobody states how often a drive begins so. A drive counts once: one bug that fires ten
+  times in a bend is one. The drives of one segment, from several offsets or repeated, are one event
+  of the Poisson interval: one bad bend is not taken for many. Where each segment was driven once
+  from the logged path it is the exact interval (Garwood 1936).
+- Places: routes where one model alone has the incident, from whatever offset. The label test may
+  be read at any time; a difference is claimed at E >= kinds / alpha, Markov's bound shared by all
+  kinds (Bonferroni). Where the whole plan was driven, so that nothing seen has chosen its length,
+  also McNemar's exact test, adjusted over the kinds by Holm's procedure.
+- Each offset: the share of drives with the incident, with the exact binomial interval (Clopper &
+  Pearson 1934), never per hour.
 """
 
 from collections import defaultdict
@@ -32,10 +35,10 @@ RARE_PER_H = 1 / 1000
 """Without an incident of either model: the rate that zero incidents are to exclude."""
 
 LEAST_HOURS = zero_event_hours(1.0)
-"""Below about three hours of exposure not even zero incidents show that there is fewer than one an hour: no rate is quoted."""
+"""Hours of exposure below which no rate is quoted: even none at all would not show < 1 / h."""
 
 LEAST_EFFECTIVE = 30.0
-"""Enriched segments worth fewer natural ones than this may have missed what matters, interval and all: a rule of thumb."""
+"""Fewer effective segments may have missed what matters, interval and all: a rule of thumb."""
 
 Word = Literal["more", "fewer", "cannot tell"]
 
@@ -49,7 +52,8 @@ class DrivenTwice:
     offset: str
     """Empty where it began on the logged path."""
     weight: float
-    """How often natural driving begins so, over how often it is driven (1 where the two agree); 0: not stated, or never."""
+    """How often natural driving begins so, over how often it is driven; 1 where the two agree,
+    0: not stated, or never."""
     hours: tuple[float, float]
     happened: tuple[Mapping[str, bool], Mapping[str, bool]]
     """Kind of incident to whether it happened; a kind that is absent is unknown."""
@@ -64,10 +68,10 @@ class IncidentRate:
     hours: float
     """Driven."""
     effective_hours: float
-    """Hours of natural driving that these are worth: (sum W)^2 / sum W^2 segments (Kish 1965), W the weight of all drives of
-    one, times the natural hours of a drive."""
+    """Hours of natural driving that these are worth: (sum W)^2 / sum W^2 segments (Kish 1965), W
+    the weight of all drives of one, times the natural hours of a drive."""
     per_1000_h: float | None
-    """None where `effective_hours` are fewer than three: the exposure is too small to quote a rate."""
+    """None where `effective_hours` are fewer than three: too small an exposure to quote."""
     low: float | None
     """Bounds of the 95 % interval; None without an hour driven."""
     high: float | None
@@ -80,7 +84,7 @@ class EnrichedSample:
     drives: int
     segments: int
     effective_segments: float
-    """Segments of natural driving that these are worth by their weights (suites.statistics.enriched_rates.effective_sample)."""
+    """Segments of natural driving that these are worth by their weights."""
     largest_weight: float
     """Natural drives that one drive counts for at most."""
     warning: str
@@ -114,10 +118,11 @@ class IncidentKind:
     word: Word
     """Whether the candidate has it at more, or at fewer, places: by the label test alone."""
     p_value: float | None
-    """McNemar's exact test of the same places, adjusted over the kinds; None unless the whole plan was driven."""
+    """McNemar's exact test of the same places, adjusted over the kinds; None before the end."""
     hours_needed: float | None
-    """Natural hours of each model, beyond those driven, that would tell the observed rates apart with 80 % power; without an
-    incident of either, that would show fewer than one per 1,000 h. None: nothing to go by, or as many incidents of both."""
+    """Natural hours of each model, beyond those driven, that tell the observed rates apart with 80
+    % power; without an incident of either, those that show fewer than one per 1,000 h. None:
+    nothing to go by, or as many incidents of both."""
     candidate_offsets: tuple[OffsetShare, ...]
     baseline_offsets: tuple[OffsetShare, ...]
 
@@ -201,7 +206,10 @@ def enriched_sample(drives: Sequence[DrivenTwice]) -> EnrichedSample:
     """The drives of an enriched suite that count; none does before all that was drawn is driven."""
     counted = [d for d in drives if d.weight > 0]
     if not counted:
-        why = "no rate before all that was drawn is driven: what is driven first is no random part of it"
+        why = (
+            "no rate before all that was drawn is driven: what is driven first is no random part "
+            "of it"
+        )
         return EnrichedSample(
             drives=0, segments=0, effective_segments=0.0, largest_weight=0.0, warning=why
         )
@@ -210,7 +218,10 @@ def enriched_sample(drives: Sequence[DrivenTwice]) -> EnrichedSample:
         weight[d.segment] += d.weight
     effective, warning = effective_sample(np.array(list(weight.values()))), ""
     if effective < LEAST_EFFECTIVE:
-        warning = f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss what matters, draw more"
+        warning = (
+            f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss what "
+            "matters, draw more"
+        )
     return EnrichedSample(
         drives=len(counted),
         segments=len(weight),

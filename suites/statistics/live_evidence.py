@@ -1,8 +1,9 @@
 """Evidence while a run goes on: a number that moves with every route, and no verdict.
 
-For each gate the self-normalised e-process of "no change in either direction" on the first pair that counts of each route:
-routes are independent, and later pairs of the same routes would be no new bets. The first few routes give only the scale.
-The null is the sign flips' own: the differences are symmetric about zero. It may be read at any time (Ville).
+For each gate: the self-normalised e-process of "no change in either direction" on the first pair
+that counts of each route. Routes are independent; later pairs of the same routes would be no new
+bets. The first few routes give only the scale. The null is that of the sign flips: differences are
+symmetric about zero. It may be read at any time (Ville).
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class LiveEvidence:
             seen |= valid
 
     def e_values(self) -> list[float]:
-        """Of each gate; 1 (nothing is shown) until more routes than the pilot's have been driven."""
+        """Of each gate; 1 (nothing is shown) until more routes than the pilot's are driven."""
         return [_e_value(np.array(first)) for first in self._first]
 
 

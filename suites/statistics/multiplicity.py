@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of Holm's step-down procedure (Holm 1979): running maximum of (n - rank) p, at most 1."""
+    """Adjusted p-values of Holm (1979): running maximum of (n - rank) p, at most 1."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):

@@ -1,4 +1,4 @@
-"""Rare incidents and pass/fail: rates with exact intervals, hours still needed, label and McNemar tests."""
+"""Rare incidents and pass/fail: exact intervals, hours still needed, label and McNemar tests."""
 
 from collections.abc import Sequence
 from math import exp, fsum, log
@@ -10,9 +10,12 @@ from scipy.stats import binom, chi2
 def poisson_interval(
     weights: Sequence[float], largest: float, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of a rate y = sum w, each event of a Poisson process counting w <= `largest` (Fay & Feuer 1997, Statistics in
-    Medicine 16, eq. 2 and 3): chi-square quantiles with 2 y^2 / v degrees of freedom, v = sum w^2, and for the upper bound one
-    more event at the largest weight. With every w = 1 / exposure it is the exact interval of Garwood (1936)."""
+    """Interval of a rate y = sum w, each event of a Poisson process counting w <= `largest`.
+
+    Fay & Feuer 1997, Statistics in Medicine 16, eq. 2 and 3: chi-square quantiles with 2 y^2 / v
+    degrees of freedom, v = sum w^2, and for the upper bound one more event at the largest weight.
+    With every w = 1 / exposure it is the exact interval of Garwood (1936).
+    """
     tail, y, v = (1 - confidence) / 2, fsum(weights), fsum(w * w for w in weights)
     low = float(chi2.ppf(tail, 2 * y * y / v)) * v / (2 * y) if y else 0.0
     more, spread = y + largest, v + largest**2
@@ -28,10 +31,10 @@ def zero_event_hours(rate: float, confidence: float = 0.95) -> float:
 def hours_still_needed(
     candidate: float, baseline: float, done: float, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Hours per model, beyond `done`, for the conditional binomial test (Przyborowski & Wilenski 1940) to tell two rates
-    (events per hour) apart: the smallest expected number of events n with power at share p = candidate / (sum), over the sum.
+    """Hours per model, beyond `done`, that tell two rates (events per hour) apart; inf if equal.
 
-    inf where the rates are equal.
+    By the conditional binomial test (Przyborowski & Wilenski 1940): the smallest expected number of
+    events n with power at the share p = candidate / (candidate + baseline), over the sum of rates.
     """
     total = candidate + baseline
     if candidate == baseline:
@@ -53,13 +56,16 @@ def hours_still_needed(
 
 
 def label_e_value(candidate_only: int, baseline_only: int) -> float:
-    """E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2): evidence, readable at any time, that distinct places failing for one
-    model only are not a fair coin (beta-binomial mixture at Jeffreys' prior; Ville: P(ever >= 1/alpha) <= alpha)."""
+    """Evidence that places which fail for one model only are no fair coin; readable at any time.
+
+    E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2), the beta-binomial mixture at Jeffreys' prior;
+    P(ever >= 1/alpha) <= alpha (Ville).
+    """
     k, n = candidate_only, candidate_only + baseline_only
     return exp(n * log(2) + float(betaln(0.5 + k, 0.5 + n - k)) - float(betaln(0.5, 0.5)))
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """Two-sided exact p-value of McNemar's test: the discordant pairs against a fair coin (fixed N, read once)."""
+    """Two-sided exact p-value: the discordant pairs against a fair coin (fixed N, read once)."""
     n, k = first_only + second_only, min(first_only, second_only)
     return min(1.0, 2 * float(binom.cdf(k, n, 0.5)))

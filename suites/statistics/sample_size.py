@@ -1,4 +1,4 @@
-"""How many segments a margin needs, and what a given number of them can see: each is the inverse of the other."""
+"""How many segments a margin needs, and what a number of them can see: mutual inverses."""
 
 from collections.abc import Callable
 from math import ceil, inf
@@ -13,10 +13,11 @@ from suites.statistics.spikes import quiet_routes, unseen
 Floats = NDArray[np.float64]
 
 SEQUENTIAL = 1.16
-"""A test that may stop early with linear spending needs so many times the pairs of one at fixed N for equal power. Measured
-with the judge itself under five kinds of noise (`python -m benchmarks.planning --runs 1000`, benchmarks/results/planning.md):
-1.09 to 1.19, mean 1.15; with this factor the plans for 80 % found the effect in 80 to 84 % of the runs. The same order as the
-inflation factors of Jennison & Turnbull 2000, chapter 7."""
+"""How many more pairs than at fixed N a test needs that may stop early with linear spending, at
+equal power. Measured with the judge itself under five kinds of noise (`python -m
+benchmarks.planning --runs 1000`, benchmarks/results/planning.md): 1.09 to 1.19, mean 1.15. With
+this factor the plans for 80 % found the effect in 80 to 84 % of the runs. The inflation factors of
+Jennison & Turnbull 2000, chapter 7, are of the same order."""
 
 
 def _quantiles(routes: int, alpha: float, power: float) -> float:
@@ -32,9 +33,12 @@ def segments_needed(
     power: float = 0.8,
     unseen: float = 0.0,
 ) -> float:
-    """Segments n at which an effect `distance` away from a bound is told with `power`, where `segments` over `routes` gave
-    the route-clustered standard error `error`: distance = a / sqrt(n) + unseen / n, a = (t + z) error sqrt(k segments).
-    `unseen` is the room that one segment without a spike leaves (suites.statistics.spikes). inf at distance 0."""
+    """Segments n at which an effect `distance` away from a bound is told with `power`.
+
+    `segments` over `routes` gave the route-clustered standard error `error`. n solves
+    distance = a / sqrt(n) + room / n, a = (t + z) error sqrt(k segments), where `room` is what one
+    segment without a spike leaves open (suites.statistics.spikes). inf at distance 0.
+    """
     if distance <= 0:
         return inf
     a = _quantiles(routes, alpha, power) * error * float(np.sqrt(SEQUENTIAL * segments))
@@ -44,7 +48,7 @@ def segments_needed(
 def visible_effect(
     error: float, segments: int, routes: int, budget: int, alpha: float, power: float = 0.8
 ) -> float:
-    """Smallest relative effect that `budget` segments tell from zero with `power`; the inverse of segments_needed."""
+    """Smallest effect that `budget` segments tell from zero; the inverse of segments_needed."""
     return float(_quantiles(routes, alpha, power) * error * np.sqrt(SEQUENTIAL * segments / budget))
 
 
@@ -58,9 +62,11 @@ def clearing_segments(
     per_segment: float = 1.0,
     change: float = 0.0,
 ) -> float:
-    """Segments at which a `change` (0: equal models) is told from `margin` in the typical drive, as segments_needed: by sign
-    flips, with the room that `per_segment` pairs of each leave for spikes, and by as many quiet routes as the bet on routes
-    needs."""
+    """Segments at which a `change` (0: equal models) is told from `margin` in the typical drive.
+
+    By sign flips, with the room that `per_segment` pairs of each segment leave for spikes, and by
+    as many quiet routes as the bet on routes needs.
+    """
     distance = abs(margin - change)
     needed = segments_needed(
         error, distance, segments, routes, alpha, power, unseen(per_segment, alpha)
@@ -69,7 +75,7 @@ def clearing_segments(
 
 
 def smallest_margin(needed: Callable[[float], float | None], budget: float) -> float | None:
-    """The smallest margin (to 0.1 %) for which `needed(margin)` segments are at most `budget`; None: none up to 200 %."""
+    """Smallest margin, to 0.1 %, that needs at most `budget` segments; None: none up to 200 %."""
 
     def enough(margin: float) -> bool:
         count = needed(margin)
@@ -85,10 +91,11 @@ def smallest_margin(needed: Callable[[float], float | None], budget: float) -> f
 
 
 def betting_segments(p: Floats, q: Floats, margin: float, cap: float, alpha: float) -> int | None:
-    """Segments at which equal models would typically be shown not worse by `margin` on the mean of costs cut at `cap`.
+    """Segments at which equal models are typically shown not worse by `margin` on the mean.
 
-    p, q [n]: pairs seen, p centred so that the means agree; ln(capital) grows by its mean at the best bet, up to the
-    threshold ln(2 * 2 / (weight * alpha)) (two sides, half the stake, the bet's weight). None where no bet grows.
+    p, q [n]: pairs seen, of costs cut at `cap`. p is centred so that the means agree. ln(capital)
+    grows by its mean at the best bet, up to ln(2 * 2 / (weight * alpha)): two sides, half the
+    stake, the bet's weight. None where no bet grows.
     """
     centred = p - q * p.sum() / q.sum()
     growth = log_capital(centred - margin * q, np.asarray((1 + margin) * cap)) / len(p)

@@ -59,7 +59,7 @@ MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10
 
 
 def shown_look(number: int) -> bool:
-    """Whether the n-th look (from 1) moves the shown intervals: the first eight, then every 15 %."""
+    """Whether the n-th look (from 1) moves the shown intervals: the first eight, then each 15 %."""
     return number <= 8 or floor(log(number) / log(1.15)) > floor(log(number - 1) / log(1.15))
 
 

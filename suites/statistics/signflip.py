@@ -1,8 +1,8 @@
 """Sequential sign-flip test on route sums, with alpha spending and maxT over metrics.
 
-Evidence is linear in the hypothesised relative change theta: pair i of route j adds p_i - theta q_i,
-and D_j(theta) = P_j - theta Q_j is the sum over the route. Under the hypothesis the sign of each D_j
-is a coin toss (exact for exchangeable pairs):
+Evidence is linear in the hypothesised relative change theta. Pair i of route j adds p_i - theta
+q_i, D_j(theta) = P_j - theta Q_j is the sum over the route. Under the hypothesis the sign of each
+D_j is a coin toss (exact for exchangeable pairs):
 
                      vector 0    1    2   ...   B
     route 0      s =     +       +    -         +      vector 0 is the data as observed; the others
@@ -20,8 +20,8 @@ Sequential: alpha(t) = alpha t^rho may be spent up to the share t of the planned
 
     m = floor(alpha(t) (B + 1)) - used
 
-vectors may be killed. The critical value is the (m+1)-th largest T among those alive; a greater T of
-vector 0 rejects, and vectors with a greater T are killed and count as used. The observed data are
+vectors may be killed. The critical value is the (m+1)-th largest T among those alive. A greater T
+of vector 0 rejects; vectors with a greater T are killed and count as used. The observed data are
 one of the B + 1 vectors, which makes the test exact at any B (Hemerik & Goeman 2018, "Exact testing
 with random permutations", TEST 27).
 """
@@ -39,7 +39,7 @@ Bools = NDArray[np.bool_]
 Signs = NDArray[np.int8]
 
 TIE = 1e-9
-"""Relative difference below which statistics are tied: sums of the same terms differ in last bits."""
+"""Relative difference below which statistics are tied: equal sums differ in their last bits."""
 
 CACHED = 2**16
 """Statistics that are computed at a time: few enough to stay in a processor's cache."""
@@ -86,9 +86,9 @@ def _kill(statistic: Floats, alive: Bools, allowed: NDArray[np.int64] | int) -> 
 class SignFlips:
     """Incremental over G contrasts (metric and estimand), each tested at thetas [G, U].
 
-    `families` numbers for each contrast the group inside which the maximum is taken, `levels` is the
-    alpha of each group. `singly` lists the contrasts that are judged by themselves as well, all if
-    not given.
+    `families` numbers for each contrast the group inside which the maximum is taken, `levels` is
+    the alpha of each group. `singly` lists the contrasts that are judged by themselves as well, all
+    if not given.
     """
 
     def __init__(
@@ -141,10 +141,10 @@ class SignFlips:
     def _draw(self, routes: int) -> None:
         """Signs of at least the first `routes` routes.
 
-        Stratified draws: the first few routes, as many as have each of their sign patterns at least
-        eight times among the vectors, get every pattern equally often, to within one. What a handful
-        of routes can show then does not hang on the seed. Where the number of vectors is no multiple
-        of the patterns, the level is exact to a fortieth of itself.
+        Stratified draws: the first few routes, as many as have each of their sign patterns at
+        least eight times among the vectors, get every pattern equally often, to within one. What a
+        handful of routes can show then does not hang on the seed. Where the number of vectors is
+        no multiple of the patterns, the level is exact to a fortieth of itself.
         """
         flips = self.plan.flips
         strata = int(np.log2((flips + 1) / 8))
@@ -192,7 +192,7 @@ class SignFlips:
             _show(self.joint, used, members[:, None] & exceeded, direction)
 
     def _statistics(self, used: NDArray[np.int64]) -> Iterator[tuple[slice, Floats, Floats]]:
-        """T [k, U, B+1] at the thetas `used`, k contrasts at a time, and the observed signs of S."""
+        """T [k, U, B+1] at the thetas `used`, k contrasts at a time, and the signs of S."""
         thetas = self.thetas[:, used]
         scale = self._routes.scale(thetas)
         scale[scale == 0.0] = np.inf

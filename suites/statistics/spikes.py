@@ -1,17 +1,23 @@
-"""What "not worse by the margin" needs beside sign flips: evidence that rare bad pairs or routes do not make up the difference.
+"""What "not worse by the margin" needs beside sign flips: that rare bad pairs or routes are no
+cause.
 
-Sign flips of r - theta are exact only where r is symmetric about theta. Where a true change consists of rare spikes (a few
-segments several times as costly) they assert "not worse" far too often, above all before a spike was met. Betting against
-E[r] >= theta needs no shape, only a bound: with capital prod_i (1 - lambda (r_i - theta) / (bound - theta)),
-P(capital ever >= 2/alpha) <= alpha/2 (Ville; Waudby-Smith & Ramdas 2024, section 4, with a fixed mixture of bets). Two bets:
+Sign flips of r - theta are exact only where r is symmetric about theta. Where a true change
+consists of rare spikes (a few segments several times as costly) they assert "not worse" far too
+often, above all before a spike was met. Betting against E[r] >= theta needs no shape, only a
+bound:
 
-- on pairs: r = 2 (c - b) / (c + b) lies in [-2, 2] whatever happens; takes pairs to be independent. Without one spike in n
-  pairs its bound is still about 9 / n at alpha = .05;
-- on routes: the mean over a route of r cut at ±50 %; takes only routes to be independent. Without one bad route among n
-  its bound is still about 2 / n.
+    W = prod_i (1 - lambda (r_i - theta) / (bound - theta)),   P(W ever >= 2/alpha) <= alpha/2
 
-"Not worse" is claimed where sign flips and both bets show it, each at the full alpha: it is wrong at most as often as the
-best of them. Few pairs, and few routes, cannot exclude what they would not have met.
+(Ville; Waudby-Smith & Ramdas 2024, section 4, with a fixed mixture of bets). Two bets:
+
+- on pairs: r = 2 (c - b) / (c + b) lies in [-2, 2] whatever happens; pairs are taken to be
+  independent. Without one spike in n pairs its bound is still about 9 / n at alpha = .05;
+- on routes: the mean over a route of r cut at ±50 %; only routes are taken to be independent.
+  Without one bad route among n its bound is still about 2 / n.
+
+"Not worse" is claimed where sign flips and both bets show it, each at the full alpha: it is wrong
+at most as often as the best of them. Few pairs, and few routes, cannot exclude what they have not
+met.
 """
 
 from collections.abc import Sequence
@@ -25,8 +31,9 @@ from suites.statistics.route_sums import RouteSums
 Floats = NDArray[np.float64]
 
 ROUTE_BOUND = 0.5
-"""Largest change of one route's typical drive that the bet on routes counts. A choice, not a theorem: with it some 20 routes
-can show a margin of 15-25 %, and six cannot; a larger bound asks for more routes, a smaller one excludes less."""
+"""Largest change of one route that the bet on routes counts. A choice, not a theorem: some 20
+routes can show a margin of 15-25 %, and six cannot. A larger bound asks for more routes, a smaller
+one excludes less."""
 
 
 def unseen(pairs: float, alpha: float) -> float:
@@ -35,8 +42,10 @@ def unseen(pairs: float, alpha: float) -> float:
 
 
 def quiet_routes(margin: float, distance: float, alpha: float) -> float:
-    """About how many routes, all alike, show a change to be below a margin that lies `distance` above it:
-    ln(4 / alpha) / ln(1 + distance / (bound - margin)). inf at distance 0."""
+    """About how many routes, all alike, show a change to be `distance` below a margin.
+
+    ln(4 / alpha) / ln(1 + distance / (bound - margin)); inf at distance 0.
+    """
     if distance <= 0:
         return float("inf")
     return float(np.log(4 / alpha) / np.log1p(BETS[0] * distance / max(ROUTE_BOUND - margin, 0.05)))
@@ -64,8 +73,11 @@ class PairBetting:
 
 
 class RouteBetting:
-    """Incremental: the same on routes. Half of the stake is on the first pair of each route, read at any time, the other half
-    on the means of the routes when the bank is complete: later pairs of a route are no new bets."""
+    """Incremental: the same on routes.
+
+    Half of the stake is on the first pair of each route, read at any time. The other half is on the
+    means of the routes when the bank is complete: later pairs of a route are no new bets.
+    """
 
     def __init__(self, thetas: Floats, alpha: float) -> None:
         self.thetas = thetas

@@ -1,13 +1,14 @@
 """One bad worker among good ones: its rollouts lie differently among those of all.
 
-Each rollout of a pair has a residual: by how much it is worse than the other model's rollout of the same scenario, less
-the median of its population (one pair of models, one metric; candidates and baselines apart). The residuals of a
-population are cut into five bins of equal size. For each worker the counts in the bins are compared with those of all
-other workers by the chi-square test of homogeneity (Pearson 1900; a 2 x 5 table, 4 degrees of freedom). Bonferroni over
-workers and populations.
+Each rollout of a pair has a residual: how much worse it is than the other model's rollout of the
+same scenario, less the median of its population (one pair of models, one metric; candidates and
+baselines apart). The residuals of a population are cut into five bins of equal size. For each
+worker the counts in the bins are compared with those of all other workers by the chi-square test
+of homogeneity (Pearson 1900; a 2 x 5 table, 4 degrees of freedom). Bonferroni over workers and
+populations.
 
-Who drives what is decided by who asks first, not by the scenario. Whatever routes have in common, a worker's counts then
-vary as a random draw's do, so that rollouts may be counted singly.
+Who drives what is decided by who asks first, not by the scenario. Whatever routes have in common, a
+worker's counts then vary as a random draw's do: rollouts may be counted singly.
 """
 
 from collections import defaultdict
@@ -51,8 +52,11 @@ class WorkerResidual:
 
 
 def worker_residuals(pairs: Sequence[DrivenPair]) -> list[WorkerResidual]:
-    """The residual of each worker in each population, worst first. A worker with too few rollouts for the test is left out;
-    pairs that one worker drove alone say nothing, for what it does to one it may do to both."""
+    """The residual of each worker in each population, worst first.
+
+    A worker with too few rollouts for the test is left out, and so are pairs that one worker drove
+    alone: what it does to one rollout it may do to both.
+    """
     found: list[WorkerResidual] = []
     populations: dict[str, list[DrivenPair]] = defaultdict(list)
     for pair in pairs:
@@ -70,7 +74,7 @@ def worker_residuals(pairs: Sequence[DrivenPair]) -> list[WorkerResidual]:
 
 
 def _of_population(name: str, pairs: Sequence[DrivenPair]) -> list[WorkerResidual]:
-    """Candidates and baselines apart: a pair that was counted for both of its workers would be counted twice."""
+    """Candidates and baselines apart: otherwise a pair would be counted twice."""
     changes = np.array([pair.change for pair in pairs])
     changes = changes - np.median(changes)
     by_candidate = _of_role(

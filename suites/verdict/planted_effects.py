@@ -1,11 +1,11 @@
-"""The test tests itself: null comparisons and planted regressions through the judge that decides runs.
+"""The test tests itself: null comparisons and planted regressions through the judge of runs.
 
-- Null: the labels of two distinct, near-equal models are swapped on whole routes by a fair coin. Then there is no
-  difference, whatever the models are: what is claimed is a false alarm. The same model against itself would be zero by
-  construction and show nothing.
-- Planted: on top of such a null one gate's metric of the candidate is made worse, on every pair by one factor (even) or
-  on a few pairs by a large one (spikes), so that the expected change over the swaps is what was asked for. At the margin
-  "not worse" must be rare; beyond it the run must fail.
+- Null: the labels of two distinct, near-equal models are swapped on whole routes by a fair coin.
+  Then there is no difference, whatever the models are, and every claim is a false alarm. The same
+  model against itself would be zero by construction and show nothing.
+- Planted: on top of such a null one gate's metric of the candidate is made worse, on every pair by
+  one factor (even) or on a few pairs by a large one (spikes). The expected change over the swaps is
+  what was asked for. At the margin "not worse" must be rare; beyond it the run must fail.
 
 Every simulated run has an order and sign vectors of its own, as a registered run has.
 """
@@ -59,7 +59,8 @@ class Rate:
         return self.hits / self.runs
 
     def __str__(self) -> str:
-        return f"{100 * self.share:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}] of {self.runs:,} runs"
+        low, high = 100 * self.low, 100 * self.high
+        return f"{100 * self.share:.1f} % [{low:.1f}, {high:.1f}] of {self.runs:,} runs"
 
 
 def rate(hits: int, runs: int) -> Rate:
@@ -77,7 +78,7 @@ class Nulls:
     failed: Rate
     passed: Rate
     naive: Rate
-    """Control: the same runs by a paired z-test at every look, gates and routes ignored. It should alarm far too often."""
+    """Control: a paired z-test at every look, gates and routes ignored. It should alarm often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class SelfCheck:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is certainly above alpha: the lower end of its interval is. Empty: nothing is wrong as far as was seen."""
+        """What is certainly above alpha, as the lower end of its interval is."""
         found = [("false alarms", self.nulls.alarms)]
         found += [
             (f'"not worse" at the margin ({p.kind})', p.asserted)
@@ -140,103 +141,103 @@ def self_check(
     _check(table, suite)
     bank = _Bank(table, suite)
     shifts, not_planted = _shifts(table, suite)
-    kinds: list[tuple[Plant, float]] = sorted({(kind, multiple) for kind, multiple, _ in shifts})
-    total, done = runs * (1 + len(kinds)), 0
-    null = np.zeros((runs, 4), dtype=np.bool_)
+    kinds = sorted({(kind, multiple) for kind, multiple, _ in shifts})
+    total = runs * (1 + len(kinds))
+    nulls = []
     for i in range(runs):
-        swapped, own = bank.null(np.random.default_rng([seed, 0, i]))
-        judge, _ = _judged(swapped, own)
-        alarm = judge.reached is RunVerdict.FAIL or bool(CLAIMS & set(judge.words))
-        null[i] = (
-            alarm,
-            judge.reached is RunVerdict.FAIL,
-            judge.reached is RunVerdict.PASS,
-            _peeking(swapped, own),
-        )
-        progress(done := done + 1, total)
+        nulls.append(_null_run(bank, np.random.default_rng([seed, 0, i])))
+        progress(i + 1, total)
     planted = []
-    for k, (kind, multiple) in enumerate(kinds):
-        at = [gate for gate in range(len(suite.gates)) if (kind, multiple, gate) in shifts]
-        failed, asserted, decided = 0, 0, []
+    for k, (kind, multiple) in enumerate(kinds, 1):
+        gates = [g for g in range(len(suite.gates)) if (kind, multiple, g) in shifts]
+        ended = []
         for i in range(runs):
-            generator = np.random.default_rng([seed, 1 + k, i])
-            swapped, own = bank.null(generator)
-            gate = at[i % len(at)]
-            judge, pairs = _judged(
-                _plant(
-                    swapped, own.gates[gate].metric, kind, shifts[kind, multiple, gate], generator
-                ),
-                own,
-            )
-            if judge.reached is RunVerdict.FAIL:
-                failed += 1
-                decided.append(pairs)
-            asserted += judge.words[gate] in GOOD
-            progress(done := done + 1, total)
+            g = gates[i % len(gates)]
+            generator = np.random.default_rng([seed, k, i])
+            ended.append(_planted_run(bank, kind, shifts[kind, multiple, g], g, generator))
+            progress(k * runs + i + 1, total)
+        decided = [pairs for failed, _, pairs in ended if failed]
         planted.append(
             Planted(
                 kind=kind,
                 multiple=multiple,
-                failed=rate(failed, runs),
-                asserted=rate(asserted, runs),
+                failed=rate(len(decided), runs),
+                asserted=rate(sum(asserted for _, asserted, _ in ended), runs),
                 median_pairs=float(np.median(decided)) if decided else None,
             )
         )
-    alarms, fails, passes, naive = (rate(int(hits), runs) for hits in null.sum(axis=0))
+    alarms, failed, passed, naive = (rate(sum(hits), runs) for hits in zip(*nulls, strict=True))
     return SelfCheck(
         alpha=suite.alpha,
         pairs=len(table),
         routes=len(bank.routes),
         runs=runs,
         seed=seed,
-        nulls=Nulls(alarms=alarms, failed=fails, passed=passes, naive=naive),
+        nulls=Nulls(alarms=alarms, failed=failed, passed=passed, naive=naive),
         planted=tuple(planted),
         not_planted=not_planted,
     )
 
 
+def _null_run(bank: "_Bank", generator: np.random.Generator) -> tuple[bool, bool, bool, bool]:
+    """One null: whether it alarmed, failed, passed, and whether the control alarmed."""
+    table, suite = bank.null(generator)
+    judge, _ = _judged(table, suite)
+    failed = judge.reached is RunVerdict.FAIL
+    alarm = failed or bool(CLAIMS.intersection(judge.words))
+    return alarm, failed, judge.reached is RunVerdict.PASS, _peeking(table, suite)
+
+
+def _planted_run(
+    bank: "_Bank", kind: Plant, shift: float, g: int, generator: np.random.Generator
+) -> tuple[bool, bool, int]:
+    """One run with gate `g` worse: whether it failed, called it not worse, and pairs consumed."""
+    table, suite = bank.null(generator)
+    table = _plant(table, suite.gates[g].metric, kind, shift, generator)
+    judge, pairs = _judged(table, suite)
+    return judge.reached is RunVerdict.FAIL, judge.words[g] in GOOD, pairs
+
+
 def _check(table: PairTable, suite: Suite) -> None:
     findings = []
-    if len(set(table.routes)) < 2:
-        findings.append(
-            Finding(
-                "routes",
-                f"{len(set(table.routes))} route",
-                "labels are swapped on whole routes: take more",
-            )
-        )
+    routes = len(set(table.routes))
+    if routes < 2:
+        remedy = "labels are swapped on whole routes: take more"
+        findings.append(Finding("routes", f"{routes} route", remedy))
     if not any(gate.critical for gate in suite.gates):
         findings.append(Finding("gates", "no critical gate", "take a suite that decides something"))
-    columns = [
-        table.metrics.index(gate.metric) for gate in suite.gates if gate.metric in table.metrics
-    ]
+    gates = [gate for gate in suite.gates if gate.metric in table.metrics]
+    columns = [table.metrics.index(gate.metric) for gate in gates]
     candidate, baseline = table.results[VALUE][..., columns]
     if np.array_equal(candidate, baseline, equal_nan=True):
         problem = "both models have the same values: every difference is zero by construction"
         findings.append(Finding("models", problem, "take two distinct, near-equal models"))
-    for gate in (gate for gate in suite.gates if gate.critical and gate.metric in table.metrics):
-        rows = evidence(table, [gate], [gate.estimand])
-        if rows.negative[0]:
-            findings.append(
-                Finding(gate.metric, "some costs are negative: it is never judged", "leave it out")
-            )
-        elif not (rows.valid & ~rows.lopsided).any():
-            findings.append(
-                Finding(gate.metric, "no pair has a value of both models", "leave it out")
-            )
+    for gate in gates:
+        if gate.critical and (problem := _unjudged(table, gate)):
+            findings.append(Finding(gate.metric, problem, "leave it out"))
     if findings:
         raise SubmitterError("a self-check on these results would show nothing", tuple(findings))
 
 
+def _unjudged(table: PairTable, gate: Gate) -> str:
+    """Why a gate would never be judged on these results; empty if it would."""
+    rows = evidence(table, [gate], [gate.estimand])
+    if rows.negative[0]:
+        return "some costs are negative: it is never judged"
+    if not (rows.valid & ~rows.lopsided).any():
+        return "no pair has a value of both models"
+    return ""
+
+
 def _judged(table: PairTable, suite: Suite) -> tuple[RunJudge, int]:
     """What the judge says when a run would have been stopped, and after how many pairs that is."""
-    planned = len(table)
-    judge = RunJudge(suite, planned)
-    for start in range(0, planned, suite.look_every):
-        judge.extend(table.rows(slice(start, start + suite.look_every)))
-        if judge.reached is not None:
-            return judge, min(start + suite.look_every, planned)
-    return judge, planned
+    judge = RunJudge(suite, len(table))
+    consumed = 0
+    while consumed < len(table) and judge.reached is None:
+        block = table.rows(slice(consumed, consumed + suite.look_every))
+        judge.extend(block)
+        consumed += len(block)
+    return judge, consumed
 
 
 class _Bank:
@@ -253,18 +254,18 @@ class _Bank:
         ]
 
     def null(self, generator: np.random.Generator) -> tuple[PairTable, Suite]:
-        """The pairs in a new registered order, labels swapped on about half of the routes; the suite with that order."""
-        own = replace(self.suite, order_seed=int(generator.integers(2**31)))
-        order = [self._index[p.case_id] for p in breadth_first(self._plan, own.order_seed)]
+        """The pairs in a new registered order, labels swapped on half of the routes; its suite."""
+        suite = replace(self.suite, order_seed=int(generator.integers(2**31)))
+        order = [self._index[p.case_id] for p in breadth_first(self._plan, suite.order_seed)]
         heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
         table = self.table.rows(np.array(order))
-        return table.swap(np.array([heads[route] for route in table.routes])), own
+        return table.swap(np.array([heads[route] for route in table.routes])), suite
 
 
 def _plant(
     table: PairTable, metric: str, kind: Plant, shift: float, generator: np.random.Generator
 ) -> PairTable:
-    """The candidate's values of one metric made worse: by the factor `shift`, or by SPIKE on the share `shift` of the pairs."""
+    """One metric of the candidate worse: by the factor `shift`, or by SPIKE on such a share."""
     worse = np.full(len(table), shift)
     if kind == "spikes":
         worse = np.where(generator.random(len(worse)) < shift, SPIKE, 1.0)
@@ -276,34 +277,33 @@ def _plant(
 def _shifts(
     table: PairTable, suite: Suite
 ) -> tuple[dict[tuple[Plant, float, int], float], tuple[str, ...]]:
-    """(kind, margins, critical gate) to the factor, or to the share of spikes, that plants such a change; what can't be."""
+    """(kind, margins, critical gate) to the factor or share of spikes; what can't be planted."""
     shifts: dict[tuple[Plant, float, int], float] = {}
     refused = []
     for g, gate in enumerate(suite.gates):
         if not gate.critical:
             continue
+        name = f"{gate.metric} ({gate.estimand})"
         change = _Change(table, gate)
+        by_spike = change.of(SPIKE)
         for multiple in MULTIPLES:
             size = multiple * gate.margin
+            by = f"worse by {100 * size:g} %"
             factor = change.factor(size)
-            spikes = size / change.of(SPIKE) if change.of(SPIKE) > 0 else np.inf
+            spikes = size / by_spike if by_spike > 0 else np.inf
             if factor is None:
-                refused.append(
-                    f"{gate.metric} ({gate.estimand}): no factor makes it worse by {100 * size:g} % on these results"
-                )
+                refused.append(f"{name}: no factor makes it {by} on these results")
             else:
                 shifts["even", multiple, g] = factor
             if spikes > MOST_SPIKES:
-                refused.append(
-                    f"{gate.metric} ({gate.estimand}): rare spikes can't make it worse by {100 * size:g} %"
-                )
+                refused.append(f"{name}: rare spikes can't make it {by}")
             else:
                 shifts["spikes", multiple, g] = float(spikes)
     return shifts, tuple(refused)
 
 
 class _Change:
-    """By how much one gate's estimand changes on average over all swaps when the candidate's values are multiplied."""
+    """Mean change of one gate's estimand over all swaps, the candidate's values multiplied."""
 
     def __init__(self, table: PairTable, gate: Gate) -> None:
         column = table.metrics.index(gate.metric)
@@ -336,7 +336,7 @@ class _Change:
 
 
 def _peeking(table: PairTable, suite: Suite) -> bool:
-    """Whether a paired z-test at the 5 % level, read at every look over all pairs as if they were independent, ever alarms."""
+    """Whether a paired z-test at the 5 % level ever alarms, read at every look over all pairs."""
     estimands: Sequence[Estimand] = [gate.estimand for gate in suite.gates]
     p = evidence(table, suite.gates, estimands).p[WORST]
     for stop in range(suite.look_every, len(p) + 1, suite.look_every):

@@ -63,7 +63,7 @@ class RunJudge:
 
     @property
     def reached(self) -> RunVerdict | None:
-        """PASS or FAIL once the gates decide it. Must-pass cases may still turn a pass into a failure."""
+        """PASS or FAIL once the gates decide it; must-pass cases may still turn a pass."""
         return self._reached[0] if self._reached else None
 
     @property
@@ -109,7 +109,7 @@ class RunJudge:
         self._names.update(names)
 
     def _look(self, last: bool) -> None:
-        """Tests, moves the gates' words and, once, the run's verdict: the first crossing is final."""
+        """Tests, moves the words and, once, the run's verdict: the first crossing is final."""
         self._judge.look()
         claims = self._judge.claims()
         self._take_back()
@@ -119,7 +119,7 @@ class RunJudge:
             self._reached = verdict, self._judge.consumed
 
     def _take_back(self) -> None:
-        """What was said before a negative cost came is void: a relative change has no meaning then."""
+        """Voids what was said before a negative cost came: no change has a meaning then."""
         for g, negative in enumerate(self._judge.totals.negative):
             if negative:
                 self._words[g] = MetricVerdict.CANNOT_TELL
@@ -148,7 +148,7 @@ class RunJudge:
             return RunVerdict.FAIL
         if not words or not words <= GOOD:
             return None
-        # Before the bank ends a pass needs both estimands: a few pairs may not have met rare spikes.
+        # Before the bank ends a pass needs both estimands: few pairs may not have met rare spikes.
         other = [claims[g][OTHER] for g in self._critical]
         agreed = all(claim.below_margin or claim.below_zero for claim in other)
         return RunVerdict.PASS if agreed or self._judge.consumed == self.planned else None
@@ -192,7 +192,7 @@ class RunJudge:
         return came and self._tally.identical and bool(self._judge.totals.valid.all())
 
     def _passes(self, identical: bool) -> bool:
-        """Whether the gates let the run pass; one that no critical gate judges passes by its cases."""
+        """Whether the gates let the run pass; without a critical one its cases alone decide."""
         return identical or self.reached is RunVerdict.PASS or not self._critical
 
     def _gates(

@@ -97,7 +97,7 @@ class Circumstances:
 
 
 def least_routes(alpha: float) -> int:
-    """Routes below which no sign-flip test can reject: 2 of 2**n sign vectors give the largest |S|."""
+    """Routes below which no sign-flip test can reject: 2 of 2**n vectors give the largest |S|."""
     return ceil(log2(2 / alpha))
 
 

@@ -17,7 +17,7 @@ TYPICAL, MEAN = [Estimand.TYPICAL], [Estimand.MEAN]
 def table(
     candidate: list[float], baseline: list[float], metric: str = "cost", spread: float = 0.0
 ) -> PairTable:
-    """Costs that may be `spread` better or worse; for metrics of which more is better, better is more."""
+    """Costs that may be `spread` better or worse; better is more where the metric says so."""
     c, b = (np.array(values, dtype=np.float64)[:, None] for values in (candidate, baseline))
     rows = PairTable.completed(c, b, routes=[f"r{i}" for i in range(len(c))], metrics=[metric])
     worse = -spread if metric == HIGHER else spread

@@ -19,7 +19,7 @@ def drive(
     hours: float = 1.0,
     weight: float | None = None,
 ) -> DrivenTwice:
-    """One drive of a route with one segment; beside the log it has no natural weight unless one is given."""
+    """One drive of a route with one segment; beside the log it has no natural weight by itself."""
     return DrivenTwice(
         route=route,
         segment=f"{route}/0",
@@ -59,8 +59,11 @@ def test_offsets_never_enter_a_rate_per_hour() -> None:
 
 
 def natural(offset: float, generator: np.random.Generator, bank: int = 400) -> list[DrivenTwice]:
-    """Every one of `bank` segments from three offsets; 2 % of them fail from the log, half of those from +0.50m as well, and
-    8 % more from there alone. Natural driving begins there once in ten drives, and never from -0.50m."""
+    """Every one of `bank` segments from three offsets.
+
+    2 % of them fail from the log, half of those from +0.50m as well, and 8 % more from there alone.
+    Natural driving begins there once in ten drives, and never from -0.50m.
+    """
     starts = ["", "+0.50m", "-0.50m"] * bank
     bad, weak, only = (np.repeat(generator.random(bank) < p, 3) for p in (0.02, 0.5, 0.08))
     weights = natural_weights(starts, {"": 1 - offset, "+0.50m": offset, "-0.50m": 0.0})
@@ -175,7 +178,7 @@ def test_a_route_where_both_have_it_says_nothing_about_either() -> None:
 
 
 def test_the_threshold_is_shared_by_all_kinds_however_often_it_is_read() -> None:
-    """Fair coins for three kinds, read after every ten places: some kind claims a difference in at most 5 % of the runs."""
+    """Fair coins for three kinds, read after every ten places: at most 5 % of the runs claim."""
     kinds, generator, runs, wrong = [f"k{i}" for i in range(3)], np.random.default_rng(0), 60, 0
     for _ in range(runs):
         heads = generator.random((40, len(kinds))) < 0.5

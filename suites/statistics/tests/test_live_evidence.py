@@ -1,4 +1,4 @@
-"""Live evidence: fair under the null however often it is read, moved by a change, and by routes alone."""
+"""Live evidence: fair under the null whenever it is read, moved by a change and by routes."""
 
 from dataclasses import replace
 

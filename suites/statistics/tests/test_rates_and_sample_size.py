@@ -23,7 +23,7 @@ def test_poisson_without_events_starts_at_zero() -> None:
 
 
 def test_weighted_poisson_interval_holds_the_rate() -> None:
-    # events of three weights, most of the rate from the rare heavy ones: both sides err at most 2.5 %, each
+    # three weights, most of the rate from the rare heavy events: each side errs at most 2.5 %
     rng, weights, rates = (
         np.random.default_rng(0),
         np.array([0.1, 1.0, 5.0]),
@@ -72,7 +72,7 @@ def test_holm_is_ordered_and_never_below_the_raw(values: list[float]) -> None:
 def test_asymptotic_sequence_waits_for_thirty_routes() -> None:
     deviation = np.array([1.0])
     assert np.isinf(asymptotic_half_width(deviation, 29, 0.05))[0]
-    # wider than the fixed-N interval of the sum, and not by more than the price of always being valid
+    # wider than the fixed-N interval of the sum, by no more than the price of being valid always
     assert 1.96 < asymptotic_half_width(deviation, 100, 0.05)[0] / 10 < 3.6
 
 

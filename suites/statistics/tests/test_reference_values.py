@@ -1,4 +1,4 @@
-"""Published reference values: every row of the reference table that concerns a function of this package."""
+"""Published reference values: every row of the reference table about this package."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_self_normalised_e() -> None:
 
 @pytest.mark.parametrize(("alpha", "rejected"), [(6 / 1024, 0), (10 / 1024, 1)])
 def test_sign_flips_reject_at_the_p_value_of_full_enumeration(alpha: float, rejected: int) -> None:
-    """|S| has p = 8 / 1024 over all sign vectors; the drawn ones (standard error of p: 0.9 / 1024) agree."""
+    """|S| has p = 8 / 1024 over all sign vectors; drawn ones (error of p: 0.9 / 1024) agree."""
     engine = SignFlips(
         np.zeros((1, 1)), FlipPlan(alpha=alpha, rho=1.0, flips=9_999, seed=1, planned=10)
     )

@@ -29,7 +29,7 @@ def test_critical_value_by_hand() -> None:
     alive = np.ones((1, 5), dtype=np.bool_)
     assert _kill(np.array([[5.0, 1, 4, 2, 3]]), alive, np.array([2]))[0] == 3
     assert alive.tolist() == [[False, True, False, True, True]]
-    # both are used up: nothing may be killed until more is spent, and then the largest of those left is
+    # both are used up: none may be killed until more is spent, then the largest of those left is
     assert _kill(np.array([[0.0, 9, 0, 8, 7]]), alive, np.array([2]))[0] == 9
     assert _kill(np.array([[0.0, 9, 0, 8, 7]]), alive, np.array([3]))[0] == 8
     assert alive.tolist() == [[False, False, False, True, True]]

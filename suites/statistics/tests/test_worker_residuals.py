@@ -12,8 +12,10 @@ ROUTES, EACH, SHARD = 40, 10, 4
 def pairs(
     generator: np.random.Generator, workers: int = 4, bad: float = 0.0, population: str = "a"
 ) -> list[DrivenPair]:
-    """Pairs that are alike on a route, driven in shards of consecutive positions of a breadth-first order by whoever comes.
-    Worker w0 adds `bad` to what it drives."""
+    """Pairs that are alike on a route, driven in shards of a breadth-first order by whoever comes.
+
+    Worker w0 adds `bad` to what it drives.
+    """
     route_effects = generator.normal(0, 0.2, ROUTES)
     changes = 0.05 + np.tile(route_effects, EACH) + generator.standard_t(4, ROUTES * EACH) * 0.1
     sides = [

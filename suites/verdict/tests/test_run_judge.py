@@ -253,7 +253,7 @@ def test_a_cap_that_leaves_nothing_to_compare_shows_nothing() -> None:
 
 
 def test_a_change_that_goes_with_the_length_of_a_route_is_said() -> None:
-    """The first look weighs each route alike, the last each pair: forty short routes are worse, ten long ones better."""
+    """The first look weighs routes alike, the last pairs: 40 short routes worse, 10 long better."""
     rng = np.random.default_rng(4)
     names = [f"r{i}" for i in range(50)] + [f"r{i % 10}" for i in range(390)]
     effect = np.where(np.array([int(name[1:]) for name in names]) < 10, -0.02, 0.2)
