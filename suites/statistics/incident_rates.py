@@ -118,7 +118,8 @@ class IncidentKind:
     word: Word
     """Whether the candidate has it at more, or at fewer, places: by the label test alone."""
     p_value: float | None
-    """McNemar's exact test of the same places, adjusted over the kinds; None before the end."""
+    """McNemar's exact test of the same places, adjusted over the kinds; None unless the whole plan
+    was driven."""
     hours_needed: float | None
     """Natural hours of each model, beyond those driven, that tell the observed rates apart with 80
     % power; without an incident of either, those that show fewer than one per 1,000 h. None:
@@ -168,65 +169,59 @@ def _compare(
 
 def _rate(drives: Sequence[DrivenTwice], kind: str, side: int) -> IncidentRate:
     counted = [d for d in drives if d.weight > 0]
-    natural_hours, driven = (
-        sum(d.weight * d.hours[side] for d in counted),
-        sum(d.hours[side] for d in counted),
+    driven = sum((d.hours[side] for d in counted), 0.0)
+    rate = IncidentRate(
+        drives=len(counted),
+        with_incident=sum(d.happened[side][kind] for d in counted),
+        hours=max(driven, 0.0),
+        effective_hours=0.0,
+        per_1000_h=None,
+        low=None,
+        high=None,
     )
-    count = sum(d.happened[side][kind] for d in counted)
     if driven <= 0:
-        return IncidentRate(
-            drives=len(counted),
-            with_incident=count,
-            hours=0.0,
-            effective_hours=0.0,
-            per_1000_h=None,
-            low=None,
-            high=None,
-        )
-    weight, events = defaultdict[str, float](float), defaultdict[str, float](float)
-    for d in counted:
-        weight[d.segment] += d.weight
-        if d.happened[side][kind]:
-            events[d.segment] += d.weight
+        return rate
+    weight = _by_segment(counted)
+    # one bad bend that is driven from several offsets is one event of the Poisson interval
+    events = _by_segment([d for d in counted if d.happened[side][kind]])
+    natural_hours = sum(d.weight * d.hours[side] for d in counted)
     each = [1000 * w / natural_hours for w in events.values()]
     low, high = poisson_interval(each, 1000 * max(weight.values()) / natural_hours)
-    each_segment = np.array(list(weight.values()))
-    return IncidentRate(
-        drives=len(counted),
-        with_incident=count,
-        hours=driven,
-        per_1000_h=sum(each),
-        low=low,
-        high=high,
-        effective_hours=effective_sample(each_segment) * natural_hours / float(each_segment.sum()),
-    )
+    weights = np.array(list(weight.values()))
+    effective_hours = effective_sample(weights) * natural_hours / float(weights.sum())
+    return replace(rate, per_1000_h=sum(each), low=low, high=high, effective_hours=effective_hours)
+
+
+def _by_segment(drives: Sequence[DrivenTwice]) -> dict[str, float]:
+    """Sum of the weights of each segment's drives."""
+    weight = defaultdict[str, float](float)
+    for d in drives:
+        weight[d.segment] += d.weight
+    return weight
 
 
 def enriched_sample(drives: Sequence[DrivenTwice]) -> EnrichedSample:
     """The drives of an enriched suite that count; none does before all that was drawn is driven."""
     counted = [d for d in drives if d.weight > 0]
+    weight = _by_segment(counted)
+    effective, warning = 0.0, ""
     if not counted:
-        why = (
+        warning = (
             "no rate before all that was drawn is driven: what is driven first is no random part "
             "of it"
         )
-        return EnrichedSample(
-            drives=0, segments=0, effective_segments=0.0, largest_weight=0.0, warning=why
-        )
-    weight = defaultdict[str, float](float)
-    for d in counted:
-        weight[d.segment] += d.weight
-    effective, warning = effective_sample(np.array(list(weight.values()))), ""
-    if effective < LEAST_EFFECTIVE:
-        warning = (
-            f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss what "
-            "matters, draw more"
-        )
+    else:
+        effective = effective_sample(np.array(list(weight.values())))
+        if effective < LEAST_EFFECTIVE:
+            warning = (
+                f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss "
+                "what matters, draw more"
+            )
     return EnrichedSample(
         drives=len(counted),
         segments=len(weight),
         effective_segments=effective,
-        largest_weight=max(d.weight for d in counted),
+        largest_weight=max((d.weight for d in counted), default=0.0),
         warning=warning,
     )
 
@@ -256,9 +251,6 @@ def _offsets(drives: Sequence[DrivenTwice], kind: str, side: int) -> tuple[Offse
         count = sum(happened)
         interval = binomtest(count, len(happened)).proportion_ci(method="exact")
         low, high = float(interval.low), float(interval.high)
-        shares.append(
-            OffsetShare(
-                offset=offset, drives=len(happened), with_incident=count, low=low, high=high
-            )
-        )
+        counts = {"drives": len(happened), "with_incident": count}
+        shares.append(OffsetShare(offset=offset, low=low, high=high, **counts))
     return tuple(shares)

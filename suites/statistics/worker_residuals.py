@@ -13,7 +13,7 @@ worker's counts then vary as a random draw's do: rollouts may be counted singly.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +64,7 @@ def worker_residuals(pairs: Sequence[DrivenPair]) -> list[WorkerResidual]:
             populations[pair.population].append(pair)
     for name, members in sorted(populations.items()):
         found += _of_population(name, members)
-    adjusted = [
-        WorkerResidual(
-            r.worker, r.population, r.rollouts, r.chi_square, min(1.0, r.p * len(found)), r.shift
-        )
-        for r in found
-    ]
+    adjusted = [replace(r, p=min(1.0, r.p * len(found))) for r in found]
     return sorted(adjusted, key=lambda r: (r.p, -r.chi_square, r.worker))
 
 
@@ -77,12 +72,12 @@ def _of_population(name: str, pairs: Sequence[DrivenPair]) -> list[WorkerResidua
     """Candidates and baselines apart: otherwise a pair would be counted twice."""
     changes = np.array([pair.change for pair in pairs])
     changes = changes - np.median(changes)
-    by_candidate = _of_role(
-        f"{name}, candidate", np.array([p.candidate_worker for p in pairs]), changes
-    )
-    return by_candidate + _of_role(
-        f"{name}, baseline", np.array([p.baseline_worker for p in pairs]), -changes
-    )
+    candidates = np.array([pair.candidate_worker for pair in pairs])
+    baselines = np.array([pair.baseline_worker for pair in pairs])
+    return [
+        *_of_role(f"{name}, candidate", candidates, changes),
+        *_of_role(f"{name}, baseline", baselines, -changes),
+    ]
 
 
 def _of_role(
@@ -99,14 +94,7 @@ def _of_role(
         test = chi2_contingency(table, correction=False)
         if test.expected_freq.min() >= LEAST_EXPECTED:
             shift = float(np.median(residuals[own]))
-            found.append(
-                WorkerResidual(
-                    str(worker),
-                    name,
-                    int(own.sum()),
-                    float(test.statistic),
-                    float(test.pvalue),
-                    shift,
-                )
-            )
+            chi_square, p = float(test.statistic), float(test.pvalue)
+            rollouts = int(own.sum())
+            found.append(WorkerResidual(str(worker), name, rollouts, chi_square, p, shift))
     return found
