@@ -92,7 +92,8 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=6)
     can_write(parser)
     chosen = parser.parse_args()
-    suite, root = load_suite(SUITE), chosen.data / "segments"
+    suite = load_suite(SUITE)
+    root = chosen.data / "segments"
     there = [meta for meta in list_segments(root) if not {"lane_change", "exit"} & set(meta.tags)]
     replay(root, there[:1], suite)
     counted = there[1 : 1 + chosen.segments]

@@ -139,7 +139,8 @@ def shipped(routes: int, effect: float) -> Simulation:
     """The shipped gates, four of 25 %; nine pairs a route, noise .15 between routes, .25 within."""
 
     def run(rng: np.random.Generator, seed: int) -> Row:
-        n, index = 9 * routes, np.arange(9 * routes) % routes
+        n = 9 * routes
+        index = np.arange(n) % routes
         b = np.exp(rng.normal(0, 0.4, (n, 1)) + rng.normal(0, 0.1, (n, 4)))
         between = rng.normal(0, 0.15, (routes, 4))[index]
         c = b * np.exp(effect + between + rng.normal(0, 0.25, (n, 4)))

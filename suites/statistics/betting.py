@@ -54,7 +54,9 @@ class Betting:
     """Incremental over G contrasts of the mean, each tested at thetas [G, U], with caps [G]."""
 
     def __init__(self, thetas: Floats, caps: Floats, *, alpha: float, joint_alpha: float) -> None:
-        self.thetas, self.alpha, self.joint_alpha = thetas, alpha, joint_alpha
+        self.thetas = thetas
+        self.alpha = alpha
+        self.joint_alpha = joint_alpha
         self._bound = (1 + np.abs(thetas)) * caps[:, None]
         self._first = np.zeros((2, len(BETS), *thetas.shape))
         self._index: dict[str, int] = {}

@@ -97,7 +97,8 @@ class Engines:
 
     def consume(self, routes: Sequence[str], rows: tuple[GateEvidence, GateEvidence]) -> None:
         """Adds pairs with their evidence by the gates' own estimand and by the other."""
-        cases, n = self.shape[0], len(routes)
+        cases = self.shape[0]
+        n = len(routes)
         p = _by_pair([e.p[:cases] for e in rows])
         q = _by_pair([e.q[:cases] for e in rows])
         valid = np.broadcast_to(rows[OWN].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
@@ -163,7 +164,8 @@ class Engines:
         Computed once for what was consumed.
         """
         if self._moments is None:
-            total, routes = self.sums.q.sum(axis=0), len(self.sums.index)
+            total = self.sums.q.sum(axis=0)
+            routes = len(self.sums.index)
             weight = np.where(total > 0, total, np.nan)
             estimate = np.asarray(self.sums.p.sum(axis=0) / weight)
             deviation = np.full(len(self._flat), np.nan)

@@ -204,19 +204,18 @@ def enriched_sample(drives: Sequence[DrivenTwice]) -> EnrichedSample:
     """The drives of an enriched suite that count; none does before all that was drawn is driven."""
     counted = [d for d in drives if d.weight > 0]
     weight = _by_segment(counted)
-    effective, warning = 0.0, ""
+    effective = effective_sample(np.array(list(weight.values()))) if counted else 0.0
+    warning = ""
     if not counted:
         warning = (
             "no rate before all that was drawn is driven: what is driven first is no random part "
             "of it"
         )
-    else:
-        effective = effective_sample(np.array(list(weight.values())))
-        if effective < LEAST_EFFECTIVE:
-            warning = (
-                f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss "
-                "what matters, draw more"
-            )
+    elif effective < LEAST_EFFECTIVE:
+        warning = (
+            f"fewer than {LEAST_EFFECTIVE:g} effective segments: rates and intervals may miss what "
+            "matters, draw more"
+        )
     return EnrichedSample(
         drives=len(counted),
         segments=len(weight),

@@ -16,7 +16,9 @@ def poisson_interval(
     degrees of freedom, v = sum w^2, and for the upper bound one more event at the largest weight.
     With every w = 1 / exposure it is the exact interval of Garwood (1936).
     """
-    tail, y, v = (1 - confidence) / 2, fsum(weights), fsum(w * w for w in weights)
+    tail = (1 - confidence) / 2
+    y = fsum(weights)
+    v = fsum(w * w for w in weights)
     low = float(chi2.ppf(tail, 2 * y * y / v)) * v / (2 * y) if y else 0.0
     more, spread = y + largest, v + largest**2
     return low, float(chi2.ppf(1 - tail, 2 * more * more / spread)) * spread / (2 * more)
@@ -67,5 +69,6 @@ def label_e_value(candidate_only: int, baseline_only: int) -> float:
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
     """Two-sided exact p-value: the discordant pairs against a fair coin (fixed N, read once)."""
-    n, k = first_only + second_only, min(first_only, second_only)
+    n = first_only + second_only
+    k = min(first_only, second_only)
     return min(1.0, 2 * float(binom.cdf(k, n, 0.5)))

@@ -244,7 +244,8 @@ class _Bank:
     """The stored pairs, from which null runs are made."""
 
     def __init__(self, table: PairTable, suite: Suite) -> None:
-        self.table, self.suite = table, suite
+        self.table = table
+        self.suite = suite
         self.routes = sorted(set(table.routes))
         self._index = {name: i for i, name in enumerate(table.case_ids)}
         nowhere = Scenario(segment_id="", segment_digest="", start_s=0.0, end_s=0.0)
@@ -311,7 +312,8 @@ class _Change:
         values = both.results[VALUE, :, :, column]
         self._c, self._b = values[:, np.isfinite(values).all(axis=0)]
         cap = gate.winsor_cap if gate.estimand is Estimand.MEAN else None
-        self._sign, self._mean = sign_of(gate.metric), gate.estimand is Estimand.MEAN
+        self._sign = sign_of(gate.metric)
+        self._mean = gate.estimand is Estimand.MEAN
         self._cap = np.inf if cap is None else cap
 
     def of(self, factor: float) -> float:

@@ -144,7 +144,8 @@ def _failed_alone(seen: Circumstances) -> str:
 def _passed(
     critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances
 ) -> list[str]:
-    where, parts = f"over {_where(seen)}", []
+    where = f"over {_where(seen)}"
+    parts = []
     if seen.identical:
         parts.append(f"exactly the same results on every pair {where}: zero effect")
     elif critical:
