@@ -16,9 +16,9 @@ import numpy as np
 
 from suites.definition.suite_schema import PlannedRollout, breadth_first
 from suites.errors import Finding, SubmitterError
+from suites.formatting import plural
 from suites.pair_table import PairTable
 from suites.rollout import Scenario
-from suites.verdict.sentence import plural
 
 MODEL_COLUMNS = ("controller", "model")
 SUITE_COLUMNS = ("suite", "suite_digest")

@@ -17,6 +17,7 @@ from cli.stored_pairs import run_table
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
+from suites.formatting import percent, plural, share
 from suites.pair_table import PairTable
 from suites.statistics.contrasts import BEST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines
@@ -27,7 +28,6 @@ from suites.statistics.sample_size import (
     smallest_margin,
     visible_effect,
 )
-from suites.verdict.sentence import percent, plural, share
 from suites.vocabulary import Estimand
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})

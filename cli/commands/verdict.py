@@ -16,9 +16,10 @@ from cli.printing import Columns, print_items, print_json
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import SubmitterError
+from suites.formatting import plural, share
 from suites.judgement import GateVerdict, Interval, Verdict
 from suites.verdict.run_judge import decide
-from suites.verdict.sentence import plural, share, span
+from suites.verdict.sentence import span
 from suites.vocabulary import Estimand, RunVerdict
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})

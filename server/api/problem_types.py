@@ -16,6 +16,17 @@ OWNERS: dict[Owner, str] = {
     "machine": "whoever runs this installation",
     "us": "the makers of Redrive",
 }
+HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Problems · Redrive</title>
+<link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui; max-width: 45rem; margin: 2rem auto; padding: 0 1rem }
+</style>
+"""
 
 
 @router.get("/problems")
@@ -26,10 +37,4 @@ def problems() -> HTMLResponse:
         f"To act: {OWNERS[kind.owner]}.</p><p>{code(kind.remedy)}</p>"
         for slug, kind in PROBLEMS.items()
     )
-    head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems · Redrive</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-    )
-    rules = "body{font:16px/1.5 system-ui;max-width:45rem;margin:2rem auto;padding:0 1rem}"
-    style = f"<style>:root{{color-scheme:light dark}}{rules}</style>"
-    return HTMLResponse(f"{head}{style}<h1>Problems that the API answers with</h1>{entries}</html>")
+    return HTMLResponse(f"{HEAD}<h1>Problems that the API answers with</h1>{entries}</html>")

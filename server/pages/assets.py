@@ -1,4 +1,4 @@
-"""Static files under addresses that hold their digest, so that browsers keep them for ever. plotly.js comes from its wheel."""
+"""Static files under addresses that hold their digest: browsers keep them for ever."""
 
 import gzip
 import hashlib
@@ -34,7 +34,8 @@ class Asset:
 
 
 def _plotly() -> Path:
-    spec = find_spec("plotly")  # located, not imported: its Python side is slow and never needed
+    """plotly.js, from its wheel. The package is only located: importing it is slow."""
+    spec = find_spec("plotly")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "package_data" / PLOTLY
@@ -44,22 +45,17 @@ def _path(name: str) -> Path:
     """The file of an asset. Raises Refused (404) for any other name."""
     if name == PLOTLY:
         return _plotly()
-    folder = Path(web.__file__).parent / "static"
-    known = {path.name: path for path in folder.iterdir() if path.suffix in MEDIA}
+    known = {path.name: path for path in web.STATIC.iterdir() if path.suffix in MEDIA}
     if name not in known:
         raise not_found("asset", name, "reload the page that asked for it")
     return known[name]
 
 
 @cache
-def _asset(path: Path, changed_ns: int) -> Asset:
+def _asset(path: Path, changed_ns: int) -> Asset:  # a file that changes is read again
     data = path.read_bytes()
-    return Asset(
-        data,
-        gzip.compress(data, 6, mtime=0),
-        hashlib.sha256(data).hexdigest()[:16],
-        MEDIA[path.suffix],
-    )
+    packed = gzip.compress(data, 6, mtime=0)
+    return Asset(data, packed, hashlib.sha256(data).hexdigest()[:16], MEDIA[path.suffix])
 
 
 def load(name: str) -> Asset:
@@ -75,16 +71,11 @@ def address_of(name: str) -> str:
 
 @router.get("/static/{etag}/{name}")
 def static(etag: str, name: str, request: Request) -> Response:
-    """A file of the dashboard. Under another digest than its own it is served too, but not kept."""
+    """A file of the dashboard. Under another digest than its own it is served, but not kept."""
     asset = load(name)
-    headers = {
-        "Cache-Control": FOREVER if etag == asset.etag else "no-cache",
-        "Vary": "Accept-Encoding",
-    }
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(
-            asset.packed,
-            media_type=asset.media_type,
-            headers=headers | {"Content-Encoding": "gzip"},
-        )
-    return Response(asset.data, media_type=asset.media_type, headers=headers)
+    kept = FOREVER if etag == asset.etag else "no-cache"
+    headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(asset.data, media_type=asset.media_type, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return Response(asset.packed, media_type=asset.media_type, headers=headers)

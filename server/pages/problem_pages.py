@@ -1,4 +1,4 @@
-"""Problems as pages: whoever looks with a browser reads what is wrong, whose it is and what to do next."""
+"""Problems as pages: what is wrong, whose it is and what to do next, for browsers."""
 
 import json
 
@@ -10,52 +10,49 @@ from server.pages.rendering import SAFE, render
 
 
 class HtmlProblems:
-    """Turns a problem document into a page where the client prefers HTML and the address is not the API's."""
+    """Turns a problem document into a page for browsers, but for the API's addresses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or scope["path"].startswith("/v1/")
-            or not _browser(Headers(scope=scope))
-        ):
-            await self.app(scope, receive, send)
-            return
-        start: Message | None = None
-        body = bytearray()
-
-        async def rewrite(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                if (
-                    Headers(raw=message["headers"])
-                    .get("content-type", "")
-                    .startswith("application/problem+json")
-                ):
-                    start = message
-                    return
-            elif start is not None:
-                body.extend(message.get("body", b""))
-                if message.get("more_body", False):
-                    return
-                page = render("problem.html", problem=json.loads(body), owners=OWNERS)
-                headers = MutableHeaders(raw=start["headers"])
-                headers.update(
-                    SAFE
-                    | {
-                        "Content-Type": "text/html; charset=utf-8",
-                        "Content-Length": str(len(page.body)),
-                    }
-                )
-                await send(start)
-                await send({"type": "http.response.body", "body": bytes(page.body)})
-                return
-            await send(message)
-
-        await self.app(scope, receive, rewrite)
+        if _shows_pages(scope):
+            send = _Rewriting(send).send
+        await self.app(scope, receive, send)
 
 
-def _browser(headers: Headers) -> bool:
-    return "text/html" in headers.get("accept", "")
+class _Rewriting:
+    """Holds a problem document back until it is whole, and lets every other answer through."""
+
+    def __init__(self, send: Send) -> None:
+        self.onwards = send
+        self.start: Message | None = None
+        self.body = bytearray()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_problem(message):
+            self.start = message
+        elif self.start is None:
+            await self.onwards(message)
+        else:
+            self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._finish(self.start)
+
+    async def _finish(self, start: Message) -> None:
+        page = bytes(render("problem.html", problem=json.loads(self.body), owners=OWNERS).body)
+        media = {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))}
+        MutableHeaders(raw=start["headers"]).update(SAFE | media)
+        await self.onwards(start)
+        await self.onwards({"type": "http.response.body", "body": page})
+
+
+def _shows_pages(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["path"].startswith("/v1/"):
+        return False
+    return "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _is_problem(start: Message) -> bool:
+    media: str = Headers(raw=start["headers"]).get("content-type", "")
+    return media.startswith("application/problem+json")

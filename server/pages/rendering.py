@@ -2,23 +2,29 @@
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from pydantic import BaseModel, BeforeValidator
 
 import web
-from server.pages import formatting as text
 from server.pages.assets import address_of
+from server.pages.filters import FILTERS, offset
 from server.pages.intervals import draw_axis, draw_interval, scale_of
 from suites.vocabulary import FAILING
 
+POLICY = (
+    "default-src 'self'",
+    "img-src 'self' data: blob:",
+    "style-src 'self' 'unsafe-inline'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+)
 SAFE = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "; ".join(POLICY),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -30,39 +36,32 @@ BLANK_IS_ANY = BeforeValidator(lambda value: value or None)
 
 @cache
 def templates() -> Environment:
-    """The environment of the pages: escaping everything, and an error for whatever is not there."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(web.__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The templates with what pages may call."""
+    environment = web.environment()
     environment.globals.update(
         asset=address_of,
-        offset=text.offset,
+        offset=offset,
         draw_interval=draw_interval,
         draw_axis=draw_axis,
         scale_of=scale_of,
         FAILING=FAILING,
+        zip=zip,
     )
-    environment.filters.update(text.FILTERS)
+    environment.filters.update(FILTERS)
     return environment
 
 
-def render(template: str, status: int = 200, **context: Any) -> HTMLResponse:
+def render(template: str, **context: Any) -> HTMLResponse:
     """A page."""
-    html = templates().get_template(template).render(**context)
-    return HTMLResponse(html, status_code=status, headers=SAFE)
+    return HTMLResponse(templates().get_template(template).render(**context), headers=SAFE)
 
 
 def page(router: APIRouter, path: str, template: str, view: Callable[..., BaseModel]) -> None:
     """Serve what the dependency `view` returns as HTML at `path` and as JSON at `path`.json."""
 
     def html(request: Request, built: BaseModel = Depends(view, scope="function")) -> HTMLResponse:
-        return render(
-            template, view=built, twin=f"{request.url.path}.json", query=request.url.query
-        )
+        twin = f"{request.url.path}.json"
+        return render(template, view=built, twin=twin, query=request.url.query)
 
     router.add_api_route(f"{path}.json", view, methods=["GET"])
     router.add_api_route(path, html, methods=["GET"], response_class=HTMLResponse)

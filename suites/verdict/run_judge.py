@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
+from suites.formatting import plural
 from suites.judgement import CaseVerdict, GateVerdict, Interval, Verdict
 from suites.pair_table import PairTable
 from suites.statistics.engines import OTHER, OWN
@@ -14,7 +15,6 @@ from suites.verdict.gate_word import GOOD, gate_word
 from suites.verdict.sentence import (
     Circumstances,
     more_segments,
-    plural,
     run_sentence,
     waiting_sentence,
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
+from suites.formatting import interval_text, percent, plural, share
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.sample_size import clearing_segments, segments_needed
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
@@ -12,22 +13,6 @@ SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
 UNCAPPED = "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
 BEYOND_REACH = 100_000
 """More segments than this are not promised: the effect lies at the margin."""
-
-
-def percent(change: float, signed: bool = True) -> str:
-    """`+2.1 %`."""
-    value = 100 * change
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 or value == 0 else 2
-    return f"{value:{'+' if signed else ''}.{digits}f} %"
-
-
-def share(value: float) -> str:
-    """`2.5 %`: a margin as it was written."""
-    return f"{100 * value:.4g} %"
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def more_segments(
@@ -60,10 +45,8 @@ def span(interval: Interval | None, estimand: Estimand) -> str:
     """`+2.1 % [-0.4 %, +4.9 %]`; an end that nothing bounds is named so."""
     if interval is None:
         return "-"
-    typical = estimand is Estimand.TYPICAL
-    low = "no bound" if interval.low <= (-2 if typical else -1) else percent(interval.low)
-    high = "no bound" if typical and interval.high >= 2 else percent(interval.high)
-    return f"{percent(interval.estimate)} [{low}, {high}]"
+    bounds = (-2, 2) if estimand is Estimand.TYPICAL else (-1, None)
+    return interval_text(interval.estimate, interval.low, interval.high, bounds=bounds)
 
 
 def margins(gates: Sequence[GateVerdict]) -> str:

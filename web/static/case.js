@@ -1,8 +1,11 @@
-// One case: plots that share one time axis and one cursor, frames at the cursor, keys. Time and panel live in the URL.
+// One case: plots that share one time axis and one cursor, frames at the cursor, keys.
+// Time and panel live in the URL.
 "use strict";
 
 const STEP_S = 0.05;
 const MARGIN = { l: 58, r: 14, t: 8, b: 24 };
+const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+const STEPS = { ",": -1, ".": 1, "<": -10, ";": -10, ">": 10, ":": 10 }; // keys to move by, with Shift ten at once
 const root = document.getElementById("case");
 const dialog = document.getElementById("keys");
 const place = new URL(location.href);
@@ -12,17 +15,28 @@ function colour(name) {
 }
 
 const state = {
-  time: 0, length: root ? Number(root.dataset.length) : 0, panels: new Map(), sheets: [], range: null,
+  time: 0,
+  length: root ? Number(root.dataset.length) : 0,
+  panels: new Map(),
+  sheets: [],
+  range: null, // of the time axis, while it is zoomed
 };
 
 // ---- plots
 
 function lines(panel) {
   return panel.series.map((one) => ({
-    x: one.t_s, y: one.values, type: "scatter", mode: "lines", hoverinfo: "none", showlegend: false,
-    name: `${one.who}, ${one.name}`, connectgaps: false,
+    x: one.t_s,
+    y: one.values,
+    type: "scatter",
+    mode: "lines",
+    hoverinfo: "none",
+    showlegend: false,
+    connectgaps: false,
+    name: `${one.who}, ${one.name}`,
     line: {
-      color: colour(one.who), width: one.who === "candidate" ? 2 : 1.6,
+      color: colour(one.who),
+      width: one.who === "candidate" ? 2 : 1.6,
       dash: one.dashed ? "dot" : one.who === "log" ? "dash" : "solid",
     },
     opacity: one.dashed ? 0.75 : 1,
@@ -30,24 +44,42 @@ function lines(panel) {
 }
 
 function marks() {
+  const upright = { xref: "x", yref: "paper", y0: 0, y1: 1 };
   const shapes = JSON.parse(root.dataset.incidents).map((incident) => ({
-    type: "rect", xref: "x", yref: "paper", x0: incident.start_s, x1: Math.max(incident.end_s, incident.start_s + STEP_S),
-    y0: 0, y1: 1, fillcolor: colour("fail"), opacity: 0.09, line: { width: 0 }, layer: "below",
+    ...upright,
+    type: "rect",
+    x0: incident.start_s,
+    x1: Math.max(incident.end_s, incident.start_s + STEP_S),
+    fillcolor: colour("fail"),
+    opacity: 0.09,
+    line: { width: 0 },
+    layer: "below",
   }));
   if (root.dataset.failed) {
     const at = Number(root.dataset.instant);
-    shapes.push({
-      type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: { color: colour("fail"), width: 1.5, dash: "dash" },
-    });
+    const line = { color: colour("fail"), width: 1.5, dash: "dash" };
+    shapes.push({ ...upright, type: "line", x0: at, x1: at, line });
   }
   return shapes;
 }
 
 function layout() {
-  const axis = { gridcolor: colour("grid"), zerolinecolor: colour("line"), linecolor: colour("line"), tickfont: { size: 11 } };
+  const axis = {
+    gridcolor: colour("grid"),
+    zerolinecolor: colour("line"),
+    linecolor: colour("line"),
+    tickfont: { size: 11 },
+  };
   return {
-    margin: MARGIN, height: 168, hovermode: false, dragmode: "zoom", showlegend: false, shapes: marks(),
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("soft"), family: "system-ui, sans-serif" },
+    margin: MARGIN,
+    height: 168,
+    hovermode: false,
+    dragmode: "zoom",
+    showlegend: false,
+    shapes: marks(),
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("soft"), family: "system-ui, sans-serif" },
     xaxis: { ...axis, range: state.range || [0, state.length], zeroline: false, ticksuffix: " s" },
     yaxis: { ...axis, fixedrange: true, nticks: 5, automargin: false },
   };
@@ -55,20 +87,22 @@ function layout() {
 
 function draw() {
   for (const { plot, panel } of state.panels.values()) {
-    Plotly.react(plot, lines(panel), layout(), { displayModeBar: false, responsive: true, doubleClick: "reset" });
+    Plotly.react(plot, lines(panel), layout(), CONFIG);
   }
   place_cursors();
 }
 
 function zoomed(from, event) {
-  const low = event["xaxis.range[0]"], high = event["xaxis.range[1]"];
+  const low = event["xaxis.range[0]"];
+  const high = event["xaxis.range[1]"];
   if (event["xaxis.autorange"]) state.range = null;
   else if (low === undefined) return;
   else {
     if (state.range && state.range[0] === low && state.range[1] === high) return;
     state.range = [low, high];
   }
-  for (const { plot } of state.panels.values()) Plotly.relayout(plot, { "xaxis.range": state.range || [0, state.length] });
+  const shown = { "xaxis.range": state.range || [0, state.length] };
+  for (const { plot } of state.panels.values()) Plotly.relayout(plot, shown);
   place_cursors();
 }
 
@@ -90,20 +124,24 @@ function place_cursors() {
 // ---- readouts and frames
 
 function value_at(one, time) {
-  let best = -1;
-  for (let i = 0; i < one.t_s.length; i += 1) if (Math.abs(one.t_s[i] - time) <= STEP_S / 2 + 1e-6) { best = i; break; }
-  return best < 0 ? null : one.values[best];
+  const found = one.t_s.findIndex((t) => Math.abs(t - time) <= STEP_S / 2 + 1e-6);
+  return found < 0 ? null : one.values[found];
+}
+
+function short(value) {
+  if (value === null) return "–";
+  if (Math.abs(value) < 0.01 && value !== 0) return value.toExponential(1);
+  return value.toFixed(Math.abs(value) < 10 ? 2 : 1);
 }
 
 function read_out() {
   for (const { section, panel } of state.panels.values()) {
     const box = section.querySelector(".readout");
     box.replaceChildren(...panel.series.filter((one) => !one.dashed).map((one) => {
-      const value = value_at(one, state.time);
       const item = document.createElement("span");
       const number = document.createElement("b");
       item.className = `who who-${one.who}`;
-      number.textContent = value === null ? "–" : Math.abs(value) < 0.01 && value !== 0 ? value.toExponential(1) : value.toFixed(Math.abs(value) < 10 ? 2 : 1);
+      number.textContent = short(value_at(one, state.time));
       item.append(number);
       return item;
     }));
@@ -120,7 +158,9 @@ function show_frames() {
     box.classList.toggle("gone", wanted > detail.count);
     box.style.backgroundSize = `${detail.columns * 100}% ${rows * 100}%`;
     const share = (i, n) => (n > 1 ? (100 * i) / (n - 1) : 0);
-    box.style.backgroundPosition = `${share(index % detail.columns, detail.columns)}% ${share(Math.floor(index / detail.columns), rows)}%`;
+    const left = share(index % detail.columns, detail.columns);
+    const top = share(Math.floor(index / detail.columns), rows);
+    box.style.backgroundPosition = `${left}% ${top}%`;
   }
 }
 
@@ -142,7 +182,8 @@ async function load_sheet(figure) {
   const text = box.querySelector("span");
   text.className = "pulse";
   text.textContent = "loading…";
-  const made = await artifact(figure.dataset.key, figure.dataset.kind, (word) => { text.textContent = word; });
+  const tell = (word) => { text.textContent = word; };
+  const made = await artifact(figure.dataset.key, figure.dataset.kind, tell);
   text.className = "";
   if (made.status === "failed") { text.textContent = made.error; return; }
   const image = new Image();
@@ -159,7 +200,8 @@ async function load_sheet(figure) {
 async function load_video(button) {
   const video = document.getElementById("comparison");
   button.disabled = true;
-  const made = await artifact(root.dataset.candidate, "video", () => { button.textContent = "Rendering…"; });
+  const tell = () => { button.textContent = "Rendering…"; };
+  const made = await artifact(root.dataset.candidate, "video", tell);
   if (made.status === "failed") { button.textContent = made.error; return; }
   video.src = made.url;
   video.hidden = false;
@@ -185,7 +227,9 @@ function set_time(time) {
 }
 
 function choose(name) {
-  for (const { section } of state.panels.values()) section.classList.toggle("current", section.dataset.panel === name);
+  for (const { section } of state.panels.values()) {
+    section.classList.toggle("current", section.dataset.panel === name);
+  }
   place.searchParams.set("panel", name);
   history.replaceState(null, "", place);
 }
@@ -206,12 +250,13 @@ function wire(section, panel) {
 }
 
 function keys(event) {
-  if (event.target.closest("input:not([type=range]), textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input:not([type=range]), textarea, select")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const go = { j: "go-j", k: "go-k" }[event.key];
   if (go) document.getElementById(go)?.click();
   else if (event.key === "?") dialog.open ? dialog.close() : dialog.showModal();
   else if (root && event.key === "f") set_time(Number(root.dataset.instant));
-  else if (root && ",.<>;:".includes(event.key)) set_time(state.time + ({ ",": -1, ".": 1 }[event.key] ?? (event.key === "<" || event.key === ";" ? -10 : 10)) * STEP_S);
+  else if (root && event.key in STEPS) set_time(state.time + STEPS[event.key] * STEP_S);
   else return;
   event.preventDefault();
 }
@@ -225,7 +270,7 @@ async function start() {
   const { panels } = await (await fetch(root.dataset.figures)).json();
   for (const panel of panels) wire(document.getElementById(`panel-${panel.id}`), panel);
   for (const { plot, panel } of state.panels.values()) {
-    await Plotly.newPlot(plot, lines(panel), layout(), { displayModeBar: false, responsive: true, doubleClick: "reset" });
+    await Plotly.newPlot(plot, lines(panel), layout(), CONFIG);
     plot.on("plotly_relayout", (event) => zoomed(plot, event));
     plot.on("plotly_afterplot", place_cursors);
   }

@@ -7,17 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.common import Configured, Cursor, Database, Limit
 from server.problems import declares
+from server.services.bank import register_suite as service
 from server.services.bank.planned_rollouts import CaseView, list_cases
 from server.services.bank.register_segments import index_segments
-from server.services.bank.register_suite import (
-    SuiteView,
-    VersionDetail,
-    VersionView,
-    list_suites,
-    list_versions,
-    read_version,
-    register_suite,
-)
 from server.services.failures.field_reports import locate_awaited
 from server.services.failures.must_pass import MustPass, read_must_pass
 from server.services.failures.promotion import Promoted, promote
@@ -58,30 +50,30 @@ class Promotion(BaseModel):
 @router.post(
     "/suites",
     responses={
-        201: {"model": VersionView, "description": "A new version"},
+        201: {"model": service.VersionView, "description": "A new version"},
         **declares("not-json", "invalid-submission", "parent-moved", "ratchet", "too-large"),
     },
 )
 def add_suite(
     body: SuiteDocument, response: Response, session: Database, settings: Configured
-) -> VersionView:
-    """Resolve a suite against the stored segments and make it the newest version, if it changed. What was imported since the
-    last look is indexed first, and field reports that waited for it are located."""
+) -> service.VersionView:
+    """Resolve a suite against the stored segments and make it the newest version, if it changed.
+
+    New segments are indexed first, and field reports that waited for them are located."""
     index_segments(session, settings.segments)
     locate_awaited(session)
     with lines_of(body.toml):
-        version, new = register_suite(
-            session, load_suite(body.toml), parent=body.parent, actor=body.actor
-        )
+        suite = load_suite(body.toml)
+        version, new = service.register_suite(session, suite, parent=body.parent, actor=body.actor)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
     return version
 
 
 @router.get("/suites", responses=declares("bad-request"))
-def suites(session: Database, limit: Limit, cursor: Cursor = None) -> Page[SuiteView]:
+def suites(session: Database, limit: Limit, cursor: Cursor = None) -> Page[service.SuiteView]:
     """Suites by name, each with its newest version."""
-    return list_suites(session, cursor=cursor, limit=limit)
+    return service.list_suites(session, cursor=cursor, limit=limit)
 
 
 @router.put(
@@ -89,23 +81,24 @@ def suites(session: Database, limit: Limit, cursor: Cursor = None) -> Page[Suite
     responses=declares("not-found", "ambiguous", "held-cases", "not-json"),
 )
 def promote_model(name: str, body: Promotion, session: Database) -> Promoted:
-    """Make a model the baseline that candidates meet when they name none: one that passes every held case, or whose failures
-    are waived."""
+    """Make a model the baseline of candidates that name none.
+
+    It passes every held case, or its failures are waived."""
     return promote(session, name, body.model, actor=body.actor)
 
 
 @router.get("/suites/{name}/versions", responses=declares("not-found", "bad-request"))
 def versions(
     name: str, session: Database, limit: Limit, cursor: Cursor = None
-) -> Page[VersionView]:
+) -> Page[service.VersionView]:
     """The versions of one suite, newest first."""
-    return list_versions(session, name, cursor=cursor, limit=limit)
+    return service.list_versions(session, name, cursor=cursor, limit=limit)
 
 
 @router.get("/suite-versions/{reference}", responses=declares("not-found", "ambiguous"))
-def suite_version(reference: str, session: Database) -> VersionDetail:
+def suite_version(reference: str, session: Database) -> service.VersionDetail:
     """One version by digest, its first digits, `name@digest`, or name (the newest)."""
-    return read_version(session, reference)
+    return service.read_version(session, reference)
 
 
 @router.get(
@@ -114,7 +107,7 @@ def suite_version(reference: str, session: Database) -> VersionDetail:
     responses=declares("not-found", "ambiguous"),
 )
 def must_pass(reference: str, session: Database) -> MustPass:
-    """The must-pass cases of a version: what each asks, why and since when, who passed it, who answers for it."""
+    """The must-pass cases of a version: what each asks, why, since when, who passed it."""
     return read_must_pass(session, reference)
 
 

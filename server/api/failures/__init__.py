@@ -1,5 +1,5 @@
 """Field reports, drafts and waivers over HTTP."""
 
-from server.api.failures import surprises
+from server.api.failures import drafts, field_reports, waivers
 
-ROUTERS = (surprises.router,)
+ROUTERS = (field_reports.router, drafts.router, waivers.router)

@@ -4,12 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from server.api.common import Cursor, Database, Limit
+from server.api.common import Cursor, Database, Limit, Named
 from server.problems import declares
 from server.services.audit import EventView, list_events
 from server.services.paging import Page
 
 router = APIRouter(prefix="/v1", tags=["audit"])
+
+SubjectKind = Annotated[
+    str | None, Query(max_length=20, description="run, model, suite, segment ...")
+]
 
 
 @router.get("/audit", responses=declares("bad-request"))
@@ -17,10 +21,8 @@ def audit(
     session: Database,
     limit: Limit,
     cursor: Cursor = None,
-    subject_kind: Annotated[
-        str | None, Query(max_length=20, description="run, model, suite, segment ...")
-    ] = None,
-    subject_id: Annotated[str | None, Query(max_length=200)] = None,
+    subject_kind: SubjectKind = None,
+    subject_id: Named = None,
 ) -> Page[EventView]:
     """What was done to what, when, by whom; newest first."""
     return list_events(

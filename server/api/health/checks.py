@@ -5,22 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.api.common import Configured, Database
+from server.api.common import Configured, Database, Signed
 from server.broker import probe
 from server.problems import declares
-from server.services.health.checks import (
-    AlarmView,
-    ChecksView,
-    ProbeView,
-    SelfCheckView,
-    WorkerView,
-    acknowledge,
-    ask_probes,
-    check_workers,
-    read_checks,
-    read_probes,
-    store_self_check,
-)
+from server.services.health import checks as service
 from suites.verdict.planted_effects import SelfCheck
 
 router = APIRouter(prefix="/v1", tags=["checks"])
@@ -36,36 +24,34 @@ class ProbeRequest(BaseModel):
     count: Annotated[int, Field(ge=1, le=MOST_PROBES, description="They are chosen at random.")]
 
 
-class Acknowledgement(BaseModel):
+class Acknowledgement(Signed):
     """Who has looked."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-    actor: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Workers(BaseModel):
-    """Every worker that drove enough to be compared, worst first; one row for each pair of models, metric and role."""
+    """Every worker that drove enough to be compared, worst first.
 
-    workers: list[WorkerView]
+    One row for each pair of models, metric and role."""
+
+    workers: list[service.WorkerView]
 
 
 class Probes(BaseModel):
     """Stored rollouts that are driven again."""
 
-    probes: list[ProbeView]
+    probes: list[service.ProbeView]
 
 
 @router.get("/checks", responses=declares())
-def checks(session: Database) -> ChecksView:
+def checks(session: Database) -> service.ChecksView:
     """The newest self-checks, how probes ended, and the alarms that are open."""
-    return read_checks(session)
+    return service.read_checks(session)
 
 
 @router.post("/checks/workers", responses=declares())
 def workers(session: Database) -> Workers:
-    """Compare the workers over the runs of the last two weeks, worst first; a bad one raises an alarm."""
-    return Workers(workers=check_workers(session))
+    """Compare the workers over two weeks of runs, worst first; a bad one raises an alarm."""
+    return Workers(workers=service.check_workers(session))
 
 
 @router.post(
@@ -73,9 +59,9 @@ def workers(session: Database) -> Workers:
     status_code=201,
     responses=declares("not-found", "not-json", "too-large"),
 )
-def add_self_check(run_id: str, body: SelfCheck, session: Database) -> SelfCheckView:
+def add_self_check(run_id: str, body: SelfCheck, session: Database) -> service.SelfCheckView:
     """Keep what `redrive selfcheck --nightly` found on the results of a run."""
-    return store_self_check(session, run_id, body)
+    return service.store_self_check(session, run_id, body)
 
 
 @router.post(
@@ -83,9 +69,9 @@ def add_self_check(run_id: str, body: SelfCheck, session: Database) -> SelfCheck
 )
 def acknowledge_alarm(
     alarm_id: Annotated[int, Path(ge=1, le=2**63 - 1)], body: Acknowledgement, session: Database
-) -> AlarmView:
+) -> service.AlarmView:
     """Somebody has looked at an alarm."""
-    return acknowledge(session, alarm_id, actor=body.actor)
+    return service.acknowledge(session, alarm_id, actor=body.actor)
 
 
 @router.post("/probes", status_code=202, responses=declares("not-json", "not-now"))
@@ -96,11 +82,10 @@ def add_probes(
     session: Database,
     settings: Configured,
 ) -> Probes:
-    """Have a random sample of stored rollouts driven again; other bits than the first time raise an alarm."""
-    views, by_device = ask_probes(session, body.count)
-    tasks.add_task(
-        probe, request.app.state.celery, by_device, settings.shard_rollouts
-    )  # after the commit
+    """Have a random sample of stored rollouts driven again; other bits raise an alarm."""
+    views, by_device = service.ask_probes(session, body.count)
+    # As every background task this is sent after the commit: workers must find what it names.
+    tasks.add_task(probe, request.app.state.celery, by_device, settings.shard_rollouts)
     return Probes(probes=views)
 
 
@@ -112,4 +97,4 @@ def probes(
     ],
 ) -> Probes:
     """What became of probes."""
-    return Probes(probes=read_probes(session, number))
+    return Probes(probes=service.read_probes(session, number))

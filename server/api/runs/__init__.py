@@ -1,5 +1,12 @@
 """Runs and their rollouts over HTTP."""
 
-from server.api.runs import artifacts, comparisons, rollouts, runs
+from server.api.runs import artifacts, comparisons, rollouts, run_results, runs, watch
 
-ROUTERS = (runs.router, rollouts.router, artifacts.router, comparisons.router)
+ROUTERS = (
+    runs.router,
+    watch.router,
+    run_results.router,
+    rollouts.router,
+    artifacts.router,
+    comparisons.router,
+)

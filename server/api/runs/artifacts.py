@@ -8,45 +8,40 @@ from server.api.common import Blobs, Database
 from server.api.runs.rollouts import DriveKeyPath
 from server.broker import BROKER_ERRORS, render
 from server.problems import declares
-from server.services.runs.rollout_pictures import (
-    MEDIA,
-    ArtifactKind,
-    ArtifactView,
-    artifact_blob,
-    request_artifact,
-)
+from server.services.runs import rollout_pictures as service
 
 router = APIRouter(prefix="/v1", tags=["rollouts"])
 
 
-def _ask(request: Request, drive_key: str, kind: ArtifactKind) -> None:
-    """After the commit. A message that is lost is sent again when somebody still waits for it."""
+def _ask(request: Request, drive_key: str, kind: service.ArtifactKind) -> None:
+    """After the commit. A lost message is sent again while somebody still waits for it."""
     try:
         render(request.app.state.celery, drive_key, kind)
     except BROKER_ERRORS as error:
-        structlog.get_logger(__name__).warning(
-            "artifact_not_asked_for", drive_key=drive_key, kind=kind, error=str(error)
-        )
+        log = structlog.get_logger(__name__)
+        log.warning("artifact_not_asked_for", drive_key=drive_key, kind=kind, error=str(error))
 
 
 @router.put(
     "/rollouts/{drive_key}/artifacts/{kind}",
     responses={
-        202: {"model": ArtifactView, "description": "A worker is asked for it"},
+        202: {"model": service.ArtifactView, "description": "A worker is asked for it"},
         **declares("not-found"),
     },
 )
 def request(
     drive_key: DriveKeyPath,
-    kind: ArtifactKind,
+    kind: service.ArtifactKind,
     request: Request,
     response: Response,
     tasks: BackgroundTasks,
     session: Database,
     blobs: Blobs,
-) -> ArtifactView:
-    """Have frames (`log`, `view`) or the video of a rollout made; repeat the request until its status is `ready`."""
-    view, ask = request_artifact(session, blobs, drive_key, kind)
+) -> service.ArtifactView:
+    """Have frames (`log`, `view`) or the video of a rollout made.
+
+    Repeat the request until its status is `ready`."""
+    view, ask = service.request_artifact(session, blobs, drive_key, kind)
     if ask:
         tasks.add_task(_ask, request, drive_key, kind)
     if view.status == "rendering":
@@ -63,10 +58,9 @@ def request(
     },
 )
 def content(
-    drive_key: DriveKeyPath, kind: ArtifactKind, session: Database, blobs: Blobs
+    drive_key: DriveKeyPath, kind: service.ArtifactKind, session: Database, blobs: Blobs
 ) -> FileResponse:
     """The picture or video, once it is ready."""
-    path = blobs.path(artifact_blob(session, drive_key, kind))
-    return FileResponse(
-        path, media_type=MEDIA[kind], headers={"Cache-Control": "private, max-age=86400"}
-    )
+    path = blobs.path(service.artifact_blob(session, drive_key, kind))
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return FileResponse(path, media_type=service.MEDIA[kind], headers=headers)

@@ -29,6 +29,8 @@ def comparisons(
         Query(max_length=200, description="A suite version; else the newest that all met."),
     ] = None,
 ) -> Comparison:
-    """Models by gates against one baseline, on one suite digest; different digests are refused with what differs. Each word
-    stands alone and corrected for the number of candidates."""
+    """Models by gates against one baseline, on one suite digest.
+
+    Different digests are refused with what differs. Each verdict is given alone and corrected
+    for the number of candidates."""
     return compare(session, baseline, candidate, suite)

@@ -6,13 +6,7 @@ from fastapi import APIRouter, Path, Response
 
 from server.api.common import Blobs, Database
 from server.problems import declares
-from server.services.runs.stored_rollouts import (
-    RolloutView,
-    TraceView,
-    read_rollout,
-    read_trace,
-    read_trace_bytes,
-)
+from server.services.runs import stored_rollouts as service
 
 router = APIRouter(prefix="/v1", tags=["rollouts"])
 
@@ -22,15 +16,15 @@ DriveKeyPath = Annotated[
 
 
 @router.get("/rollouts/{drive_key}", responses=declares("not-found"))
-def rollout(drive_key: DriveKeyPath, session: Database) -> RolloutView:
+def rollout(drive_key: DriveKeyPath, session: Database) -> service.RolloutView:
     """One rollout with all its results and the command that reproduces it."""
-    return read_rollout(session, drive_key)
+    return service.read_rollout(session, drive_key)
 
 
 @router.get("/rollouts/{drive_key}/trace", responses=declares("not-found", "data-unusable"))
-def trace(drive_key: DriveKeyPath, session: Database, blobs: Blobs) -> TraceView:
+def trace(drive_key: DriveKeyPath, session: Database, blobs: Blobs) -> service.TraceView:
     """The time series of a rollout, as JSON."""
-    return read_trace(session, blobs, drive_key)
+    return service.read_trace(session, blobs, drive_key)
 
 
 @router.get(
@@ -41,5 +35,5 @@ def trace(drive_key: DriveKeyPath, session: Database, blobs: Blobs) -> TraceView
 def trace_npz(drive_key: DriveKeyPath, session: Database, blobs: Blobs) -> Response:
     """The same as a NumPy archive: the bytes that were stored."""
     name = f'attachment; filename="{drive_key[:12]}.npz"'
-    data = read_trace_bytes(session, blobs, drive_key)
+    data = service.read_trace_bytes(session, blobs, drive_key)
     return Response(data, media_type="application/zip", headers={"Content-Disposition": name})

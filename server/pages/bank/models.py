@@ -1,11 +1,9 @@
 """Models: what is registered, what each says of its training, where it was judged."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 
-from server.api.common import Cursor, Database
+from server.api.common import Cursor, Database, Named
 from server.pages.rendering import page
 from server.services.bank.register_model import ModelView, find_model, list_models
 from server.services.runs.run_counts import RunLine, add_counts
@@ -31,11 +29,7 @@ class ModelPage(BaseModel):
     lines: list[RunLine]
 
 
-def models_page(
-    session: Database,
-    cursor: Cursor = None,
-    name: Annotated[str | None, Query(max_length=200)] = None,
-) -> ModelsPage:
+def models_page(session: Database, cursor: Cursor = None, name: Named = None) -> ModelsPage:
     """Models, newest first."""
     found = list_models(session, name=name, cursor=cursor, limit=LINES)
     return ModelsPage(models=found.items, next=found.next, name=name)

@@ -1,18 +1,17 @@
 """Stored segments: what can be driven."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 
-from server.api.common import Cursor, Database
+from server.api.common import Cursor, Database, Named
 from server.pages.rendering import page
-from server.services.audit import EventView, list_events
+from server.pages.trail import trail
+from server.services.audit import EventView
 from server.services.bank.register_segments import SegmentView, list_segments, read_segment
 
 router = APIRouter(include_in_schema=False)
 
-LINES, TRAIL = 100, 20
+LINES = 100
 
 
 class SegmentsPage(BaseModel):
@@ -32,10 +31,7 @@ class SegmentPage(BaseModel):
 
 
 def segments_page(
-    session: Database,
-    cursor: Cursor = None,
-    tag: Annotated[str | None, Query(max_length=200)] = None,
-    route: Annotated[str | None, Query(max_length=200)] = None,
+    session: Database, cursor: Cursor = None, tag: Named = None, route: Named = None
 ) -> SegmentsPage:
     """Segments by id."""
     found = list_segments(
@@ -47,10 +43,7 @@ def segments_page(
 def segment_page(segment_id: str, session: Database) -> SegmentPage:
     """One segment with its meta.json and what was done to it."""
     segment = read_segment(session, segment_id)
-    trail = list_events(
-        session, subject_kind="segment", subject_id=segment_id, cursor=None, limit=TRAIL
-    ).items
-    return SegmentPage(segment=segment, trail=trail)
+    return SegmentPage(segment=segment, trail=trail(session, "segment", segment_id, most=20))
 
 
 page(router, "/segments", "bank/segments.html", segments_page)

@@ -1,4 +1,4 @@
-"""Suites: the list, and one version with its must-pass cases, its gates and who was released against it."""
+"""Suites: the list, and one version with its must-pass cases, gates and released model."""
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
@@ -6,9 +6,10 @@ from pydantic import BaseModel
 
 from server.api.bank.suites import Promotion
 from server.api.common import Cursor, Database
-from server.pages.forms import Form, asked, needed, see
+from server.pages.forms import Form, see, signed
 from server.pages.rendering import page
-from server.services.audit import EventView, list_events
+from server.pages.trail import trail
+from server.services.audit import EventView
 from server.services.bank.register_suite import SuiteView, VersionView, list_suites, list_versions
 from server.services.failures.must_pass import MustPass, read_must_pass
 from server.services.failures.promotion import promote
@@ -16,7 +17,7 @@ from server.services.failures.promotion import promote
 router = APIRouter(include_in_schema=False)
 
 LINES = 100
-TRAIL, VERSIONS = 20, 20
+VERSIONS = 20
 
 
 class SuitesPage(BaseModel):
@@ -47,25 +48,22 @@ def suite_page(reference: str, session: Database) -> SuitePage:
     suite = read_must_pass(session, reference)
     versions = list_versions(session, suite.version.suite, cursor=None, limit=VERSIONS).items
     numbers = [version.number for version in versions if version.number is not None]
-    trail = [
+    events = [
         event
         for subject in (suite.version.suite, suite.version.digest)
-        for event in list_events(
-            session, subject_kind="suite", subject_id=subject, cursor=None, limit=TRAIL
-        ).items
+        for event in trail(session, "suite", subject, most=20)
     ]
     return SuitePage(
         suite=suite,
-        newest=suite.version.number is not None
-        and suite.version.number == max(numbers, default=None),
+        newest=suite.version.number in numbers and suite.version.number == max(numbers),
         versions=versions,
-        trail=sorted(trail, key=lambda event: event.id, reverse=True),
+        trail=sorted(events, key=lambda event: event.id, reverse=True),
     )
 
 
 def release(name: str, form: Form, session: Database) -> RedirectResponse:
     """Promote a model."""
-    promoted = asked(Promotion, {"model": needed(form, "model"), "actor": needed(form, "actor")})
+    promoted = signed(Promotion, form, "model")
     promote(session, name, promoted.model, actor=promoted.actor)
     return see(f"/suites/{name}")
 

@@ -1,5 +1,5 @@
 """Pages of field reports, drafts and waivers."""
 
-from server.pages.failures import surprises, waivers
+from server.pages.failures import drafts, field_reports, waivers
 
-ROUTERS = (surprises.router, waivers.router)
+ROUTERS = (field_reports.router, drafts.router, waivers.router)

@@ -1,4 +1,4 @@
-"""The standing checks of the service: nights, self-checks, workers, probes, alarms; and the forms that start some of them."""
+"""The standing checks: nights, self-checks, workers, probes, alarms, and forms that start them."""
 
 from typing import Annotated
 
@@ -8,15 +8,9 @@ from pydantic import BaseModel
 
 from server.api.common import Configured, Database
 from server.api.health.checks import Acknowledgement, ProbeRequest, add_probes
-from server.pages.forms import Form, asked, needed, see
+from server.pages.forms import Form, asked, needed, see, signed
 from server.pages.rendering import page
-from server.services.health.checks import (
-    ChecksView,
-    WorkerView,
-    acknowledge,
-    compare_workers,
-    read_checks,
-)
+from server.services.health import checks as service
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,8 +18,8 @@ router = APIRouter(include_in_schema=False)
 class ChecksPage(BaseModel):
     """Where the standing checks stand."""
 
-    checks: ChecksView
-    workers: list[WorkerView]
+    checks: service.ChecksView
+    workers: list[service.WorkerView]
     """As of now where that was asked for, else as of the newest night that compared them."""
     compared_now: bool
     nightly_hour: int
@@ -37,15 +31,14 @@ def checks_page(
     workers: Annotated[str | None, Query(max_length=10)] = None,
 ) -> ChecksPage:
     """The newest of each kind; with `?workers=now` they are compared again."""
-    checks = read_checks(session)
+    checks = service.read_checks(session)
     now = workers == "now"
-    seen = (
-        compare_workers(session)
-        if now
-        else next((night.report.workers for night in checks.nights if night.finished), [])
-    )
+    by_night = (night.report.workers for night in checks.nights if night.finished)
     return ChecksPage(
-        checks=checks, workers=seen, compared_now=now, nightly_hour=settings.nightly_hour
+        checks=checks,
+        workers=service.compare_workers(session) if now else next(by_night, []),
+        compared_now=now,
+        nightly_hour=settings.nightly_hour,
     )
 
 
@@ -53,17 +46,14 @@ def probe(
     form: Form, request: Request, tasks: BackgroundTasks, session: Database, settings: Configured
 ) -> RedirectResponse:
     """Have stored rollouts driven again."""
-    add_probes(
-        asked(ProbeRequest, {"count": needed(form, "count")}), request, tasks, session, settings
-    )
+    wanted = asked(ProbeRequest, {"count": needed(form, "count")})
+    add_probes(wanted, request, tasks, session, settings)
     return see("/checks#probes")
 
 
 def close(alarm_id: int, form: Form, session: Database) -> RedirectResponse:
     """Somebody has looked at an alarm."""
-    acknowledge(
-        session, alarm_id, actor=asked(Acknowledgement, {"actor": needed(form, "actor")}).actor
-    )
+    service.acknowledge(session, alarm_id, actor=signed(Acknowledgement, form).actor)
     return see("/checks#alarms")
 
 

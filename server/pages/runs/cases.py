@@ -64,11 +64,9 @@ def cases_page(
 ) -> CasesPage:
     """The cases of a run by one metric (the first gate's when not named), the worst first."""
     run = read_summary(session, run_id)
-    gates = [
-        gate["metric"]
-        for gate in session.get_one(SuiteVersionRow, run.suite.digest).document["suite"]["gates"]
-    ]
-    named = metric or next(iter(gates), next(iter(METRICS)))
+    suite = session.get_one(SuiteVersionRow, run.suite.digest).document["suite"]
+    offered = list(dict.fromkeys([*(gate["metric"] for gate in suite["gates"]), *METRICS]))
+    named = metric or offered[0]
     found = list_results(
         session, run_id, metric=named, change=change, sort=sort, cursor=cursor, limit=LINES
     )
@@ -80,17 +78,15 @@ def cases_page(
         metric=named,
         sort=sort,
         words=list(Change),
-        metrics=list(dict.fromkeys([*gates, *METRICS])),
+        metrics=offered,
     )
 
 
 def figures(run_id: str, position: int, session: Database, blobs: Blobs) -> Figures:
     """The plots of a case as data."""
     demands = demanded(session, run_id, position)
-    candidate, baseline = (
-        load_trace(session, blobs, demands[role].drive_key)
-        for role in (Role.CANDIDATE, Role.BASELINE)
-    )
+    candidate = load_trace(session, blobs, demands[Role.CANDIDATE].drive_key)
+    baseline = load_trace(session, blobs, demands[Role.BASELINE].drive_key)
     return Figures(panels=panels(candidate, baseline))
 
 

@@ -1,11 +1,11 @@
-"""Several candidates against one baseline: models by gates, alone and corrected for their number."""
+"""Several candidates against one baseline: by gates, alone and corrected for their number."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from server.api.common import Database
+from server.api.common import Database, Named
 from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.bank.register_model import list_models
 from server.services.runs.compare import Comparison, compare
@@ -29,19 +29,17 @@ class ComparisonsPage(BaseModel):
 
 def comparisons_page(
     session: Database,
-    baseline: Annotated[str | None, Query(max_length=200), BLANK_IS_ANY] = None,
+    baseline: Annotated[Named, BLANK_IS_ANY] = None,
     candidate: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006  (FastAPI copies it)
-    suite: Annotated[str | None, Query(max_length=200), BLANK_IS_ANY] = None,
+    suite: Annotated[Named, BLANK_IS_ANY] = None,
 ) -> ComparisonsPage:
     """The whole selection stands in the query string."""
-    models = dict.fromkeys(
-        model.name for model in list_models(session, name=None, cursor=None, limit=OFFERED).items
-    )
+    newest = list_models(session, name=None, cursor=None, limit=OFFERED).items
     return ComparisonsPage(
         baseline=baseline,
         candidates=candidate,
         suite=suite,
-        models=list(models),
+        models=list(dict.fromkeys(model.name for model in newest)),
         comparison=compare(session, baseline, candidate, suite) if baseline and candidate else None,
     )
 

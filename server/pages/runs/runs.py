@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from server.api.common import Blobs, Configured, Cursor, Database
+from server.api.common import Blobs, Configured, Cursor, Database, Named
 from server.db.bank_tables import SuiteVersionRow
 from server.pages.rendering import BLANK_IS_ANY, page
-from server.services.documents.comment import headline
+from server.services.documents.phrases import headline
 from server.services.runs.breakdown import Breakdown, by_offset, case_positions, sandbox_levels
 from server.services.runs.pairs import Change, PairView, count_changes, worst_pairs
 from server.services.runs.reproduce import execution_words
@@ -63,8 +63,8 @@ def runs_page(
     cursor: Cursor = None,
     status: Annotated[Status | None, BLANK_IS_ANY] = None,
     verdict: Annotated[RunVerdict | None, BLANK_IS_ANY] = None,
-    suite: Annotated[str | None, Query(max_length=200)] = None,
-    model: Annotated[str | None, Query(max_length=200)] = None,
+    suite: Named = None,
+    model: Named = None,
 ) -> RunsPage:
     """Runs, newest first."""
     filters = RunFilter(status=status, verdict=verdict, suite=suite or None, model=model or None)
@@ -101,11 +101,14 @@ def run_page(run_id: str, session: Database, settings: Configured, blobs: Blobs)
 
 
 def _commands(run: RunView) -> dict[str, str]:
-    again = (
-        f"redrive submit {run.candidate.digest[:12]} --baseline {run.baseline.digest[:12]} "
-        f"--suite {run.suite.name}@{run.suite.digest[:12]}"
+    again = " ".join(
+        (
+            f"redrive submit {run.candidate.digest[:12]}",
+            f"--baseline {run.baseline.digest[:12]}",
+            f"--suite {run.suite.name}@{run.suite.digest[:12]}",
+            *execution_words(run.candidate_execution, run.baseline_execution),
+        )
     )
-    again = " ".join([again, *execution_words(run.candidate_execution, run.baseline_execution)])
     return {
         "Submit the same comparison": again,
         "Drive all of it, past the decision": f"{again} --full",

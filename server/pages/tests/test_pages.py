@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.db.failure_tables import CaseDraftRow
 from server.db.queue_tables import DemandRow
 from server.markup import code
-from server.pages.formatting import offset_words, plain
+from server.pages.filters import offset_words, plain
 from server.tests.statements import counted
 from suites.vocabulary import RunVerdict
 

@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them; the filters of the templates."""
+"""The filters of the templates: times, names and numbers as people read them."""
 
 import math
 import re
@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from server.markup import code
+from suites.formatting import DASH, duration, number, percent, share
 from suites.metrics.registry import METRICS
-from suites.verdict.sentence import percent, share
 
-DASH = "–"
 OUTCOMES = {
     "completed": "completed",
     "failed": "failed",
@@ -19,19 +18,9 @@ OUTCOMES = {
     "data_invalid": "data invalid",
     "infra_failed": "could not be driven",
 }
-
-
+"""How a rollout ended, in words."""
 UNIT_ENDINGS = {"m": "_m", "rad": "_rad", "s": "_s", "m/s²": "_mps2", "m/s³": "_mps3"}
 """How the names of metrics say their unit."""
-
-
-def number(value: float | None, unit: str = "") -> str:
-    """`0.312 m`: three significant digits, a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return DASH
-    value += 0.0  # no negative zero
-    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return shown + (f" {unit}" if unit not in ("", "1") else "")
 
 
 def change(value: float | None, unit: str = "") -> str:
@@ -39,21 +28,14 @@ def change(value: float | None, unit: str = "") -> str:
     return DASH if value is None else ("+" if value > 0 else "") + number(value, unit)
 
 
-def relative(value: float | None) -> str:
-    """`+3.1 %`."""
-    return DASH if value is None else percent(value)
+def fixed(value: float, digits: int = 2) -> str:
+    """`2.45`: always as many decimals."""
+    return f"{value:.{digits}f}"
 
 
-def span(seconds: float | None) -> str:
-    """`12 s`, `3 min 20 s`, `2 h 05 min`."""
-    if seconds is None:
-        return DASH
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+def evidence(e_value: float) -> str:
+    """`3.1`, `1,250`: an e-value, of which two digits say enough while it is small."""
+    return f"{e_value:.2g}" if e_value < 100 else number(e_value)
 
 
 def moment(when: datetime | None) -> str:
@@ -72,15 +54,14 @@ def ago(when: datetime) -> str:
 
 def offset(lateral_m: float, longitudinal_m: float = 0.0, heading_rad: float = 0.0) -> str:
     """`0.50 m left, 1.0° right`: where a rollout starts beside the log."""
-    parts = [
-        f"{abs(size):.{digits}f}{unit} {more if size > 0 else less}"
-        for size, digits, unit, more, less in (
-            (lateral_m, 2, " m", "left", "right"),
-            (longitudinal_m, 1, " m", "ahead", "behind"),
-            (math.degrees(heading_rad), 1, "°", "left", "right"),
-        )
-        if size
-    ]
+    parts = []
+    if lateral_m:
+        parts.append(f"{abs(lateral_m):.2f} m {'left' if lateral_m > 0 else 'right'}")
+    if longitudinal_m:
+        parts.append(f"{abs(longitudinal_m):.1f} m {'ahead' if longitudinal_m > 0 else 'behind'}")
+    if heading_rad:
+        degrees = math.degrees(abs(heading_rad))
+        parts.append(f"{degrees:.1f}° {'left' if heading_rad > 0 else 'right'}")
     return ", ".join(parts) or "on the log"
 
 
@@ -94,22 +75,20 @@ def offset_words(name: str) -> str:
 
 
 def reason(sentence: str) -> str:
-    """A verdict's sentence without its first word, for where that word stands large above it."""
+    """A verdict's sentence without its first word, which the page shows in large above it."""
     word, _, rest = sentence.partition(" ")
     if word.rstrip(":") not in ("PASS", "FAIL", "INCONCLUSIVE"):
         return sentence
-    return (
-        rest if "_" in rest.partition(" ")[0] else rest[:1].upper() + rest[1:]
-    )  # names of metrics stay as they are
+    begins_with_metric = "_" in rest.partition(" ")[0]  # whose name stays as it is
+    return rest if begins_with_metric else rest[:1].upper() + rest[1:]
 
 
 def metric_name(name: str) -> str:
     """`lateral error mean`: a metric's name without its unit."""
-    ending = UNIT_ENDINGS.get(METRICS[name].unit, "") if name in METRICS else ""
-    bare = name.removesuffix(ending)
-    return (bare.removesuffix("_ms") + ", mean square" if bare.endswith("_ms") else bare).replace(
-        "_", " "
-    )
+    bare = name.removesuffix(UNIT_ENDINGS.get(metric_unit(name), ""))
+    if bare.endswith("_ms"):
+        bare = bare.removesuffix("_ms") + ", mean square"
+    return bare.replace("_", " ")
 
 
 def metric_unit(name: str) -> str:
@@ -142,19 +121,24 @@ def plain(value: Any) -> str:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
-    "number": number,
-    "change": change,
-    "relative": relative,
-    "share": share,
-    "span": span,
-    "moment": moment,
-    "ago": ago,
-    "reason": reason,
-    "metric_name": metric_name,
-    "metric_unit": metric_unit,
-    "metric_text": metric_text,
-    "outcome": outcome,
-    "plain": plain,
-    "offset_words": offset_words,
-    "code": code,
+    filter.__name__: filter
+    for filter in (
+        ago,
+        change,
+        code,
+        duration,
+        evidence,
+        fixed,
+        metric_name,
+        metric_text,
+        metric_unit,
+        moment,
+        number,
+        offset_words,
+        outcome,
+        percent,
+        plain,
+        reason,
+        share,
+    )
 }
