@@ -10,15 +10,6 @@ from server.markup import code
 from suites.formatting import DASH, duration, number, percent, share
 from suites.metrics.registry import METRICS
 
-OUTCOMES = {
-    "completed": "completed",
-    "failed": "failed",
-    "left_trust_region": "left the trust region",
-    "policy_failed": "model failed",
-    "data_invalid": "data invalid",
-    "infra_failed": "could not be driven",
-}
-"""How a rollout ended, in words."""
 UNIT_ENDINGS = {"m": "_m", "rad": "_rad", "s": "_s", "m/s²": "_mps2", "m/s³": "_mps3"}
 """How the names of metrics say their unit."""
 
@@ -102,11 +93,6 @@ def metric_text(name: str) -> str:
     return METRICS[name].description if name in METRICS else ""
 
 
-def outcome(value: str | None) -> str:
-    """How a rollout ended."""
-    return "not driven yet" if value is None else OUTCOMES.get(value, value)
-
-
 def plain(value: Any) -> str:
     """Any JSON value in one line."""
     if isinstance(value, float):
@@ -135,7 +121,6 @@ FILTERS: dict[str, Callable[..., str]] = {
         moment,
         number,
         offset_words,
-        outcome,
         percent,
         plain,
         reason,

@@ -13,6 +13,7 @@ import web
 from server.pages.assets import address_of
 from server.pages.filters import FILTERS, offset
 from server.pages.intervals import draw_axis, draw_interval, scale_of
+from server.services.documents.phrases import TYPICAL_DRIVE
 from suites.vocabulary import FAILING
 
 POLICY = (
@@ -45,6 +46,7 @@ def templates() -> Environment:
         draw_axis=draw_axis,
         scale_of=scale_of,
         FAILING=FAILING,
+        TYPICAL_DRIVE=TYPICAL_DRIVE,
         zip=zip,
     )
     environment.filters.update(FILTERS)

@@ -11,17 +11,9 @@ from server.services.documents.comment import comment
 from server.services.documents.html_report import report
 from server.services.documents.junit import junit
 from server.services.paging import Page
-from server.services.runs.pairs import (
-    Change,
-    PairVerdict,
-    PairView,
-    Sort,
-    count_changes,
-    list_results,
-    worst_pairs,
-)
+from server.services.runs import pairs as service
 from server.services.runs.run_incidents import IncidentsView, read_incidents
-from server.services.runs.run_views import read_run
+from server.services.runs.run_views import RunView, read_run
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -37,12 +29,12 @@ def results(
     limit: Limit,
     cursor: Cursor = None,
     metric: MetricChoice = None,
-    verdict: PairVerdict | None = None,
-    change: Change | None = None,
-    sort: Sort = "position",
-) -> Page[PairView]:
+    verdict: service.PairVerdict | None = None,
+    change: service.Change | None = None,
+    sort: service.Sort = "position",
+) -> Page[service.PairView]:
     """The run pair by pair: both models at one place of the order, by one metric."""
-    return list_results(
+    return service.list_results(
         session,
         run_id,
         metric=metric,
@@ -76,14 +68,18 @@ def junit_xml(run_id: str, session: Database, settings: Configured) -> Response:
 )
 def comment_md(run_id: str, session: Database, settings: Configured) -> PlainTextResponse:
     """The pull-request comment, in Markdown."""
-    view = read_run(session, run_id, settings.public_url)
-    text = comment(view, count_changes(session, run_id), worst_pairs(session, run_id, 5))
+    text = comment(*_content(session, settings, run_id, worst=5))
     return PlainTextResponse(text, media_type="text/markdown")
 
 
 @router.get("/{run_id}/report.html", response_class=HTMLResponse, responses=declares("not-found"))
 def report_html(run_id: str, session: Database, settings: Configured) -> HTMLResponse:
     """The run as one HTML file that can be kept."""
-    view = read_run(session, run_id, settings.public_url)
-    text = report(view, count_changes(session, run_id), worst_pairs(session, run_id, 10))
-    return HTMLResponse(text)
+    return HTMLResponse(report(*_content(session, settings, run_id, worst=10)))
+
+
+def _content(
+    session: Database, settings: Configured, run_id: str, worst: int
+) -> tuple[RunView, dict[service.Change, int], list[service.PairView]]:
+    run = read_run(session, run_id, settings.public_url)
+    return run, service.count_changes(session, run_id), service.worst_pairs(session, run_id, worst)

@@ -1,4 +1,4 @@
-"""Models and blobs over HTTP: content-addressed, checked while they stream, refused with the remedy."""
+"""Models and blobs over HTTP: content-addressed, checked while they stream."""
 
 import hashlib
 from collections.abc import Callable, Iterator

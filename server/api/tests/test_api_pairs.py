@@ -1,4 +1,4 @@
-"""Pairs of a run, its documents, stored rollouts and comparisons, on rollouts written as workers write them."""
+"""Pairs of a run, stored rollouts and comparisons, on rollouts as workers write them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -45,12 +45,12 @@ ENDINGS: dict[int, tuple[Outcome, Outcome]] = {
     2: (Outcome.DATA_INVALID, Outcome.DATA_INVALID),
     3: (Outcome.LEFT_TRUST_REGION, Outcome.COMPLETED),
 }
-"""By position; the others completed, with 0.1 m + 1 mm for each position of the candidate and 0.1 m of the baseline."""
+"""By position. The others completed, the candidate 1 mm worse with each position."""
 
 
 @pytest.fixture
 def driven(submit: Callable[..., Any], sessions: sessionmaker[Session], app: FastAPI) -> str:
-    """Id of a run that is driven but for its last position, with position 4 much worse than the baseline."""
+    """Id of a run that is driven but for its last position; position 4 is much worse."""
     run_id = str(submit().json()["id"])
     blobs: BlobStore = app.state.blobs
     with sessions.begin() as session:
@@ -167,11 +167,9 @@ def decided(
 ) -> None:
     with sessions.begin() as session:
         run = session.get_one(RunRow, run_id)
-        run.status, run.verdict, run.sentence = (
-            Status.FINISHED,
-            RunVerdict.FAIL,
-            "FAIL: worse & <b>bad</b>.",
-        )
+        run.status = Status.FINISHED
+        run.verdict = RunVerdict.FAIL
+        run.sentence = "FAIL: worse & <b>bad</b>."
         run.verdict_document = {"gates": [GATE], "cases": cases or []}
         run.pairs_consumed = 12
         run.decided = run.finished = datetime.now(UTC)
@@ -186,16 +184,14 @@ class TestDocuments:
         assert answer.headers["content-type"].startswith("text/markdown")
         lines = answer.text.splitlines()
         assert lines[0] == (
-            f"### ❌ FAIL · highway@{suite[:6]} · 1 of 1 gates worse · 2 regressed, 1 improved, 6 unchanged"
-            " · 1 censored · 1 invalid · 1 open"
+            f"### ❌ FAIL · highway@{suite[:6]} · 1 of 1 gates worse"
+            " · 2 regressed, 1 improved, 6 unchanged · 1 censored · 1 invalid · 1 open"
         )
         assert "&lt;b>bad" in lines[2]
         cells = [line.split(" | ") for line in lines if line.startswith("| `r")]
         assert [cell[1] for cell in cells][:2] == ["0.5 m", "failed at 0.1 s"]
-        assert (
-            "| lateral_error_mean_m, typical | worse | +50.0 % [+25.0 %, +75.0 %] | +2.0 % | 12 | 1 |"
-            in lines
-        )
+        change = "+50.0 % [+25.0 %, +75.0 %]"
+        assert f"| lateral_error_mean_m, typical | worse | {change} | +2.0 % | 12 | 1 |" in lines
 
     def test_junit_has_one_test_for_each_gate_and_case(
         self, driven: str, client: TestClient, sessions: sessionmaker[Session]
@@ -229,7 +225,8 @@ class TestDocuments:
     ) -> None:
         with sessions.begin() as session:
             run = session.get_one(RunRow, driven)
-            run.status, run.error = Status.ERRORED, "no worker could drive it"
+            run.status = Status.ERRORED
+            run.error = "no worker could drive it"
         suite = ElementTree.fromstring(client.get(f"/v1/runs/{driven}/junit.xml").content)[0]
         assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
 
@@ -255,7 +252,8 @@ class TestRollouts:
         rollout = client.get(f"/v1/rollouts/{pair['candidate']['drive_key']}").json()
         assert rollout["results"][0]["metric"] == METRIC.name
         assert rollout["reproduce"] == (
-            f"redrive replay {pair['segment_id']} --model candidate --simulator reprojection --start 1.0 --end 12.0 --lateral 0.5"
+            f"redrive replay {pair['segment_id']} --model candidate --simulator reprojection"
+            " --start 1.0 --end 12.0 --lateral 0.5"
         )
 
     def test_the_trace_is_given_as_numbers_and_as_stored(

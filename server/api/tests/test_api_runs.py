@@ -101,7 +101,8 @@ def test_fewer_routes_are_another_digest_beside_the_line(
 
 class TestIdempotencyKey:
     def test_a_retry_answers_with_the_same_run(self, submit: Submit) -> None:
-        first, again = submit(key="one"), submit(key="one")
+        first = submit(key="one")
+        again = submit(key="one")
         assert (first.status_code, again.status_code) == (201, 200)
         assert first.json()["id"] == again.json()["id"]
 
@@ -254,9 +255,7 @@ def decide(sessions: sessionmaker[Session], run_id: str) -> None:
     """As the coordinator would, with nothing judged."""
     with sessions.begin() as session:
         run = session.get_one(RunRow, run_id)
-        run.status, run.verdict, run.sentence = (
-            Status.FINISHED,
-            RunVerdict.PASS,
-            "No gate is worse.",
-        )
+        run.status = Status.FINISHED
+        run.verdict = RunVerdict.PASS
+        run.sentence = "No gate is worse."
         run.decided = run.finished = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Rare incidents of a run over HTTP: what counts per hour, what a failed drive really did, what is lost."""
+"""Rare incidents of a run over HTTP: rates per hour, failed drives, lost traces."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
 
 
 def trace(drift_m: float, steps: int) -> Trace:
-    """A drive that leaves a 3.6 m lane to the left by `drift_m` in the end; it keeps on the road and calm."""
+    """A calm drive on the road that ends `drift_m` left of the middle of a 3.6 m lane."""
     off = np.linspace(0.0, drift_m, steps)
     zero = np.zeros(steps)
     columns = {
@@ -44,7 +44,9 @@ def trace(drift_m: float, steps: int) -> Trace:
 
 @pytest.fixture
 def run_id(submit: Callable[..., Any], sessions: sessionmaker[Session], app: FastAPI) -> str:
-    """All 12 pairs of 3.6 s. The candidate leaves the lane on every drive of r1; at one of its natural ones it then fails.
+    """All 12 pairs of 3.6 s.
+
+    The candidate leaves the lane on every drive of r1, and fails at one that begins on the log.
     At the first position of r2 the data are invalid."""
     run_id = str(submit().json()["id"])
     failed = lost = False
@@ -58,13 +60,18 @@ def run_id(submit: Callable[..., Any], sessions: sessionmaker[Session], app: Fas
             natural = not session.get_one(DriveKeyRow, demand.drive_key).key["scenario"]["offset"][
                 "lateral_m"
             ]
-            outcome, steps, drift = Outcome.COMPLETED, 72, 0.1
+            outcome = Outcome.COMPLETED
+            steps = 72
+            drift = 0.1
             if candidate and demand.route == "r1":
                 drift = 1.5
                 if natural and not failed:
-                    failed, outcome, steps = True, Outcome.FAILED, 36
+                    failed = True
+                    outcome = Outcome.FAILED
+                    steps = 36
             if candidate and natural and demand.route == "r2" and not lost:
-                lost, outcome = True, Outcome.DATA_INVALID
+                lost = True
+                outcome = Outcome.DATA_INVALID
             made = trace(drift, steps)
             session.add(
                 RolloutRow(
@@ -154,7 +161,8 @@ def test_the_offsets_count_per_hour_where_the_suite_states_how_often_they_occur(
     assert [(s["drives"], s["with_incident"]) for s in found["candidate_offsets"]] == [(6, 2)]
     with sessions.begin() as session:
         run = session.get_one(RunRow, run_id)
-        run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
+        run.status = Status.FINISHED
+        run.verdict = RunVerdict.INCONCLUSIVE
     text = client.get(f"/runs/{run_id}").text
     assert "each starting offset weighted by the probability that the suite states for it" in text
     assert "0.50 m left: 25 %" in text
@@ -197,7 +205,8 @@ def test_the_page_of_a_run_that_is_over_shows_them(
     assert "Rare incidents" not in client.get(f"/runs/{run_id}").text, "it still runs"
     with sessions.begin() as session:
         run = session.get_one(RunRow, run_id)
-        run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
+        run.status = Status.FINISHED
+        run.verdict = RunVerdict.INCONCLUSIVE
     text = client.get(f"/runs/{run_id}").text
     assert "Rare incidents" in text
     assert "lane departure</strong> from 0.50 m left" in text

@@ -101,14 +101,10 @@ def run_page(run_id: str, session: Database, settings: Configured, blobs: Blobs)
 
 
 def _commands(run: RunView) -> dict[str, str]:
-    again = " ".join(
-        (
-            f"redrive submit {run.candidate.digest[:12]}",
-            f"--baseline {run.baseline.digest[:12]}",
-            f"--suite {run.suite.name}@{run.suite.digest[:12]}",
-            *execution_words(run.candidate_execution, run.baseline_execution),
-        )
-    )
+    models = f"{run.candidate.digest[:12]} --baseline {run.baseline.digest[:12]}"
+    suite = f"{run.suite.name}@{run.suite.digest[:12]}"
+    words = execution_words(run.candidate_execution, run.baseline_execution)
+    again = " ".join([f"redrive submit {models} --suite {suite}", *words])
     return {
         "Submit the same comparison": again,
         "Drive all of it, past the decision": f"{again} --full",

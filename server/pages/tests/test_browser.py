@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: the plots are drawn, the cursor and the keys work, and nothing is complained about."""
+"""The dashboard in a real browser: plots, cursor and keys work, and the console stays silent."""
 
 import io
 import socket
@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -70,13 +70,14 @@ def page(chromium: Browser, address: str) -> Iterator[Page]:
     """A page, closed before the service is; whatever its console complains about fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
     context.set_default_timeout(PATIENCE_MS)
-    page, complaints = context.new_page(), list[str]()
-    page.on(
-        "console",
-        lambda message: (
-            complaints.append(message.text) if message.type in ("error", "warning") else None
-        ),
-    )
+    page = context.new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()

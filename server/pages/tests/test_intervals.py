@@ -1,4 +1,4 @@
-"""Drawings of gates: one scale with zero and every margin on it, however far the intervals reach."""
+"""Drawings of gates: one scale with zero and every margin on it, however long the intervals."""
 
 import itertools
 import re

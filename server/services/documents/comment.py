@@ -1,15 +1,8 @@
 """The pull-request comment of a run: one line, one sentence, the worst cases, then a fold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from server.services.documents.phrases import (
-    difference_text,
-    gate_change,
-    gate_margin,
-    gates_of,
-    headline,
-    side_text,
-)
+from server.services.documents import phrases
 from server.services.runs.pairs import Change, PairView
 from server.services.runs.run_views import RunView
 from suites.vocabulary import RunVerdict
@@ -24,7 +17,7 @@ def comment(run: RunView, changes: dict[Change, int], worst: Sequence[PairView])
     """GitHub-flavoured Markdown. `worst` are the pairs to look at first, the worst first."""
     icon = ICONS[run.verdict] + " " if run.verdict is not None else ""
     lines = [
-        f"### {icon}{headline(run, changes)}",
+        f"### {icon}{phrases.headline(run, changes)}",
         "",
         _safe(run.sentence or run.error or "No verdict yet."),
         "",
@@ -43,7 +36,7 @@ def comment(run: RunView, changes: dict[Change, int], worst: Sequence[PairView])
     return "\n".join(lines)
 
 
-def _row(cells: Iterable[object]) -> str:
+def _row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -51,33 +44,23 @@ def _worst_table(worst: Sequence[PairView]) -> list[str]:
     if not worst:
         return []
     by = f"worst cases by {_safe(worst[0].metric)}"
-    rows = [
-        (
-            _code(pair.case_id),
-            side_text(pair, pair.candidate),
-            side_text(pair, pair.baseline),
-            difference_text(pair),
-        )
-        for pair in worst
-    ]
-    head = _row((by, "candidate", "baseline", "difference"))
-    return ["", head, "|---|---|---|---:|", *map(_row, rows)]
+    lines = ["", _row(by, "candidate", "baseline", "difference"), "|---|---|---|---:|"]
+    for pair in worst:
+        sides = [phrases.side_text(pair, side) for side in (pair.candidate, pair.baseline)]
+        lines.append(_row(_code(pair.case_id), *sides, phrases.difference_text(pair)))
+    return lines
 
 
 def _gate_table(run: RunView) -> list[str]:
-    gates = gates_of(run)
-    if not gates:
-        return ["No gate was judged."]
     lines = [
         "| gate | verdict | change (worse is positive) | margin | pairs | invalid |",
         "|---|---|---|---:|---:|---:|",
     ]
-    for gate in gates:
+    for gate in phrases.gates_of(run):
         name = f"{gate['metric']}, {gate['estimand']}" + ("" if gate["critical"] else " (advisory)")
-        counts = gate["pairs"], gate["invalid"]
-        cells = _safe(name), gate["verdict"], gate_change(gate), gate_margin(gate), *counts
-        lines.append(_row(cells))
-    return lines
+        sizes = phrases.gate_change(gate), phrases.gate_margin(gate)
+        lines.append(_row(_safe(name), gate["verdict"], *sizes, gate["pairs"], gate["invalid"]))
+    return lines if len(lines) > 2 else ["No gate was judged."]
 
 
 def _provenance(run: RunView) -> list[str]:

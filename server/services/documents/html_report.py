@@ -13,11 +13,9 @@ from server.services.runs.run_views import RunView
 @cache
 def _template() -> Template:
     environment = web.environment()
-    environment.globals.update(
-        gate_change=phrases.gate_change,
-        gate_margin=phrases.gate_margin,
-        side_text=phrases.side_text,
-    )
+    for shared in (phrases.gate_change, phrases.gate_margin, phrases.side_text):
+        environment.globals[shared.__name__] = shared
+    environment.globals["TYPICAL_DRIVE"] = phrases.TYPICAL_DRIVE
     return environment.get_template("documents/report.html")
 
 

@@ -7,6 +7,8 @@ from server.services.runs.run_views import RunView
 from suites.formatting import DASH, interval_text, percent, unit_ending
 from suites.vocabulary import MetricVerdict, Outcome, RunVerdict
 
+TYPICAL_DRIVE = "The mean of the bounded relative differences over pairs, not a median"
+"""What people should read where "typical" or "typical drive" stands."""
 OPEN = (MetricVerdict.CANNOT_TELL, MetricVerdict.MIXED)
 ALWAYS_COUNTED = (Change.REGRESSED, Change.IMPROVED, Change.UNCHANGED)
 COUNTED_IF_ANY = (Change.CENSORED, Change.INVALID, Change.OPEN)

@@ -1,0 +1,205 @@
+"""The list of runs and the page of one, on rollouts written as workers write them."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.db.queue_tables import DemandRow
+from server.pages.tests.outline import look
+from server.tests.statements import counted
+from suites.vocabulary import RunVerdict
+
+pytestmark = pytest.mark.services
+
+
+class TestRunsList:
+    def test_a_row_names_both_models_the_suite_the_counts_and_the_verdict(
+        self, driven: str, client: TestClient, decide: Callable[..., None], suite: str
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        page = look(client, "/runs")
+        run = f"Fail candidate against baseline highway@{suite[:6]}"
+        assert re.search(rf"{run} 12 of 12 1 1 (just now|\d+ min ago)", page.words)
+        assert "data-live" not in str(page.tags), "nothing on it changes: it is not fetched again"
+
+    def test_an_open_run_shows_how_far_it_is(self, driven: str, client: TestClient) -> None:
+        page = look(client, "/runs")
+        assert "22 / 24 rollouts" in page.words
+        assert any("data-live" in attrs for _, attrs in page.tags)
+
+    def test_filters_come_from_the_query_and_blank_ones_filter_nothing(
+        self, driven: str, client: TestClient
+    ) -> None:
+        assert (
+            "candidate against baseline"
+            in look(client, "/runs?verdict=&suite=&model=candidate").words
+        )
+        assert "No run matches" in look(client, "/runs?verdict=pass").words
+
+    def test_statements_do_not_grow_with_the_list(
+        self,
+        app: FastAPI,
+        driven: str,
+        client: TestClient,
+        submit: Callable[..., Any],
+        push: Callable[..., str],
+    ) -> None:
+        for i in range(3):
+            push(f"model-{i}")
+            submit(candidate=f"model-{i}")
+        with counted(app) as statements:
+            assert len(client.get("/runs.json").json()["lines"]) == 4
+        assert len(statements) <= 3, statements
+
+
+class TestRunPage:
+    @pytest.mark.parametrize("verdict", list(RunVerdict))
+    def test_a_verdict_is_a_word_an_icon_and_a_sentence(
+        self, verdict: RunVerdict, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        open_ = "about 40 more segments of other routes would tell"
+        decide(driven, verdict, f"{verdict.upper()}: because of this; {open_}.")
+        page = look(client, f"/runs/{driven}")
+        word = next(i for i, (_, attrs) in enumerate(page.tags) if attrs.get("id") == "verdict")
+        assert page.tags[word + 1][0] == "svg"
+        assert f"{verdict.capitalize()} Because of this" in page.words
+        assert "Not a verdict yet" not in page.words
+        assert ("What would resolve it. About 40 more segments" in page.words) == (
+            verdict is RunVerdict.INCONCLUSIVE
+        )
+
+    def test_a_gate_is_drawn_and_told_in_numbers(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        page = look(client, f"/runs/{driven}")
+        drawing = [
+            attrs for attrs in page.all("svg") if str(attrs.get("class", "")).startswith("interval")
+        ]
+        assert [attrs["class"] for attrs in drawing] == ["interval worse"]
+        assert {"zero", "margin", "own", "other"} <= {
+            str(attrs.get("class")) for _, attrs in page.tags
+        }
+        for text in (
+            "lateral error mean",
+            "worse",
+            "+50.0 %",
+            "+25.0 % … +75.0 %",
+            "mean +40.0 %",
+            "pair 12",
+            "0.2 m 0.1 m",
+        ):
+            assert text in page.words, text
+
+    def test_what_cannot_be_counted_stands_beside_the_verdict(
+        self, driven: str, client: TestClient
+    ) -> None:
+        words = look(client, f"/runs/{driven}").words
+        tally = words[words.index("pairs judged, of 12 planned") : words.index("Worst cases")]
+        assert "regressed, of 11 pairs driven 2 improved 0 unchanged 8" in tally
+        assert "invalid 1 not driven yet 1 errored (ours) 0" in tally
+
+    def test_pairs_that_a_decision_made_needless_are_counted(
+        self,
+        driven: str,
+        client: TestClient,
+        decide: Callable[..., None],
+        sessions: sessionmaker[Session],
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.")
+        with sessions.begin() as session:  # as the coordinator does
+            for demand in session.scalars(
+                select(DemandRow).where(DemandRow.owner_id == driven, DemandRow.position == 11)
+            ):
+                session.delete(demand)
+        page = look(client, f"/runs/{driven}").words
+        assert "invalid 1 not driven 1 errored" in page
+        assert "All 11 cases that were driven" in page
+
+    def test_while_it_runs_its_numbers_are_labelled_so(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        decide(driven, None, "Not decided yet: 0 of 1 gate after 11 of 12 pairs.")
+        page = look(client, f"/runs/{driven}")
+        assert "Not a verdict yet." in page.words
+        assert "22 of 24 rollouts" in page.words
+        assert any(attrs.get("data-live") for _, attrs in page.tags)
+
+    def test_the_worst_cases_link_to_their_pages(self, driven: str, client: TestClient) -> None:
+        links = [
+            str(attrs["href"])
+            for attrs in look(client, f"/runs/{driven}").all("a")
+            if "/cases/" in str(attrs["href"])
+        ]
+        assert links[:2] == [f"/runs/{driven}/cases/4", f"/runs/{driven}/cases/7"]
+
+    def test_must_pass_cases_say_why_and_when(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        case = {
+            "case": "exit_7",
+            "passed": False,
+            "reason": "took the exit",
+            "instant_s": 3.0,
+            "waived": "",
+        }
+        decide(driven, RunVerdict.FAIL, "FAIL: exit_7.", cases=[case])
+        assert "exit_7 failed took the exit at 3.00 s" in look(client, f"/runs/{driven}").words
+        decide(
+            driven,
+            RunVerdict.FAIL,
+            "FAIL: exit_7.",
+            cases=[case | {"reason": "it left the lane: broken at 3.00 s"}],
+        )
+        assert (
+            "exit_7 failed it left the lane: broken at 3.00 s waive"
+            in look(client, f"/runs/{driven}").words
+        ), "said once"
+
+    def test_a_waiver_that_touched_the_verdict_is_one_step_away(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        cases = [
+            {
+                "case": "exit_7",
+                "passed": False,
+                "reason": "took the exit",
+                "instant_s": 3.0,
+                "waived": "waived by bo until 2026-12-01",
+            },
+            {
+                "case": "exit_8",
+                "passed": False,
+                "reason": "took it too",
+                "instant_s": 3.0,
+                "waived": "",
+            },
+        ]
+        decide(driven, RunVerdict.PASS, "PASS.", cases=cases)
+        page = look(client, f"/runs/{driven}")
+        ways = [str(attrs["href"]) for attrs in page.all("a") if "/waivers?" in str(attrs["href"])]
+        assert ways == [
+            "/waivers?suite=highway&case=exit_7",
+            "/waivers?suite=highway&case=exit_8#give",
+        ]
+        assert "waived by bo until 2026-12-01" in page.words
+        assert any(str(attrs["href"]).startswith("/suites/") for attrs in page.all("a"))
+
+    def test_offsets_and_sandbox_are_taken_apart(self, driven: str, client: TestClient) -> None:
+        view = client.get(f"/runs/{driven}.json").json()
+        assert [(row["lateral_m"], row["pairs"]) for row in view["offsets"]["rows"]] == [
+            (0.0, 6),
+            (0.5, 5),
+        ]
+        assert sum(row["candidate_failed"] for row in view["offsets"]["rows"]) == 1
+        assert view["sandbox"] == {
+            "candidate": ["namespaces, seccomp"],
+            "baseline": ["namespaces, seccomp"],
+        }
+        assert any("redrive submit" in command for command in view["reproduce"].values())
