@@ -23,7 +23,7 @@ from cli.options import (
     option,
 )
 from cli.printing import Columns, print_items, print_json, print_table
-from suites.verdict.sentence import share
+from suites.formatting import share
 
 app = typer.Typer(no_args_is_help=True)
 
