@@ -2,11 +2,12 @@
 
 from scipy.stats import norm
 
+from suites.formatting import percent, plural
 from suites.judgement import GateVerdict, Interval
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import GateIntervals, SequentialJudge
 from suites.verdict.gate_word import GOOD
-from suites.verdict.sentence import UNCAPPED, percent, plural
+from suites.verdict.sentence import UNCAPPED
 from suites.vocabulary import Estimand, MetricVerdict
 
 

@@ -12,12 +12,7 @@ from suites.statistics.engines import OTHER, OWN
 from suites.statistics.sequential import Claims, GateIntervals, SequentialJudge
 from suites.verdict.gate_verdicts import gate_verdict
 from suites.verdict.gate_word import GOOD, gate_word
-from suites.verdict.sentence import (
-    Circumstances,
-    more_segments,
-    run_sentence,
-    waiting_sentence,
-)
+from suites.verdict.sentence import Circumstances, more_segments, run_sentence, waiting_sentence
 from suites.verdict.tally import Tally
 from suites.vocabulary import MetricVerdict, RunVerdict
 

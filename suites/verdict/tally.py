@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 
 from suites.definition.suite_schema import Suite
+from suites.formatting import plural
 from suites.pair_table import BASELINE, CANDIDATE, PairTable
 from suites.statistics.rates import label_e_value
-from suites.verdict.sentence import plural
 from suites.vocabulary import FAILING, NOT_SCORED
 
 
