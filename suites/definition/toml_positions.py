@@ -1,14 +1,20 @@
 """Where in a TOML file a finding is: `cases.hugging.end_s` is line 12."""
 
-import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
+
+import tree_sitter_toml
+from tree_sitter import Language, Node, Parser
 
 from suites.errors import Finding, SubmitterError
 
-_TABLE = re.compile(r"^\s*(\[\[?)\s*([\w.\"-]+)\s*\]\]?")
-_KEY = re.compile(r"^\s*([\w\"-]+)\s*=\s*(.*)$")
+Path = tuple[str | int, ...]
+"""Keys, and places in arrays from 0."""
+
+_PARSER = Parser(Language(tree_sitter_toml.language()))
 
 
 @contextmanager
@@ -27,41 +33,92 @@ def _placed(finding: Finding, text: str) -> Finding:
 
 
 def line_of(where: str, text: str) -> int | None:
-    """Line, from 1, of a dotted path: keys, places in arrays of tables from 0, or the `name` of one of those tables. The
-    deepest part of the path that the file has a line for, or the first line of what is below it; None where it has none."""
-    wanted = where.split(".")
-    best, depth = None, 0
-    for path, line in _paths(text):
-        common = 0
-        while common < min(len(path), len(wanted)) and wanted[common] in path[common]:
-            common += 1
-        if common > depth and common in (len(path), len(wanted)):
-            best, depth = line, common
-    return best
+    """Line, from 1, of the deepest part of a dotted path that `text` has.
+
+    The path holds keys, and for an element of an array its place from 0 or its `name`. A table's
+    line is its first mention. None where `text` has no part of the path, or is not TOML.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+    lines = _Lines(text).by_path
+    path = tuple(_path(document, where))
+    return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
 
 
-def _paths(text: str) -> list[tuple[list[set[str]], int]]:
-    """Every table and key with its line; each part of a path with the ways of calling it (place and name of a table)."""
-    found: list[tuple[list[set[str]], int]] = []
-    table: list[set[str]] = []
-    counts: dict[str, int] = {}
-    names: dict[str, set[str]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _TABLE.match(line):
-            table, so_far = [], ""
-            parts = header[2].replace('"', "").split(".")
-            for i, part in enumerate(parts):
-                so_far += f".{part}"
-                table.append({part})
-                if header[1] == "[[" and i == len(parts) - 1:
-                    counts[so_far] = counts.get(so_far, -1) + 1
-                if so_far in counts:
-                    so_far += f".{counts[so_far]}"
-                    table.append(names.setdefault(so_far, {str(counts[so_far.rpartition(".")[0]])}))
-            found.append((list(table), number))
-        elif key := _KEY.match(line):
-            name = key[1].strip('"')
-            if name == "name" and table:
-                table[-1].add(key[2].split("#")[0].strip().strip("\"'"))
-            found.append(([*table, {name}], number))
-    return found
+def _path(value: Any, where: str) -> Iterator[str | int]:
+    """The steps that `where` takes into a document, as far as it has them."""
+    steps: dict[str, str | int] = {}
+    if isinstance(value, dict):
+        steps = {key: key for key in value}
+    elif isinstance(value, list):
+        steps = {str(e.get("name", i)): i for i, e in enumerate(value) if isinstance(e, dict)}
+        steps |= {str(i): i for i in range(len(value))}
+    # The longest first: a name may hold dots itself.
+    for word in sorted(steps, key=len, reverse=True):
+        if where and f"{where}.".startswith(f"{word}."):
+            yield steps[word]
+            yield from _path(value[steps[word]], where[len(word) + 1 :])
+            return
+
+
+class _Lines:
+    """The line of everything that a text names, at its first mention."""
+
+    def __init__(self, text: str) -> None:
+        self.by_path: dict[Path, int] = {}
+        self._newest: dict[Path, int] = {}
+        """Of each array of tables: the place of the table that was opened last."""
+        for node in _parts(_PARSER.parse(text.encode()).root_node):
+            if node.type == "pair":
+                self._pair((), node)
+            elif node.type in ("table", "table_array_element"):
+                self._table(node)
+
+    def _table(self, node: Node) -> None:
+        """`[a.b]` or `[[a.b]]` with its pairs."""
+        key, *pairs = _parts(node)
+        *above, own = _keys(key)
+        parent = self._reach((), above, node)
+        if node.type == "table_array_element":
+            self._newest[*parent, own] = self._newest.get((*parent, own), -1) + 1
+        table = self._reach(parent, [own], node)
+        for pair in pairs:
+            self._pair(table, pair)
+
+    def _pair(self, table: Path, node: Node) -> None:
+        key, value = _parts(node)
+        self._value(self._reach(table, _keys(key), node), value)
+
+    def _value(self, path: Path, node: Node) -> None:
+        if node.type == "inline_table":
+            for pair in _parts(node):
+                self._pair(path, pair)
+        elif node.type == "array":
+            for i, element in enumerate(_parts(node)):
+                self._value(self._mention((*path, i), element), element)
+
+    def _reach(self, path: Path, keys: list[str], node: Node) -> Path:
+        """The path below `path`; what is an array of tables on the way stands for its newest."""
+        for key in keys:
+            path = self._mention((*path, key), node)
+            if path in self._newest:
+                path = self._mention((*path, self._newest[path]), node)
+        return path
+
+    def _mention(self, path: Path, node: Node) -> Path:
+        self.by_path.setdefault(path, node.start_point.row + 1)
+        return path
+
+
+def _parts(node: Node) -> list[Node]:
+    return [part for part in node.named_children if part.type != "comment"]
+
+
+def _keys(node: Node) -> list[str]:
+    """The parts of a key, be it bare, quoted or dotted."""
+    if node.type == "dotted_key":
+        return [key for part in node.named_children for key in _keys(part)]
+    assert node.text is not None  # it is not None where the parser was given bytes
+    return list(tomllib.loads(f"{node.text.decode()} = 0"))
