@@ -19,7 +19,8 @@ from benchmarks.reports import can_write, command_line, publish
 from benchmarks.simulated_pairs import N
 from benchmarks.verdict_scenarios import judging_cost
 from cli.model_folders import local_model
-from suites.definition.suite_schema import Suite, load_suite
+from suites.definition.suite_schema import Suite
+from suites.definition.suite_toml import load_suite
 from suites.rollout import DriveKey, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import default_execution, simulator_spec

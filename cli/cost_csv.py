@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from suites.definition.suite_schema import PlannedRollout, breadth_first
+from suites.definition.resolving import breadth_first
+from suites.definition.suite_schema import PlannedRollout
 from suites.errors import Finding, SubmitterError
 from suites.formatting import plural
 from suites.pair_table import PairTable

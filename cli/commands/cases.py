@@ -28,7 +28,8 @@ from cli.printing import Columns, print_items, print_json
 from server.client import Client
 from suites.case_proof import Driver, Trial, examine
 from suites.definition.case_toml import case_toml
-from suites.definition.suite_schema import CaseSpec, load_suite
+from suites.definition.suite_schema import CaseSpec
+from suites.definition.suite_toml import load_suite
 from suites.errors import Finding, SubmitterError
 from suites.rollout import DriveKey, Rollout
 from suites.segment_lookup import locate

@@ -19,7 +19,8 @@ from cli.printing import Columns, print_items, print_json
 from cli.stored_pairs import replayed_table, run_table
 from server.client import Client
 from suites.definition.selector import Selector
-from suites.definition.suite_schema import Gate, Suite, load_suite
+from suites.definition.suite_schema import Gate, Suite
+from suites.definition.suite_toml import load_suite
 from suites.errors import Finding, SubmitterError
 from suites.pair_table import PairTable
 from suites.verdict.planted_effects import SelfCheck, self_check

@@ -10,7 +10,8 @@ from cli.connection import connect, model_reference
 from cli.options import DEFAULT_URL, HERE, AsJson, Model, SuiteVersion, Url, argument, option
 from cli.printing import Columns, print_items, print_json
 from suites.definition.selector import left_out
-from suites.definition.suite_schema import Suite, load_suite, resolve
+from suites.definition.suite_schema import Suite
+from suites.definition.suite_toml import load_suite
 from suites.definition.toml_positions import lines_of
 from suites.errors import Finding, SubmitterError
 from suites.simulators import simulator_spec

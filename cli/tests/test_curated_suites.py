@@ -7,7 +7,9 @@ import pytest
 
 from cli.model_folders import local_model
 from suites.conditions import judge, load_condition
-from suites.definition.suite_schema import Suite, load_suite, resolve
+from suites.definition.resolving import resolve
+from suites.definition.suite_schema import Suite
+from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import drive as trace_of
 from suites.metrics.tests.test_metrics import moved

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from suites.conditions import result_name
-from suites.definition.suite_schema import load_suite, on_routes, resolve, suite_version
+from suites.definition.resolving import on_routes, resolve
+from suites.definition.suite_schema import suite_version
+from suites.definition.suite_toml import load_suite
 from suites.identity import canonical_json, digest, seed_for
 from suites.manifest import load_manifest
 from suites.rollout import DriveKey, ExecutionClass, Noise, Offset, Scenario, SimulatorSpec

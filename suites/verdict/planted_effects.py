@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from suites.definition.suite_schema import Gate, PlannedRollout, Suite, breadth_first
+from suites.definition.resolving import breadth_first
+from suites.definition.suite_schema import Gate, PlannedRollout, Suite
 from suites.errors import Finding, SubmitterError
 from suites.pair_table import CANDIDATE, VALUE, PairTable, concat
 from suites.rollout import Scenario

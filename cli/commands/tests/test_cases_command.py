@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cli.commands.tests.commands_at_a_service import Redrive
 from cli.main import build
 from server.tests.plain_segments import add_plain_segment
-from suites.definition.suite_schema import load_suite
+from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import moved
 from suites.rollout import DriveKey, Rollout

@@ -14,7 +14,7 @@ from server.services.failures.field_reports import locate_awaited
 from server.services.failures.must_pass import MustPass, read_must_pass
 from server.services.failures.promotion import Promoted, promote
 from server.services.paging import Page
-from suites.definition.suite_schema import load_suite
+from suites.definition.suite_toml import load_suite
 from suites.definition.toml_positions import lines_of
 
 router = APIRouter(prefix="/v1", tags=["suites"])

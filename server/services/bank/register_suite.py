@@ -16,8 +16,9 @@ from server.services.bank.ratchet import check_ratchet
 from server.services.bank.register_model import SHORTEST_DIGEST
 from server.services.bank.register_segments import usable_metas
 from server.services.paging import Page, read_page
+from suites.definition.resolving import on_routes, resolve
 from suites.definition.selector import left_out
-from suites.definition.suite_schema import Suite, SuiteVersion, on_routes, resolve, suite_version
+from suites.definition.suite_schema import Suite, SuiteVersion, suite_version
 from suites.errors import Finding, SubmitterError
 from suites.simulators import simulator_spec
 

@@ -1,7 +1,8 @@
 """The patch that is offered for a suite's file is the case."""
 
 from suites.definition.case_toml import case_toml
-from suites.definition.suite_schema import CaseSpec, load_suite
+from suites.definition.suite_schema import CaseSpec
+from suites.definition.suite_toml import load_suite
 from suites.rollout import Noise, Offset
 
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from suites.definition.suite_schema import load_suite, on_routes, resolve, suite_version
+from suites.definition.resolving import on_routes, resolve
+from suites.definition.suite_schema import suite_version
+from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
 from suites.identity import canonical_json
 from suites.segment import SegmentMeta, Vehicle

@@ -2,7 +2,8 @@
 
 import pytest
 
-from suites.definition.suite_schema import load_suite, resolve
+from suites.definition.resolving import resolve
+from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
 from suites.segment import SegmentMeta, Vehicle
 

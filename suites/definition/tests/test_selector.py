@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from suites.definition.resolving import resolve
 from suites.definition.selector import Selector, left_out, selected
-from suites.definition.suite_schema import load_suite, resolve
+from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
 from suites.segment import UNKNOWN, Facts, SegmentMeta, Vehicle
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suites.definition.suite_schema import load_suite
+from suites.definition.suite_toml import load_suite
 from suites.definition.toml_positions import line_of, lines_of
 from suites.errors import SubmitterError
 

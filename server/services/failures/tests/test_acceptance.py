@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.tests.asking import kind, specific
-from suites.definition.suite_schema import load_suite
+from suites.definition.suite_toml import load_suite
 
 pytestmark = pytest.mark.services
 
