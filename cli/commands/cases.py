@@ -26,7 +26,8 @@ from cli.options import (
 )
 from cli.printing import Columns, print_items, print_json
 from server.client import Client
-from suites.case_proof import Driver, Trial, examine
+from suites.case_proof.proof import examine
+from suites.case_proof.trial import DrivenModel, Trial
 from suites.definition.case_toml import case_toml
 from suites.definition.suite_schema import CaseSpec
 from suites.definition.suite_toml import load_suite
@@ -342,7 +343,7 @@ def prove_here(
     if len(models) < 2:
         finding = Finding("--control", "is the offending model itself")
         raise SubmitterError("a model can't be its own control", (finding,))
-    drivers = [Driver(m.digest, default_execution(m)) for m, _ in bundles]
+    drivers = [DrivenModel(m.digest, default_execution(m)) for m, _ in bundles]
     trial = Trial(
         offender=drivers[0],
         control=drivers[1],

@@ -9,6 +9,7 @@ import typer
 from cli.connection import connect, model_reference
 from cli.options import DEFAULT_URL, HERE, AsJson, Model, SuiteVersion, Url, argument, option
 from cli.printing import Columns, print_items, print_json
+from suites.definition.resolving import resolve
 from suites.definition.selector import left_out
 from suites.definition.suite_schema import Suite
 from suites.definition.suite_toml import load_suite

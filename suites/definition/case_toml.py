@@ -30,20 +30,16 @@ def case_toml(spec: CaseSpec) -> str:
     lines = ["[[cases]]"]
     for field in fields(spec):
         value = getattr(spec, field.name)
-        if (
-            field.name == "conditions"
-            or value in (None, "", Offset(), Noise())
-            or (field.name == "repeats" and value == 1)
-        ):
+        is_default = value in (None, "", Offset(), Noise())
+        is_default |= field.name == "repeats" and value == 1
+        if is_default or field.name == "conditions":
             continue
-        lines.append(
-            f"{field.name} = {_value(_changed(value) if isinstance(value, Offset | Noise) else value)}"
-        )
+        stated = _changed(value) if isinstance(value, Offset | Noise) else value
+        lines.append(f"{field.name} = {_value(stated)}")
     for condition in spec.conditions:
-        lines += [
-            "[[cases.conditions]]",
-            *(f"{key} = {_value(part)}" for key, part in _in_order(condition) if part is not None),
-        ]
+        lines.append("[[cases.conditions]]")
+        stated = {key: part for key, part in condition.items() if part is not None}
+        lines += [f"{key} = {_value(part)}" for key, part in _in_order(stated)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What a suite's fields may not be together: one small rule after the other, in the order of reading."""
+"""What a suite's fields may not be together: a list of small rules, in the order of reading."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator

@@ -27,7 +27,7 @@ SHORTEST_SELECTED_S = 1.0
 
 
 def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = None) -> SuiteVersion:
-    """Fix a suite against the stored segments: digests, windows and order. Raises SubmitterError."""
+    """Fix a suite against the stored segments: digests, windows, order. Raises SubmitterError."""
     by_id = {meta.segment_id: meta for meta in metas}
     planned = _selected_rollouts(suite, suite.select, metas) if suite.select else []
     weights: dict[Scenario, float] = {}
@@ -92,7 +92,7 @@ def _repeated(
 def breadth_first(
     planned: Sequence[PlannedRollout], seed: int, max_routes: int | None = None
 ) -> list[PlannedRollout]:
-    """A random order fixed by `seed`: one rollout of every route, then a second of every route ..."""
+    """A random order fixed by `seed`: one rollout of every route, then a second of each ..."""
     generator = np.random.default_rng(seed)
     routes = sorted({p.route for p in planned})
     generator.shuffle(routes)
@@ -145,7 +145,7 @@ def _not_stored(suite: Suite, by_id: Mapping[str, SegmentMeta]) -> Iterator[Find
 
 
 def _case_rollouts(case: CaseSpec, meta: SegmentMeta, simulator: str) -> list[PlannedRollout]:
-    """Every repeat of a must-pass case. Raises SubmitterError where it can't be driven or judged."""
+    """Every repeat of a case. Raises SubmitterError where it can't be driven or judged."""
     where = f"cases.{case.name}"
     end_s = case.end_s or meta.duration_s
     if end_s > meta.duration_s + 1e-6:

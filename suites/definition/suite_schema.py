@@ -19,7 +19,7 @@ SHORTEST_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The rule that a metric must satisfy: the candidate is not worse than the baseline by more than the margin."""
+    """The rule of one metric: the candidate is not worse than the baseline by more than a margin."""
 
     __pydantic_config__ = STRICT
 
@@ -32,7 +32,7 @@ class Gate:
     fail_fast: bool = False
     """Fail at once when worse is certain though its size is open (0 < L <= margin < U)."""
     winsor_cap: Annotated[float, Field(gt=0)] | None = None
-    """For the raw mean: costs above it count as the cap. The margin test needs it under rare spikes."""
+    """For the raw mean: costs above it count as the cap. Rare spikes make it necessary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class Suite:
     """Probability of each offset in natural driving, in their order. Without it, incidents of drives
     that began beside the log have no rate per 1,000 h. Gates weigh all pairs alike."""
     enriched: Enrichment | None = None
-    """Drives some of the grid of segments and offsets, the hard more often: for rates of rare incidents."""
+    """Thins the grid of segments and offsets in favour of the hard: for rates of rare incidents."""
     noise: Noise = field(default_factory=Noise)
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
     cases: tuple[CaseSpec, ...] = ()
@@ -105,10 +105,10 @@ class Suite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRollout:
-    """One place in a suite version's fixed order: a scenario, one repeat of it, the case that it belongs to."""
+    """One place in a suite version's fixed order."""
 
     case_id: str
-    """`segment@+0.50m+0.0m+0.0deg#repeat` for an overall suite, `name#repeat` for a must-pass case."""
+    """`segment@+0.50m+0.0m+0.0deg#repeat` of a selected segment, `name#repeat` of a case."""
     route: str
     scenario: Scenario
     repeat: int

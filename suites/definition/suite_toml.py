@@ -14,7 +14,7 @@ _SUITE = TypeAdapter(Suite)
 
 
 def load_suite(document: str | Path) -> Suite:
-    """Suite from TOML text or a file. Raises SubmitterError naming line or field, and the remedy."""
+    """Suite from TOML text or a file. Raises SubmitterError naming field and remedy."""
     text = document.read_text() if isinstance(document, Path) else document
     try:
         suite = _SUITE.validate_python(tomllib.loads(text))

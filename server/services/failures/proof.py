@@ -25,7 +25,8 @@ from server.services.failures.case_status import follow, move
 from server.services.failures.drafts import SPEC, manifest_of
 from server.services.queue.demands import DemandOwner, count_missing, given_up, withdraw
 from server.storage import BlobStore
-from suites.case_proof import Driver, Examined, Proof, Trial, examine
+from suites.case_proof.proof import Examined, Proof, examine
+from suites.case_proof.trial import DrivenModel, Trial
 from suites.errors import error_text
 from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
 from suites.simulators import default_execution
@@ -75,7 +76,7 @@ def _advance(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> bool:
 def _examine(session: Session, blobs: BlobStore, draft: CaseDraftRow) -> Examined:
     """What became of the draft's surprise. Raises _NotDrivenError."""
     models = (draft.offender, draft.control)
-    drivers = [Driver(d, default_execution(manifest_of(session, d))) for d in models]
+    drivers = [DrivenModel(d, default_execution(manifest_of(session, d))) for d in models]
     segment = session.get_one(SegmentRow, draft.segment_id)
     trial = Trial(
         offender=drivers[0],
