@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from suites.judgement import MetricResult
-from suites.metrics.steps import Floats, column, human, over_steps
+from suites.metrics.steps import Floats, column, human
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
 
 MAX_ABS_LAT_ACCEL_MPS2 = 4.89
 MAX_LON_ACCEL_MPS2 = 2.40
@@ -26,6 +24,10 @@ def lateral_acceleration_mps2(trace: Trace) -> Floats:
     return column(trace, "curvature") * column(trace, "speed_mps") ** 2
 
 
+def longitudinal_acceleration_mps2(trace: Trace) -> Floats:
+    return column(trace, "acceleration_mps2")
+
+
 def rate_of(values: Floats, rate_hz: float) -> Floats:
     """[T] backward difference per second; the first step has none (0)."""
     return np.diff(values, prepend=values[:1]) * rate_hz
@@ -36,88 +38,30 @@ def lateral_jerk_mps3(trace: Trace) -> Floats:
 
 
 def longitudinal_jerk_mps3(trace: Trace) -> Floats:
-    return rate_of(column(trace, "acceleration_mps2"), trace.rate_hz)
-
-
-def lateral_acceleration_ms(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(
-        trace, outcome, lateral_acceleration_mps2(trace) ** 2, ACCELERATION_CAP_MPS2**2
-    )
-
-
-def lateral_acceleration_max_mps2(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(
-        trace,
-        outcome,
-        np.abs(lateral_acceleration_mps2(trace)),
-        ACCELERATION_CAP_MPS2,
-        percentile=100,
-    )
-
-
-def lateral_jerk_ms(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, lateral_jerk_mps3(trace) ** 2, JERK_CAP_MPS3**2)
-
-
-def lateral_jerk_max_mps3(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(
-        trace, outcome, np.abs(lateral_jerk_mps3(trace)), JERK_CAP_MPS3, percentile=100
-    )
-
-
-def longitudinal_acceleration_ms(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(
-        trace, outcome, column(trace, "acceleration_mps2") ** 2, ACCELERATION_CAP_MPS2**2
-    )
-
-
-def longitudinal_acceleration_max_mps2(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(
-        trace,
-        outcome,
-        np.abs(column(trace, "acceleration_mps2")),
-        ACCELERATION_CAP_MPS2,
-        percentile=100,
-    )
-
-
-def longitudinal_jerk_ms(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, longitudinal_jerk_mps3(trace) ** 2, JERK_CAP_MPS3**2)
-
-
-def longitudinal_jerk_max_mps3(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(
-        trace, outcome, np.abs(longitudinal_jerk_mps3(trace)), JERK_CAP_MPS3, percentile=100
-    )
+    return rate_of(longitudinal_acceleration_mps2(trace), trace.rate_hz)
 
 
 def hard_brake(trace: Trace) -> Floats:
-    """[T] 1 where the car brakes harder than 3 m/s² and the human, there, did not (NaN where no human drove)."""
+    """[T] 1 where the car brakes hard and the human, there, did not; NaN where no human drove."""
     slams = column(trace, "acceleration_mps2") < HARD_BRAKE_MPS2
     calm = column(trace, "log_acceleration_mps2") > HUMAN_BRAKE_MPS2
     return np.where(human(trace), (slams & calm).astype(np.float64), np.nan)
 
 
-def hard_brake_share(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, hard_brake(trace), 1.0)
-
-
 def uncomfortable(trace: Trace) -> Floats:
     """[T] 1 where any of nuPlan's comfort bounds is crossed."""
-    speed, acceleration = column(trace, "speed_mps"), column(trace, "acceleration_mps2")
+    speed = column(trace, "speed_mps")
+    acceleration = column(trace, "acceleration_mps2")
     yaw_rate = column(trace, "curvature") * speed
-    jerk = np.hypot(lateral_jerk_mps3(trace), longitudinal_jerk_mps3(trace))
+    lateral_jerk = lateral_jerk_mps3(trace)
+    longitudinal_jerk = longitudinal_jerk_mps3(trace)
     crossed = (
         (np.abs(lateral_acceleration_mps2(trace)) > MAX_ABS_LAT_ACCEL_MPS2)
         | (acceleration > MAX_LON_ACCEL_MPS2)
         | (acceleration < MIN_LON_ACCEL_MPS2)
-        | (np.abs(longitudinal_jerk_mps3(trace)) > MAX_ABS_LON_JERK_MPS3)
-        | (jerk > MAX_ABS_MAG_JERK_MPS3)
+        | (np.abs(longitudinal_jerk) > MAX_ABS_LON_JERK_MPS3)
+        | (np.hypot(lateral_jerk, longitudinal_jerk) > MAX_ABS_MAG_JERK_MPS3)
         | (np.abs(yaw_rate) > MAX_ABS_YAW_RATE_RADPS)
         | (np.abs(rate_of(yaw_rate, trace.rate_hz)) > MAX_ABS_YAW_ACCEL_RADPS2)
     )
     return crossed.astype(np.float64)
-
-
-def discomfort_share(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, uncomfortable(trace), 1.0)

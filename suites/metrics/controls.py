@@ -2,39 +2,30 @@
 
 import numpy as np
 
-from suites.judgement import MetricResult
-from suites.metrics.steps import column, over_whole
+from suites.metrics.steps import Floats, column
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
 
 STEP_S = 0.1
 LATACCEL_WEIGHT = 50.0
-LATACCEL_CAP, JERK_CAP = 1e3, 1e4
+LATACCEL_CAP = 1e3
+JERK_CAP = 1e4
 
 
-def _costs(trace: Trace) -> tuple[float, float]:
-    scored = column(trace, "cost_window") == 1
-    if scored.sum() < 2:
-        return float("nan"), float("nan")
-    target, driven = (
-        column(trace, "target_lataccel_mps2")[scored],
-        column(trace, "lataccel_mps2")[scored],
-    )
-    return float(np.mean((target - driven) ** 2) * 100), float(
-        np.mean((np.diff(driven) / STEP_S) ** 2) * 100
-    )
+def _scored(trace: Trace, name: str) -> Floats:
+    """One column at the steps that are scored; nothing of it where they are too few."""
+    scored = np.flatnonzero(column(trace, "cost_window") == 1)
+    return column(trace, name)[scored if len(scored) >= 2 else []]
 
 
-def lataccel_cost(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_whole(trace, outcome, _costs(trace)[0], LATACCEL_CAP)
+def lataccel_cost(trace: Trace) -> float:
+    error = _scored(trace, "target_lataccel_mps2") - _scored(trace, "lataccel_mps2")
+    return float(np.mean(error**2) * 100) if len(error) else float("nan")
 
 
-def jerk_cost(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_whole(trace, outcome, _costs(trace)[1], JERK_CAP)
+def jerk_cost(trace: Trace) -> float:
+    jerk = np.diff(_scored(trace, "lataccel_mps2")) / STEP_S
+    return float(np.mean(jerk**2) * 100) if len(jerk) else float("nan")
 
 
-def total_cost(trace: Trace, outcome: Outcome) -> MetricResult:
-    lataccel, jerk = _costs(trace)
-    return over_whole(
-        trace, outcome, LATACCEL_WEIGHT * lataccel + jerk, LATACCEL_WEIGHT * LATACCEL_CAP + JERK_CAP
-    )
+def total_cost(trace: Trace) -> float:
+    return LATACCEL_WEIGHT * lataccel_cost(trace) + jerk_cost(trace)

@@ -1,15 +1,12 @@
-"""Countable driving mistakes: at which second each happened, and as 0/1 per rollout."""
+"""Countable driving mistakes, and at which second each happened."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from suites.judgement import MetricResult
 from suites.metrics.comfort import hard_brake, uncomfortable
-from suites.metrics.steps import Floats, column, over_steps
+from suites.metrics.steps import Floats, Series, column
 from suites.rollout import Trace
-from suites.vocabulary import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +18,16 @@ class Incident:
 
 
 def _beyond(trace: Trace, left: str, right: str) -> Floats:
-    """[T] 1 where the body crosses an edge that the human, at the same place, kept inside; NaN where unknown."""
-    half, offset = trace.vehicle_width_m / 2, column(trace, "lateral_offset_m")
-    left_m, right_m = column(trace, left), column(trace, right)
+    """[T] 1 where the body crosses an edge that the human kept inside there; NaN where unknown."""
+    half = trace.vehicle_width_m / 2
+    offset = column(trace, "lateral_offset_m")
+    left_m = column(trace, left)
+    right_m = column(trace, right)
     ego = (left_m < half) | (right_m > -half)
-    # The edge seen from the log's pose: where the human was over it too, the step carries no penalty.
+    # The edge seen from the log's pose: where the human was over it too, there is no penalty.
     log = (left_m + offset < half) | (right_m + offset > -half)
-    return np.where(
-        np.isfinite(left_m) & np.isfinite(right_m), (ego & ~log).astype(np.float64), np.nan
-    )
+    known = np.isfinite(left_m) & np.isfinite(right_m)
+    return np.where(known, (ego & ~log).astype(np.float64), np.nan)
 
 
 def road_departure(trace: Trace) -> Floats:
@@ -40,7 +38,7 @@ def lane_departure(trace: Trace) -> Floats:
     return _beyond(trace, "lane_left_m", "lane_right_m")
 
 
-DETECTORS: dict[str, tuple[Callable[[Trace], Floats], tuple[str, ...]]] = {
+DETECTORS: dict[str, tuple[Series, tuple[str, ...]]] = {
     "road_departure": (road_departure, ("road_left_m", "road_right_m", "lateral_offset_m")),
     "lane_departure": (lane_departure, ("lane_left_m", "lane_right_m", "lateral_offset_m")),
     "hard_brake": (hard_brake, ("acceleration_mps2", "log_acceleration_mps2", "log_driver")),
@@ -63,23 +61,3 @@ def incidents(trace: Trace) -> list[Incident]:
             for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
     return sorted(found, key=lambda incident: (incident.start_s, incident.kind))
-
-
-def lane_departure_share(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, lane_departure(trace), 1.0)
-
-
-def incident_road_departure(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, road_departure(trace), 1.0, percentile=100)
-
-
-def incident_lane_departure(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, lane_departure(trace), 1.0, percentile=100)
-
-
-def incident_hard_brake(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, hard_brake(trace), 1.0, percentile=100)
-
-
-def incident_comfort_violation(trace: Trace, outcome: Outcome) -> MetricResult:
-    return over_steps(trace, outcome, uncomfortable(trace), 1.0, percentile=100)

@@ -1,30 +1,42 @@
-"""The one literal registry of metrics."""
+"""The one literal registry of metrics.
 
-from collections.abc import Callable
+To add one: write its function of a trace beside its like (per step [T], or one number of the
+whole), add it here, and add its line to docs/reference.md, which a test asks for.
+"""
+
 from dataclasses import dataclass
 from typing import Literal
 
-from suites.judgement import MetricResult
 from suites.metrics import comfort, controls, incidents, steering, tracking
-from suites.rollout import Trace
-from suites.vocabulary import Outcome
+from suites.metrics.steps import (
+    Measure,
+    largest_of,
+    magnitude,
+    mean_of,
+    percentile_of,
+    squared,
+    whole,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A named measure with unit and direction; its version is bumped whenever its values can change."""
+    """A named measure with unit and direction."""
 
     name: str
     version: int = 1
+    """Raised whenever its values can change."""
     unit: str
     description: str
     direction: Literal["lower", "higher"] = "lower"
     """Which way is better."""
     cap: float | None
-    """Value of a step (or of the whole) that was not driven; None: the metric itself says how long was driven."""
+    """Value of a step (or of the whole) that was not driven; None: it measures how much was driven."""
     needs: tuple[str, ...]
     """Trace columns without which it is not valid."""
-    measure: Callable[[Trace, Outcome], MetricResult]
+    measure: Measure
+    open_loop: bool = False
+    """Read from open-loop traces, and from no others."""
 
 
 METRICS: dict[str, Metric] = {
@@ -36,7 +48,7 @@ METRICS: dict[str, Metric] = {
             description="Mean distance from the human's path, over human-driven steps",
             cap=tracking.LATERAL_CAP_M,
             needs=("lateral_offset_m", "log_driver"),
-            measure=tracking.lateral_error_mean_m,
+            measure=mean_of(tracking.lateral_error_m),
         ),
         Metric(
             name="lateral_error_p95_m",
@@ -44,7 +56,7 @@ METRICS: dict[str, Metric] = {
             description="95th percentile of the distance from the human's path",
             cap=tracking.LATERAL_CAP_M,
             needs=("lateral_offset_m", "log_driver"),
-            measure=tracking.lateral_error_p95_m,
+            measure=percentile_of(tracking.lateral_error_m, 95),
         ),
         Metric(
             name="lateral_error_max_m",
@@ -52,7 +64,7 @@ METRICS: dict[str, Metric] = {
             description="Largest distance from the human's path",
             cap=tracking.LATERAL_CAP_M,
             needs=("lateral_offset_m", "log_driver"),
-            measure=tracking.lateral_error_max_m,
+            measure=largest_of(tracking.lateral_error_m),
         ),
         Metric(
             name="lane_centre_error_mean_m",
@@ -60,7 +72,7 @@ METRICS: dict[str, Metric] = {
             description="Mean distance from the middle of the lane",
             cap=tracking.LATERAL_CAP_M,
             needs=("lane_left_m", "lane_right_m"),
-            measure=tracking.lane_centre_error_mean_m,
+            measure=mean_of(magnitude(tracking.lane_position_m)),
         ),
         Metric(
             name="lane_bias_m",
@@ -68,7 +80,7 @@ METRICS: dict[str, Metric] = {
             description="Magnitude of the mean signed position in the lane: hugging one side",
             cap=tracking.LATERAL_CAP_M,
             needs=("lane_left_m", "lane_right_m"),
-            measure=tracking.lane_bias_m,
+            measure=whole(tracking.lane_bias_m),
         ),
         Metric(
             name="heading_error_mean_rad",
@@ -76,7 +88,7 @@ METRICS: dict[str, Metric] = {
             description="Mean heading difference from the human's path",
             cap=tracking.HEADING_CAP_RAD,
             needs=("heading_error_rad", "log_driver"),
-            measure=tracking.heading_error_mean_rad,
+            measure=mean_of(tracking.heading_error_rad),
         ),
         Metric(
             name="turn_cutting_m",
@@ -84,7 +96,7 @@ METRICS: dict[str, Metric] = {
             description="Mean offset towards the inside of turns tighter than 500 m",
             cap=tracking.LATERAL_CAP_M,
             needs=("lateral_offset_m", "log_curvature", "log_driver"),
-            measure=tracking.turn_cutting_m,
+            measure=mean_of(tracking.turn_cutting_m),
         ),
         Metric(
             name="time_to_failure_s",
@@ -98,10 +110,11 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="progress_shortfall",
             unit="1",
-            description="Share of the logged progress that was not made (1 - nuPlan's ego progress along the expert route)",
+            description="Share of the logged progress that was not made "
+            "(1 - nuPlan's ego progress along the expert route)",
             cap=1.0,
             needs=("log_index",),
-            measure=tracking.progress_shortfall,
+            measure=whole(tracking.progress_shortfall),
         ),
         Metric(
             name="curvature_error",
@@ -109,7 +122,7 @@ METRICS: dict[str, Metric] = {
             description="Mean difference between driven and human curvature",
             cap=steering.CURVATURE_CAP,
             needs=("curvature", "log_curvature", "log_driver"),
-            measure=steering.curvature_error,
+            measure=mean_of(steering.curvature_error),
         ),
         Metric(
             name="curvature_gain_error",
@@ -117,7 +130,7 @@ METRICS: dict[str, Metric] = {
             description="Distance from 1 of the gain of driven on human curvature",
             cap=1.0,
             needs=("curvature", "log_curvature", "log_driver"),
-            measure=steering.curvature_gain_error,
+            measure=whole(steering.curvature_gain_error),
         ),
         Metric(
             name="curvature_lag_s",
@@ -125,14 +138,16 @@ METRICS: dict[str, Metric] = {
             description="Magnitude of the lag of driven behind human curvature",
             cap=steering.MAX_LAG_S,
             needs=("curvature", "log_curvature", "log_driver"),
-            measure=steering.curvature_lag_s,
+            measure=whole(steering.curvature_lag_s),
         ),
         Metric(
             name="open_loop_curvature_error",
             unit="1/m",
-            description="OPEN LOOP: mean difference between asked and logged curvature on the logged poses",
+            description="OPEN LOOP: mean difference between asked and logged curvature "
+            "on the logged poses",
             cap=steering.CURVATURE_CAP,
             needs=("curvature_command", "log_curvature"),
+            open_loop=True,
             measure=steering.open_loop_curvature_error,
         ),
         Metric(
@@ -141,7 +156,7 @@ METRICS: dict[str, Metric] = {
             description="Root mean square of the lateral offset between 0.1 and 1 Hz",
             cap=1.0,
             needs=("lateral_offset_m",),
-            measure=steering.weaving_m,
+            measure=whole(steering.weaving_m),
         ),
         Metric(
             name="steering_reversals_per_min",
@@ -149,7 +164,7 @@ METRICS: dict[str, Metric] = {
             description="Steering reversals of at least 2° (SAE J2944)",
             cap=120.0,
             needs=("curvature",),
-            measure=steering.steering_reversals_per_min,
+            measure=whole(steering.steering_reversals_per_min),
         ),
         Metric(
             name="saturation_share",
@@ -157,7 +172,7 @@ METRICS: dict[str, Metric] = {
             description="Share of steps at which a limit cut the model's command",
             cap=1.0,
             needs=("saturated",),
-            measure=steering.saturation_share,
+            measure=mean_of(steering.saturated),
         ),
         Metric(
             name="lateral_acceleration_ms",
@@ -165,7 +180,7 @@ METRICS: dict[str, Metric] = {
             description="Mean square lateral acceleration",
             cap=comfort.ACCELERATION_CAP_MPS2**2,
             needs=("curvature", "speed_mps"),
-            measure=comfort.lateral_acceleration_ms,
+            measure=mean_of(squared(comfort.lateral_acceleration_mps2)),
         ),
         Metric(
             name="lateral_acceleration_max_mps2",
@@ -173,7 +188,7 @@ METRICS: dict[str, Metric] = {
             description="Largest lateral acceleration (nuPlan: ego_lat_acceleration)",
             cap=comfort.ACCELERATION_CAP_MPS2,
             needs=("curvature", "speed_mps"),
-            measure=comfort.lateral_acceleration_max_mps2,
+            measure=largest_of(magnitude(comfort.lateral_acceleration_mps2)),
         ),
         Metric(
             name="lateral_jerk_ms",
@@ -181,7 +196,7 @@ METRICS: dict[str, Metric] = {
             description="Mean square lateral jerk",
             cap=comfort.JERK_CAP_MPS3**2,
             needs=("curvature", "speed_mps"),
-            measure=comfort.lateral_jerk_ms,
+            measure=mean_of(squared(comfort.lateral_jerk_mps3)),
         ),
         Metric(
             name="lateral_jerk_max_mps3",
@@ -189,7 +204,7 @@ METRICS: dict[str, Metric] = {
             description="Largest lateral jerk",
             cap=comfort.JERK_CAP_MPS3,
             needs=("curvature", "speed_mps"),
-            measure=comfort.lateral_jerk_max_mps3,
+            measure=largest_of(magnitude(comfort.lateral_jerk_mps3)),
         ),
         Metric(
             name="longitudinal_acceleration_ms",
@@ -197,7 +212,7 @@ METRICS: dict[str, Metric] = {
             description="Mean square longitudinal acceleration",
             cap=comfort.ACCELERATION_CAP_MPS2**2,
             needs=("acceleration_mps2",),
-            measure=comfort.longitudinal_acceleration_ms,
+            measure=mean_of(squared(comfort.longitudinal_acceleration_mps2)),
         ),
         Metric(
             name="longitudinal_acceleration_max_mps2",
@@ -205,7 +220,7 @@ METRICS: dict[str, Metric] = {
             description="Largest longitudinal acceleration (nuPlan: ego_lon_acceleration)",
             cap=comfort.ACCELERATION_CAP_MPS2,
             needs=("acceleration_mps2",),
-            measure=comfort.longitudinal_acceleration_max_mps2,
+            measure=largest_of(magnitude(comfort.longitudinal_acceleration_mps2)),
         ),
         Metric(
             name="longitudinal_jerk_ms",
@@ -213,7 +228,7 @@ METRICS: dict[str, Metric] = {
             description="Mean square longitudinal jerk",
             cap=comfort.JERK_CAP_MPS3**2,
             needs=("acceleration_mps2",),
-            measure=comfort.longitudinal_jerk_ms,
+            measure=mean_of(squared(comfort.longitudinal_jerk_mps3)),
         ),
         Metric(
             name="longitudinal_jerk_max_mps3",
@@ -221,7 +236,7 @@ METRICS: dict[str, Metric] = {
             description="Largest longitudinal jerk (nuPlan: ego_lon_jerk)",
             cap=comfort.JERK_CAP_MPS3,
             needs=("acceleration_mps2",),
-            measure=comfort.longitudinal_jerk_max_mps3,
+            measure=largest_of(magnitude(comfort.longitudinal_jerk_mps3)),
         ),
         Metric(
             name="hard_brake_share",
@@ -229,7 +244,7 @@ METRICS: dict[str, Metric] = {
             description="Share of steps braking harder than 3 m/s² where the human did not",
             cap=1.0,
             needs=("acceleration_mps2", "log_acceleration_mps2", "log_driver"),
-            measure=comfort.hard_brake_share,
+            measure=mean_of(comfort.hard_brake),
         ),
         Metric(
             name="discomfort_share",
@@ -237,15 +252,16 @@ METRICS: dict[str, Metric] = {
             description="Share of steps outside nuPlan's comfort bounds",
             cap=1.0,
             needs=("curvature", "speed_mps", "acceleration_mps2"),
-            measure=comfort.discomfort_share,
+            measure=mean_of(comfort.uncomfortable),
         ),
         Metric(
             name="lane_departure_share",
             unit="1",
-            description="Share of steps with the body over the lane's edge where the human kept inside",
+            description="Share of steps with the body over the lane's edge "
+            "where the human kept inside",
             cap=1.0,
             needs=("lane_left_m", "lane_right_m", "lateral_offset_m"),
-            measure=incidents.lane_departure_share,
+            measure=mean_of(incidents.lane_departure),
         ),
         Metric(
             name="incident_road_departure",
@@ -253,7 +269,7 @@ METRICS: dict[str, Metric] = {
             description="1 if the body left the road where the human did not",
             cap=1.0,
             needs=("road_left_m", "road_right_m", "lateral_offset_m"),
-            measure=incidents.incident_road_departure,
+            measure=largest_of(incidents.road_departure),
         ),
         Metric(
             name="incident_lane_departure",
@@ -261,7 +277,7 @@ METRICS: dict[str, Metric] = {
             description="1 if the body left the lane where the human did not",
             cap=1.0,
             needs=("lane_left_m", "lane_right_m", "lateral_offset_m"),
-            measure=incidents.incident_lane_departure,
+            measure=largest_of(incidents.lane_departure),
         ),
         Metric(
             name="incident_hard_brake",
@@ -269,7 +285,7 @@ METRICS: dict[str, Metric] = {
             description="1 if the car slammed on the brakes where the human did not",
             cap=1.0,
             needs=("acceleration_mps2", "log_acceleration_mps2", "log_driver"),
-            measure=incidents.incident_hard_brake,
+            measure=largest_of(comfort.hard_brake),
         ),
         Metric(
             name="incident_comfort_violation",
@@ -277,7 +293,7 @@ METRICS: dict[str, Metric] = {
             description="1 if any of nuPlan's comfort bounds was crossed",
             cap=1.0,
             needs=("curvature", "speed_mps", "acceleration_mps2"),
-            measure=incidents.incident_comfort_violation,
+            measure=largest_of(comfort.uncomfortable),
         ),
         Metric(
             name="lataccel_cost",
@@ -285,7 +301,7 @@ METRICS: dict[str, Metric] = {
             description="Controls challenge: mean square error of lateral acceleration, times 100",
             cap=controls.LATACCEL_CAP,
             needs=("target_lataccel_mps2", "lataccel_mps2", "cost_window"),
-            measure=controls.lataccel_cost,
+            measure=whole(controls.lataccel_cost),
         ),
         Metric(
             name="jerk_cost",
@@ -293,7 +309,7 @@ METRICS: dict[str, Metric] = {
             description="Controls challenge: mean square lateral jerk, times 100",
             cap=controls.JERK_CAP,
             needs=("lataccel_mps2", "cost_window"),
-            measure=controls.jerk_cost,
+            measure=whole(controls.jerk_cost),
         ),
         Metric(
             name="total_cost",
@@ -301,7 +317,7 @@ METRICS: dict[str, Metric] = {
             description="Controls challenge: 50 times lataccel_cost plus jerk_cost",
             cap=controls.LATACCEL_WEIGHT * controls.LATACCEL_CAP + controls.JERK_CAP,
             needs=("target_lataccel_mps2", "lataccel_mps2", "cost_window"),
-            measure=controls.total_cost,
+            measure=whole(controls.total_cost),
         ),
     )
 }
