@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from suites.case_proof.trial import Drive, Trial, judged
-from suites.conditions import DERIVED
+from suites.conditions.signals import signal_values
 from suites.definition.suite_schema import CaseSpec, offset_name
-from suites.metrics.steps import column
+from suites.metrics.steps import Floats
 from suites.rollout import Offset, Rollout, Trace
 from suites.vocabulary import Outcome
 
@@ -89,9 +88,9 @@ def propose(offender: Trace, control: Trace) -> Rule | None:
 
 def _farther(offender: Trace, control: Trace) -> Iterator[tuple[int, Rule]]:
     """The step of the offender that breaks the rule, and the rule."""
-    for signal, margin in MARGINS.items():
-        theirs = _signal(offender, signal)
-        ours = _signal(control, signal)
+    for name, margin in MARGINS.items():
+        theirs = _known(offender, name)
+        ours = _known(control, name)
         if theirs is None or ours is None:
             continue
         worst = np.nanmax(np.abs(theirs))
@@ -99,15 +98,15 @@ def _farther(offender: Trace, control: Trace) -> Iterator[tuple[int, Rule]]:
         if worst < normal + margin:
             continue
         bound = round(float(normal + worst) / 2, 2)
-        rule = {"signal": signal, "absolute": True, "below": bound}
-        name = f"{MEANINGS[signal]} below {bound:g}"
+        rule = {"signal": name, "absolute": True, "below": bound}
+        title = f"{MEANINGS[name]} below {bound:g}"
         step = int(np.argmax(np.abs(theirs) >= bound))
-        yield step, {"name": name, "judge": "must", "always": rule}
+        yield step, {"name": title, "judge": "must", "always": rule}
 
 
 def _brakes_harder(offender: Trace, control: Trace) -> Iterator[tuple[int, Rule]]:
-    theirs = _signal(offender, "acceleration_mps2")
-    ours = _signal(control, "acceleration_mps2")
+    theirs = _known(offender, "acceleration_mps2")
+    ours = _known(control, "acceleration_mps2")
     if theirs is None or ours is None or np.nanmin(theirs) >= np.nanmin(ours) - BRAKES_MPS2:
         return
     bound = round(float(np.nanmin(theirs) + np.nanmin(ours)) / 2, 2)
@@ -116,6 +115,7 @@ def _brakes_harder(offender: Trace, control: Trace) -> Iterator[tuple[int, Rule]
     yield int(np.argmax(theirs < bound)), {"name": name, "judge": "must_not", "eventually": rule}
 
 
-def _signal(trace: Trace, name: str) -> NDArray[np.float64] | None:
-    values = DERIVED[name][0](trace) if name in DERIVED else column(trace, name)
+def _known(trace: Trace, name: str) -> Floats | None:
+    """[T] a signal that is known somewhere."""
+    values = signal_values(trace, name)
     return values if len(values) and np.isfinite(values).any() else None

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from suites.conditions import DERIVED
-from suites.metrics.steps import column
+from suites.conditions.signals import signal_values
 from suites.rollout import Trace
 
 SIGNALS: dict[str, tuple[str, float, str, str]] = {
@@ -93,7 +92,7 @@ def suggest(
 def _largest(trace: Trace, signal: str) -> float:
     """Largest magnitude; NaN where it is unknown."""
     try:
-        values = DERIVED[signal][0](trace) if signal in DERIVED else column(trace, signal)
+        values = signal_values(trace, signal)
     except KeyError:
         return math.nan
     known = np.abs(values[np.isfinite(values)])

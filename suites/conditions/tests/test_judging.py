@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.conditions import evaluate, judge, load_condition
+from suites.conditions import judge, load_condition
+from suites.conditions.judging import evaluate
 from suites.errors import SubmitterError
 from suites.metrics.tests.test_metrics import T, drive, moved
 from suites.rollout import Trace
