@@ -1,1 +1,1 @@
-"""What is driven, what is measured and how it is judged: pure functions and frozen types, no service."""
+"""What is driven, what is measured, how it is judged: pure functions and frozen types."""

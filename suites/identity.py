@@ -1,4 +1,4 @@
-"""Content identities: every identity is the sha256 of canonical bytes (RFC 8785 in spirit: sorted keys, no spaces)."""
+"""Content identities: sha256 of canonical bytes (RFC 8785 in spirit: sorted keys, no spaces)."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def _plain(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> bytes:
-    """UTF-8 JSON with sorted keys and no spaces. Dataclasses become objects; NaN and infinities raise ValueError."""
+    """UTF-8 JSON with sorted keys and no spaces. NaN and infinities raise ValueError."""
     plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     text = json.dumps(
         plain,
@@ -29,7 +29,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def digest(value: Any) -> str:
-    """sha256 (64 hex digits) of the canonical JSON of `value`; of the bytes themselves if it is bytes."""
+    """sha256 (64 hex digits) of bytes, or of the canonical JSON of anything else."""
     return hashlib.sha256(value if isinstance(value, bytes) else canonical_json(value)).hexdigest()
 
 
@@ -40,5 +40,5 @@ def file_digest(path: Path) -> str:
 
 
 def seed_for(scenario_digest: str, repeat: int) -> int:
-    """63-bit seed of one repeat of a scenario. Never of the model: candidate and baseline meet the same draws."""
+    """63-bit seed of one repeat of a scenario, the same for candidate and baseline."""
     return int(digest([scenario_digest, repeat])[:16], 16) >> 1

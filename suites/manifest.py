@@ -1,4 +1,4 @@
-"""The manifest: what a model is, what it reads and what it answers. Its canonical digest is the model's identity."""
+"""The manifest: what a model is, what it reads and what it answers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,9 @@ from suites.errors import Finding, SubmitterError
 from suites.identity import digest
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""Unknown fields are refused: a typing error must not change what is tested. NaN and infinities have no identity."""
+"""Unknown fields are refused: a typing error must not change what is tested.
+
+NaN and infinities are refused too: they have no identity."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Dtype = Literal["float16", "float32", "float64", "uint8", "int64", "int32", "bool"]
@@ -59,32 +61,36 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """One input or output of a graph. Shape: the first dimension is the batch (`"batch"`) unless the graph is fixed."""
+    """One input or output of a graph."""
 
     __pydantic_config__ = STRICT
 
     name: str
     dtype: Dtype
     shape: tuple[int | str, ...]
+    """The first dimension is the batch (`"batch"`) unless the graph is fixed."""
     role: Role
     graph: Literal["policy", "vision"] = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatePair:
-    """Recurrent state: what `output` held after one step is fed to `input` at the next; `initial` fills it at first."""
+    """Recurrent state: what `output` held after one step is fed to `input` at the next."""
 
     __pydantic_config__ = STRICT
 
     input: str
     output: str
     initial: float = 0.0
+    """Fills it at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualCamera:
-    """The pinhole camera that the model sees through, in pixels; mounted at the segment's camera, levelled with the
-    vehicle (roll, pitch and yaw zero after calibration)."""
+    """The pinhole camera that the model sees through, in pixels.
+
+    Mounted at the segment's camera, with roll, pitch and yaw zero: levelled with the vehicle.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -98,7 +104,7 @@ class VirtualCamera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """How many frames the model sees at once (oldest first), and how many control steps lie between them."""
+    """Frames that the model sees at once, oldest first, and control steps between two of them."""
 
     __pydantic_config__ = STRICT
 
@@ -108,9 +114,13 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSpec:
-    """What the action output means. `curvature`: [B] or [B,1], multiplied by `scale` to get 1/m, left positive.
-    `plan`: [B, P, 2] (x forward, y left; metres, in the ego frame at the time of the frame) at `plan_times_s`.
-    `steer`: a controller's action for tinyphysics, [B] or [B,1]."""
+    """What the action output means.
+
+    `curvature`: [B] or [B,1], multiplied by `scale` to get 1/m, left positive.
+    `plan`: [B, P, 2] at `plan_times_s`, metres in the ego frame (x forward, y left) at the
+    time of the frame.
+    `steer`: a controller's action for tinyphysics, [B] or [B,1].
+    """
 
     __pydantic_config__ = STRICT
 
@@ -130,7 +140,7 @@ class Manifest:
     kind: Literal["camera", "controller"]
     adapter: Literal["plain", "openpilot", "builtin"] = "plain"
     builtin: Literal["log", "pid", "zero"] | None = None
-    """A model that is code of ours and no graph: `log` drives the logged path, `pid` and `zero` are controllers."""
+    """Code of ours and no graph: `log` drives the logged path, `pid` and `zero` are controllers."""
     graphs: tuple[Graph, ...] = ()
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
@@ -138,13 +148,14 @@ class Manifest:
     rate_hz: Annotated[float, Field(ge=1, le=200)] = 20.0
     camera: VirtualCamera | None = None
     colour: Literal["rgb", "yuv420"] = "rgb"
-    """`rgb`: uint8 planes [B, 3*frames, H, W]. `yuv420`: openpilot's six planes a frame, [B, 6*frames, H/2, W/2]."""
+    """`rgb`: uint8 planes [B, 3*frames, H, W].
+    `yuv420`: openpilot's six planes a frame, [B, 6*frames, H/2, W/2]."""
     history: History = field(default_factory=History)
     action: ActionSpec | None = None
     acceleration_output: str | None = None
-    """Name of the output [B] or [B,1] with the wanted acceleration in m/s²; without it the log's speed is followed."""
+    """The output [B] or [B,1] with the wanted acceleration, m/s²; None: the log's speed is kept."""
     desire: Literal["none", "blinker"] = "none"
-    """`blinker`: the log's indicated manoeuvre is fed as one-hot [none, left, right] to the `desire` input."""
+    """`blinker`: the `desire` input gets the log's blinker as one-hot [none, left, right]."""
     agreement_tolerance: Annotated[float, Field(ge=0)] = 1e-3
     """Largest absolute difference of the action between two runtimes that the submitter accepts."""
     training: dict[str, Any] = field(default_factory=dict)
@@ -171,7 +182,7 @@ def validation_findings(error: ValidationError) -> tuple[Finding, ...]:
 
 
 def explained(kind: str, message: str, found: Any) -> tuple[str, str]:
-    """What is wrong and what to do, of one of pydantic's errors: its type, its message and what was given."""
+    """What is wrong and what to do, from the type, message and input of a pydantic error."""
     if kind.startswith("missing"):
         return "is missing", "add it"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -180,7 +191,7 @@ def explained(kind: str, message: str, found: Any) -> tuple[str, str]:
 
 
 def load_manifest(document: bytes | str | Path) -> Manifest:
-    """Manifest from JSON text, bytes or a file. Raises SubmitterError with one finding per wrong field."""
+    """Manifest from JSON. Raises SubmitterError with one finding for each wrong field."""
     text = document.read_bytes() if isinstance(document, Path) else document
     try:
         return _MANIFEST.validate_json(text)

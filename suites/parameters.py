@@ -1,5 +1,8 @@
-"""What a simulator may be told by a suite (`[simulator] parameters`): checked when a suite is registered, long before it is
-driven. Unknown names are refused: a typing error must not change what is tested."""
+"""What a simulator may be told by a suite (`[simulator] parameters`).
+
+Checked when a suite is registered, long before it is driven. Unknown names are refused: a typing
+error must not change what is tested.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
@@ -20,11 +23,11 @@ class Parameters:
     __pydantic_config__ = STRICT
 
     feedback: Literal["closed", "log"] = "closed"
-    """`log`: the ego is kept on the logged poses (at the scenario's offset) whatever the model answers."""
+    """`log`: the ego stays on the logged poses, at the scenario's offset, whatever is answered."""
     indicator: Literal["log", "none"] = "log"
-    """What a model whose desire is the blinker is told: the log's, or (`none`) that nobody wants to turn."""
+    """What a model is told whose desire is the blinker; `none`: that nobody wants to turn."""
     lateral_bound_m: Positive = 2.0
-    """Farther from the logged path is *failed*; never nearer than 0.5 m beyond the offset that the scenario starts at."""
+    """Farther from the logged path is *failed*; at least 0.5 m beyond the scenario's offset."""
     warm_up_s: Annotated[float, Field(ge=0, le=20)] = 1.0
     """Of logged frames that fill a recurrent state before the window starts."""
     trust_lateral_m: Positive | None = None
@@ -32,7 +35,7 @@ class Parameters:
     trust_heading_rad: Positive | None = None
     """Overrides of the trust region that the source of depth gives."""
     warp: Literal["forward", "backward", "plane"] = "forward"
-    """How reprojection makes a view (workers.simulation.views.warp); `rendered` has no use for it."""
+    """How reprojection makes a view (workers.simulation.views.warp); of no use to `rendered`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,8 @@ class ControlsParameters:
     full: StrictBool = False
     """Drive to the log's end instead of stopping where the costs stop."""
     seed_string: str | None = None
-    """Seed each segment as the public script seeds a file of that path (`{segment}` stands for the segment's name), instead
-    of from the drive_key."""
+    """Seeds each segment as the public script seeds a file of that path.
+    `{segment}` stands for the segment's name. None: seeded from the drive_key."""
 
 
 _DRIVING: TypeAdapter[Parameters] = TypeAdapter(Parameters)

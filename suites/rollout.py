@@ -24,8 +24,10 @@ class Offset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Declared noise, drawn from the seed. All zero: repeats are copies. Standard deviations, bounded where they would
-    no longer be noise."""
+    """Standard deviations of the declared noise, drawn from the seed. All zero: repeats are copies.
+
+    Bounded where it would no longer be noise.
+    """
 
     pose_m: Annotated[float, Field(ge=0, le=5)] = 0.0
     heading_rad: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -68,7 +70,7 @@ class SimulatorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionClass:
-    """What may move the last bits of a result: baseline and candidate of one comparison share it."""
+    """What may move the last bits of a result: both models of a comparison share it."""
 
     runtime: str
     """`onnxruntime`, `openvino`, `tinygrad`, `builtin`."""
@@ -79,7 +81,7 @@ class ExecutionClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriveKey:
-    """Identity of a rollout: equal keys give equal rollouts, so each is driven once and stored once."""
+    """Identity of a rollout: equal keys give equal rollouts, driven once and stored once."""
 
     model: str
     scenario: Scenario
@@ -99,14 +101,15 @@ class DriveKey:
 
     @property
     def group(self) -> str:
-        """Keys with equal groups can be driven in one shard, whatever their model: same simulator and execution class."""
+        """Keys of one simulator and execution class can share a shard, whatever their model."""
         return digest([digest(self.simulator), digest(self.execution)])
 
 
 TRACE_COLUMNS: dict[str, str] = {
     # every simulator
     "t_s": "time from the window's start, s",
-    "policy_time_s": "wall time of the model's answer for the whole batch divided by its rows, s (no metric, not in its bits)",
+    "policy_time_s": "wall time of the model's answer for the whole batch divided by its rows, s "
+    "(no metric, not in its bits)",
     # driving simulators (reprojection, rendered): the ego
     "x_m": "rear axle, local frame of the segment, m",
     "y_m": "rear axle, local frame of the segment, m",
@@ -114,9 +117,12 @@ TRACE_COLUMNS: dict[str, str] = {
     "speed_mps": "speed, m/s",
     "acceleration_mps2": "longitudinal acceleration, m/s²",
     "curvature": "curvature that the vehicle drives, 1/m, left positive",
-    "curvature_command": "curvature that the model asked for (after plan conversion, before delay and limits), 1/m",
-    "acceleration_command_mps2": "acceleration that the model asked for; NaN if it gives none, m/s²",
-    "saturated": "1 where a limit (rate, lateral acceleration, jerk, steering torque) cut the command, else 0",
+    "curvature_command": "curvature that the model asked for "
+    "(after plan conversion, before delay and limits), 1/m",
+    "acceleration_command_mps2": "acceleration that the model asked for; NaN if it gives none, "
+    "m/s²",
+    "saturated": "1 where a limit (rate, lateral acceleration, jerk, steering torque) cut the "
+    "command, else 0",
     # ... against the log, at the point of the logged path that is nearest
     "log_index": "fractional frame index of the nearest point of the logged path",
     "station_m": "arc length of that point along the logged path, m",
@@ -151,7 +157,7 @@ class Trace:
     columns: dict[str, NDArray[Any]]
     vehicle_width_m: float = 1.85
     feedback: Literal["closed", "log"] = "closed"
-    """`log`: the ego was kept on the logged poses (open loop): only open-loop metrics may be read."""
+    """`log`: the ego was kept on the logged poses, so only open-loop metrics may be read."""
     planned_steps: int
     """Steps that the window asked for; fewer were driven if the rollout ended early."""
 
@@ -174,10 +180,7 @@ class Trace:
             ]
         )
         np.savez_compressed(
-            buffer,
-            allow_pickle=False,
-            __head__=head,
-            **{k: self.columns[k] for k in sorted(self.columns)},
+            buffer, allow_pickle=False, __head__=head, **dict(sorted(self.columns.items()))
         )
         return buffer.getvalue()
 

@@ -1,4 +1,4 @@
-"""A segment as arrays: what the log knows at each frame. All columns [N] float64 unless said; NaN is *missing*."""
+"""A segment as arrays: what the log knows at each frame; NaN is *missing*."""
 
 import math
 from dataclasses import dataclass, field, fields
@@ -16,8 +16,11 @@ DRIVER_CODES: dict[str, int] = {"unknown": 0, "human": 1, "model": 2, "takeover"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentColumns:
-    """Numeric log of one segment at its N frame times. The ego's reference point is the middle of the rear axle on the
-    ground; x, y, z is a local metric frame (z up) whose origin and heading are the first frame's."""
+    """Numeric log of one segment at its N frame times: columns [N].
+
+    The ego's reference point is the middle of the rear axle on the ground. x, y, z is a local frame
+    in metres (z up) with the first frame's origin and heading.
+    """
 
     t_s: Floats
     """Seconds from the segment's start, strictly increasing, the first 0."""
@@ -41,8 +44,8 @@ class SegmentColumns:
     left_blinker: NDArray[np.bool_]
     right_blinker: NDArray[np.bool_]
     lane_left_m: Floats
-    """Lateral position (left positive) of the ego lane's left edge relative to the reference point, along the ego's
-    y axis: positive when inside the lane."""
+    """From the reference point along the ego's y axis (left positive) to its lane's left edge:
+    positive when inside the lane."""
     lane_right_m: Floats
     """The same for the right edge: negative when inside the lane."""
     road_left_m: Floats
@@ -94,7 +97,7 @@ class Vehicle:
     wheelbase_m: float = 2.7
     steer_ratio: float = 15.0
     slip_factor: float = 0.0
-    """Understeer: curvature = tan(steer)/wheelbase / (1 - slip_factor * v²), s²/m²; negative understeers."""
+    """s²/m²: curvature = tan(steer) / wheelbase / (1 - slip_factor * v²); negative understeers."""
     angle_offset_rad: float = 0.0
     """At the steering wheel."""
     actuator_delay_s: float = 0.2
@@ -104,11 +107,12 @@ class Vehicle:
     max_lateral_acceleration_mps2: float = 4.0
     max_lateral_jerk_mps3: float = 5.0
     torque_lateral_acceleration_mps2: float | None = None
-    """What the steering motor's full torque holds on a level road (openpilot's latAccelFactor); None: no limit."""
+    """Held by the steering motor's full torque (openpilot's latAccelFactor); None: no limit."""
     torque_friction: float = 0.0
     """Share of the full torque that friction takes (openpilot's `friction`)."""
     max_torque_rate: float | None = None
-    """Full torques per s by which it may change (openpilot's STEER_DELTA_UP a step, of STEER_MAX); None: no limit."""
+    """Full torques per s by which it may change; None: no limit.
+    (openpilot: STEER_DELTA_UP a step, of STEER_MAX.)"""
     width_m: float = 1.85
     length_m: float = 4.6
 
@@ -125,9 +129,10 @@ class Facts:
     mean_speed_mps: float | None = None
     max_speed_mps: float | None = None
     max_curvature: float | None = None
-    """1/m, magnitude: exceeded in 1 % of the frames at more than 5 m/s, so that one odd sample does not decide."""
+    """1/m, magnitude: exceeded in 1 % of the frames at more than 5 m/s.
+    One odd sample does not decide."""
     time_of_day: TimeOfDay | None = None
-    """By the sun's elevation: `day` above -0.833° (sunrise), `night` below -6° (end of civil twilight)."""
+    """By the sun's elevation: `day` above -0.833° (sunrise), `night` below -6° (civil twilight)."""
     weather: Weather | None = None
     """No log tells it: stated at import."""
     intersection: bool | None = None
@@ -159,7 +164,7 @@ class SegmentMeta:
     depth: dict[str, Any] = field(default_factory=dict)
     """Codec parameters: width, height, near_m, far_m."""
     tags: tuple[str, ...] = ()
-    """Words that suites select by: `night`, `curve`, `lane_change`, `exit`, `hill`, `near_vehicle`, `highway` ..."""
+    """Words that suites select by: `curve`, `lane_change`, `exit`, `hill`, `near_vehicle` ..."""
     facts: Facts = UNKNOWN
     missing: tuple[str, ...] = ()
     """Channels that the source did not have."""
@@ -171,8 +176,10 @@ class SegmentMeta:
     """Where it came from: seed, parameters, input file digests."""
 
     def canonical(self) -> bytes:
-        """The bytes of `meta.json`: canonical JSON without fields that are None or empty. A field that comes later is so by
-        default: what was stored before it keeps its identity."""
+        """The bytes of `meta.json`: canonical JSON without fields that are None or empty.
+
+        A field that comes later is so by default: what was stored before it keeps its identity.
+        """
         return canonical_json(_stated(self))
 
     @property

@@ -1,4 +1,4 @@
-"""The closed vocabularies (CONTRACTS: outcome, status, verdict), each status with its one transition table."""
+"""The closed vocabularies: outcomes, statuses with their transitions, verdicts."""
 
 from enum import StrEnum
 
@@ -51,7 +51,7 @@ class ShardStatus(StrEnum):
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
-    """Out of attempts: its rollouts count as infra_failed and the runs that wait for them are told."""
+    """Out of attempts: its rollouts count as infra_failed, and the runs that wait are told."""
 
 
 SHARD_TRANSITIONS: dict[ShardStatus, frozenset[ShardStatus]] = {
@@ -66,7 +66,7 @@ SHARD_TRANSITIONS: dict[ShardStatus, frozenset[ShardStatus]] = {
 
 
 class MetricVerdict(StrEnum):
-    """From interval to verdict, one metric (the table of CONTRACTS)."""
+    """What is said of one metric."""
 
     BETTER = "better"
     EQUIVALENT = "equivalent"
@@ -100,7 +100,7 @@ class Estimand(StrEnum):
 
 
 class CaseStatus(StrEnum):
-    """Where a surprise stands on its way to a test: of a field report, and of the draft that it becomes."""
+    """Where a surprise stands on its way to a test: as a field report, then as a draft."""
 
     REPORTED = "reported"
     AWAITING_DATA = "awaiting data"

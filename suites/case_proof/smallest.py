@@ -76,7 +76,7 @@ def _scaled(offset: Offset, share: float) -> Offset:
 
 
 def _shorter_window(spec: CaseSpec, instant_s: float, shows: Shows) -> CaseSpec:
-    """The latest start that still fails, then the earliest end. `instant_s`: of `spec`'s failure."""
+    """The latest start that still fails, then the earliest end. `instant_s`: of `spec`."""
     assert spec.end_s is not None  # the caller filled it in
     fails_from = spec.start_s
     instant = spec.start_s + instant_s

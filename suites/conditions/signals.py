@@ -45,7 +45,7 @@ DERIVED: dict[str, Series] = {
     "road_gap_left_m": lambda trace: _room(trace, "road_left_m"),
     "road_gap_right_m": lambda trace: _room(trace, "road_right_m"),
 }
-"""Signals beside the trace's own columns, in the unit of their name. Positions are left positive."""
+"""Signals beside the trace's own columns, in the unit of their name; left is positive."""
 
 SIGNALS = frozenset({*TRACE_COLUMNS, *DERIVED})
 

@@ -9,7 +9,7 @@
     intersection = false
     platform = ["TOYOTA COROLLA TSS2 2019"]
 
-A segment is taken that meets every rule. One whose fact is unknown meets no rule on it, and is counted.
+A segment is taken that meets every rule. An unknown fact meets no rule on it, and is counted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,39 +66,31 @@ class Selector:
     platform: tuple[str, ...] = ()
     """Whole names; upper and lower case are the same."""
     max_routes: Annotated[int, Field(gt=0)] | None = None
-    """The first so many routes in the registered random order."""
+    """How many routes are taken, the first in the registered random order."""
     kind: Literal["camera", "controls"] = "camera"
 
 
 def selected(selector: Selector, metas: Iterable[SegmentMeta]) -> list[SegmentMeta]:
     """The segments that meet every rule, by id."""
-    rules = _rules(selector)
-    return sorted(
-        (m for m in metas if all(rule(m) for rule in rules.values())), key=lambda m: m.segment_id
-    )
+    rules = _rules(selector).values()
+    taken = [meta for meta in metas if all(rule(meta) for rule in rules)]
+    return sorted(taken, key=lambda meta: meta.segment_id)
 
 
 def left_out(selector: Selector, metas: Sequence[SegmentMeta]) -> tuple[Finding, ...]:
-    """How many segments each rule would leave out alone, and for how many of them that is because the fact is unknown."""
+    """How many segments each rule leaves out alone, and how many of those since it is not known."""
     found = []
     for name, rule in _rules(selector).items():
         answers = [rule(meta) for meta in metas]
-        unknown, out = answers.count(None), len(answers) - answers.count(True)
+        out = len(answers) - answers.count(True)
+        problem = f"leaves out {out} of {len(metas)} segments"
+        remedy = "see `redrive segments list` for what is stored"
+        if unknown := answers.count(None):
+            problem += f", {unknown} of them because it is not known"
+            remedy = "import them again, stating what no log tells "
+            remedy += "(`redrive segments import --help`)"
         if out:
-            problem = f"leaves out {out} of {len(metas)} segments"
-            problem += f", {unknown} of them because it is not known" if unknown else ""
-            remedy = (
-                "import them again, stating what no log tells (`redrive segments import --help`)"
-                if unknown
-                else ""
-            )
-            found.append(
-                Finding(
-                    f"select.{name}",
-                    problem,
-                    remedy or "see `redrive segments list` for what is stored",
-                )
-            )
+            found.append(Finding(f"select.{name}", problem, remedy))
     return tuple(found)
 
 
@@ -110,17 +102,14 @@ def selector_contradictions(selector: Selector) -> Iterator[Finding]:
         if bounds.min is None and bounds.max is None:
             yield Finding(f"select.{name}", "it has no bound", "give min, max or both")
         elif None not in (bounds.min, bounds.max) and bounds.min > bounds.max:
-            yield Finding(
-                f"select.{name}", f"min {bounds.min:g} is above max {bounds.max:g}", "swap them"
-            )
+            problem = f"min {bounds.min:g} is above max {bounds.max:g}"
+            yield Finding(f"select.{name}", problem, "swap them")
     refused = set(selector.tags_none)
     for name in ("tags_all", "tags_any"):
         wanted = set(getattr(selector, name))
         if wanted & refused and (name == "tags_all" or wanted <= refused):
-            words = ", ".join(sorted(wanted & refused))
-            yield Finding(
-                f"select.{name}", f"tags_none refuses {words}", "name it in one of them only"
-            )
+            problem = f"tags_none refuses {', '.join(sorted(wanted & refused))}"
+            yield Finding(f"select.{name}", problem, "name it in one of them only")
 
 
 def _rules(s: Selector) -> dict[str, Rule]:

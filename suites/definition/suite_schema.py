@@ -19,7 +19,7 @@ SHORTEST_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The rule of one metric: the candidate is not worse than the baseline by more than a margin."""
+    """The rule of one metric: the candidate is not worse than the baseline, within a margin."""
 
     __pydantic_config__ = STRICT
 
@@ -83,8 +83,9 @@ class Suite:
     """... to here; the segment's end when not given."""
     offsets: tuple[Offset, ...] = (Offset(),)
     offset_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """Probability of each offset in natural driving, in their order. Without it, incidents of drives
-    that began beside the log have no rate per 1,000 h. Gates weigh all pairs alike."""
+    """Probability of each offset in natural driving, in their order.
+    Without it, incidents of drives that began beside the log have no rate per 1,000 h.
+    Gates weigh all pairs alike."""
     enriched: Enrichment | None = None
     """Thins the grid of segments and offsets in favour of the hard: for rates of rare incidents."""
     noise: Noise = field(default_factory=Noise)

@@ -1,4 +1,4 @@
-"""What the passengers feel. Bounds and their names are nuPlan's (nuplan-devkit, ego_is_comfortable)."""
+"""What the passengers feel. Bounds and names are nuPlan's (nuplan-devkit, ego_is_comfortable)."""
 
 import numpy as np
 

@@ -20,7 +20,7 @@ def lateral_error_m(trace: Trace) -> Floats:
 
 
 def lane_position_m(trace: Trace) -> Floats:
-    """[T] signed position from the middle of the lane, left positive; NaN where edges are unknown."""
+    """[T] position from the middle of the lane, left positive; NaN where edges are unknown."""
     return -(column(trace, "lane_left_m") + column(trace, "lane_right_m")) / 2
 
 

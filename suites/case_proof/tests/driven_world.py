@@ -33,7 +33,9 @@ class World:
     def __init__(
         self, needs_m: float = 0.0, flaky: frozenset[int] = frozenset(), control_m: float = 0.0
     ) -> None:
-        self.needs_m, self.flaky, self.control_m = needs_m, flaky, control_m
+        self.needs_m = needs_m
+        self.flaky = flaky
+        self.control_m = control_m
         self.driven: set[str] = set()
         self.noisy = 0
 

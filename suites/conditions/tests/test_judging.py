@@ -52,7 +52,8 @@ def test_a_duration_beyond_the_drive_never_happens_and_costs_nothing() -> None:
 
 def test_all_any_not_with_unknown_steps() -> None:
     trace = drive(lane_left_m=np.nan)
-    unknown, true = {"signal": "lane_left_m", "above": 0.0}, {"signal": "speed_mps", "above": 1.0}
+    unknown = {"signal": "lane_left_m", "above": 0.0}
+    true = {"signal": "speed_mps", "above": 1.0}
     assert np.isnan(evaluate(unknown, trace)).all()
     assert np.isnan(evaluate({"all": [unknown, true]}, trace)).all()
     assert (evaluate({"any": [unknown, true]}, trace) == 1).all()

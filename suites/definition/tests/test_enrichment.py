@@ -103,12 +103,11 @@ def test_repeats_of_a_drawn_scenario_share_its_weight_and_cases_come_after() -> 
     assert 2 * len(weights) == len(version.natural_weights)
 
 
-def test_the_sum_over_the_drawn_is_unbiased_and_weights_are_bounded_where_the_draw_is_uncertain() -> (
-    None
-):
+def test_the_sum_over_the_drawn_is_unbiased_and_uncertain_draws_have_bounded_weights() -> None:
     generator = np.random.default_rng(0)
     natural = generator.dirichlet(np.full(500, 0.3))
-    hard, values = natural * generator.lognormal(0, 2, 500), generator.random(500) < 0.1
+    hard = natural * generator.lognormal(0, 2, 500)
+    values = generator.random(500) < 0.1
     probability, weight = poisson_sample(natural, hard, 0.1, 50.0)
     assert (probability <= 1).all()
     assert probability.sum() <= 50

@@ -1,4 +1,4 @@
-"""The stated distribution of a suite's offsets: what is refused, and that it never drives anything again."""
+"""The stated distribution of a suite's offsets: what is refused; it drives nothing again."""
 
 import pytest
 

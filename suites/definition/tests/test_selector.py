@@ -1,4 +1,4 @@
-"""Each rule of a selector: whom it takes, whom it leaves out, and what it says of segments that it knows too little of."""
+"""Each rule of a selector: what it takes, what it leaves out, what it says of the unknown."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a simulator may be asked for."""
+"""What a simulator may be told by a suite."""
 
 from typing import Any
 
