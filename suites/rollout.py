@@ -169,19 +169,11 @@ class Trace:
 
     def to_bytes(self) -> bytes:
         """Deterministic npz: equal traces give equal bytes."""
+        numbers = [repr(self.rate_hz), repr(self.vehicle_width_m)]
+        head = np.array([self.simulator, *numbers, self.feedback, str(self.planned_steps)])
+        columns = dict(sorted(self.columns.items()))
         buffer = io.BytesIO()
-        head = np.array(
-            [
-                self.simulator,
-                repr(self.rate_hz),
-                repr(self.vehicle_width_m),
-                self.feedback,
-                str(self.planned_steps),
-            ]
-        )
-        np.savez_compressed(
-            buffer, allow_pickle=False, __head__=head, **dict(sorted(self.columns.items()))
-        )
+        np.savez_compressed(buffer, allow_pickle=False, __head__=head, **columns)
         return buffer.getvalue()
 
     @classmethod

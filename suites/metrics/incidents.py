@@ -1,6 +1,7 @@
 """Countable driving mistakes, and at which second each happened."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,13 +39,24 @@ def lane_departure(trace: Trace) -> Floats:
     return _beyond(trace, "lane_left_m", "lane_right_m")
 
 
-DETECTORS: dict[str, tuple[Series, tuple[str, ...]]] = {
-    "road_departure": (road_departure, ("road_left_m", "road_right_m", "lateral_offset_m")),
-    "lane_departure": (lane_departure, ("lane_left_m", "lane_right_m", "lateral_offset_m")),
-    "hard_brake": (hard_brake, ("acceleration_mps2", "log_acceleration_mps2", "log_driver")),
-    "comfort_violation": (uncomfortable, ("curvature", "speed_mps", "acceleration_mps2")),
+class Detector(NamedTuple):
+    """How one kind of incident is seen."""
+
+    detect: Series
+    """[T] 1 where it happens, 0 where not, NaN unknown."""
+    needs: tuple[str, ...]
+    """Trace columns that it reads."""
+
+
+DETECTORS = {
+    "road_departure": Detector(road_departure, ("road_left_m", "road_right_m", "lateral_offset_m")),
+    "lane_departure": Detector(lane_departure, ("lane_left_m", "lane_right_m", "lateral_offset_m")),
+    "hard_brake": Detector(
+        hard_brake, ("acceleration_mps2", "log_acceleration_mps2", "log_driver")
+    ),
+    "comfort_violation": Detector(uncomfortable, ("curvature", "speed_mps", "acceleration_mps2")),
 }
-"""Kind to (detector [T] of 0, 1 or NaN unknown; the columns that it needs)."""
+"""By kind; each is a metric of its own too, `incident_` and its kind."""
 
 
 def incidents(trace: Trace) -> list[Incident]:

@@ -40,6 +40,19 @@ class Metric:
     """Read from open-loop traces, and from no others."""
 
 
+def _happened(kind: str, description: str) -> Metric:
+    """1 where an incident of this kind happened, else 0."""
+    detect, needs = incidents.DETECTORS[kind]
+    measure = largest_of(detect)
+    return Metric(unit="1", description=description, cap=1.0, needs=needs, measure=measure)
+
+
+def _share(kind: str, description: str) -> Metric:
+    """The share of the steps at which an incident of this kind happens."""
+    detect, _ = incidents.DETECTORS[kind]
+    return replace(_happened(kind, description), measure=mean_of(detect))
+
+
 _ENTRIES: dict[str, Metric] = {
     "lateral_error_mean_m": Metric(
         unit="m",
@@ -213,54 +226,27 @@ _ENTRIES: dict[str, Metric] = {
         needs=("acceleration_mps2",),
         measure=largest_of(magnitude(comfort.longitudinal_jerk_mps3)),
     ),
-    "hard_brake_share": Metric(
-        unit="1",
-        description="Share of steps braking harder than 3 m/s² where the human did not",
-        cap=1.0,
-        needs=("acceleration_mps2", "log_acceleration_mps2", "log_driver"),
-        measure=mean_of(comfort.hard_brake),
+    "hard_brake_share": _share(
+        "hard_brake", "Share of steps braking harder than 3 m/s² where the human did not"
     ),
-    "discomfort_share": Metric(
-        unit="1",
-        description="Share of steps outside nuPlan's comfort bounds",
-        cap=1.0,
-        needs=("curvature", "speed_mps", "acceleration_mps2"),
-        measure=mean_of(comfort.uncomfortable),
+    "discomfort_share": _share(
+        "comfort_violation", "Share of steps outside nuPlan's comfort bounds"
     ),
-    "lane_departure_share": Metric(
-        unit="1",
-        description="Share of steps with the body over the lane's edge where the human kept inside",
-        cap=1.0,
-        needs=("lane_left_m", "lane_right_m", "lateral_offset_m"),
-        measure=mean_of(incidents.lane_departure),
+    "lane_departure_share": _share(
+        "lane_departure",
+        "Share of steps with the body over the lane's edge where the human kept inside",
     ),
-    "incident_road_departure": Metric(
-        unit="1",
-        description="1 if the body left the road where the human did not",
-        cap=1.0,
-        needs=("road_left_m", "road_right_m", "lateral_offset_m"),
-        measure=largest_of(incidents.road_departure),
+    "incident_road_departure": _happened(
+        "road_departure", "1 if the body left the road where the human did not"
     ),
-    "incident_lane_departure": Metric(
-        unit="1",
-        description="1 if the body left the lane where the human did not",
-        cap=1.0,
-        needs=("lane_left_m", "lane_right_m", "lateral_offset_m"),
-        measure=largest_of(incidents.lane_departure),
+    "incident_lane_departure": _happened(
+        "lane_departure", "1 if the body left the lane where the human did not"
     ),
-    "incident_hard_brake": Metric(
-        unit="1",
-        description="1 if the car slammed on the brakes where the human did not",
-        cap=1.0,
-        needs=("acceleration_mps2", "log_acceleration_mps2", "log_driver"),
-        measure=largest_of(comfort.hard_brake),
+    "incident_hard_brake": _happened(
+        "hard_brake", "1 if the car slammed on the brakes where the human did not"
     ),
-    "incident_comfort_violation": Metric(
-        unit="1",
-        description="1 if any of nuPlan's comfort bounds was crossed",
-        cap=1.0,
-        needs=("curvature", "speed_mps", "acceleration_mps2"),
-        measure=largest_of(comfort.uncomfortable),
+    "incident_comfort_violation": _happened(
+        "comfort_violation", "1 if any of nuPlan's comfort bounds was crossed"
     ),
     "lataccel_cost": Metric(
         unit="1",
