@@ -25,7 +25,7 @@ class Finding:
 
 
 class RedriveError(Exception):
-    """Base of every error that a user can be shown. `str()` is one sentence; `findings` has the details."""
+    """Base of every error that a user can be shown: `str()` is one sentence, `findings` details."""
 
     def __init__(self, message: str, findings: Finding | tuple[Finding, ...] = ()) -> None:
         super().__init__(message)
@@ -36,21 +36,19 @@ class RedriveError(Exception):
 
 
 class SubmitterError(RedriveError):
-    """The submission is wrong (model, manifest, suite, request): its sender must change it. Never retried."""
+    """The submission (model, manifest, suite, request) is wrong: its sender must change it."""
 
 
 class DataError(RedriveError):
-    """A log or stored segment is wrong: the owner of the data must act; the segment is quarantined."""
+    """A log or stored segment is wrong: the owner of the data must act."""
 
 
 class MachineError(RedriveError):
-    """This machine failed (memory, disk, broker): the work is retried elsewhere and never scored."""
+    """This machine failed (memory, disk, broker): another may do the work."""
 
 
 def error_text(error: Exception) -> str:
-    """An error with its findings in one line. One that nobody foresaw is the program's fault, and says so."""
+    """An error with its findings in one line; one that nobody foresaw is told as our fault."""
     if isinstance(error, RedriveError):
-        return "; ".join(
-            [str(error), *(f"{finding.where}: {finding.problem}" for finding in error.findings)]
-        )
+        return "; ".join([str(error), *(f"{f.where}: {f.problem}" for f in error.findings)])
     return f"a fault of ours ({type(error).__name__}: {error}): report it with the log"

@@ -41,7 +41,7 @@ def find_segment(name: str, stored: Sequence[SegmentMeta]) -> SegmentMeta:
         found = f"not among {len(stored)} stored"
         found += f"; near: {_some([ids[key] for key in near])}" if near else ""
         remedy = "`redrive segments list` shows all"
-    raise DataError(f"no single segment is called {name!r}", (Finding(name, found, remedy),))
+    raise DataError(f"no single segment is called {name!r}", Finding(name, found, remedy))
 
 
 def seconds(text: str, where: str) -> float:
@@ -55,7 +55,7 @@ def seconds(text: str, where: str) -> float:
     if not math.isfinite(total):
         remedy = "seconds, minutes:seconds, or hours:minutes:seconds"
         finding = Finding(where, f"{text!r:.60} is no time", remedy)
-        raise SubmitterError("the time can't be read", (finding,))
+        raise SubmitterError("the time can't be read", finding)
     return total
 
 
@@ -105,7 +105,7 @@ def _check_time(name: str, time_s: float, duration_s: float) -> None:
     if not 0 <= time_s <= duration_s:
         remedy = "count the seconds from the start of the route or segment that you name"
         finding = Finding("time", f"it lasts from 0 to {duration_s:g} s", remedy)
-        raise SubmitterError(f"{time_s:g} s is outside {name}", (finding,))
+        raise SubmitterError(f"{time_s:g} s is outside {name}", finding)
 
 
 def _number(meta: SegmentMeta) -> int:

@@ -83,7 +83,7 @@ def draw(
         remedy = "see `redrive segments list`"
         finding = Finding(f"enriched.tag_factors.{tag}", problem, remedy)
         message = f"the enriched suite prefers segments with tag {tag}, and there is none"
-        raise SubmitterError(message, (finding,))
+        raise SubmitterError(message, finding)
     factors = dict(zip(natural, enriched.offset_factors or (1.0,) * len(natural), strict=True))
     preferred = [np.prod([enriched.tag_factors.get(tag, 1.0) for tag in one]) for one in tags]
     harder = [factors[s.offset] * float(f) for s, f in zip(scenarios, preferred, strict=True)]
@@ -96,5 +96,5 @@ def draw(
     if not taken.any():
         problem = f"none of {len(scenarios)} drives was drawn at a share of {enriched.share:g}"
         finding = Finding("enriched.share", problem, "make it larger")
-        raise SubmitterError("the enriched suite drives nothing", (finding,))
+        raise SubmitterError("the enriched suite drives nothing", finding)
     return {scenarios[i]: float(weight[i]) for i in np.flatnonzero(taken).tolist()}

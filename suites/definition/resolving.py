@@ -63,7 +63,7 @@ def _selected_rollouts(
             remedy = "leave it out, or choose another simulator"
             finding = Finding("select", f"{meta.segment_id}: {problem}", remedy)
             error = f"suite {suite.name} selects what its simulator can't drive"
-            raise SubmitterError(error, (finding,))
+            raise SubmitterError(error, finding)
         for offset in suite.offsets:
             scenario = Scenario(
                 segment_id=meta.segment_id,
@@ -151,11 +151,11 @@ def _case_rollouts(case: CaseSpec, meta: SegmentMeta, simulator: str) -> list[Pl
     if end_s > meta.duration_s + 1e-6:
         lasts = f"its segment lasts {meta.duration_s:g} s"
         finding = Finding(f"{where}.end_s", "outside the segment", "shorten the window")
-        raise SubmitterError(f"case {case.name} ends at {end_s:g} s but {lasts}", (finding,))
+        raise SubmitterError(f"case {case.name} ends at {end_s:g} s but {lasts}", finding)
     if problem := misfit(simulator, meta):
         remedy = "name another segment, or another simulator"
         finding = Finding(f"{where}.segment", problem, remedy)
-        raise SubmitterError(f"case {case.name} can't be driven", (finding,))
+        raise SubmitterError(f"case {case.name} can't be driven", finding)
     if never := tuple(_never_judged(case, end_s, where)):
         raise SubmitterError(f"case {case.name} can never be judged", never)
     scenario = Scenario(
@@ -195,5 +195,5 @@ def on_routes(suite: Suite, max_routes: int) -> Suite:
         problem = "the routes that no drive was drawn on would be missing, and its rates wrong"
         remedy = "state max_routes in its [select], or a smaller share"
         finding = Finding("enriched", problem, remedy)
-        raise SubmitterError(f"suite {suite.name} is enriched: {cannot}", (finding,))
+        raise SubmitterError(f"suite {suite.name} is enriched: {cannot}", finding)
     return replace(suite, select=replace(suite.select, max_routes=max_routes))

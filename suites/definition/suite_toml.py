@@ -21,7 +21,7 @@ def load_suite(document: str | Path) -> Suite:
     except tomllib.TOMLDecodeError as error:
         remedy = "correct it there: https://toml.io explains the form"
         finding = Finding("document", str(error), remedy)
-        raise SubmitterError(f"the suite is not TOML: {error}", (finding,)) from None
+        raise SubmitterError(f"the suite is not TOML: {error}", finding) from None
     except ValidationError as error:
         raise SubmitterError("the suite is not valid", validation_findings(error)) from None
     if findings := tuple(contradictions(suite)):
