@@ -61,28 +61,32 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """One input or output of a graph."""
+    """One input or output of a graph.
+
+    The first dimension of its shape is the batch (`"batch"`) unless the graph is fixed.
+    """
 
     __pydantic_config__ = STRICT
 
     name: str
     dtype: Dtype
     shape: tuple[int | str, ...]
-    """The first dimension is the batch (`"batch"`) unless the graph is fixed."""
     role: Role
     graph: Literal["policy", "vision"] = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatePair:
-    """Recurrent state: what `output` held after one step is fed to `input` at the next."""
+    """Recurrent state: what `output` held after one step is fed to `input` at the next.
+
+    `initial` fills it at first.
+    """
 
     __pydantic_config__ = STRICT
 
     input: str
     output: str
     initial: float = 0.0
-    """Fills it at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
