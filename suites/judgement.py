@@ -1,24 +1,9 @@
-"""What judging reads and answers: metric results, and verdicts with their reasons."""
+"""What judging answers: verdicts with their reasons."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
-
-
-@dataclass(frozen=True, slots=True)
-class MetricResult:
-    """One measure of one rollout. Missing is not zero: `valid` says whether `value` may be read."""
-
-    value: float
-    """NaN when not valid."""
-    valid: bool
-    low: float
-    """Best that the value can be: what lies beyond the trust region counts at the best."""
-    high: float
-    """Worst that it can be: what lies beyond the trust region counts at the metric's cap."""
-    reason: str = ""
-    """Why it is not valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from server.db.health_tables import AlarmRow, EventRow, ProbeRow
 from server.db.queue_tables import ArtifactRow, ResultRow, RolloutRow
 from server.storage import BlobStore
 from suites.conditions import Judgement
-from suites.judgement import MetricResult
 from suites.metrics.registry import METRICS
+from suites.metrics.result import MetricResult
 from suites.rollout import Rollout, Trace
 from suites.vocabulary import Outcome
 from workers.leases import Claim, hold

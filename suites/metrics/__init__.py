@@ -3,9 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from suites.judgement import MetricResult
 from suites.metrics.registry import METRICS, Metric
-from suites.metrics.steps import invalid
+from suites.metrics.result import MetricResult, invalid
 from suites.rollout import Trace
 from suites.vocabulary import FAILING, Outcome
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import signal
 
-from suites.judgement import MetricResult
-from suites.metrics.steps import Floats, column, human, invalid, mean_of
+from suites.metrics.result import MetricResult, invalid
+from suites.metrics.steps import Floats, column, human, mean_of
 from suites.rollout import Trace
 from suites.vocabulary import Outcome
 

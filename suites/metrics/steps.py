@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.judgement import MetricResult
+from suites.metrics.result import MetricResult, invalid
 from suites.rollout import Trace
 from suites.segment import DRIVER_CODES
 from suites.vocabulary import FAILING, NOT_SCORED, Outcome
@@ -26,11 +26,6 @@ Series = Callable[[Trace], Floats]
 """[T] a value per step; NaN is unknown."""
 Measure = Callable[[Trace, Outcome, float], MetricResult]
 """One measure of a rollout; the number is the metric's cap."""
-
-
-def invalid(reason: str) -> MetricResult:
-    nan = float("nan")
-    return MetricResult(nan, False, nan, nan, reason)
 
 
 def column(trace: Trace, name: str) -> Floats:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from suites.judgement import MetricResult
-from suites.metrics.steps import Floats, column, human, invalid
+from suites.metrics.result import MetricResult, invalid
+from suites.metrics.steps import Floats, column, human
 from suites.rollout import Trace
 from suites.vocabulary import NOT_SCORED, Outcome
 

@@ -9,9 +9,8 @@ from sqlalchemy import select
 from server.db.queue_tables import RolloutRow
 from suites.conditions import Condition, Judgement, judge, load_condition, result_name
 from suites.errors import DataError
-from suites.judgement import MetricResult
 from suites.metrics import measure
-from suites.metrics.steps import invalid
+from suites.metrics.result import MetricResult, invalid
 from suites.rollout import Trace
 from suites.vocabulary import Outcome
 from workers.process import this_process

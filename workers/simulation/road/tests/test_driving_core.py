@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import DataError, SubmitterError
-from suites.judgement import MetricResult
 from suites.metrics import measure
+from suites.metrics.result import MetricResult
 from suites.parameters import parse
 from suites.rollout import TRACE_COLUMNS, Noise, Offset, Rollout
 from suites.vocabulary import Outcome
