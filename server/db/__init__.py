@@ -1,4 +1,4 @@
-"""Engine, sessions, tables. Foreign keys name tables by text: all are known whichever is imported."""
+"""Engine, sessions, tables. Foreign keys name tables by text, so all of them are imported here."""
 
 from server.db import bank_tables, failure_tables, health_tables, queue_tables, run_tables
 

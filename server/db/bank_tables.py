@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from server.db.base import Base, Digest
+from server.db.base import Base, Digest, partial_index
 
 
 class ModelRow(Base):
@@ -25,7 +25,7 @@ class ModelRow(Base):
 
 
 class QuarantineRow(Base):
-    """Bytes of a segment that are kept out of new suite versions, whenever they are imported; others are not meant."""
+    """Bytes of a segment that are kept out of new suite versions, whenever they are imported."""
 
     __tablename__ = "quarantines"
 
@@ -78,7 +78,7 @@ class SuiteVersionRow(Base):
     digest: Mapped[str] = mapped_column(Digest, primary_key=True)
     suite: Mapped[str] = mapped_column(ForeignKey("suites.name"))
     number: Mapped[int | None]
-    """1, 2, 3 ... along the line; NULL for a cut of a version to fewer routes, which is never the newest."""
+    """1, 2, 3 ... along the line. NULL: a cut to fewer routes, which is never the newest."""
     parent: Mapped[str | None] = mapped_column(ForeignKey("suite_versions.digest"))
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
     """Canonical suites.definition.suite_schema.SuiteVersion."""
@@ -88,11 +88,6 @@ class SuiteVersionRow(Base):
 
     __table_args__ = (
         UniqueConstraint("suite", "number"),
-        Index(
-            "uq_suite_versions_line",
-            "parent",
-            unique=True,
-            postgresql_where=text("number IS NOT NULL"),
-        ),
+        partial_index("uq_suite_versions_line", "parent", where="number IS NOT NULL", unique=True),
         CheckConstraint("planned > 0", name="planned_positive"),
     )

@@ -1,18 +1,18 @@
 """What all tables share: the declarative base, digests, and the vocabularies that are columns.
 
-Documents that carry an identity (manifest, segment, suite version, drive_key) are JSON, not JSONB: the text is kept as
-it was written, so the digest can be computed again. Everything else is JSONB.
+Documents that carry an identity (manifest, segment, suite version, drive_key) are JSON, not JSONB:
+the text is kept as it was written, so the digest can be computed again. Everything else is JSONB.
 """
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import DateTime, Double, Enum, MetaData, String, Text
+from sqlalchemy import DateTime, Double, Enum, Index, MetaData, String, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase
 
-from suites.vocabulary import Outcome, RunVerdict, ShardStatus, Status
+from suites.vocabulary import CaseStatus, Outcome, RunVerdict, ShardStatus, Status
 
 Digest = String(64)
 
@@ -34,6 +34,7 @@ class OwnerKind(StrEnum):
 
 
 def _words(enum: type[StrEnum]) -> Enum:
+    """Column type of an enum: its words as text, and a CHECK."""
     return Enum(
         enum,
         native_enum=False,
@@ -42,6 +43,11 @@ def _words(enum: type[StrEnum]) -> Enum:
         name=enum.__name__.lower(),
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of the rows that a condition in SQL picks."""
+    return Index(name, *columns, unique=unique, postgresql_where=text(where))
 
 
 class Base(DeclarativeBase):
@@ -64,6 +70,7 @@ class Base(DeclarativeBase):
         RunVerdict: _words(RunVerdict),
         ShardStatus: _words(ShardStatus),
         Outcome: _words(Outcome),
+        CaseStatus: _words(CaseStatus),
         Role: _words(Role),
         OwnerKind: _words(OwnerKind),
     }

@@ -1,27 +1,18 @@
-"""The tables of surprises on their way to a test: field reports, drafts of cases, what is ratcheted, what is waived."""
+"""Tables of failures on their way to a test: reports, drafts of cases, ratchet, waivers."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, SmallInteger, String, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, func, text
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db.base import Base, Digest
+from server.db.base import Base, Digest, partial_index
 from suites.vocabulary import CaseStatus
-
-_STATUS = Enum(
-    CaseStatus,
-    native_enum=False,
-    create_constraint=True,
-    length=24,
-    name="casestatus",
-    values_callable=lambda members: [member.value for member in members],
-)
 
 
 class FieldReportRow(Base):
-    """What a driver of the fleet complained of. Never deleted: its status says what became of it."""
+    """What a driver of the fleet complained of. Never deleted: its status says what came of it."""
 
     __tablename__ = "field_reports"
 
@@ -35,7 +26,7 @@ class FieldReportRow(Base):
     model_version: Mapped[str] = mapped_column(server_default="")
     severity: Mapped[str] = mapped_column(String(10))
     reporter: Mapped[str]
-    status: Mapped[CaseStatus] = mapped_column(_STATUS)
+    status: Mapped[CaseStatus]
     reason: Mapped[str] = mapped_column(server_default="")
     """Why it is where it is: not reproduced, rejected ..."""
     segment_id: Mapped[str | None]
@@ -59,14 +50,14 @@ class FieldReportRow(Base):
 
 
 class CaseDraftRow(Base):
-    """A case that is to be: with whom it was seen, its proof, and the suite version that it became part of."""
+    """A case that is to be: its models, its proof, and the suite version that it became part of."""
 
     __tablename__ = "case_drafts"
 
     id: Mapped[str] = mapped_column(String(20), primary_key=True)
     suite: Mapped[str]
     name: Mapped[str]
-    status: Mapped[CaseStatus] = mapped_column(_STATUS)
+    status: Mapped[CaseStatus]
     report_id: Mapped[str | None] = mapped_column(ForeignKey("field_reports.id"))
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     note: Mapped[str]
@@ -81,12 +72,12 @@ class CaseDraftRow(Base):
     at_s: Mapped[float]
     """The surprise, from the segment's start."""
     asked: Mapped[dict[str, Any] | None]
-    """suites.definition.suite_schema.CaseSpec as a person wrote it; without conditions they are proposed from where the offender leaves the
-    control's behaviour, beginning with its offset."""
+    """suites.definition.suite_schema.CaseSpec as a person wrote it. Without conditions they are
+    proposed from where the offender leaves the control's behaviour, beginning with its offset."""
     spec: Mapped[dict[str, Any] | None]
     """suites.definition.suite_schema.CaseSpec that was proven; NULL until then."""
     as_written: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Window and offset of `asked` stay as they are; otherwise they are made as small as the offender still fails."""
+    """Window and offset of `asked` stay as they are. Else they shrink while the offender fails."""
     draws: Mapped[int] = mapped_column(SmallInteger)
     told: Mapped[str] = mapped_column(server_default="")
     """What the offender did, in one sentence."""
@@ -106,7 +97,7 @@ class CaseDraftRow(Base):
         Index(None, "report_id"),
         Index(None, "run_id"),
         Index(None, "suite", "name"),
-        Index("ix_case_drafts_proving", "created", postgresql_where=text("status = 'located'")),
+        partial_index("ix_case_drafts_proving", "created", where="status = 'located'"),
         CheckConstraint(
             "status <> 'enforced' OR suite_digest IS NOT NULL", name="enforced_somewhere"
         ),
@@ -154,12 +145,6 @@ class WaiverRow(Base):
         return f"waived by {self.owner} until {self.expires:%Y-%m-%d}: {self.reason}"
 
     __table_args__ = (
-        Index(
-            "uq_waivers_in_force",
-            "suite",
-            "case",
-            unique=True,
-            postgresql_where=text("revoked IS NULL"),
-        ),
+        partial_index("uq_waivers_in_force", "suite", "case", where="revoked IS NULL", unique=True),
         CheckConstraint("expires > created", name="expires_later"),
     )

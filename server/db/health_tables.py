@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db.base import Base, Digest
+from server.db.base import Base, Digest, partial_index
 
 
 class AlarmRow(Base):
@@ -16,16 +16,14 @@ class AlarmRow(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str] = mapped_column(String(40))
-    """`unequal_bits`: one drive_key gave two traces. `bad_worker`: its rollouts lie differently. `self_check`: the judge errs
-    more often than it may."""
+    """`unequal_bits`: one drive_key gave two traces. `bad_worker`: its rollouts lie differently.
+    `self_check`: the judge errs more often than it may."""
     drive_key: Mapped[str | None] = mapped_column(Digest)
     detail: Mapped[dict[str, Any]]
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     acknowledged: Mapped[datetime | None]
 
-    __table_args__ = (
-        Index("ix_alarms_open", "created", postgresql_where=text("acknowledged IS NULL")),
-    )
+    __table_args__ = (partial_index("ix_alarms_open", "created", where="acknowledged IS NULL"),)
 
 
 class SelfCheckRow(Base):
@@ -77,7 +75,7 @@ class NightRow(Base):
     finished: Mapped[datetime | None]
     """NULL while it is being made, or for ever where it was cut short."""
     report: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    """server.services.health.nightly.NightReport."""
+    """server.services.health.checks.NightReport."""
     error: Mapped[str] = mapped_column(server_default="")
     """Why it was cut short."""
 
@@ -90,7 +88,7 @@ class EventRow(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     kind: Mapped[str] = mapped_column(String(60))
-    """Verb in the past: `run.submitted`, `run.decided`, `model.registered`, `segment.quarantined`."""
+    """Verb in the past: `run.submitted`, `model.registered`, `segment.quarantined`."""
     subject_kind: Mapped[str] = mapped_column(String(20))
     subject_id: Mapped[str]
     actor: Mapped[str] = mapped_column(server_default="")

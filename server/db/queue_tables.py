@@ -17,12 +17,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db.base import Base, Digest, OwnerKind, Role
+from server.db.base import Base, Digest, OwnerKind, Role, partial_index
 from suites.vocabulary import Outcome, ShardStatus
 
 
 class DriveKeyRow(Base):
-    """A rollout that was asked for, by its identity; driven when a row of `rollouts` has the same digest."""
+    """A rollout that was asked for, by its identity; driven when `rollouts` has the digest too."""
 
     __tablename__ = "drive_keys"
 
@@ -32,7 +32,7 @@ class DriveKeyRow(Base):
     model: Mapped[str] = mapped_column(ForeignKey("models.digest"))
     segment_id: Mapped[str]
     group_digest: Mapped[str] = mapped_column(Digest)
-    """Digest of model, simulator, vehicle and execution class: keys of one group may share a shard."""
+    """DriveKey.group: keys of one group may share a shard."""
     execution: Mapped[dict[str, Any]]
     shard_id: Mapped[int | None] = mapped_column(ForeignKey("shards.id", ondelete="SET NULL"))
     """The shard that it is in now; NULL: waiting for one (or driven, if a rollout exists)."""
@@ -43,10 +43,8 @@ class DriveKeyRow(Base):
     __table_args__ = (
         Index(None, "shard_id"),
         Index(None, "model"),
-        Index(
-            "ix_drive_keys_waiting",
-            "group_digest",
-            postgresql_where=text("shard_id IS NULL AND failure IS NULL"),
+        partial_index(
+            "ix_drive_keys_waiting", "group_digest", where="shard_id IS NULL AND failure IS NULL"
         ),
     )
 
@@ -141,7 +139,7 @@ class RolloutRow(Base):
     trace_sha256: Mapped[str | None] = mapped_column(Digest)
     """Blob of Trace.to_bytes(); NULL where not one step was driven."""
     trace_bits: Mapped[str | None] = mapped_column(Digest)
-    """Digest of the judged columns alone: equal keys must have equal bits (wall times may differ)."""
+    """Digest of the judged columns: equal keys must have equal bits (wall times may differ)."""
     provenance: Mapped[dict[str, Any]]
     worker: Mapped[str]
     shard_id: Mapped[int | None] = mapped_column(BigInteger)
@@ -176,7 +174,7 @@ class ResultRow(Base):
 
 
 class ArtifactRow(Base):
-    """Pictures of a stored rollout, made on demand by a worker; they can be made again at any time."""
+    """Pictures of a stored rollout, made by a worker on demand, and again at any time."""
 
     __tablename__ = "artifacts"
 

@@ -18,7 +18,7 @@ class RunRow(Base):
 
     id: Mapped[str] = mapped_column(String(20), primary_key=True)
     identity: Mapped[str] = mapped_column(Digest)
-    """Digest of candidate, baseline, suite digest, simulator and execution classes: equal runs are one run."""
+    """Digest of models, suite digest, simulator, execution classes, waivers: equal runs are one."""
     candidate: Mapped[str] = mapped_column(ForeignKey("models.digest"))
     baseline: Mapped[str] = mapped_column(ForeignKey("models.digest"))
     suite_digest: Mapped[str] = mapped_column(ForeignKey("suite_versions.digest"))

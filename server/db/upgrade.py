@@ -1,7 +1,6 @@
 """Bring a database to the current schema. Safe to call from several processes at once."""
 
 from functools import cache
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -9,21 +8,22 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-import migrations
-
+_SCRIPTS = "migrations:."
+"""The folder of the package `migrations`, for Alembic to find. Nothing here imports it: the
+migrations know these tables, and not the reverse."""
 _LOCK = 0x7EC0_0001
 """Advisory lock held while migrating."""
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("script_location", _SCRIPTS)
     config.attributes["connection"] = connection
     return config
 
 
 def migrate(engine: Engine, revision: str = "head") -> tuple[str | None, str | None]:
-    """Upgrade to `revision`; returns the revision before and after. Waits while another process migrates."""
+    """Upgrade to `revision` once no other process migrates; the revisions before and after."""
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         before = MigrationContext.configure(connection).get_current_revision()
@@ -41,4 +41,4 @@ def pending(engine: Engine) -> bool:
 
 @cache
 def _head() -> str | None:
-    return ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
+    return ScriptDirectory.from_config(_config()).get_current_head()

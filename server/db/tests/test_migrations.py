@@ -58,7 +58,10 @@ def test_what_was_quarantined_stays_so_when_quarantines_become_their_own(
     alembic_runner: MigrationContext, alembic_engine: Engine
 ) -> None:
     alembic_runner.migrate_up_to("0010")
-    row = "INSERT INTO segments (segment_id, digest, route, kind, tags, duration_s, meta, quarantined, quarantined_at) VALUES "
+    row = (
+        "INSERT INTO segments (segment_id, digest, route, kind, tags, duration_s, meta, "
+        "quarantined, quarantined_at) VALUES "
+    )
     values = "('{0}', '{0}', 'r', 'camera', '{{}}', 1, '{{}}', {1}, '2026-01-01')"
     with alembic_engine.begin() as connection:
         connection.execute(
