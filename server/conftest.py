@@ -15,6 +15,7 @@ from server.app import create_app
 from server.settings import Settings
 from server.tests.driven import decide, driven  # noqa: F401  (fixtures)
 from server.tests.plain_segments import add_plain_segment
+from server.tests.stage import looks, overall, specific  # noqa: F401  (fixtures)
 from suites.identity import canonical_json
 from suites.manifest import ActionSpec, Manifest
 from suites.segment import SegmentMeta
@@ -66,9 +67,8 @@ def add_segment(settings: Settings) -> Callable[..., SegmentMeta]:
     """add_segment("r1/0", tags=(...)): the meta.json of a segment in the data folder."""
 
     def add(segment_id: str, **changes: Any) -> SegmentMeta:
-        return add_plain_segment(
-            settings.segments, segment_id, **({"tags": ("highway",)} | changes)
-        )
+        named: dict[str, Any] = {"tags": ("highway",)} | changes
+        return add_plain_segment(settings.segments, segment_id, **named)
 
     return add
 

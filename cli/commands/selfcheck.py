@@ -18,6 +18,7 @@ from cli.options import DEFAULT_URL, AsJson, Url, argument, option
 from cli.printing import Columns, print_items, print_json
 from cli.stored_pairs import replayed_table, run_table
 from server.client import Client
+from server.services.health.night_choice import LOOK_BACK, PROBES, FinishedRun, newest_of_suites
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.definition.suite_toml import load_suite
@@ -28,8 +29,6 @@ from suites.verdict.planted_effects import SelfCheck, self_check
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
 OVERALL = Path(__file__).parents[2] / "suites" / "overall.toml"
-NIGHTLY_RUNS = 3
-NIGHTLY_PROBES = 20
 LOOK_S = 2.0
 
 
@@ -132,7 +131,7 @@ def selfcheck(
             if workers or nightly:
                 _check_workers(found, client)
             if probe or nightly:
-                _check_probes(found, client, probe or NIGHTLY_PROBES, timeout, optional=nightly)
+                _check_probes(found, client, probe or PROBES, timeout, optional=nightly)
     print_json(asdict(found)) if as_json else _show(found)
     raise typer.Exit(EXIT_OURS if found.faults else 0)
 
@@ -179,12 +178,13 @@ def _night(night: dict[str, Any]) -> str:
 
 
 def _newest(client: Client) -> list[str]:
-    """The newest finished run of each suite, of two distinct models."""
-    newest: dict[str, str] = {}
-    for run in client.items("/v1/runs", status="finished", most=200):
-        if run["candidate"]["digest"] != run["baseline"]["digest"]:
-            newest.setdefault(run["suite"]["name"], run["id"])
-    return list(newest.values())[:NIGHTLY_RUNS]
+    """The runs that a night would check."""
+    return newest_of_suites(
+        FinishedRun(
+            run["id"], run["suite"]["name"], run["candidate"]["digest"], run["baseline"]["digest"]
+        )
+        for run in client.items("/v1/runs", status="finished", most=LOOK_BACK)
+    )
 
 
 def _check_run(found: Found, client: Client, run_id: str, runs: int, seed: int, keep: bool) -> None:

@@ -44,9 +44,8 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[Any]:
         if not all(v is None or isinstance(v, kind) for v, kind in zip(parsed, types, strict=True)):
             raise ValueError
     except (ValueError, TypeError, binascii.Error):
-        finding = Finding(
-            "query.cursor", "not a cursor of this list", "take it from `next`, or leave it out"
-        )
+        remedy = "take it from `next`, or leave it out"
+        finding = Finding("query.cursor", "not a cursor of this list", remedy)
         raise Refused("bad-request", "the cursor can't be read", (finding,)) from None
     return parsed
 
@@ -61,22 +60,17 @@ def read_page(
     descending: bool,
     view: Callable[[Row[*tuple[Any, ...]]], T],
 ) -> Page[T]:
-    """One page of `query` in the order of `order`, all columns the same way; together they are unique and never NULL."""
+    """One page of `query` by `order`: all columns the same way, together unique and never NULL."""
     if cursor is not None:
         after = decode_cursor(cursor, [column.type.python_type for column in order])
-        here, there = (
-            tuple_(*order),
-            tuple_(*(literal(v, c.type) for v, c in zip(after, order, strict=True))),
-        )
+        here = tuple_(*order)
+        there = tuple_(*(literal(v, c.type) for v, c in zip(after, order, strict=True)))
         query = query.where(here < there if descending else here > there)
     sorting: list[ColumnElement[Any]] = [c.desc() if descending else c.asc() for c in order]
     keys = [column.label(f"cursor_{i}") for i, column in enumerate(order)]
     rows = session.execute(query.add_columns(*keys).order_by(*sorting).limit(limit + 1)).all()
-    more = len(rows) > limit
-    rows = rows[:limit]
-    following = (
-        encode_cursor([getattr(rows[-1], f"cursor_{i}") for i in range(len(order))])
-        if more
-        else None
-    )
-    return Page(items=[view(row) for row in rows], next=following)
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        following = encode_cursor([getattr(last, f"cursor_{i}") for i in range(len(order))])
+    return Page(items=[view(row) for row in rows[:limit]], next=following)

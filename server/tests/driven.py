@@ -68,7 +68,9 @@ def trace(drift: float, steps: int = 60) -> Trace:
 
 @pytest.fixture
 def driven(submit: Callable[..., Any], sessions: sessionmaker[Session], app: FastAPI) -> str:
-    """Id of a run driven but for its last position: at 4 the candidate failed, at 7 it drifted, at 2 the data are invalid."""
+    """Id of a run driven but for its last position.
+
+    At 4 the candidate failed, at 7 it drifted, at 2 the data are invalid."""
     run_id = str(submit().json()["id"])
     with sessions.begin() as session:
         for demand in session.scalars(
@@ -76,46 +78,63 @@ def driven(submit: Callable[..., Any], sessions: sessionmaker[Session], app: Fas
         ):
             candidate = demand.role is Role.CANDIDATE
             drift = {4: 2.5, 7: 1.2}.get(demand.position, 0.11) if candidate else 0.1
-            outcome = (
-                Outcome.FAILED
-                if drift > 2
-                else Outcome.DATA_INVALID
-                if demand.position == 2
-                else Outcome.COMPLETED
-            )
-            write(
-                session,
-                app.state.blobs,
-                demand.drive_key,
-                outcome,
-                trace(drift, 50 if drift > 2 else 60),
-            )
+            outcome = Outcome.DATA_INVALID if demand.position == 2 else Outcome.COMPLETED
+            steps = 60
+            if drift > 2:
+                outcome = Outcome.FAILED
+                steps = 50
+            write(session, app.state.blobs, demand.drive_key, outcome, trace(drift, steps))
     return run_id
+
+
+def add_rollout(
+    session: Session, drive_key: str, outcome: Outcome = Outcome.COMPLETED, **named: Any
+) -> None:
+    """Store how a rollout ended, without a trace."""
+    fields: dict[str, Any] = {
+        "reason": "" if outcome is Outcome.COMPLETED else f"it {outcome}",
+        "ended_s": 1.0,
+        "trusted_share": 1.0,
+        "provenance": {},
+        "worker": "w",
+        "fence": 1,
+    }
+    session.add(RolloutRow(drive_key=drive_key, outcome=outcome, **(fields | named)))
+    session.flush()
+
+
+def add_result(
+    session: Session,
+    drive_key: str,
+    value: float,
+    metric: str = "lateral_error_mean_m",
+    version: int = 1,
+) -> None:
+    """Store a valid result of a stored rollout."""
+    numbers = {"value": value, "low": value, "high": value}
+    row = ResultRow(drive_key=drive_key, metric=metric, version=version, valid=True, **numbers)
+    session.add(row)
 
 
 def write(
     session: Session, blobs: BlobStore, drive_key: str, outcome: Outcome, driven: Trace
 ) -> None:
+    """Store a rollout with its trace and what is measured from that."""
     lost = outcome is Outcome.DATA_INVALID
     reason = {
         Outcome.FAILED: "left the road by 0.02 m on the left at 2.45 s",
         Outcome.DATA_INVALID: "frames.mp4 is damaged",
     }
-    session.add(
-        RolloutRow(
-            drive_key=drive_key,
-            outcome=outcome,
-            reason=reason.get(outcome, ""),
-            ended_s=0.0 if lost else len(driven) / 20,
-            trusted_share=1.0,
-            provenance={"sandbox": ["namespaces", "seccomp"]},
-            worker="w",
-            fence=1,
-            trace_sha256=None if lost else blobs.put(driven.to_bytes()),
-            trace_bits="0" * 64,
-        )
+    add_rollout(
+        session,
+        drive_key,
+        outcome,
+        reason=reason.get(outcome, ""),
+        ended_s=0.0 if lost else len(driven) / 20,
+        provenance={"sandbox": ["namespaces", "seccomp"]},
+        trace_sha256=None if lost else blobs.put(driven.to_bytes()),
+        trace_bits="0" * 64,
     )
-    session.flush()
     for name, result in ({} if lost else measure(driven, outcome)).items():
         numbers = {
             field: getattr(result, field) if result.valid else None
@@ -134,7 +153,7 @@ def write(
 
 @pytest.fixture
 def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
-    """decide(run_id, verdict, sentence, gates=..., cases=...): what the coordinator writes at the end."""
+    """decide(run_id, verdict, sentence, gates=..., cases=...): what the coordinator writes."""
 
     def decided(
         run_id: str,
@@ -145,8 +164,11 @@ def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
     ) -> None:
         with sessions.begin() as session:
             run = session.get_one(RunRow, run_id)
-            run.status, run.verdict = (Status.FINISHED if verdict else Status.RUNNING), verdict
-            run.sentence, run.pairs_consumed, run.started = sentence, 12, datetime.now(UTC)
+            run.status = Status.FINISHED if verdict else Status.RUNNING
+            run.verdict = verdict
+            run.sentence = sentence
+            run.pairs_consumed = 12
+            run.started = datetime.now(UTC)
             run.decided = run.finished = datetime.now(UTC) if verdict else None
             counts = {"candidate": {"completed": 9, "failed": 1}, "baseline": {"completed": 10}}
             method = {"alpha": 0.05, "engine": "redrive.sign-flip/1"}

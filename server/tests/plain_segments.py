@@ -7,7 +7,7 @@ from suites.segment import SegmentMeta, Vehicle
 
 
 def add_plain_segment(root: Path, segment_id: str, **changes: Any) -> SegmentMeta:
-    """12 s at 20 Hz without a camera, of the route that its id begins with, below the segments' folder."""
+    """12 s at 20 Hz without a camera, of the route that its id begins with."""
     fields: dict[str, Any] = {
         "segment_id": segment_id,
         "route": segment_id.split("/")[0],

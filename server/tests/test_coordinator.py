@@ -1,4 +1,6 @@
-"""The coordinator on a real database and broker: order, decisions, shared work, lost leases. Workers are played here."""
+"""The coordinator on a real database and broker: order, decisions, shared work, lost leases.
+
+Workers are played here."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,17 +13,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.broker import waiting
 from server.coordinator import Coordinator
 from server.db.base import Role
-from server.db.queue_tables import (
-    DemandRow,
-    DriveKeyRow,
-    ResultRow,
-    RolloutRow,
-    ShardRow,
-    WorkerRow,
-)
+from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow, ShardRow, WorkerRow
 from server.db.run_tables import RunRow
 from server.services.runs.judge import RunEvidence
 from server.settings import Settings
+from server.tests.driven import add_result, add_rollout
 from suites.vocabulary import Outcome, RunVerdict, ShardStatus, Status
 
 pytestmark = pytest.mark.services
@@ -46,8 +42,8 @@ def coordinator(settings: Settings) -> Iterator[Coordinator]:
 def drive(sessions: sessionmaker[Session]) -> Callable[..., int]:
     """drive(...): what the workers would do with the queued shards; how many rollouts were stored.
 
-    `value(role, position)` is the metric, `outcome(role, position)` how it ended; `only` picks shards by number.
-    """
+    `value(role, position)` is the metric, `outcome(role, position)` how it ended; `only` picks
+    shards by number."""
 
     def driven(
         value: Callable[[Role, int], float] = lambda role, position: 0.1,
@@ -67,35 +63,9 @@ def drive(sessions: sessionmaker[Session]) -> Callable[..., int]:
                         select(DemandRow).where(DemandRow.drive_key == digest)
                     ).first()
                     assert demand is not None
-                    how, size = (
-                        outcome(demand.role, demand.position),
-                        value(demand.role, demand.position),
-                    )
-                    session.add(
-                        RolloutRow(
-                            drive_key=digest,
-                            outcome=how,
-                            reason="" if how is Outcome.COMPLETED else f"it {how}",
-                            ended_s=1.0,
-                            trusted_share=1.0,
-                            provenance={},
-                            worker="test",
-                            shard_id=shard.id,
-                            fence=1,
-                        )
-                    )
-                    session.flush()
-                    session.add(
-                        ResultRow(
-                            drive_key=digest,
-                            metric=METRIC,
-                            version=1,
-                            value=size,
-                            valid=True,
-                            low=size,
-                            high=size,
-                        )
-                    )
+                    place = (demand.role, demand.position)
+                    add_rollout(session, digest, outcome(*place), shard_id=shard.id)
+                    add_result(session, digest, value(*place))
                     stored += 1
                 shard.status = ShardStatus.DONE
         return stored
@@ -124,7 +94,8 @@ def test_a_run_is_driven_in_its_order_and_finishes(
         places = {digest: (position, role) for digest, position, role in demands}
         windows = [sorted(places[digest] for digest in shard.drive_keys) for shard in shards]
         both = (Role.BASELINE, Role.CANDIDATE)
-        # The look-ahead is bounded: three blocks of two positions for one place, both models of a position in one shard.
+        # The look-ahead is bounded: three blocks of two positions for one place.
+        # Both models of a position stand in one shard.
         assert windows == [
             [(first + k, role) for k in range(2) for role in both] for first in (0, 2, 4)
         ]
@@ -376,9 +347,9 @@ class TestLostShards:
         assert (run.status, run.verdict) == (Status.ERRORED, None)
         assert "infra_failed" in run.error
         assert (
-            "no memory left (whoever runs the workers has to put that right; submitted again, it is tried again)"
-            in run.error
-        )
+            "no memory left (whoever runs the workers has to put that right; "
+            "submitted again, it is tried again)"
+        ) in run.error
         assert not coordinator.tick()
 
     def test_a_resubmission_tries_what_was_given_up_again(

@@ -9,6 +9,8 @@ from server.api.common import Configured, Database, Signed
 from server.broker import probe
 from server.problems import declares
 from server.services.health import checks as service
+from server.services.health.probes import ProbeView, ask_probes, read_probes
+from server.services.health.worker_checks import WorkerView, check_workers
 from suites.verdict.planted_effects import SelfCheck
 
 router = APIRouter(prefix="/v1", tags=["checks"])
@@ -33,13 +35,13 @@ class Workers(BaseModel):
 
     One row for each pair of models, metric and role."""
 
-    workers: list[service.WorkerView]
+    workers: list[WorkerView]
 
 
 class Probes(BaseModel):
     """Stored rollouts that are driven again."""
 
-    probes: list[service.ProbeView]
+    probes: list[ProbeView]
 
 
 @router.get("/checks", responses=declares())
@@ -51,7 +53,7 @@ def checks(session: Database) -> service.ChecksView:
 @router.post("/checks/workers", responses=declares())
 def workers(session: Database) -> Workers:
     """Compare the workers over two weeks of runs, worst first; a bad one raises an alarm."""
-    return Workers(workers=service.check_workers(session))
+    return Workers(workers=check_workers(session))
 
 
 @router.post(
@@ -83,7 +85,7 @@ def add_probes(
     settings: Configured,
 ) -> Probes:
     """Have a random sample of stored rollouts driven again; other bits raise an alarm."""
-    views, by_device = service.ask_probes(session, body.count)
+    views, by_device = ask_probes(session, body.count)
     # As every background task this is sent after the commit: workers must find what it names.
     tasks.add_task(probe, request.app.state.celery, by_device, settings.shard_rollouts)
     return Probes(probes=views)
@@ -97,4 +99,4 @@ def probes(
     ],
 ) -> Probes:
     """What became of probes."""
-    return Probes(probes=service.read_probes(session, number))
+    return Probes(probes=read_probes(session, number))

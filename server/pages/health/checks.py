@@ -11,6 +11,7 @@ from server.api.health.checks import Acknowledgement, ProbeRequest, add_probes
 from server.pages.forms import Form, asked, needed, see, signed
 from server.pages.rendering import page
 from server.services.health import checks as service
+from server.services.health.worker_checks import WorkerView, compare_workers
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,7 +20,7 @@ class ChecksPage(BaseModel):
     """Where the standing checks stand."""
 
     checks: service.ChecksView
-    workers: list[service.WorkerView]
+    workers: list[WorkerView]
     """As of now where that was asked for, else as of the newest night that compared them."""
     compared_now: bool
     nightly_hour: int
@@ -36,7 +37,7 @@ def checks_page(
     by_night = (night.report.workers for night in checks.nights if night.finished)
     return ChecksPage(
         checks=checks,
-        workers=service.compare_workers(session) if now else next(by_night, []),
+        workers=compare_workers(session) if now else next(by_night, []),
         compared_now=now,
         nightly_hour=settings.nightly_hour,
     )

@@ -12,18 +12,17 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from server.broker import notify
 from server.db.bank_tables import SegmentRow
 from server.db.base import OwnerKind, Role
 from server.db.failure_tables import CaseDraftRow
-from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow
+from server.db.queue_tables import DemandRow, RolloutRow
 from server.services.failures.case_status import follow, move
 from server.services.failures.drafts import SPEC, manifest_of
 from server.services.queue.demands import DemandOwner, count_missing, given_up, withdraw
+from server.services.queue.new_demands import NewDemand, add_demands
 from server.storage import BlobStore
 from suites.case_proof.proof import Examined, Proof, examine
 from suites.case_proof.trial import DrivenModel, Trial
@@ -150,38 +149,18 @@ def _rollouts(
 
 
 def _demand(session: Session, draft: CaseDraftRow, route: str, keys: Sequence[DriveKey]) -> None:
-    owned = (DemandRow.owner_kind == OwnerKind.PROOF, DemandRow.owner_id == draft.id)
-    following = select(func.coalesce(func.max(DemandRow.position) + 1, 0)).where(*owned)
+    owner = DemandOwner(OwnerKind.PROOF, draft.id)
+    following = select(func.coalesce(func.max(DemandRow.position) + 1, 0)).where(owner.owns())
     first = session.scalar(following) or 0
-    documents = [
-        {
-            "digest": key.digest,
-            "key": key,
-            "model": key.model,
-            "segment_id": key.scenario.segment_id,
-            "group_digest": key.group,
-            "execution": key.execution,
-        }
-        for key in sorted(keys, key=lambda key: key.digest)
-    ]
-    again = insert(DriveKeyRow).on_conflict_do_update(
-        index_elements=["digest"],
-        set_={"failure": None, "shard_id": None},
-        where=DriveKeyRow.failure.is_not(None),
-    )
-    session.execute(again, documents)
     demands = [
-        {
-            "owner_kind": OwnerKind.PROOF,
-            "owner_id": draft.id,
-            "position": first + i,
-            "role": Role.CANDIDATE if key.model == draft.offender else Role.BASELINE,
-            "case_id": f"{draft.name}#{key.repeat}",
-            "route": route,
-            "mandatory": True,
-            "drive_key": key.digest,
-        }
+        NewDemand(
+            position=first + i,
+            role=Role.CANDIDATE if key.model == draft.offender else Role.BASELINE,
+            case_id=f"{draft.name}#{key.repeat}",
+            route=route,
+            mandatory=True,
+            key=key,
+        )
         for i, key in enumerate(keys)
     ]
-    session.execute(insert(DemandRow), demands)
-    notify(session)
+    add_demands(session, owner, demands)

@@ -11,28 +11,31 @@ from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow
 
 
 class DemandOwner(NamedTuple):
-    """A run, proof or search; probes demand nothing: a demand is answered from the store."""
+    """A run, proof or search. Probes demand nothing: a demand is answered from the store."""
 
     kind: OwnerKind
     id: str
+
+    def owns(self, demand: type[DemandRow] = DemandRow) -> ColumnElement[bool]:
+        """The condition that a demand is this owner's."""
+        return and_(demand.owner_kind == self.kind, demand.owner_id == self.id)
+
+
+def run_owner(run_id: str) -> DemandOwner:
+    """The owner that a run is."""
+    return DemandOwner(OwnerKind.RUN, run_id)
 
 
 def waiting_keys(
     session: Session, owner: DemandOwner, start: int, stop: int
 ) -> Sequence[Row[str, str, dict[str, Any], int]]:
-    """(digest, group_digest, execution, position) of rollouts that nobody drives yet, mandatory ones first, then those at
-    positions [start, stop), in the owner's order."""
+    """(digest, group_digest, execution, position) of the rollouts that nobody drives yet.
+
+    Mandatory ones come first, then those at positions [start, stop), in the owner's order."""
+    key = DriveKeyRow
     query = (
-        _missing(
-            owner,
-            DriveKeyRow.digest,
-            DriveKeyRow.group_digest,
-            DriveKeyRow.execution,
-            DemandRow.position,
-        )
-        .where(
-            DriveKeyRow.shard_id.is_(None), DriveKeyRow.failure.is_(None), _in_window(start, stop)
-        )
+        _missing(owner, key.digest, key.group_digest, key.execution, DemandRow.position)
+        .where(key.shard_id.is_(None), key.failure.is_(None), _in_window(start, stop))
         .order_by(DemandRow.mandatory.desc(), DemandRow.position, DemandRow.role)
     )
     return session.execute(query).all()
@@ -48,14 +51,11 @@ def shards_in_window(owner: DemandOwner, start: int, stop: int) -> Select[int | 
 def waiting_owners(session: Session) -> list[DemandOwner]:
     """Proofs and searches that wait for rollouts which nobody drives yet."""
     rows = session.execute(
-        select(DemandRow.owner_kind, DemandRow.owner_id)
-        .join(DriveKeyRow, DriveKeyRow.digest == DemandRow.drive_key)
-        .outerjoin(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
+        _unanswered(DemandRow.owner_kind, DemandRow.owner_id)
         .where(
             DemandRow.owner_kind != OwnerKind.RUN,
             DriveKeyRow.shard_id.is_(None),
             DriveKeyRow.failure.is_(None),
-            RolloutRow.drive_key.is_(None),
         )
         .distinct()
     )
@@ -63,7 +63,7 @@ def waiting_owners(session: Session) -> list[DemandOwner]:
 
 
 def given_up(session: Session, owner: DemandOwner) -> tuple[str, str] | None:
-    """(case, reason) of the first rollout that this owner waits for and that ran out of attempts; None: nothing is lost."""
+    """(case, reason) of the first rollout of this owner that ran out of attempts; None: no one."""
     row = session.execute(
         _missing(owner, DemandRow.case_id, DriveKeyRow.failure)
         .where(DriveKeyRow.failure.is_not(None))
@@ -79,14 +79,11 @@ def count_missing(session: Session, owner: DemandOwner) -> int:
 
 
 def withdraw(session: Session, owner: DemandOwner, *, mandatory_too: bool) -> None:
-    """Take back demands for rollouts that are not stored. What is stored stays the owner's evidence, and shards that others
-    wait for go on."""
-    stored = (
-        select(RolloutRow.drive_key).where(RolloutRow.drive_key == DemandRow.drive_key).exists()
-    )
-    unwanted = delete(DemandRow).where(
-        DemandRow.owner_kind == owner.kind, DemandRow.owner_id == owner.id, ~stored
-    )
+    """Take back demands for rollouts that are not stored.
+
+    What is stored stays the owner's evidence. Shards that others wait for go on."""
+    stored = select(RolloutRow).where(RolloutRow.drive_key == DemandRow.drive_key).exists()
+    unwanted = delete(DemandRow).where(owner.owns(), ~stored)
     session.execute(unwanted if mandatory_too else unwanted.where(~DemandRow.mandatory))
 
 
@@ -95,14 +92,15 @@ def _in_window(start: int, stop: int) -> ColumnElement[bool]:
 
 
 def _missing(owner: DemandOwner, *columns: Any) -> Select[*tuple[Any, ...]]:
+    return _unanswered(*columns).where(owner.owns())
+
+
+def _unanswered(*columns: Any) -> Select[*tuple[Any, ...]]:
+    """Demands whose rollout is not stored."""
     return (
         select(*columns)
         .select_from(DemandRow)
         .join(DriveKeyRow, DriveKeyRow.digest == DemandRow.drive_key)
         .outerjoin(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
-        .where(
-            DemandRow.owner_kind == owner.kind,
-            DemandRow.owner_id == owner.id,
-            RolloutRow.drive_key.is_(None),
-        )
+        .where(RolloutRow.drive_key.is_(None))
     )

@@ -1,4 +1,6 @@
-"""Numbers of the queue for Prometheus, counted in the database when they are asked for: every API process says the same."""
+"""Numbers of the queue for Prometheus.
+
+They are counted in the database when asked for: every API process says the same."""
 
 from collections.abc import Iterator
 
@@ -14,17 +16,20 @@ GAUGES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "redrive_shards": (
         "Shards that wait for a worker (queued) or are driven (leased).",
         ("status", "device"),
-        "SELECT status, execution->>'device', count(*) FROM shards WHERE status IN ('queued', 'leased') GROUP BY 1, 2",
+        "SELECT status, execution->>'device', count(*) FROM shards "
+        "WHERE status IN ('queued', 'leased') GROUP BY 1, 2",
     ),
     "redrive_oldest_queued_shard_seconds": (
         "Age of the shard that has waited longest for a worker.",
         (),
-        "SELECT coalesce(extract(epoch FROM now() - min(created)), 0) FROM shards WHERE status = 'queued'",
+        "SELECT coalesce(extract(epoch FROM now() - min(created)), 0) FROM shards "
+        "WHERE status = 'queued'",
     ),
     "redrive_worker_processes": (
         "Processes of the workers that gave a sign of life in the last minute.",
         ("device",),
-        "SELECT device, sum(concurrency) FROM workers WHERE seen > now() - interval '1 minute' GROUP BY 1",
+        "SELECT device, sum(concurrency) FROM workers "
+        "WHERE seen > now() - interval '1 minute' GROUP BY 1",
     ),
     "redrive_runs": (
         "Runs that are not over.",

@@ -1,10 +1,10 @@
-"""The coordinator's side of the queue of record: form shards, take back what was lost, drop what nobody wants."""
+"""The queue of record: form shards, take back what was lost, drop what nobody wants."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow, ShardRow, WorkerRow
@@ -13,7 +13,7 @@ from server.settings import Settings
 from suites.vocabulary import ShardStatus
 
 OVERDUE = 1.2
-"""A shard that is held so much longer than the limit is taken back, whatever its worker says."""
+"""A shard that is held so many times the limit is taken back, whatever its worker says."""
 
 WHO_ACTS = {
     "submitter": "whoever submitted it has to correct it",
@@ -21,16 +21,17 @@ WHO_ACTS = {
     "machine": "whoever runs the workers has to put that right; submitted again, it is tried again",
     "us": "a fault of ours: report it with the worker's log; submitted again, it is tried again",
 }
-"""What comes after an error, by who must act (Shard.error_owner)."""
+"""What comes after an error, by who must act (ShardRow.error_owner)."""
 
 
 def form_shards(
     session: Session, owner: DemandOwner, window: tuple[int, int], size: int, priority: int
 ) -> int:
-    """Put the rollouts that nobody drives yet into shards of one group and at most `size` positions, both models of a
-    position together: a segment is then decoded once for both. Returns how many shards. `window`: positions [start, stop)
-    to look at. Keys that are in a shard already, for whatever owner, are shared; such a
-    shard is served at the more urgent owner's priority."""
+    """Put the rollouts that nobody drives yet into shards; returns how many shards.
+
+    A shard holds one group and at most `size` positions out of `window` [start, stop). Both models
+    of a position stand in one shard, so that their segment is decoded once. Keys that are in a
+    shard already, for whatever owner, are shared, and that shard gets the more urgent priority."""
     groups: dict[str, dict[int, list[str]]] = {}
     executions: dict[str, dict[str, Any]] = {}
     for digest, group, execution, position in waiting_keys(session, owner, *window):
@@ -44,21 +45,17 @@ def form_shards(
             part = [digest for pair in pairs[first : first + size] for digest in pair]
             _add(session, part, group, executions[part[0]], priority)
             formed += 1
-    shared = shards_in_window(owner, *window)
-    session.execute(
-        update(ShardRow)
-        .where(
-            ShardRow.status == ShardStatus.QUEUED,
-            ShardRow.priority > priority,
-            ShardRow.id.in_(shared),
-        )
-        .values(priority=priority)
+    less_urgent = (
+        ShardRow.status == ShardStatus.QUEUED,
+        ShardRow.priority > priority,
+        ShardRow.id.in_(shards_in_window(owner, *window)),
     )
+    session.execute(update(ShardRow).where(*less_urgent).values(priority=priority))
     return formed
 
 
 def take_back(session: Session, settings: Settings) -> int:
-    """Decide on every shard whose lease has ended: done after all, again, split, or given up. Returns how many."""
+    """Decide on every shard whose lease has ended: done, again, split, or given up; how many."""
     overdue = func.now() - timedelta(seconds=OVERDUE * settings.shard_limit_s + settings.lease_s)
     ended = session.scalars(
         select(ShardRow)
@@ -69,36 +66,38 @@ def take_back(session: Session, settings: Settings) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for shard in ended:
-        left = _undriven(session, shard)
-        if shard.error is None:
-            shard.error, shard.error_owner = "its worker was lost", "machine"
-        if not left:
-            _end(session, shard, ShardStatus.DONE)
-        elif shard.error_owner == "submitter":
-            _give_up(session, shard, left, f"{shard.error} ({WHO_ACTS['submitter']})")
-        elif shard.attempt < settings.shard_attempts:
-            shard.status, shard.lease_until = ShardStatus.QUEUED, None
-            # the first time at once; then others, or better times, get their chance
-            shard.not_before = func.now() + timedelta(
-                seconds=2.0**shard.attempt if shard.attempt > 1 else 0.0
-            )
-        elif len(left) > 1:
-            _end(session, shard, ShardStatus.CANCELLED)
-            for digest in left:
-                _add(session, [digest], shard.group_digest, shard.execution, shard.priority)
-        else:
-            who = WHO_ACTS[shard.error_owner or "us"]
-            _give_up(
-                session,
-                shard,
-                left,
-                f"given up after {shard.attempt} attempts: {shard.error} ({who})",
-            )
+        _decide(session, shard, settings.shard_attempts)
     return len(ended)
 
 
+def _decide(session: Session, shard: ShardRow, most_attempts: int) -> None:
+    left = _undriven(session, shard)
+    if shard.error is None:
+        shard.error = "its worker was lost"
+        shard.error_owner = "machine"
+    who = WHO_ACTS[shard.error_owner or "us"]
+    if not left:
+        _end(shard, ShardStatus.DONE)
+    elif shard.error_owner == "submitter":
+        _give_up(session, shard, left, f"{shard.error} ({who})")
+    elif shard.attempt < most_attempts:
+        shard.status = ShardStatus.QUEUED
+        shard.lease_until = None
+        # the first time at once; then others, or better times, get their chance
+        wait_s = 2.0**shard.attempt if shard.attempt > 1 else 0.0
+        shard.not_before = func.now() + timedelta(seconds=wait_s)
+    elif len(left) > 1:
+        # one of them may be the cause: each gets a shard of its own
+        _end(shard, ShardStatus.CANCELLED)
+        for digest in left:
+            _add(session, [digest], shard.group_digest, shard.execution, shard.priority)
+    else:
+        reason = f"given up after {shard.attempt} attempts: {shard.error} ({who})"
+        _give_up(session, shard, left, reason)
+
+
 def drop_unwanted(session: Session) -> int:
-    """Take keys that nobody demands any more out of queued shards; returns how many shards were cancelled."""
+    """Take keys that nobody demands out of queued shards; how many shards were cancelled."""
     unwanted = (
         select(DriveKeyRow.shard_id)
         .join(ShardRow, ShardRow.id == DriveKeyRow.shard_id)
@@ -111,18 +110,14 @@ def drop_unwanted(session: Session) -> int:
     ).all()
     cancelled = 0
     for shard in queued:
-        session.execute(
-            update(DriveKeyRow)
-            .where(DriveKeyRow.shard_id == shard.id, ~_is_demanded())
-            .values(shard_id=None)
-        )
-        wanted = set(
-            session.scalars(select(DriveKeyRow.digest).where(DriveKeyRow.shard_id == shard.id))
-        )
+        in_shard = DriveKeyRow.shard_id == shard.id
+        freed = update(DriveKeyRow).where(in_shard, ~_is_demanded())
+        session.execute(freed.values(shard_id=None))
+        wanted = set(session.scalars(select(DriveKeyRow.digest).where(in_shard)))
         if wanted:
             shard.drive_keys = [digest for digest in shard.drive_keys if digest in wanted]
         else:
-            shard.status, shard.finished = ShardStatus.CANCELLED, func.now()
+            _end(shard, ShardStatus.CANCELLED)
             cancelled += 1
     return cancelled
 
@@ -147,16 +142,13 @@ def open_shards(session: Session) -> int:
 def places(session: Session, lease_s: float) -> dict[str, int]:
     """Processes of the workers that gave a sign of life within a lease, by device kind."""
     alive = WorkerRow.seen > func.now() - timedelta(seconds=lease_s)
-    rows = session.execute(
-        select(WorkerRow.device, func.sum(WorkerRow.concurrency))
-        .where(alive)
-        .group_by(WorkerRow.device)
-    )
+    counted = select(WorkerRow.device, func.sum(WorkerRow.concurrency)).where(alive)
+    rows = session.execute(counted.group_by(WorkerRow.device))
     return {device: int(count) for device, count in rows}
 
 
-def _is_demanded() -> Any:
-    return select(DemandRow.drive_key).where(DemandRow.drive_key == DriveKeyRow.digest).exists()
+def _is_demanded() -> ColumnElement[bool]:
+    return select(DemandRow).where(DemandRow.drive_key == DriveKeyRow.digest).exists()
 
 
 def _add(
@@ -171,28 +163,23 @@ def _add(
     )
     session.add(shard)
     session.flush()
-    session.execute(
-        update(DriveKeyRow).where(DriveKeyRow.digest.in_(digests)).values(shard_id=shard.id)
-    )
+    in_shard = update(DriveKeyRow).where(DriveKeyRow.digest.in_(digests))
+    session.execute(in_shard.values(shard_id=shard.id))
 
 
 def _undriven(session: Session, shard: ShardRow) -> list[str]:
-    driven = set(
-        session.scalars(
-            select(RolloutRow.drive_key).where(RolloutRow.drive_key.in_(shard.drive_keys))
-        )
-    )
+    stored = select(RolloutRow.drive_key).where(RolloutRow.drive_key.in_(shard.drive_keys))
+    driven = set(session.scalars(stored))
     return [digest for digest in shard.drive_keys if digest not in driven]
 
 
-def _end(session: Session, shard: ShardRow, status: ShardStatus) -> None:
-    shard.status, shard.lease_until, shard.finished = status, None, func.now()
+def _end(shard: ShardRow, status: ShardStatus) -> None:
+    shard.status = status
+    shard.lease_until = None
+    shard.finished = func.now()
 
 
 def _give_up(session: Session, shard: ShardRow, digests: Iterable[str], reason: str) -> None:
-    _end(session, shard, ShardStatus.FAILED)
-    session.execute(
-        update(DriveKeyRow)
-        .where(DriveKeyRow.digest.in_(list(digests)))
-        .values(failure=reason, shard_id=None)
-    )
+    _end(shard, ShardStatus.FAILED)
+    lost = update(DriveKeyRow).where(DriveKeyRow.digest.in_(list(digests)))
+    session.execute(lost.values(failure=reason, shard_id=None))

@@ -4,15 +4,19 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from server.db.base import OwnerKind, Role
+from server.db.base import Role
 from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
+from server.services.queue.demands import run_owner
 from suites.conditions import load_condition, result_name
 from suites.definition.suite_schema import CaseSpec, SuiteVersion
 from suites.judgement import CaseVerdict
 from suites.vocabulary import FAILING, Outcome
+
+_Ended = Row[int, str, Outcome, str, float]
+"""A stored rollout: position, drive_key, outcome, reason, ended_s."""
 
 
 class _Repeat(NamedTuple):
@@ -23,57 +27,51 @@ class _Repeat(NamedTuple):
 
 
 Unmeasured = dict[str, set[str]]
-"""Metric or condition (`condition:<digest>`) to drive_keys of stored rollouts that lack its result."""
+"""Metric or condition (`condition:<digest>`) to drive_keys of rollouts that lack its result."""
 
 
 def judge_cases(
     session: Session, run_id: str, version: SuiteVersion, judged: Collection[str]
 ) -> tuple[dict[str, CaseVerdict], Unmeasured]:
-    """Verdicts, by name, of the cases that are not `judged` yet and whose repeats are all driven and measured; and what
-    remains to be measured."""
+    """Verdicts by name of the cases whose repeats are all driven and measured, but those `judged`
+    already; and what remains to be measured."""
     open_cases = {spec.name: spec for spec in version.suite.cases if spec.name not in judged}
     if not open_cases:
         return {}, {}
-    case_at = {
-        position: planned.case
-        for position, planned in enumerate(version.planned)
-        if planned.case in open_cases
-    }
-    rows = session.execute(
-        select(
-            DemandRow.position,
-            RolloutRow.drive_key,
-            RolloutRow.outcome,
-            RolloutRow.reason,
-            RolloutRow.ended_s,
-        )
+    places = [(at, p.case) for at, p in enumerate(version.planned)]
+    spec_at = {at: open_cases[case] for at, case in places if case in open_cases}
+    rollouts = _driven(session, run_id, spec_at)
+    results = _conditions(session, [rollout.drive_key for rollout in rollouts])
+    unmeasured: Unmeasured = defaultdict(set)
+    repeats: dict[str, list[_Repeat]] = defaultdict(list)
+    for rollout in rollouts:
+        spec = spec_at[rollout.position]
+        names = [result_name(condition) for condition in spec.conditions]
+        found = results[rollout.drive_key]
+        missing = [name for name in names if name not in found]
+        for name in missing:
+            unmeasured[name].add(rollout.drive_key)
+        if not missing:
+            words = [str(load_condition(condition)) for condition in spec.conditions]
+            conditions = list(zip(words, (found[name] for name in names), strict=True))
+            repeats[spec.name].append(_repeat(rollout, conditions))
+    whole = {name for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
+    return {name: _case(open_cases[name], repeats[name]) for name in whole}, unmeasured
+
+
+def _driven(session: Session, run_id: str, positions: Collection[int]) -> Sequence[_Ended]:
+    """The candidate's stored rollouts at these positions, in order."""
+    row = RolloutRow
+    return session.execute(
+        select(DemandRow.position, row.drive_key, row.outcome, row.reason, row.ended_s)
         .join(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
         .where(
-            DemandRow.owner_kind == OwnerKind.RUN,
-            DemandRow.owner_id == run_id,
+            run_owner(run_id).owns(),
             DemandRow.role == Role.CANDIDATE,
-            DemandRow.position.in_(case_at),
+            DemandRow.position.in_(positions),
         )
         .order_by(DemandRow.position)
     ).all()
-    results = _conditions(session, [row.drive_key for row in rows])
-    unmeasured: Unmeasured = defaultdict(set)
-    repeats: dict[str, list[_Repeat]] = defaultdict(list)
-    for row in rows:
-        spec = open_cases[str(case_at[row.position])]
-        names = [result_name(condition) for condition in spec.conditions]
-        found = results[row.drive_key]
-        for name in names:
-            if name not in found:
-                unmeasured[name].add(row.drive_key)
-        if all(name in found for name in names):
-            ended = (row.outcome, row.reason, row.ended_s)
-            words = [str(load_condition(condition)) for condition in spec.conditions]
-            repeats[spec.name].append(
-                _repeat(*ended, list(zip(words, (found[name] for name in names), strict=True)))
-            )
-    whole = {name for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
-    return {name: _case(open_cases[name], repeats[name]) for name in whole}, unmeasured
 
 
 def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, ResultRow]]:
@@ -87,22 +85,22 @@ def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, 
     return found
 
 
-def _repeat(
-    outcome: Outcome, reason: str, ended_s: float, conditions: Sequence[tuple[str, ResultRow]]
-) -> _Repeat:
-    if outcome in FAILING:
-        return _Repeat(False, reason, ended_s)
-    if outcome is Outcome.DATA_INVALID:
-        return _Repeat(None, reason, None)
+def _repeat(rollout: _Ended, conditions: Sequence[tuple[str, ResultRow]]) -> _Repeat:
+    """By how it ended, then by its conditions, each with its words: broken ones before unknown."""
+    if rollout.outcome in FAILING:
+        return _Repeat(False, rollout.reason, rollout.ended_s)
+    if rollout.outcome is Outcome.DATA_INVALID:
+        return _Repeat(None, rollout.reason, None)
     for words, judged in conditions:
         if judged.valid and not judged.value:
             return _Repeat(False, f"{words}: {judged.reason}", judged.instant_s)
     for words, judged in conditions:
         if not judged.valid:
             return _Repeat(None, f"{words}: {judged.reason}", None)
-    # a condition's window may end before the simulator lost sight of the car; without one, the whole window is asked for
-    told = outcome is Outcome.COMPLETED or bool(conditions)
-    return _Repeat(True, "", None) if told else _Repeat(None, reason, None)
+    # a condition's window may end before the simulator lost sight of the car; without a condition
+    # the whole window is asked for
+    told = rollout.outcome is Outcome.COMPLETED or bool(conditions)
+    return _Repeat(True, "", None) if told else _Repeat(None, rollout.reason, None)
 
 
 def _case(spec: CaseSpec, repeats: list[_Repeat]) -> CaseVerdict:

@@ -1,8 +1,8 @@
-"""The plots of a case as data: candidate, baseline and log over one time axis. Pages and browsers draw them."""
+"""The plots of a case as data, for pages and browsers: candidate, baseline and log over time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,17 +49,20 @@ class _Line:
     dashed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Plot:
+class _Plot(NamedTuple):
     id: str
     title: str
     unit: str
     about: str
-    lines: tuple[_Line, ...]
 
 
 def _column(name: str) -> Signal:
     return lambda trace: np.asarray(trace[name], np.float64)
+
+
+def _drawn(name: str, column: str, *, log: bool = False, dashed: bool = False) -> _Line:
+    """A line that is a column of the trace as it stands."""
+    return _Line(name, (column,), _column(column), log, dashed)
 
 
 def _log_lateral_acceleration(trace: Trace) -> Floats:
@@ -79,112 +82,70 @@ def _log_lane_position(trace: Trace) -> Floats:
     return np.asarray(lane_position_m(trace) - trace["lateral_offset_m"], np.float64)
 
 
-_LANE, _MOTION = ("lane_left_m", "lane_right_m"), ("curvature", "speed_mps")
+_LANE = ("lane_left_m", "lane_right_m")
+_MOTION = ("curvature", "speed_mps")
 _LOG_MOTION = ("log_curvature", "log_speed_mps")
 
-PLOTS: tuple[_Plot, ...] = (
-    _Plot(
-        "lateral",
-        "Lateral offset from the log",
-        "m",
-        "Left of the logged path is positive.",
-        (
-            _Line("driven", ("lateral_offset_m",), _column("lateral_offset_m")),
-            _Line("log", ("lateral_offset_m",), lambda trace: np.zeros(len(trace)), log=True),
-        ),
+PLOTS: dict[_Plot, tuple[_Line, ...]] = {
+    _Plot("lateral", "Lateral offset from the log", "m", "Left of the logged path is positive."): (
+        _drawn("driven", "lateral_offset_m"),
+        _Line("log", ("lateral_offset_m",), lambda trace: np.zeros(len(trace)), log=True),
     ),
     _Plot(
         "curvature",
         "Curvature",
         "1/m",
         "What each model asked for (dotted) and what the vehicle drove; left is positive.",
-        (
-            _Line("driven", ("curvature",), _column("curvature")),
-            _Line("asked for", ("curvature_command",), _column("curvature_command"), dashed=True),
-            _Line("log", ("log_curvature",), _column("log_curvature"), log=True),
-        ),
+    ): (
+        _drawn("driven", "curvature"),
+        _drawn("asked for", "curvature_command", dashed=True),
+        _drawn("log", "log_curvature", log=True),
+    ),
+    _Plot("speed", "Speed", "m/s", "The log's at the nearest point of its path."): (
+        _drawn("driven", "speed_mps"),
+        _drawn("log", "log_speed_mps", log=True),
     ),
     _Plot(
-        "speed",
-        "Speed",
-        "m/s",
-        "The log's at the nearest point of its path.",
-        (
-            _Line("driven", ("speed_mps",), _column("speed_mps")),
-            _Line("log", ("log_speed_mps",), _column("log_speed_mps"), log=True),
-        ),
+        "lateral-acceleration", "Lateral acceleration", "m/s²", "Curvature times speed squared."
+    ): (
+        _Line("driven", _MOTION, lateral_acceleration_mps2),
+        _Line("log", _LOG_MOTION, _log_lateral_acceleration, log=True),
     ),
-    _Plot(
-        "lateral-acceleration",
-        "Lateral acceleration",
-        "m/s²",
-        "Curvature times speed squared.",
-        (
-            _Line("driven", _MOTION, lateral_acceleration_mps2),
-            _Line("log", _LOG_MOTION, _log_lateral_acceleration, log=True),
-        ),
-    ),
-    _Plot(
-        "lateral-jerk",
-        "Lateral jerk",
-        "m/s³",
-        "Change of lateral acceleration per second.",
-        (
-            _Line("driven", _MOTION, lateral_jerk_mps3),
-            _Line("log", _LOG_MOTION, _log_lateral_jerk, log=True),
-        ),
+    _Plot("lateral-jerk", "Lateral jerk", "m/s³", "Change of lateral acceleration per second."): (
+        _Line("driven", _MOTION, lateral_jerk_mps3),
+        _Line("log", _LOG_MOTION, _log_lateral_jerk, log=True),
     ),
     _Plot(
         "lane",
         "Position in the lane",
         "m",
         "From the middle of the lane; left is positive. Gaps: edges unknown.",
-        (
-            _Line("driven", _LANE, lane_position_m),
-            _Line("log", (*_LANE, "lateral_offset_m"), _log_lane_position, log=True),
-        ),
+    ): (
+        _Line("driven", _LANE, lane_position_m),
+        _Line("log", (*_LANE, "lateral_offset_m"), _log_lane_position, log=True),
     ),
-    _Plot(
-        "controls",
-        "Lateral acceleration",
-        "m/s²",
-        "Simulated against wanted.",
-        (
-            _Line("driven", ("lataccel_mps2",), _column("lataccel_mps2")),
-            _Line("wanted", ("target_lataccel_mps2",), _column("target_lataccel_mps2"), log=True),
-        ),
+    _Plot("controls", "Lateral acceleration", "m/s²", "Simulated against wanted."): (
+        _drawn("driven", "lataccel_mps2"),
+        _drawn("wanted", "target_lataccel_mps2", log=True),
     ),
-    _Plot(
-        "controls-jerk",
-        "Lateral jerk",
-        "m/s³",
-        "Change of lateral acceleration per second.",
-        (_Line("driven", ("lataccel_mps2",), _lataccel_rate),),
+    _Plot("controls-jerk", "Lateral jerk", "m/s³", "Change of lateral acceleration per second."): (
+        _Line("driven", ("lataccel_mps2",), _lataccel_rate),
     ),
-    _Plot(
-        "action",
-        "Steer action",
-        "1",
-        "What each controller answered.",
-        (_Line("answered", ("action",), _column("action")),),
+    _Plot("action", "Steer action", "1", "What each controller answered."): (
+        _drawn("answered", "action"),
     ),
-)
+}
 
 
 def panels(candidate: Trace | None, baseline: Trace | None) -> list[Panel]:
     """The plots whose columns these traces have."""
-    traces: dict[Who, Trace] = {}
-    if candidate is not None:
-        traces["candidate"] = candidate
-    if baseline is not None:
-        traces["baseline"] = baseline
+    both: dict[Who, Trace | None] = {"candidate": candidate, "baseline": baseline}
+    traces = {who: trace for who, trace in both.items() if trace is not None}
     drawn = []
-    for plot in PLOTS:
-        series = [series for line in plot.lines for series in _series(line, traces)]
+    for plot, lines in PLOTS.items():
+        series = [series for line in lines for series in _series(line, traces)]
         if any(one.who != "log" and any(v is not None for v in one.values) for one in series):
-            drawn.append(
-                Panel(id=plot.id, title=plot.title, unit=plot.unit, about=plot.about, series=series)
-            )
+            drawn.append(Panel(**plot._asdict(), series=series))
     return drawn
 
 
@@ -215,10 +176,11 @@ class TableRow(BaseModel):
 
 
 def table(panel: Panel, every_s: float = 0.5) -> list[TableRow]:
-    """The panel's numbers, a row for every so many seconds: what the plot says to those who can't see it."""
+    """The panel's numbers, a row every `every_s` seconds: the plot for those who can't see it."""
     times = [dict(zip(series.t_s, series.values, strict=True)) for series in panel.series]
     longest = max((t for t in times), key=len, default={})
-    rows, due = [], 0.0
+    rows = []
+    due = 0.0
     for t in longest:
         if t >= due - 1e-6:
             rows.append(TableRow(t_s=t, values=[by_time.get(t) for by_time in times]))

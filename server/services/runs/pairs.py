@@ -1,26 +1,30 @@
 """The results of a run, pair by pair: both models at one place of the order, by one metric."""
 
+import math
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from server.db.bank_tables import SuiteVersionRow
-from server.db.base import OwnerKind, Role
-from server.db.queue_tables import DemandRow, DriveKeyRow, ResultRow, RolloutRow
+from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
 from server.problems import Refused
 from server.services.paging import Page, decode_cursor, encode_cursor
+from server.services.queue.demands import run_owner
+from server.services.queue.paired_demands import PairedDemands
 from server.services.runs.run_views import find_run
 from suites.errors import Finding
 from suites.metrics.registry import METRICS
+from suites.statistics.contrasts import sign_of
 from suites.vocabulary import FAILING, Outcome
 
 NOTABLE_FACTOR = 2.0
 NOTABLE_SHARE_OF_CAP = 0.01
-"""Where both completed, a pair changed when one value is over twice the other and they differ by over 1 % of the metric's
-cap: a place to look at. Smaller differences are for the gates, which weigh all pairs."""
+"""Where both completed, a pair changed when one value is over twice the other and they differ by
+over 1 % of the metric's cap. Smaller differences are for the gates, which weigh all pairs."""
 
 
 class Change(StrEnum):
@@ -40,7 +44,7 @@ class Change(StrEnum):
 
 
 PairVerdict = Literal["pass", "fail", "censored", "invalid", "open"]
-"""How the candidate alone ended: completed, failed (or its policy did), out of trust, without evidence, not yet."""
+"""How the candidate alone ended: completed, failed, out of trust, without evidence, not yet."""
 Sort = Literal["position", "-position", "delta", "-delta"]
 
 
@@ -77,87 +81,71 @@ class PairView(BaseModel):
     verdict: PairVerdict
 
 
-class _Pair:
-    """The joined tables of a run's pairs by one metric."""
+class _MetricPairs(PairedDemands):
+    """The pairs of a run by one metric, and what is said of each."""
 
-    def __init__(self, run_id: str, metric: str, version: int, sign: int) -> None:
-        self.run_id = run_id
-        self.mine, self.theirs = aliased(DemandRow), aliased(DemandRow)
-        self.key_mine, self.key_theirs = aliased(DriveKeyRow), aliased(DriveKeyRow)
-        self.rollout_mine, self.rollout_theirs = aliased(RolloutRow), aliased(RolloutRow)
-        self.result_mine, self.result_theirs = aliased(ResultRow), aliased(ResultRow)
-        self.metric, self.version = metric, version
-        value, against = self.result_mine.value, self.result_theirs.value
-        self.delta: ColumnElement[float | None] = sign * (value - against)
-        enough = func.abs(value - against) > NOTABLE_SHARE_OF_CAP * (METRICS[metric].cap or 0.0)
-        larger = and_(value > NOTABLE_FACTOR * against, enough)
-        smaller = and_(against > NOTABLE_FACTOR * value, enough)
-        worse, better = (larger, smaller) if sign > 0 else (smaller, larger)
-        mine, theirs = self.rollout_mine.outcome, self.rollout_theirs.outcome
-        lost = or_(self.key_mine.failure.is_not(None), self.key_theirs.failure.is_not(None))
-        self.change: ColumnElement[str] = case(
-            (and_(lost, or_(mine.is_(None), theirs.is_(None))), Change.INVALID.value),
-            (or_(mine.is_(None), theirs.is_(None)), Change.OPEN.value),
-            (
-                or_(mine == Outcome.DATA_INVALID, theirs == Outcome.DATA_INVALID),
-                Change.INVALID.value,
-            ),
-            (and_(mine.in_(FAILING), theirs == Outcome.COMPLETED), Change.REGRESSED.value),
-            (and_(mine == Outcome.COMPLETED, theirs.in_(FAILING)), Change.IMPROVED.value),
-            (
-                or_(mine == Outcome.LEFT_TRUST_REGION, theirs == Outcome.LEFT_TRUST_REGION),
-                Change.CENSORED.value,
-            ),
-            (
-                or_(self.result_mine.valid.is_(False), self.result_theirs.valid.is_(False)),
-                Change.INVALID.value,
-            ),
-            (
-                and_(mine == Outcome.COMPLETED, theirs == Outcome.COMPLETED, worse),
-                Change.REGRESSED.value,
-            ),
-            (
-                and_(mine == Outcome.COMPLETED, theirs == Outcome.COMPLETED, better),
-                Change.IMPROVED.value,
-            ),
-            else_=Change.UNCHANGED.value,
+    def __init__(self, run_id: str, metric: str, version: int) -> None:
+        super().__init__(run_owner(run_id), (metric, version))
+        self.metric = metric
+        self.delta: ColumnElement[float | None] = sign_of(metric) * (
+            self.candidate.result.value - self.baseline.result.value
         )
-        self.verdict: ColumnElement[str] = case(
-            (and_(mine.is_(None), self.key_mine.failure.is_not(None)), "invalid"),
-            (mine.is_(None), "open"),
-            (mine == Outcome.DATA_INVALID, "invalid"),
-            (mine == Outcome.LEFT_TRUST_REGION, "censored"),
-            (mine.in_(FAILING), "fail"),
+
+    @property
+    def change(self) -> ColumnElement[str]:
+        """The word of the first rule that holds."""
+        candidate = self.candidate.rollout.outcome
+        baseline = self.baseline.rollout.outcome
+        missing = or_(candidate.is_(None), baseline.is_(None))
+        lost = or_(self.candidate.key.failure.is_not(None), self.baseline.key.failure.is_not(None))
+        invalid = or_(candidate == Outcome.DATA_INVALID, baseline == Outcome.DATA_INVALID)
+        left = or_(candidate == Outcome.LEFT_TRUST_REGION, baseline == Outcome.LEFT_TRUST_REGION)
+        unmeasured = or_(
+            self.candidate.result.valid.is_(False), self.baseline.result.valid.is_(False)
+        )
+        candidate_completed = candidate == Outcome.COMPLETED
+        baseline_completed = baseline == Outcome.COMPLETED
+        completed = and_(candidate_completed, baseline_completed)
+        worse, better = self._notable()
+        rules = (
+            (and_(lost, missing), Change.INVALID),
+            (missing, Change.OPEN),
+            (invalid, Change.INVALID),
+            (and_(candidate.in_(FAILING), baseline_completed), Change.REGRESSED),
+            (and_(candidate_completed, baseline.in_(FAILING)), Change.IMPROVED),
+            (left, Change.CENSORED),
+            (unmeasured, Change.INVALID),
+            (and_(completed, worse), Change.REGRESSED),
+            (and_(completed, better), Change.IMPROVED),
+        )
+        words = ((rule, change.value) for rule, change in rules)
+        return case(*words, else_=Change.UNCHANGED.value)
+
+    def _notable(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        """The conditions that the candidate's value is notably worse, and notably better."""
+        candidate = self.candidate.result.value
+        baseline = self.baseline.result.value
+        least = NOTABLE_SHARE_OF_CAP * (METRICS[self.metric].cap or 0.0)
+        differ = func.abs(candidate - baseline) > least
+        larger = and_(candidate > NOTABLE_FACTOR * baseline, differ)
+        smaller = and_(baseline > NOTABLE_FACTOR * candidate, differ)
+        return (larger, smaller) if sign_of(self.metric) > 0 else (smaller, larger)
+
+    @property
+    def verdict(self) -> ColumnElement[str]:
+        """A PairVerdict."""
+        outcome = self.candidate.rollout.outcome
+        return case(
+            (and_(outcome.is_(None), self.candidate.key.failure.is_not(None)), "invalid"),
+            (outcome.is_(None), "open"),
+            (outcome == Outcome.DATA_INVALID, "invalid"),
+            (outcome == Outcome.LEFT_TRUST_REGION, "censored"),
+            (outcome.in_(FAILING), "fail"),
             else_="pass",
         )
 
-    def joined(self, *columns: Any) -> Any:
-        """SELECT of `columns` over the run's pairs."""
-        query = select(*columns).select_from(self.mine)
-        same = and_(
-            self.theirs.owner_kind == OwnerKind.RUN,
-            self.theirs.owner_id == self.run_id,
-            self.theirs.position == self.mine.position,
-            self.theirs.role == Role.BASELINE,
-        )
-        query = query.join(self.theirs, same)
-        sides = (
-            (self.mine, self.key_mine, self.rollout_mine, self.result_mine),
-            (self.theirs, self.key_theirs, self.rollout_theirs, self.result_theirs),
-        )
-        for demand, key, rollout, result in sides:
-            query = query.join(key, key.digest == demand.drive_key)
-            query = query.outerjoin(rollout, rollout.drive_key == demand.drive_key)
-            of_metric = (result.metric == self.metric, result.version == self.version)
-            query = query.outerjoin(result, and_(result.drive_key == demand.drive_key, *of_metric))
-        return query.where(
-            self.mine.owner_kind == OwnerKind.RUN,
-            self.mine.owner_id == self.run_id,
-            self.mine.role == Role.CANDIDATE,
-        )
 
-
-def _pair(session: Session, run_id: str, metric: str | None) -> _Pair:
+def _by_metric(session: Session, run_id: str, metric: str | None) -> _MetricPairs:
     run = find_run(session, run_id)
     document = session.execute(
         select(SuiteVersionRow.document).where(SuiteVersionRow.digest == run.suite_digest)
@@ -165,12 +153,11 @@ def _pair(session: Session, run_id: str, metric: str | None) -> _Pair:
     gates = [gate["metric"] for gate in document["suite"]["gates"]]
     name = metric or next(iter(gates), None) or next(iter(METRICS))
     if name not in METRICS:
-        finding = Finding(
-            "query.metric", f"no metric is named {name!r}", f"one of {', '.join(METRICS)}"
-        )
+        problem = f"no metric is named {name!r}"
+        finding = Finding("query.metric", problem, f"one of {', '.join(METRICS)}")
         raise Refused("bad-request", "that metric doesn't exist", (finding,))
     version = document["metric_versions"].get(name, METRICS[name].version)
-    return _Pair(run_id, name, version, -1 if METRICS[name].direction == "higher" else 1)
+    return _MetricPairs(run_id, name, version)
 
 
 def list_results(
@@ -184,76 +171,56 @@ def list_results(
     cursor: str | None = None,
     limit: int = 100,
 ) -> Page[PairView]:
-    """Pairs of a run by one metric (the first gate's when not named). By delta, pairs without one come last.
-    Raises Refused (404, 400)."""
-    pair = _pair(session, run_id, metric)
-    missing = -1.0 if sort == "-delta" else 1.0
-    delta = func.coalesce(pair.delta, literal(missing) * float("inf"))
-    query = pair.joined(
-        pair.mine,
-        pair.theirs,
-        pair.rollout_mine,
-        pair.rollout_theirs,
-        pair.result_mine,
-        pair.result_theirs,
-        pair.key_mine.segment_id,
-        pair.delta,
-        pair.change,
-        pair.verdict,
-        pair.key_mine.failure,
-        pair.key_theirs.failure,
-        delta.label("sorted"),
-    )
+    """Pairs of a run by one metric, the first gate's when not named.
+
+    By delta, pairs without one come last. Raises Refused (404, 400)."""
+    pairs = _by_metric(session, run_id, metric)
+    backwards = sort.startswith("-")
+    by_delta = sort.endswith("delta")
+    last = -math.inf if backwards else math.inf
+    delta = func.coalesce(pairs.delta, literal(last))
+    position = pairs.candidate.demand.position
+    sides = pairs.both(lambda s: (s.demand, s.rollout, s.result, s.key.failure))
+    segment_id = pairs.candidate.key.segment_id
+    query = pairs.select(*sides, segment_id, pairs.delta, pairs.change, pairs.verdict, delta)
     if verdict is not None:
-        query = query.where(pair.verdict == verdict)
+        query = query.where(pairs.verdict == verdict)
     if change is not None:
-        query = query.where(pair.change == change.value)
-    down, by_delta = sort.startswith("-"), sort.endswith("delta")
-    position = pair.mine.position
+        query = query.where(pairs.change == change.value)
     if cursor is not None:
         at, after = decode_cursor(cursor, [float, int])
         beyond = position < after if sort == "-position" else position > after
         if by_delta:
-            past = delta < at if down else delta > at
+            past = delta < at if backwards else delta > at
             beyond = or_(past, and_(delta == at, beyond))
         query = query.where(beyond)
     if by_delta:
-        query = query.order_by(delta.desc() if down else delta.asc(), position)
+        query = query.order_by(delta.desc() if backwards else delta.asc(), position)
     else:
-        query = query.order_by(position.desc() if down else position.asc())
+        query = query.order_by(position.desc() if backwards else position.asc())
     rows = session.execute(query.limit(limit + 1)).all()
-    items = [_view(pair, row) for row in rows[:limit]]
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = encode_cursor([float(last.sorted), last[0].position]) if last is not None else None
+    items = [_view(pairs.metric, row) for row in rows[:limit]]
+    following = None
+    if len(rows) > limit:
+        *_, sorted_by = rows[limit - 1]
+        following = encode_cursor([float(sorted_by), items[-1].position])
     return Page(items=items, next=following)
 
 
-def _view(pair: _Pair, row: Any) -> PairView:
-    (
-        demand,
-        other,
-        mine,
-        theirs,
-        result,
-        against,
-        segment_id,
-        delta,
-        change,
-        verdict,
-        failure,
-        failure_theirs,
-        _,
-    ) = row
+def _view(metric: str, row: Sequence[Any]) -> PairView:
+    candidate, baseline = row[:4], row[4:8]
+    segment_id, delta, change, verdict, _ = row[8:]
+    demand: DemandRow = candidate[0]
     return PairView(
         position=demand.position,
         case_id=demand.case_id,
         route=demand.route,
         segment_id=segment_id,
         mandatory=demand.mandatory,
-        metric=pair.metric,
-        unit=METRICS[pair.metric].unit,
-        candidate=_side(demand, mine, result, failure),
-        baseline=_side(other, theirs, against, failure_theirs),
+        metric=metric,
+        unit=METRICS[metric].unit,
+        candidate=_side(*candidate),
+        baseline=_side(*baseline),
         delta=delta,
         change=change,
         verdict=verdict,
@@ -263,35 +230,30 @@ def _view(pair: _Pair, row: Any) -> PairView:
 def _side(
     demand: DemandRow, rollout: RolloutRow | None, result: ResultRow | None, failure: str | None
 ) -> Side:
+    lost = Outcome.INFRA_FAILED if failure is not None else None
     return Side(
         drive_key=demand.drive_key,
-        outcome=rollout.outcome
-        if rollout is not None
-        else (Outcome.INFRA_FAILED if failure is not None else None),
-        reason=rollout.reason if rollout is not None else (failure or ""),
-        ended_s=rollout.ended_s if rollout is not None else None,
-        value=result.value if result is not None else None,
-        low=result.low if result is not None else None,
-        high=result.high if result is not None else None,
+        outcome=lost if rollout is None else rollout.outcome,
+        reason=(failure or "") if rollout is None else rollout.reason,
+        ended_s=None if rollout is None else rollout.ended_s,
+        value=None if result is None else result.value,
+        low=None if result is None else result.low,
+        high=None if result is None else result.high,
     )
 
 
 def count_changes(session: Session, run_id: str) -> dict[Change, int]:
-    """How many pairs of a run regressed, improved, ...: every word is there, 0 among them. Raises Refused (404)."""
-    pair = _pair(session, run_id, None)
-    counted = pair.joined(pair.change.label("change"), func.count()).group_by("change")
+    """How many pairs of a run regressed, improved and so on, zeros too. Raises Refused (404)."""
+    pairs = _by_metric(session, run_id, None)
+    counted = pairs.select(pairs.change.label("change"), func.count()).group_by("change")
     found = {Change(change): count for change, count in session.execute(counted)}
     return {change: found.get(change, 0) for change in Change}
 
 
 def worst_pairs(session: Session, run_id: str, count: int) -> list[PairView]:
-    """The pairs to look at first: those that regressed, then the largest losses by the first gate's metric."""
-    regressed = list_results(
-        session, run_id, change=Change.REGRESSED, sort="-delta", limit=count
-    ).items
-    seen = {pair.position for pair in regressed}
-    losses = list_results(session, run_id, sort="-delta", limit=count).items
-    return [
-        *regressed,
-        *(p for p in losses if p.position not in seen and p.delta is not None and p.delta > 0),
-    ][:count]
+    """The pairs to look at first: those that regressed, then the largest losses."""
+    regressed = list_results(session, run_id, change=Change.REGRESSED, sort="-delta", limit=count)
+    losses = list_results(session, run_id, sort="-delta", limit=count)
+    seen = {pair.position for pair in regressed.items}
+    others = [p for p in losses.items if p.position not in seen and (p.delta or 0.0) > 0]
+    return [*regressed.items, *others][:count]

@@ -1,16 +1,19 @@
-"""Progress of a run, from counts alone: done and total, rate, time left, how rollouts ended, the worst case so far."""
+"""Progress of a run, from counts alone: how far, how fast, how rollouts ended, the worst so far."""
 
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Float, and_, cast, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Float, cast, func, select
+from sqlalchemy.orm import Session
 
 from server.db.bank_tables import SuiteVersionRow
-from server.db.base import OwnerKind, Role
-from server.db.queue_tables import DemandRow, DriveKeyRow, ResultRow, RolloutRow, ShardRow
+from server.db.base import Role
+from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow, ShardRow
 from server.db.run_tables import RunRow
-from suites.metrics.registry import METRICS, Metric
+from server.services.queue.demands import run_owner
+from server.services.queue.paired_demands import PairedDemands
+from suites.metrics.registry import METRICS
+from suites.statistics.contrasts import sign_of
 from suites.vocabulary import STATUS_TRANSITIONS, Outcome, ShardStatus
 
 RATE_WINDOW_S = 60.0
@@ -18,7 +21,8 @@ RATE_WINDOW_S = 60.0
 
 
 class WorstCase(BaseModel):
-    """The case where the candidate lost most to the baseline so far: a place to look at, not a verdict."""
+    """The case where the candidate lost most to the baseline so far: a place to look at, not a
+    verdict."""
 
     case_id: str
     metric: str
@@ -54,7 +58,7 @@ class Progress(BaseModel):
 
 def read_progress(session: Session, run: RunRow) -> Progress:
     """Progress of one run: six statements, whatever its size."""
-    mine = and_(DemandRow.owner_kind == OwnerKind.RUN, DemandRow.owner_id == run.id)
+    mine = run_owner(run.id).owns()
     counts = session.execute(
         select(DemandRow.role, RolloutRow.outcome, func.count())
         .outerjoin(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
@@ -107,76 +111,40 @@ def read_progress(session: Session, run: RunRow) -> Progress:
 
 
 def _rate(session: Session, run: RunRow) -> float | None:
-    """Rollouts that this run asked for and that were driven in the last minute of its life, per second."""
-    since = func.greatest(
-        func.coalesce(run.started, func.now()), func.now() - timedelta(seconds=RATE_WINDOW_S)
-    )
+    """Rollouts of this run that were driven in the last minute of its life, per second."""
+    a_minute_ago = func.now() - timedelta(seconds=RATE_WINDOW_S)
+    since = func.greatest(func.coalesce(run.started, func.now()), a_minute_ago)
     count, seconds = session.execute(
         select(func.count(), cast(func.extract("epoch", func.now() - func.min(since)), Float))
         .select_from(DemandRow)
         .join(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
-        .where(
-            DemandRow.owner_kind == OwnerKind.RUN,
-            DemandRow.owner_id == run.id,
-            RolloutRow.created >= since,
-        )
+        .where(run_owner(run.id).owns(), RolloutRow.created >= since)
     ).one()
     return count / seconds if count and seconds else None
 
 
-def _result_of(
-    demand: type[DemandRow], result: type[ResultRow], metric: Metric
-) -> ColumnElement[bool]:
-    return and_(
-        result.drive_key == demand.drive_key,
-        result.metric == metric.name,
-        result.version == metric.version,
-    )
-
-
 def _worst(session: Session, run: RunRow) -> WorstCase | None:
     """By the first critical gate's metric: the pair with the largest loss."""
-    gates = (
-        session.scalar(
-            select(SuiteVersionRow.document["suite"]["gates"]).where(
-                SuiteVersionRow.digest == run.suite_digest
-            )
-        )
-        or []
-    )
-    metric = next(
-        (METRICS[g["metric"]] for g in gates if g["critical"] and g["metric"] in METRICS), None
-    )
+    suite = select(SuiteVersionRow.document["suite"]["gates"])
+    gates = session.scalar(suite.where(SuiteVersionRow.digest == run.suite_digest)) or []
+    critical = (gate["metric"] for gate in gates if gate["critical"])
+    metric = next((METRICS[name] for name in critical if name in METRICS), None)
     if metric is None:
         return None
-    ours, theirs = aliased(ResultRow), aliased(ResultRow)
-    candidate, baseline = aliased(DemandRow), aliased(DemandRow)
-    ended = aliased(RolloutRow)
-    loss = (ours.value - theirs.value) * (-1 if metric.direction == "higher" else 1)
+    pairs = PairedDemands(run_owner(run.id), (metric.name, metric.version))
+    demand = pairs.candidate.demand
+    candidate = pairs.candidate.result
+    baseline = pairs.baseline.result
+    loss = (candidate.value - baseline.value) * sign_of(metric.name)
     row = session.execute(
-        select(candidate.case_id, ours.value, theirs.value)
-        .join(
-            baseline,
-            and_(
-                baseline.owner_kind == candidate.owner_kind,
-                baseline.owner_id == candidate.owner_id,
-                baseline.position == candidate.position,
-                baseline.role == Role.BASELINE,
-            ),
-        )
-        .join(ours, _result_of(candidate, ours, metric))
-        .join(theirs, _result_of(baseline, theirs, metric))
-        .join(ended, ended.drive_key == candidate.drive_key)
+        pairs.select(demand.case_id, candidate.value, baseline.value)
         .where(
-            candidate.owner_kind == OwnerKind.RUN,
-            candidate.owner_id == run.id,
-            candidate.role == Role.CANDIDATE,
-            ours.valid,
-            theirs.valid,
-            ended.outcome != Outcome.DATA_INVALID,
+            candidate.valid,
+            baseline.valid,
+            pairs.candidate.rollout.outcome != Outcome.DATA_INVALID,
             loss > 0,
         )
-        .order_by(loss.desc(), candidate.position)
+        .order_by(loss.desc(), demand.position)
         .limit(1)
     ).one_or_none()
     if row is None:

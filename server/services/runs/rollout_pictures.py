@@ -9,13 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.db.queue_tables import ArtifactRow, RolloutRow
-from server.problems import Refused, not_found
+from server.db.queue_tables import ArtifactRow
+from server.problems import Refused
+from server.services.runs.stored_rollouts import find_rollout
 from server.storage import BlobStore
 from suites.errors import Finding
 
 ASK_AGAIN = timedelta(seconds=60)
-"""A request that no worker has answered for so long was lost on its way, and what failed then may work now."""
+"""A request without an answer for that long was lost; and what failed then may work now."""
 
 
 class ArtifactKind(StrEnum):
@@ -43,29 +44,26 @@ class ArtifactView(BaseModel):
     url: str | None
     """Its bytes; null until it is ready."""
     detail: dict[str, Any]
-    """Of a sheet: rate_hz, count, columns, tile_width, tile_height; frame i is at i / rate_hz s from the window's start."""
+    """Of a sheet: rate_hz, count, columns, tile_width, tile_height; frame i is at i / rate_hz s
+    from the window's start."""
     error: str
 
 
 def request_artifact(
     session: Session, blobs: BlobStore, drive_key: str, kind: ArtifactKind
 ) -> tuple[ArtifactView, bool]:
-    """The artifact, and whether a worker must be asked for it now. Idempotent. Raises Refused (404)."""
-    if session.get(RolloutRow, drive_key) is None:
-        raise not_found(
-            "rollout",
-            drive_key,
-            "take the drive_key from GET /v1/runs/{id}/results; it may not be driven yet",
-        )
+    """The artifact, and whether a worker must be asked for it now. Raises Refused (404)."""
+    find_rollout(session, drive_key)
     identity = {"drive_key": drive_key, "kind": kind.value}
-    new = session.execute(
-        insert(ArtifactRow).values(identity).on_conflict_do_nothing().returning(ArtifactRow.kind)
-    ).first()
+    asked = insert(ArtifactRow).values(identity).on_conflict_do_nothing()
+    new = session.execute(asked.returning(ArtifactRow.kind)).first()
     row = session.scalars(select(ArtifactRow).filter_by(**identity).with_for_update()).one()
     lost = row.sha256 is not None and not blobs.has(row.sha256)
     again = lost or (row.sha256 is None and datetime.now(UTC) - row.requested > ASK_AGAIN)
     if again:
-        row.sha256, row.error, row.requested = None, "", datetime.now(UTC)
+        row.sha256 = None
+        row.error = ""
+        row.requested = datetime.now(UTC)
     return _view(row, kind), new is not None or again
 
 

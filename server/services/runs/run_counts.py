@@ -1,4 +1,4 @@
-"""What the list of runs shows beside each run: how far it is, and how much of it can't be counted."""
+"""What the list of runs shows of each: how far it is, and how much of it can't be counted."""
 
 from collections.abc import Sequence
 
@@ -50,5 +50,6 @@ def add_counts(session: Session, runs: Sequence[RunSummary]) -> list[RunLine]:
         .group_by(DemandRow.owner_id)
     )
     for run_id, total, done in driven:
-        counts[run_id].done, counts[run_id].total = done, total
+        counts[run_id].done = done
+        counts[run_id].total = total
     return [RunLine(run=run, counts=counts[run.id]) for run in runs]

@@ -1,22 +1,24 @@
-"""Rare incidents of a run: how often, on how many hours, at how many distinct places, and how many hours would tell more.
+"""Rare incidents of a run: how often, on how many hours and places, and what more would tell.
 
-A rate per 1,000 h is of natural driving. Drives that began beside the logged path are driven to provoke: they count for it
-only where the suite states its distribution of offsets (`offset_weights`), each with its importance weight. Where it states
-none, nobody knows how often such a beginning occurs on the road: only drives from the logged path count. Drives of an
-enriched suite count with the weight that their draw gave them, once all are driven. Must-pass cases were chosen, and never
-count. Every offset is reported by itself as well, as shares of drives.
+A rate per 1,000 h is of natural driving. Drives that began beside the logged path are driven to
+provoke. They count for the rate only where the suite states its distribution of offsets
+(`offset_weights`), each with its importance weight. Where it states none, nobody knows how often
+such a beginning occurs on the road: only drives from the logged path count. Drives of an enriched
+suite count with the weight that their draw gave them, once all are driven. Must-pass cases were
+chosen, and never count. Every offset is reported by itself as well, as shares of drives.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, and_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
 
-from server.db.base import OwnerKind, Role
-from server.db.queue_tables import DemandRow, DriveKeyRow, ResultRow, RolloutRow
+from server.db.queue_tables import DemandRow, ResultRow
 from server.services.bank.register_suite import find_version, stored_version
+from server.services.queue.demands import run_owner
+from server.services.queue.paired_demands import PairedDemands
 from server.services.runs.run_views import find_run
 from server.storage import BlobStore
 from suites.definition.suite_schema import offset_name
@@ -53,8 +55,8 @@ class IncidentsView(BaseModel):
     complete: bool
     """All that was planned was driven, lost rollouts aside: a test at fixed N may be read."""
     offset_weights: dict[str, float] | None
-    """Offset to its probability in natural driving, as the suite states it; null where it states none, so that only drives
-    from the logged path count per hour."""
+    """Offset to its probability in natural driving, as the suite states it; null where it states
+    none, so that only drives from the logged path count per hour."""
     enriched: EnrichedSample | None
     """What the drives are worth; null where the suite is not enriched."""
     kinds: list[IncidentKind]
@@ -63,109 +65,96 @@ class IncidentsView(BaseModel):
 ON_THE_LOG = Offset()
 
 
+class _Drive(NamedTuple):
+    """One stored rollout."""
+
+    drive_key: str
+    outcome: Outcome
+    ended_s: float
+    trace_sha256: str | None
+
+
+class _DrivenPair(NamedTuple):
+    """Both rollouts at one position."""
+
+    position: int
+    route: str
+    mandatory: bool
+    segment_id: str
+    offset: Offset
+    candidate: _Drive
+    baseline: _Drive
+
+
+_Happened = Mapping[tuple[str, str], bool]
+"""(drive_key, kind) to whether the 0/1 metric says that it happened; absent: it can't tell."""
+
+
 def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> IncidentsView:
-    """Every kind of incident over the pairs of a run that are driven so far. Raises Refused (404)."""
+    """Every kind of incident over the pairs of a run that are driven. Raises Refused (404)."""
     run = find_run(session, run_id)
     version = stored_version(find_version(session, run.suite_digest))
     suite = version.suite
-    driven = _pairs(session, run_id)
+    driven = _driven_pairs(session, run_id)
     complete = len(driven) == run.planned
-    pairs = [pair for pair in driven if not NOT_SCORED & {pair.c_outcome, pair.b_outcome}]
+    pairs = [p for p in driven if not NOT_SCORED & {p.candidate.outcome, p.baseline.outcome}]
     measured = _measured(session, run_id)
-    offsets = [None if pair.mandatory else Offset(**pair.offset) for pair in pairs]
-    stated = (
-        dict(zip(suite.offsets, suite.offset_weights, strict=True))
-        if suite.offset_weights
-        else {ON_THE_LOG: 1.0}
-    )
-    weights = natural_weights(offsets, stated)
-    if suite.enriched is not None:
-        weights = [
-            version.natural_weights[p.position] if complete and not p.mandatory else 0.0
-            for p in pairs
-        ]
-    drives = []
-    for pair, weight in zip(pairs, weights, strict=True):
-        offset = Offset(**pair.offset)
-        sides = (
-            (pair.c_key, pair.c_outcome, pair.c_trace),
-            (pair.b_key, pair.b_outcome, pair.b_trace),
+    stated: dict[Offset, float] | None = None
+    if suite.offset_weights:
+        stated = dict(zip(suite.offsets, suite.offset_weights, strict=True))
+    if suite.enriched is None:
+        starts = [None if pair.mandatory else pair.offset for pair in pairs]
+        weights = natural_weights(starts, stated or {ON_THE_LOG: 1.0})
+    else:
+        drawn = version.natural_weights
+        weights = [drawn[p.position] if complete and not p.mandatory else 0.0 for p in pairs]
+    drives = [
+        DrivenTwice(
+            route=pair.route,
+            segment=pair.segment_id,
+            weight=weight,
+            offset="" if pair.offset == ON_THE_LOG else offset_name(pair.offset),
+            hours=(pair.candidate.ended_s / 3600, pair.baseline.ended_s / 3600),
+            happened=(
+                _happened(blobs, pair.candidate, measured),
+                _happened(blobs, pair.baseline, measured),
+            ),
         )
-        drives.append(
-            DrivenTwice(
-                route=pair.route,
-                segment=pair.segment_id,
-                weight=weight,
-                offset="" if offset == ON_THE_LOG else offset_name(offset),
-                hours=(pair.c_ended / 3600, pair.b_ended / 3600),
-                happened=(
-                    _happened(blobs, *sides[0], measured),
-                    _happened(blobs, *sides[1], measured),
-                ),
-            )
-        )
+        for pair, weight in zip(pairs, weights, strict=True)
+    ]
     return IncidentsView(
         run_id=run_id,
         pairs=len(drives),
         routes=len({d.route for d in drives}),
         alpha=suite.alpha,
         complete=complete,
-        offset_weights={offset_name(o): p for o, p in stated.items()}
-        if suite.offset_weights
-        else None,
+        offset_weights=stated and {offset_name(o): p for o, p in stated.items()},
         enriched=enriched_sample(drives) if suite.enriched is not None else None,
         kinds=compare_incidents(drives, KINDS, suite.alpha, complete),
     )
 
 
-def _pairs(session: Session, run_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
-    ours, theirs, c, b = (
-        aliased(DemandRow),
-        aliased(DemandRow),
-        aliased(RolloutRow),
-        aliased(RolloutRow),
-    )
-    return session.execute(
-        select(
-            ours.position,
-            ours.route,
-            ours.mandatory,
-            DriveKeyRow.segment_id,
-            DriveKeyRow.key["scenario"]["offset"].label("offset"),
-            c.drive_key.label("c_key"),
-            c.outcome.label("c_outcome"),
-            c.ended_s.label("c_ended"),
-            c.trace_sha256.label("c_trace"),
-            b.drive_key.label("b_key"),
-            b.outcome.label("b_outcome"),
-            b.ended_s.label("b_ended"),
-            b.trace_sha256.label("b_trace"),
-        )
-        .join(
-            theirs,
-            and_(
-                theirs.owner_kind == ours.owner_kind,
-                theirs.owner_id == ours.owner_id,
-                theirs.position == ours.position,
-                theirs.role == Role.BASELINE,
-            ),
-        )
-        .join(DriveKeyRow, DriveKeyRow.digest == ours.drive_key)
-        .join(c, c.drive_key == ours.drive_key)
-        .join(b, b.drive_key == theirs.drive_key)
-        .where(
-            ours.owner_kind == OwnerKind.RUN, ours.owner_id == run_id, ours.role == Role.CANDIDATE
-        )
-        .order_by(ours.position)
-    ).all()
+def _driven_pairs(session: Session, run_id: str) -> list[_DrivenPair]:
+    """Every pair that both models have driven, in order."""
+    pairs = PairedDemands(run_owner(run_id))
+    demand = pairs.candidate.demand
+    key = pairs.candidate.key
+    offset = key.key["scenario"]["offset"]
+    ends = pairs.both(lambda side: [getattr(side.rollout, name) for name in _Drive._fields])
+    columns = (demand.position, demand.route, demand.mandatory, key.segment_id, offset, *ends)
+    query = pairs.select(*columns).where(pairs.driven).order_by(demand.position)
+    count = len(_Drive._fields)
+    found = []
+    for position, route, mandatory, segment_id, start, *ended in session.execute(query):
+        candidate, baseline = _Drive(*ended[:count]), _Drive(*ended[count:])
+        place = (position, route, mandatory, segment_id, Offset(**start))
+        found.append(_DrivenPair(*place, candidate, baseline))
+    return found
 
 
-def _measured(session: Session, run_id: str) -> Mapping[tuple[str, str], bool]:
-    """(drive_key, kind) to whether the rollout's 0/1 metric says that it happened; absent where it can't tell."""
+def _measured(session: Session, run_id: str) -> _Happened:
     versions = [(f"incident_{kind}", METRICS[f"incident_{kind}"].version) for kind in DETECTORS]
-    keys = select(DemandRow.drive_key).where(
-        DemandRow.owner_kind == OwnerKind.RUN, DemandRow.owner_id == run_id
-    )
+    keys = select(DemandRow.drive_key).where(run_owner(run_id).owns())
     rows = session.execute(
         select(ResultRow.drive_key, ResultRow.metric, ResultRow.value).where(
             ResultRow.drive_key.in_(keys),
@@ -179,25 +168,20 @@ def _measured(session: Session, run_id: str) -> Mapping[tuple[str, str], bool]:
     }
 
 
-def _happened(
-    blobs: BlobStore,
-    key: str,
-    outcome: Outcome,
-    trace: str | None,
-    measured: Mapping[tuple[str, str], bool],
-) -> dict[str, bool]:
-    """What happened on one drive. A failed one is measured at the worst for what it did not drive: only its trace says what
+def _happened(blobs: BlobStore, drive: _Drive, measured: _Happened) -> dict[str, bool]:
+    """What happened on one drive, by kind.
+
+    A failed drive is measured at the worst for what it did not drive: only its trace says what
     happened before."""
+    key = drive.drive_key
     known = {kind: measured[key, kind] for kind in DETECTORS if (key, kind) in measured}
-    known[FAILURE] = outcome in FAILING
-    if outcome in FAILING and any(known[kind] for kind in DETECTORS if kind in known):
+    known[FAILURE] = drive.outcome in FAILING
+    if known[FAILURE] and any(known[kind] for kind in DETECTORS if kind in known):
+        trace = drive.trace_sha256
         try:
-            seen = (
-                {incident.kind for incident in incidents(Trace.from_bytes(blobs.get(trace)))}
-                if trace
-                else set()
-            )
+            driven = incidents(Trace.from_bytes(blobs.get(trace))) if trace else ()
         except DataError:
             return {FAILURE: True}
+        seen = {incident.kind for incident in driven}
         known |= {kind: kind in seen for kind in DETECTORS if kind in known}
     return known

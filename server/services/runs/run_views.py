@@ -1,8 +1,8 @@
-"""Runs: list, read, cancel. The views are what the API, the pages, the comment and the reports show."""
+"""Runs: list, read, cancel. API, pages, comment and reports show these views."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import Row, Select, delete, or_, select
@@ -10,14 +10,16 @@ from sqlalchemy.orm import Session, aliased
 
 from server.broker import notify
 from server.db.bank_tables import ModelRow, SuiteVersionRow
-from server.db.base import OwnerKind
 from server.db.queue_tables import DemandRow
 from server.db.run_tables import RunRow
 from server.problems import Refused, not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
+from server.services.queue.demands import run_owner
 from server.services.runs.progress import Progress, read_progress
 from suites.vocabulary import STATUS_TRANSITIONS, RunVerdict, Status
+
+T = TypeVar("T")
 
 
 class ModelName(BaseModel):
@@ -70,7 +72,8 @@ class RunView(RunSummary):
     """The run's page, for people."""
     progress: Progress
     verdict_document: dict[str, Any] | None
-    """suites.judgement.Verdict as of the last look: a verdict only where `verdict` is set. Numbers that don't exist are null."""
+    """suites.judgement.Verdict as of the last look: a verdict only where `verdict` is set.
+    Numbers that don't exist are null."""
     simulator: dict[str, Any]
     candidate_execution: dict[str, Any]
     baseline_execution: dict[str, Any]
@@ -81,28 +84,24 @@ class RunView(RunSummary):
         return self.verdict is not None or not STATUS_TRANSITIONS[self.status]
 
 
-_Candidate, _Baseline = aliased(ModelRow), aliased(ModelRow)
+_Candidate = aliased(ModelRow)
+_Baseline = aliased(ModelRow)
 
 
 def _query() -> Select[RunRow, str, str, str, int | None]:
+    version = SuiteVersionRow
     return (
-        select(
-            RunRow, _Candidate.name, _Baseline.name, SuiteVersionRow.suite, SuiteVersionRow.number
-        )
+        select(RunRow, _Candidate.name, _Baseline.name, version.suite, version.number)
         .join(_Candidate, _Candidate.digest == RunRow.candidate)
         .join(_Baseline, _Baseline.digest == RunRow.baseline)
-        .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
+        .join(version, version.digest == RunRow.suite_digest)
     )
 
 
 def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     run, candidate, baseline, suite, number = row[:5]
-    own = {
-        name: getattr(run, name)
-        for name in RunSummary.model_fields
-        if name not in ("candidate", "baseline", "suite")
-    }
-    return own | {
+    own = RunSummary.model_fields.keys() - {"candidate", "baseline", "suite"}
+    return {name: getattr(run, name) for name in own} | {
         "candidate": ModelName(digest=run.candidate, name=candidate),
         "baseline": ModelName(digest=run.baseline, name=baseline),
         "suite": SuiteName(digest=run.suite_digest, name=suite, number=number),
@@ -150,27 +149,28 @@ def list_runs(
 
 def find_run(session: Session, run_id: str) -> RunRow:
     """The row of a run. Raises Refused (404)."""
-    run = session.get(RunRow, run_id)
-    if run is None:
-        raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
-    return run
+    return _found(session.get(RunRow, run_id), run_id)
 
 
-def _find_row(session: Session, run_id: str) -> Row[*tuple[Any, ...]]:
-    row = session.execute(_query().where(RunRow.id == run_id)).first()
+def _found(row: T | None, run_id: str) -> T:
     if row is None:
         raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
     return row
 
 
+def _find_named(session: Session, run_id: str) -> Row[*tuple[Any, ...]]:
+    """The run with the names of its models and its suite."""
+    return _found(session.execute(_query().where(RunRow.id == run_id)).first(), run_id)
+
+
 def read_summary(session: Session, run_id: str) -> RunSummary:
     """One run as a list shows it. Raises Refused (404)."""
-    return RunSummary(**_fields(_find_row(session, run_id)))
+    return RunSummary(**_fields(_find_named(session, run_id)))
 
 
 def read_run(session: Session, run_id: str, public_url: str) -> RunView:
     """One run with its progress. Raises Refused (404)."""
-    row = _find_row(session, run_id)
+    row = _find_named(session, run_id)
     run = row[0]
     return RunView(
         **_fields(row),
@@ -184,16 +184,17 @@ def read_run(session: Session, run_id: str, public_url: str) -> RunView:
 
 
 def is_over(session: Session, run_id: str) -> bool:
-    """Whether the run's verdict is final, or will never be. One cheap statement. Raises Refused (404)."""
-    row = session.execute(select(RunRow.status, RunRow.verdict).where(RunRow.id == run_id)).first()
-    if row is None:
-        raise not_found("run", run_id, "see GET /v1/runs or `redrive runs list`")
+    """Whether the verdict is final, or there will be none: one statement. Raises Refused (404)."""
+    asked = select(RunRow.status, RunRow.verdict).where(RunRow.id == run_id)
+    row = _found(session.execute(asked).first(), run_id)
     return row.verdict is not None or not STATUS_TRANSITIONS[row.status]
 
 
 def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
-    """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs. Rollouts stay; they belong
-    to nobody. Cancelling twice changes nothing. Raises Refused (404; 409 when it is over)."""
+    """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs.
+
+    Rollouts stay; they belong to nobody. Cancelling twice changes nothing. Raises Refused (404;
+    409 when it is over)."""
     find_run(session, run_id)
     run = session.get_one(RunRow, run_id, with_for_update=True, populate_existing=True)
     if run.status is Status.CANCELLED:
@@ -202,8 +203,6 @@ def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
         raise Refused("run-over", f"run {run_id} is {run.verdict or run.status}")
     run.status = Status.CANCELLED
     run.finished = datetime.now(UTC)
-    session.execute(
-        delete(DemandRow).where(DemandRow.owner_kind == OwnerKind.RUN, DemandRow.owner_id == run_id)
-    )
+    session.execute(delete(DemandRow).where(run_owner(run_id).owns()))
     record(session, "run.cancelled", ("run", run_id), actor=actor)
     notify(session)

@@ -69,33 +69,27 @@ class TraceView(BaseModel):
     columns: dict[str, TraceColumn]
 
 
-def _find(session: Session, drive_key: str) -> RolloutRow:
+def find_rollout(session: Session, drive_key: str) -> RolloutRow:
+    """The row of a stored rollout. Raises Refused (404)."""
     row = session.get(RolloutRow, drive_key)
     if row is None:
-        raise not_found(
-            "rollout",
-            drive_key,
-            "take the drive_key from GET /v1/runs/{id}/results; it may not be driven yet",
-        )
+        remedy = "take the drive_key from GET /v1/runs/{id}/results; it may not be driven yet"
+        raise not_found("rollout", drive_key, remedy)
     return row
 
 
 def read_rollout(session: Session, drive_key: str) -> RolloutView:
     """One rollout with all its results. Raises Refused (404)."""
-    row = _find(session, drive_key)
+    row = find_rollout(session, drive_key)
     results = session.scalars(
         select(ResultRow)
         .where(ResultRow.drive_key == drive_key)
         .order_by(ResultRow.metric, ResultRow.version)
     )
     asked = session.get_one(DriveKeyRow, drive_key)
-    own = {
-        name: getattr(row, name)
-        for name in RolloutView.model_fields
-        if name not in ("key", "reproduce", "results")
-    }
+    own = RolloutView.model_fields.keys() - {"key", "reproduce", "results"}
     return RolloutView(
-        **own,
+        **{name: getattr(row, name) for name in own},
         key=asked.key,
         reproduce=reproduce(asked.key, session.get_one(ModelRow, asked.model).name),
         results=[ResultView.model_validate(result, from_attributes=True) for result in results],
@@ -104,7 +98,7 @@ def read_rollout(session: Session, drive_key: str) -> RolloutView:
 
 def read_trace_bytes(session: Session, blobs: BlobStore, drive_key: str) -> bytes:
     """The trace as npz. Raises Refused (404), DataError when the blob is missing or damaged."""
-    row = _find(session, drive_key)
+    row = find_rollout(session, drive_key)
     if row.trace_sha256 is None:
         finding = Finding("trace", f"the rollout ended before its first step: {row.reason}")
         raise Refused("not-found", "this rollout has no trace", (finding,))

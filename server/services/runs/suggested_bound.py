@@ -1,8 +1,8 @@
-"""What a registered failure would ask for: the broken gate as a bound on a signal, taken from the baseline's own drive."""
+"""What a registered failure would ask for: a bound on a signal, from the baseline's own drive."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
@@ -10,37 +10,38 @@ from pydantic import BaseModel
 from suites.conditions.signals import signal_values
 from suites.rollout import Trace
 
-SIGNALS: dict[str, tuple[str, float, str, str]] = {
-    "lateral_offset_m": (
+
+class Bounded(NamedTuple):
+    """A signal that a bound can be set on."""
+
+    words: str
+    margin: float
+    """How far beyond the baseline's largest magnitude the bound lies."""
+    unit: str
+    metrics: str
+    """Beginnings of the names of the metrics that are made of it."""
+
+
+SIGNALS = {
+    "lateral_offset_m": Bounded(
         "distance from the human path",
         0.3,
         "m",
         "lateral_error weaving turn_cutting time_to progress incident",
     ),
-    "lane_position_m": (
-        "distance from the middle of the lane",
-        0.3,
-        "m",
-        "lane_centre lane_bias lane_departure",
+    "lane_position_m": Bounded(
+        "distance from the middle of the lane", 0.3, "m", "lane_centre lane_bias lane_departure"
     ),
-    "heading_error_rad": ("heading beside the human path", 0.05, "rad", "heading_error"),
-    "lateral_acceleration_mps2": (
-        "lateral acceleration",
-        1.0,
-        "m/s²",
-        "lateral_acceleration curvature",
+    "heading_error_rad": Bounded("heading beside the human path", 0.05, "rad", "heading_error"),
+    "lateral_acceleration_mps2": Bounded(
+        "lateral acceleration", 1.0, "m/s²", "lateral_acceleration curvature"
     ),
-    "lateral_jerk_mps3": ("lateral jerk", 5.0, "m/s³", "lateral_jerk steering"),
-    "acceleration_mps2": (
-        "longitudinal acceleration",
-        1.0,
-        "m/s²",
-        "longitudinal_acceleration hard_brake",
+    "lateral_jerk_mps3": Bounded("lateral jerk", 5.0, "m/s³", "lateral_jerk steering"),
+    "acceleration_mps2": Bounded(
+        "longitudinal acceleration", 1.0, "m/s²", "longitudinal_acceleration hard_brake"
     ),
-    "longitudinal_jerk_mps3": ("longitudinal jerk", 5.0, "m/s³", "longitudinal_jerk"),
+    "longitudinal_jerk_mps3": Bounded("longitudinal jerk", 5.0, "m/s³", "longitudinal_jerk"),
 }
-"""Signal to its words, how far beyond the baseline's largest magnitude the bound lies, its unit, and the beginnings of the
-metrics that are made of it."""
 GOOD = ("better", "equivalent", "not worse", "slightly worse")
 
 
@@ -61,30 +62,33 @@ class Suggestion(BaseModel):
 def suggest(
     gates: Sequence[dict[str, Any]], candidate: Trace | None, baseline: Trace | None
 ) -> Suggestion | None:
-    """The first of the run's gates, broken ones first, whose signal the candidate drove beyond the baseline's bound; else any
-    such signal; None: there is none, and the rule is proposed from the proof's own drives."""
+    """The first signal that the candidate drove beyond the baseline's bound.
+
+    Signals of the run's gates come first, those of broken gates before others. None: there is no
+    such signal, and the rule is proposed from the proof's own drives."""
     if candidate is None or baseline is None:
         return None
     named = [gate["metric"] for gate in sorted(gates, key=lambda gate: gate["verdict"] in GOOD)]
-    order = [
+    of_gates = [
         (metric, signal)
         for metric in named
-        for signal in SIGNALS
-        if metric.startswith(tuple(SIGNALS[signal][3].split()))
+        for signal, bounded in SIGNALS.items()
+        if metric.startswith(tuple(bounded.metrics.split()))
     ]
-    for gate, signal in [*order, *((None, signal) for signal in SIGNALS)]:
+    for gate, signal in [*of_gates, *((None, signal) for signal in SIGNALS)]:
         words, margin, unit, _ = SIGNALS[signal]
-        ours, theirs = _largest(candidate, signal), _largest(baseline, signal)
-        bound = round(theirs + margin, 2)
-        if ours > bound:
+        candidate_largest = _largest(candidate, signal)
+        baseline_largest = _largest(baseline, signal)
+        bound = round(baseline_largest + margin, 2)
+        if candidate_largest > bound:
             return Suggestion(
                 gate=gate,
                 signal=signal,
                 words=words,
                 unit=unit,
                 bound=bound,
-                baseline_largest=theirs,
-                candidate_largest=ours,
+                baseline_largest=baseline_largest,
+                candidate_largest=candidate_largest,
             )
     return None
 
@@ -102,8 +106,5 @@ def _largest(trace: Trace, signal: str) -> float:
 def condition(words: str, signal: str, bound: float) -> dict[str, Any]:
     """The suggestion as a rule of a case."""
     rule = {"signal": signal, "absolute": True, "below": bound}
-    return {
-        "name": f"{words} below {bound:g} {SIGNALS[signal][2]}",
-        "judge": "must",
-        "always": rule,
-    }
+    name = f"{words} below {bound:g} {SIGNALS[signal].unit}"
+    return {"name": name, "judge": "must", "always": rule}

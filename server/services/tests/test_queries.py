@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from server.services.runs import submission as module
+from server.services.queue import new_demands as module
 from server.tests.statements import counted
 
 pytestmark = pytest.mark.services

@@ -1,4 +1,4 @@
-"""Standing checks over HTTP: self-checks are kept, a bad worker is named once, probes are asked for and counted."""
+"""Standing checks over HTTP: self-checks are kept, bad workers named, probes counted."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.base import Role
 from server.db.health_tables import AlarmRow, ProbeRow
-from server.db.queue_tables import DemandRow, DriveKeyRow, ResultRow, RolloutRow
+from server.db.queue_tables import DemandRow, DriveKeyRow
 from server.db.run_tables import RunRow
+from server.tests.driven import add_result, add_rollout
 from suites.verdict.planted_effects import Nulls, SelfCheck, rate
-from suites.vocabulary import Outcome
 
 pytestmark = pytest.mark.services
 METRIC = "lateral_error_mean_m"
@@ -75,31 +75,8 @@ def driven(run_id: str, sessions: Sessions) -> Callable[..., None]:
                             drive_key=digest,
                         )
                     )
-                    session.add(
-                        RolloutRow(
-                            drive_key=digest,
-                            outcome=Outcome.COMPLETED,
-                            reason="",
-                            ended_s=1.0,
-                            trusted_share=1.0,
-                            provenance={},
-                            worker=f"w{worker}/{generator.integers(9)}",
-                            fence=1,
-                        )
-                    )
-                    session.flush()
-                    value += bad if worker == 0 else 0.0
-                    session.add(
-                        ResultRow(
-                            drive_key=digest,
-                            metric=METRIC,
-                            version=1,
-                            value=value,
-                            valid=True,
-                            low=value,
-                            high=value,
-                        )
-                    )
+                    add_rollout(session, digest, worker=f"w{worker}/{generator.integers(9)}")
+                    add_result(session, digest, value + (bad if worker == 0 else 0.0))
             session.execute(update(RunRow).where(RunRow.id == run_id).values(status="running"))
 
     return drive
@@ -225,18 +202,7 @@ def test_only_rollouts_that_this_code_can_repeat_are_probed(
         ).first()
         row = session.get_one(DriveKeyRow, digest)
         row.key = row.key | {"simulator": row.key["simulator"] | {"version": "0"}}
-        session.add(
-            RolloutRow(
-                drive_key=row.digest,
-                outcome=Outcome.COMPLETED,
-                reason="",
-                ended_s=1.0,
-                trusted_share=1.0,
-                provenance={},
-                worker="w0/1",
-                fence=1,
-            )
-        )
+        add_rollout(session, row.digest)
     assert client.post("/v1/probes", json={"count": 1}).status_code == 409, "of an older simulator"
 
 

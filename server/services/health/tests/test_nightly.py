@@ -1,4 +1,4 @@
-"""The checks of a night: begun once, at the hour, by whoever coordinates; what they show is kept; nothing waits for them."""
+"""The checks of a night: begun once, at the hour; what they show is kept; nobody waits."""
 
 import os
 import subprocess
@@ -189,9 +189,8 @@ def test_its_process_makes_them(
         environment | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
     ).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(
-        process, "NICE", 0
-    )  # beside busy tests the lowest priority may get no time at all
+    # beside busy tests the lowest priority may get no time at all
+    monkeypatch.setattr(process, "NICE", 0)
     with sessions.begin() as session:
         claim_night(session, AT_THREE, 3)
     assert process.start(NIGHT).wait() == 0

@@ -1,4 +1,4 @@
-"""Runs on a chosen runtime: both models on the same, on a worker that has it, beside what was driven on another."""
+"""Runs on an execution class of choice: what workers offer, and what nobody can honour."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.bank_tables import ModelRow
 from server.db.base import OwnerKind, Role
-from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow, WorkerRow
+from server.db.queue_tables import DemandRow, DriveKeyRow, WorkerRow
 from server.db.run_tables import RunRow
 from server.services.queue import executions
 from server.services.queue.demands import DemandOwner
 from server.services.queue.shards import claimable, form_shards
 from server.settings import Settings
+from server.tests.driven import add_rollout
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor
 from suites.simulators import RUNTIMES
-from suites.vocabulary import Outcome
 
 Submit = Callable[..., Any]
 pytestmark = pytest.mark.services
@@ -49,8 +49,9 @@ def networks(sessions: sessionmaker[Session]) -> None:
 
 @pytest.fixture
 def add_worker(sessions: sessionmaker[Session], settings: Settings) -> Callable[..., None]:
-    """add_worker("w", {"openvino": "2026.1"}, device="cpu", places=1, up=True, lacks=()): one that computes in every precision
-    of these runtimes but those it `lacks`"""
+    """add_worker("w", {"openvino": "2026.1"}, device="cpu", places=1, up=True, lacks=()).
+
+    It computes in every precision of these runtimes but those it `lacks`."""
 
     def add(
         name: str,
@@ -85,7 +86,7 @@ def add_worker(sessions: sessionmaker[Session], settings: Settings) -> Callable[
 
 @pytest.fixture
 def compare(submit: Submit, networks: None) -> Submit:
-    """compare("openvino/bf16", **fields): the answer to a submission of `net` against `other_net`."""
+    """compare("openvino/bf16", **fields): the answer to `net` against `other_net`."""
 
     def compared(execution: str | None, **fields: Any) -> Any:
         return submit(
@@ -108,18 +109,7 @@ def driven_on(sessions: sessionmaker[Session], run_id: str) -> list[tuple[Role, 
 def drive_everything(sessions: sessionmaker[Session]) -> None:
     with sessions.begin() as session:
         for key in session.scalars(select(DriveKeyRow.digest)).all():
-            session.add(
-                RolloutRow(
-                    drive_key=key,
-                    outcome=Outcome.COMPLETED,
-                    reason="",
-                    ended_s=1.0,
-                    trusted_share=1.0,
-                    provenance={},
-                    worker="w",
-                    fence=1,
-                )
-            )
+            add_rollout(session, key)
 
 
 def test_both_models_run_on_what_was_asked_for(
@@ -292,7 +282,8 @@ def test_before_any_worker_is_up_the_service_goes_by_its_own(
         (
             "tinygrad",
             "execution",
-            "one of onnxruntime, openvino; or `redrive replay --no-sandbox`, which trusts the model",
+            "one of onnxruntime, openvino; "
+            "or `redrive replay --no-sandbox`, which trusts the model",
         ),
     ],
 )

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.bank_tables import SuiteVersionRow
 from server.db.base import Role
-from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
+from server.db.queue_tables import DemandRow, RolloutRow
 from server.db.run_tables import RunRow
-from server.services.runs.compare import version_differences
 from server.services.runs.judge import RunEvidence, document
+from server.tests.driven import add_result, add_rollout
 from server.tests.statements import counted
 from suites.metrics.registry import METRICS
 from suites.segment import SegmentMeta
-from suites.vocabulary import Outcome, Status
+from suites.vocabulary import Status
 
 pytestmark = pytest.mark.services
 METRIC = METRICS["lateral_error_mean_m"]
@@ -40,7 +40,7 @@ def judged(
     add_segment: Callable[..., SegmentMeta],
     sessions: sessionmaker[Session],
 ) -> Judged:
-    """judged("name", 1.5): a finished run of a candidate with 1.5 times the baseline's error on each of six routes."""
+    """judged("name", 1.5): a finished run of a candidate with 1.5 times the baseline's error."""
     for route in range(6):
         add_segment(f"r{route}/0")
     assert client.post("/v1/suites", json={"toml": SUITE}).status_code == 201
@@ -56,39 +56,19 @@ def judged(
             for demand in session.scalars(select(DemandRow).where(DemandRow.owner_id == run_id)):
                 if session.get(RolloutRow, demand.drive_key) is not None:
                     continue  # the baseline's, driven for an earlier candidate
-                value = (0.1 + 0.001 * demand.position) * (
-                    factor if demand.role is Role.CANDIDATE else 1.0
-                )
-                session.add(
-                    RolloutRow(
-                        drive_key=demand.drive_key,
-                        outcome=Outcome.COMPLETED,
-                        reason="",
-                        ended_s=10.0,
-                        trusted_share=1.0,
-                        provenance={},
-                        worker="w",
-                        fence=1,
-                    )
-                )
-                session.flush()
-                row = {
-                    "drive_key": demand.drive_key,
-                    "metric": METRIC.name,
-                    "version": METRIC.version,
-                    "valid": True,
-                }
-                session.add(ResultRow(**row, value=value, low=value, high=value))
+                value = 0.1 + 0.001 * demand.position
+                if demand.role is Role.CANDIDATE:
+                    value *= factor
+                add_rollout(session, demand.drive_key)
+                add_result(session, demand.drive_key, value, METRIC.name, METRIC.version)
         with sessions.begin() as session:
             run = session.get_one(RunRow, run_id)
             evidence = RunEvidence(session, run)
             evidence.consume(session)
             verdict = evidence.verdict()
-            run.verdict, run.sentence, run.verdict_document = (
-                verdict.verdict,
-                verdict.sentence,
-                document(verdict),
-            )
+            run.verdict = verdict.verdict
+            run.sentence = verdict.sentence
+            run.verdict_document = document(verdict)
             run.status = Status.FINISHED
         return run_id
 
@@ -213,30 +193,6 @@ def test_what_can_no_longer_be_judged_says_so(
         "/comparisons?baseline=baseline&candidate=worse&candidate=equal", headers=BROWSER
     )
     assert "be judged again: the suite was resolved with" in page.text
-
-
-def test_versions_differ_first_in_what_people_wrote() -> None:
-    def version(margin: float, mark: str, parent: str | None) -> dict[str, Any]:
-        planned = [
-            {"scenario": {"segment_id": f"r{i}/0", "segment_digest": f"{mark}{i}"}}
-            for i in range(30)
-        ]
-        return {
-            "suite": {"gates": [{"margin": margin}]},
-            "metric_versions": {"m": 1},
-            "planned": planned,
-            "parent": parent,
-        }
-
-    found = version_differences(version(0.1, "a", None), version(0.2, "b", "x"))
-    assert (found[0].where, found[0].problem) == (
-        "suite.gates.0.margin",
-        "0.1 in the first, 0.2 in the other",
-    )
-    assert found[1].where == "planned.0.scenario.segment_digest"
-    assert len(found) == 20
-    again = version_differences(version(0.1, "a", None), version(0.1, "a", "x"))
-    assert [f.where for f in again] == ["parent"]
 
 
 def test_runs_on_different_runtimes_are_refused(

@@ -1,4 +1,4 @@
-"""An enriched run, end to end over HTTP: it drives a tenth of the grid, and its rate agrees with brute force over all of it."""
+"""An enriched run over HTTP: it drives a tenth of the grid, and its rate is that of all of it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -144,9 +144,9 @@ def test_the_run_is_driven_whole_and_no_rate_decides_it(
         verdict = evidence.verdict()
     assert (evidence.consumed, verdict.gates) == (run.planned, ())
     assert verdict.verdict is RunVerdict.PASS
-    assert (
-        verdict.sentence
-        == "PASS: nothing was asked; yet 3 routes failed for the candidate only (0 for the baseline only)."
+    assert verdict.sentence == (
+        "PASS: nothing was asked; yet 3 routes failed for the candidate only "
+        "(0 for the baseline only)."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run shows before it is decided: evidence, said to be no verdict, and gone once there is one."""
+"""What a run shows before it is decided: evidence, said to be no verdict, then gone."""
 
 from collections.abc import Callable
 
