@@ -1,8 +1,9 @@
-"""The broker: how workers are woken. Postgres is the queue of record, so a message carries no work and may be lost.
+"""The broker: how workers are woken.
 
-A wake-up tells one worker process to claim the next shard from the database. The coordinator keeps a few of them waiting
-while shards are queued; whatever happens to them (FLUSHALL, a killed worker, a broker that is down), it sends new ones.
-Tasks are published by name: the server never imports workers.
+Postgres is the queue of record, so a message carries no work and may be lost. A wake-up tells one
+worker process to claim the next shard from the database. The coordinator keeps a few of them
+waiting while shards are queued. Whatever happens to them (FLUSHALL, a killed worker, a broker that
+is down), it sends new ones. Tasks are published by name: the server never imports workers.
 """
 
 import logging
@@ -18,16 +19,17 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DRIVE, REMEASURE, RENDER, PROBE = (
-    "workers.drive",
-    "workers.remeasure",
-    "workers.render",
-    "workers.probe",
-)
-"""Task names. `drive(device)` claims and drives one shard; `remeasure(keys, metrics, conditions)` reads stored traces.
-`render(key, kind)` makes pictures of one stored rollout. `probe(numbers)` drives stored rollouts again to compare the bits."""
+DRIVE = "workers.drive"
+"""Task (device): claim and drive one shard."""
+REMEASURE = "workers.remeasure"
+"""Task (keys, metrics, conditions): measure from stored traces."""
+RENDER = "workers.render"
+"""Task (key, kind): make pictures of one stored rollout."""
+PROBE = "workers.probe"
+"""Task (numbers): drive stored rollouts again to compare the bits."""
 
-HIGH, LOW = 0, 6
+HIGH = 0
+LOW = 6
 """Priorities of messages on Redis, where 0 is served first: driving before measuring again."""
 
 CHANNEL = "redrive_coordinator"
@@ -50,7 +52,7 @@ def celery_app(settings: Settings) -> Celery:
         task_serializer="json",
         task_ignore_result=True,
         task_acks_late=True,
-        # a lost child's shard is claimed again from the database, where attempts are counted: its message is not needed
+        # a lost child's shard is claimed again from the database, which counts its attempts
         task_reject_on_worker_lost=False,
         task_time_limit=settings.shard_limit_s,
         task_publish_retry=False,
@@ -76,7 +78,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def waiting(app: Celery, device: str) -> int:
-    """Messages that no worker has taken yet. Raises one of BROKER_ERRORS when the broker can't be reached."""
+    """Messages that no worker has taken yet. Raises one of BROKER_ERRORS."""
     with app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         channel: Any = connection.default_channel
@@ -84,7 +86,7 @@ def waiting(app: Celery, device: str) -> int:
 
 
 def wake(app: Celery, device: str, count: int) -> None:
-    """Publish wake-ups. Raises one of BROKER_ERRORS; nothing is lost then, for the shards stay queued in Postgres."""
+    """Publish wake-ups. Raises one of BROKER_ERRORS; the shards stay queued in Postgres then."""
     for _ in range(count):
         app.send_task(DRIVE, args=[device], queue=queue_name(device), priority=HIGH)
 
@@ -97,28 +99,26 @@ def remeasure(
     metrics: Sequence[str] = (),
     conditions: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Ask for metrics and conditions of stored rollouts, from their traces. Raises one of BROKER_ERRORS."""
+    """Ask for metrics and conditions of stored rollouts. Raises one of BROKER_ERRORS."""
     args = [list(drive_keys), list(metrics), list(conditions)]
     app.send_task(REMEASURE, args=args, queue=queue_name(device), priority=LOW)
 
 
 def render(app: Celery, drive_key: str, kind: str) -> None:
-    """Ask for pictures of a stored rollout: somebody is waiting for them. Raises one of BROKER_ERRORS."""
+    """Ask for pictures of a stored rollout. Raises one of BROKER_ERRORS."""
+    # at high priority: somebody waits for them
     app.send_task(RENDER, args=[drive_key, kind], queue=queue_name("cpu"), priority=HIGH)
 
 
 def probe(app: Celery, by_device: Mapping[str, Sequence[int]], size: int) -> None:
-    """Ask for stored rollouts to be driven again, `size` of them to a message. Without a broker they stay waiting, which the
-    page of the checks shows."""
+    """Ask for stored rollouts to be driven again, `size` of them to a message.
+
+    Without a broker they stay waiting, which the page of the checks shows."""
     try:
         for device, numbers in by_device.items():
             for first in range(0, len(numbers), size):
-                app.send_task(
-                    PROBE,
-                    args=[numbers[first : first + size]],
-                    queue=queue_name(device),
-                    priority=LOW,
-                )
+                args = [numbers[first : first + size]]
+                app.send_task(PROBE, args=args, queue=queue_name(device), priority=LOW)
     except BROKER_ERRORS as error:
         log.warning("the broker is away, probes wait that nobody was asked to drive: %s", error)
 

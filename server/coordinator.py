@@ -1,8 +1,14 @@
-"""The coordinator: forms shards in each run's order, wakes workers, consumes results in order, decides, stops the rest.
+"""The coordinator: `python -m server.coordinator`.
 
-`python -m server.coordinator`. One acts at a time: it holds an advisory lock on the very connection that it writes
-through, so that losing the lock and losing the power to write are one event. Others stand by. Everything that it keeps in
-memory is rebuilt from the database when it starts.
+    every tick:  take lost shards back
+                 each open run:  judge its new results in order ── decided ── stop the rest
+                                      └── open ── form shards for the next positions
+                 expired waivers, proofs of drafts, other owners' shards
+                 wake workers, start the checks of the night
+
+One acts at a time: it holds an advisory lock on the very connection that it writes through, so that
+losing the lock and losing the power to write are one event. Others stand by. Everything that it
+keeps in memory is rebuilt from the database when it starts.
 """
 
 import logging
@@ -10,7 +16,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
 import psycopg
@@ -19,7 +26,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from server.broker import BROKER_ERRORS, CHANNEL, celery_app, remeasure, waiting, wake
-from server.db.base import OwnerKind
 from server.db.engine import make_engine
 from server.db.run_tables import RunRow
 from server.logs import configure_logs
@@ -28,34 +34,25 @@ from server.services.audit import record
 from server.services.failures.proof import advance_drafts
 from server.services.failures.waivers import end_expired
 from server.services.health.nightly import claim_night, cut_short
-from server.services.queue.demands import (
-    DemandOwner,
-    count_missing,
-    given_up,
-    waiting_owners,
-    withdraw,
-)
-from server.services.queue.shards import (
-    claimable,
-    drop_unwanted,
-    form_shards,
-    open_shards,
-    places,
-    take_back,
-)
+from server.services.queue import demands, shards
+from server.services.queue.demands import run_owner
 from server.services.runs.judge import RunEvidence, UndecidableError, document
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 from suites.errors import error_text
-from suites.vocabulary import STATUS_TRANSITIONS, RunVerdict, Status
+from suites.vocabulary import STATUS_TRANSITIONS, Status
 
 log = logging.getLogger(__name__)
 
 LOCK = 0x7EC0_0002
 """Advisory lock of the coordinator that acts."""
 
-BUSY_S, IDLE_S, STANDBY_S = 1.0, 30.0, 1.0
-"""Longest wait for a notification while there is work (leases end without one), while there is none, and for the lock."""
+BUSY_S = 1.0
+"""Longest wait for a notification while there is work: leases end without one."""
+IDLE_S = 30.0
+"""The same while there is none."""
+STANDBY_S = 1.0
+"""The wait for the lock."""
 
 GATHER_S = 0.02
 """After a notification: results that arrive together are consumed together."""
@@ -69,8 +66,10 @@ EVERYTHING = 1 << 30
 LOWEST = 9
 """Priority of what is driven after the decision."""
 
-REMEASURE_KEYS, REMEASURE_AGAIN_S = 64, 60.0
-"""Rollouts that one task measures again; when a request that brought nothing is repeated."""
+REMEASURE_KEYS = 64
+"""Rollouts that one task measures again."""
+REMEASURE_AGAIN_S = 60.0
+"""When a request that brought nothing is repeated."""
 
 
 class Coordinator:
@@ -96,9 +95,9 @@ class Coordinator:
         """Everything that there is to do now; whether something remains to be waited for."""
         session = self.session
         with session.begin():
-            take_back(session, self.settings)
-            drop_unwanted(session)
-            slots = sum(places(session, self.settings.lease_s).values())
+            shards.take_back(session, self.settings)
+            shards.drop_unwanted(session)
+            slots = shards.places(session, self.settings.lease_s)
             open_runs = session.scalars(
                 select(RunRow.id)
                 .where(RunRow.status.in_((Status.QUEUED, Status.RUNNING)))
@@ -106,25 +105,30 @@ class Coordinator:
                 .limit(RUNS_AT_ONCE)
             ).all()
         for run_id in open_runs:
-            self._advance(run_id, max(slots, 1))
-        self._forget(open_runs)
+            self._advance(run_id, max(sum(slots.values()), 1))
+        self._evidence = {run: seen for run, seen in self._evidence.items() if run in open_runs}
         with session.begin():
             end_expired(session)
             drafts = advance_drafts(session, self._blobs)
-            self._serve_others()
-            queued, slots_of = claimable(session), places(session, self.settings.lease_s)
-            busy = open_shards(session) > 0
-        self._wake_workers(queued, slots_of)
+            for owner in demands.waiting_owners(session):  # they want all that they demand
+                size = self.settings.shard_rollouts
+                shards.form_shards(session, owner, (0, EVERYTHING), size, LOWEST)
+            queued = shards.claimable(session)
+            busy = shards.open_shards(session) > 0
+        self._wake_workers(queued, slots)
         self._check_at_night()
         return busy or bool(open_runs) or drafts > 0
 
+    @contextmanager
+    def _locked(self, run_id: str) -> Iterator[RunRow]:
+        """The run as it is now, in a transaction that holds its row."""
+        with self.session.begin():
+            yield self.session.get_one(RunRow, run_id, with_for_update=True, populate_existing=True)
+
     def _advance(self, run_id: str, slots: int) -> None:
-        """One run: consume, decide, stop or go on. What goes wrong with one run never holds the others up."""
+        """One run: consume, decide, stop or go on. An error of one never holds the others up."""
         try:
-            with self.session.begin():
-                run = self.session.get_one(
-                    RunRow, run_id, with_for_update=True, populate_existing=True
-                )
+            with self._locked(run_id) as run:
                 if STATUS_TRANSITIONS[run.status]:
                     self._judge(run)
                 if STATUS_TRANSITIONS[run.status]:
@@ -134,81 +138,74 @@ class Coordinator:
         except Exception as error:
             log.exception("run %s can't be judged", run_id)
             self._evidence.pop(run_id, None)
-            with self.session.begin():
-                run = self.session.get_one(
-                    RunRow, run_id, with_for_update=True, populate_existing=True
-                )
-                self._end_in_error(
-                    run, str(error) if isinstance(error, UndecidableError) else error_text(error)
-                )
+            told = str(error) if isinstance(error, UndecidableError) else error_text(error)
+            with self._locked(run_id) as run:
+                self._end_in_error(run, told)
 
     def _judge(self, run: RunRow) -> None:
-        session, owner = self.session, DemandOwner(OwnerKind.RUN, run.id)
+        session = self.session
+        owner = run_owner(run.id)
         if run.status is Status.QUEUED:
-            run.status, run.started = Status.RUNNING, datetime.now(UTC)
+            run.status = Status.RUNNING
+            run.started = datetime.now(UTC)
         evidence = self._evidence.get(run.id)
         rebuilt = evidence is None
         if evidence is None:
             evidence = self._evidence[run.id] = RunEvidence(session, run)
         if evidence.consume(session, beyond=run.drive_all) or rebuilt:
-            verdict = evidence.verdict()
-            run.verdict_document = document(verdict)
-            if run.verdict is None:
-                run.pairs_consumed, run.sentence = evidence.counted, verdict.sentence
-                if verdict.verdict is not None:
-                    self._decide(run, verdict.verdict)
+            self._tell(run, evidence)
             if evidence.broken or (evidence.gates_decided and not run.drive_all):
-                withdraw(session, owner, mandatory_too=evidence.broken)
+                demands.withdraw(session, owner, mandatory_too=evidence.broken)
         self._measure_again(evidence)
-        lost = given_up(session, owner) if run.verdict is None else None
+        lost = demands.given_up(session, owner) if run.verdict is None else None
         if lost is not None:
             self._end_in_error(run, f"{lost[0]} could not be driven (infra_failed): {lost[1]}")
-        elif run.verdict is not None and count_missing(session, owner) == 0:
-            run.status, run.finished = Status.FINISHED, datetime.now(UTC)
+        elif run.verdict is not None and demands.count_missing(session, owner) == 0:
+            run.status = Status.FINISHED
+            run.finished = datetime.now(UTC)
 
-    def _decide(self, run: RunRow, verdict: RunVerdict) -> None:
-        run.verdict, run.decided = verdict, datetime.now(UTC)
-        detail = {"verdict": verdict, "pairs": run.pairs_consumed, "of": run.planned}
+    def _tell(self, run: RunRow, evidence: RunEvidence) -> None:
+        """Write down what the run has shown, and its verdict once there is one."""
+        verdict = evidence.verdict()
+        run.verdict_document = document(verdict)
+        if run.verdict is not None:
+            return  # what came after the decision changes no word of it
+        run.pairs_consumed = evidence.counted
+        run.sentence = verdict.sentence
+        if verdict.verdict is None:
+            return
+        run.verdict = verdict.verdict
+        run.decided = datetime.now(UTC)
+        counts = run.pairs_consumed, run.planned
+        detail = {"verdict": run.verdict, "pairs": counts[0], "of": counts[1]}
         record(self.session, "run.decided", ("run", run.id), detail=detail)
-        log.info(
-            "run %s: %s after %d of %d pairs", run.id, verdict, run.pairs_consumed, run.planned
-        )
+        log.info("run %s: %s after %d of %d pairs", run.id, run.verdict, *counts)
 
     def _end_in_error(self, run: RunRow, reason: str) -> None:
         """The run has no verdict; what others wait for goes on."""
         if not STATUS_TRANSITIONS[run.status]:
             return
-        run.status, run.verdict, run.error, run.finished = (
-            Status.ERRORED,
-            None,
-            reason,
-            datetime.now(UTC),
-        )
-        withdraw(self.session, DemandOwner(OwnerKind.RUN, run.id), mandatory_too=True)
+        run.status = Status.ERRORED
+        run.verdict = None
+        run.error = reason
+        run.finished = datetime.now(UTC)
+        demands.withdraw(self.session, run_owner(run.id), mandatory_too=True)
         record(self.session, "run.errored", ("run", run.id), detail={"error": reason})
 
     def _drive(self, run: RunRow, slots: int) -> None:
-        """Shards for a bounded look-ahead, in whole blocks of positions: enough for every worker, little to throw away."""
-        size = self._shard_size(run.simulator["name"])
+        """Shards for a bounded look-ahead: enough for every worker, little to throw away.
+
+        It ends at whole blocks of positions, so that every shard is full."""
+        size = self.settings.shard_rollouts
+        if run.simulator["name"] == "tinyphysics":
+            size = self.settings.shard_rollouts_controls
         start = self._evidence[run.id].consumed
         stop = (start // size + 2 * slots + 1) * size
         priority = run.priority if run.verdict is None else LOWEST
-        form_shards(self.session, DemandOwner(OwnerKind.RUN, run.id), (start, stop), size, priority)
-
-    def _serve_others(self) -> None:
-        """Proofs and searches want all that they demand, in their order."""
-        for owner in waiting_owners(self.session):
-            form_shards(self.session, owner, (0, EVERYTHING), self.settings.shard_rollouts, LOWEST)
-
-    def _shard_size(self, simulator: str) -> int:
-        return (
-            self.settings.shard_rollouts_controls
-            if simulator == "tinyphysics"
-            else self.settings.shard_rollouts
-        )
+        shards.form_shards(self.session, run_owner(run.id), (start, stop), size, priority)
 
     def _measure_again(self, evidence: RunEvidence) -> None:
-        """Results that the next pairs lack are measured from stored traces; nothing is driven for them."""
+        """Have results that the next pairs lack measured from stored traces; nothing is driven."""
         now = time.monotonic()
         for name, keys in evidence.unmeasured.items():
             due = [
@@ -216,14 +213,13 @@ class Coordinator:
                 for key in sorted(keys)
                 if now - self._asked.get((key, name), -REMEASURE_AGAIN_S) >= REMEASURE_AGAIN_S
             ]
+            condition = evidence.conditions.get(name)
+            metrics = [name] if condition is None else []
+            conditions = [] if condition is None else [condition]
             for first in range(0, len(due), REMEASURE_KEYS):
                 part = due[first : first + REMEASURE_KEYS]
-                condition = evidence.conditions.get(name)
                 try:
-                    if condition is None:
-                        remeasure(self._celery, "cpu", part, metrics=[name])
-                    else:
-                        remeasure(self._celery, "cpu", part, conditions=[condition])
+                    remeasure(self._celery, "cpu", part, metrics=metrics, conditions=conditions)
                 except BROKER_ERRORS as error:
                     self._broker_away(error)
                     return
@@ -231,24 +227,21 @@ class Coordinator:
 
     def _check_at_night(self) -> None:
         """Have the standing checks made by a process of their own; nobody waits for it."""
-        if self._night is not None and self._night[1].poll() is not None:
-            night, process = self._night
-            self._night = None
-            if process.returncode:
-                with self.session.begin():
-                    cut_short(
-                        self.session,
-                        night,
-                        f"its process ended with exit status {process.returncode}",
-                    )
-        if self._night is None:
-            with self.session.begin():
-                claimed = claim_night(self.session, self._now(), self.settings.nightly_hour)
-            if claimed is not None:
-                self._night = claimed, start_night(claimed)
+        with self.session.begin():
+            if self._night is not None and self._night[1].poll() is not None:
+                night, process = self._night
+                self._night = None
+                if process.returncode:
+                    status = f"its process ended with exit status {process.returncode}"
+                    cut_short(self.session, night, status)
+            if self._night is not None:
+                return
+            claimed = claim_night(self.session, self._now(), self.settings.nightly_hour)
+        if claimed is not None:
+            self._night = claimed, start_night(claimed)
 
     def _wake_workers(self, queued: dict[str, int], slots: dict[str, int]) -> None:
-        """Keep about twice as many wake-ups waiting as there are places, and never more than there are shards."""
+        """Keep twice as many wake-ups waiting as there are places, but no more than shards."""
         try:
             for device, count in queued.items():
                 wanted = min(count, 2 * max(slots.get(device, 0), 1))
@@ -262,11 +255,6 @@ class Coordinator:
         if not self._broker_was_away:
             log.warning("the broker is away, shards wait in the database: %s", error)
         self._broker_was_away = True
-
-    def _forget(self, open_runs: Collection[str]) -> None:
-        self._evidence = {
-            run_id: evidence for run_id, evidence in self._evidence.items() if run_id in open_runs
-        }
 
 
 def serve(settings: Settings) -> None:

@@ -1,7 +1,7 @@
-"""A process of its own for the standing checks of one night: `python -m server.night_process 2026-11-22`.
+"""The standing checks of one night: `python -m server.night_process 2026-11-22`.
 
-The coordinator starts it once the night is claimed. It computes for minutes, so that it is started at the lowest priority of
-the machine: judging and driving go on beside it."""
+The coordinator starts this process once the night is claimed. It computes for minutes, so it has
+the lowest priority of the machine: judging and driving go on beside it."""
 
 import logging
 import os
@@ -22,23 +22,14 @@ NICE = 19
 
 def start(night: date) -> subprocess.Popen[bytes]:
     """The process at the lowest priority, in the caller's process group so that it ends with it."""
-    command = [
-        "nice",
-        "-n",
-        str(NICE),
-        sys.executable,
-        "-P",
-        "-m",
-        "server.night_process",
-        night.isoformat(),
-    ]
-    return subprocess.Popen(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL
-    )
+    checks = [sys.executable, "-P", "-m", "server.night_process", night.isoformat()]
+    command = ["nice", "-n", str(NICE), *checks]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
 
 def main() -> None:
-    """Make the checks of the night named, and leave on record what they showed or why they could not be made."""
+    """Make the checks of the night named; what they showed, or why they ended, is on record."""
     night = date.fromisoformat(sys.argv[1])
     settings = get_settings()
     configure_logs(settings)
@@ -46,12 +37,8 @@ def main() -> None:
     sessions = make_sessions(engine)
     try:
         report = make_checks(sessions, celery_app(settings), night, shard=settings.shard_rollouts)
-        log.info(
-            "night %s: %d self-checks, %d faults",
-            night,
-            len(report.self_checks),
-            len(report.faults),
-        )
+        counts = len(report.self_checks), len(report.faults)
+        log.info("night %s: %d self-checks, %d faults", night, *counts)
     except Exception as error:
         log.exception("the checks of night %s were cut short", night)
         with sessions.begin() as session:
