@@ -46,7 +46,7 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[Any]:
     except (ValueError, TypeError, binascii.Error):
         remedy = "take it from `next`, or leave it out"
         finding = Finding("query.cursor", "not a cursor of this list", remedy)
-        raise Refused("bad-request", "the cursor can't be read", (finding,)) from None
+        raise Refused("bad-request", "the cursor can't be read", finding) from None
     return parsed
 
 

@@ -134,7 +134,7 @@ def acknowledge(session: Session, alarm_id: int, *, actor: str) -> AlarmView:
     if alarm.acknowledged is not None:
         problem = f"somebody did at {alarm.acknowledged:%Y-%m-%d %H:%M}"
         finding = Finding("alarm", problem, "nothing to do")
-        raise Refused("not-now", f"alarm {alarm_id} is acknowledged", (finding,))
+        raise Refused("not-now", f"alarm {alarm_id} is acknowledged", finding)
     alarm.acknowledged = datetime.now(UTC)
     subject = ("alarm", str(alarm_id))
     record(session, "alarm.acknowledged", subject, actor=actor, detail={"kind": alarm.kind})

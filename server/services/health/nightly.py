@@ -89,14 +89,9 @@ def make_checks(
 def _newest_runs(session: Session) -> list[str]:
     """Ids of the runs to check; suites without gates have nothing to check."""
     version = SuiteVersionRow
+    gates_of = version.document["suite"]["gates"]
     query = (
-        select(
-            RunRow.id,
-            version.suite,
-            RunRow.candidate,
-            RunRow.baseline,
-            version.document["suite"]["gates"],
-        )
+        select(RunRow.id, version.suite, RunRow.candidate, RunRow.baseline, gates_of)
         .join(version, version.digest == RunRow.suite_digest)
         .where(RunRow.status == Status.FINISHED)
         .order_by(RunRow.created.desc())

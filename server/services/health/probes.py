@@ -51,7 +51,7 @@ def ask_probes(session: Session, count: int) -> tuple[list[ProbeView], dict[str,
     if not chosen:
         problem = "none is stored at the current version of its simulator"
         finding = Finding("rollouts", problem, "submit a run first")
-        raise Refused("not-now", "there is nothing to drive again", (finding,))
+        raise Refused("not-now", "there is nothing to drive again", finding)
     probes = [ProbeRow(drive_key=key) for key, _ in chosen]
     session.add_all(probes)
     session.flush()

@@ -29,7 +29,7 @@ def find_execution(session: Session, text: str, lease_s: float) -> ExecutionClas
             f"{runtime} compiles code while it runs, which the sandbox of the workers forbids",
             f"one of {sandboxed}; or `redrive replay --no-sandbox`, which trusts the model",
         )
-        raise SubmitterError(f"{runtime} is not for runs", (finding,))
+        raise SubmitterError(f"{runtime} is not for runs", finding)
     alive = WorkerRow.seen > func.now() - timedelta(seconds=lease_s)
     workers = session.scalars(select(WorkerRow).where(alive)).all()
     offers: Counter[str] = Counter()
@@ -40,7 +40,7 @@ def find_execution(session: Session, text: str, lease_s: float) -> ExecutionClas
         offers[installed_runtimes()[runtime]] += 1
     if not offers:
         finding = _not_offered(workers, runtime, precision, device)
-        raise SubmitterError(f"no worker offers {runtime} in {precision} on {device}", (finding,))
+        raise SubmitterError(f"no worker offers {runtime} in {precision} on {device}", finding)
     version = max(offers, key=lambda offered: (offers[offered], offered))
     return ExecutionClass(runtime=runtime, version=version, precision=precision, device=device)
 

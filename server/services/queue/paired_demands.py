@@ -64,7 +64,8 @@ class PairedDemands:
             query = query.outerjoin(side.key, side.key.digest == digest)
             query = query.outerjoin(side.rollout, side.rollout.drive_key == digest)
             if self._metric is not None:
-                result, (name, version) = side.result, self._metric
+                name, version = self._metric
+                result = side.result
                 of_metric = and_(result.metric == name, result.version == version)
                 query = query.outerjoin(result, and_(result.drive_key == digest, of_metric))
         return query.where(self._owner.owns(candidate), candidate.role == Role.CANDIDATE)

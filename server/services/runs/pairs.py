@@ -155,7 +155,7 @@ def _by_metric(session: Session, run_id: str, metric: str | None) -> _MetricPair
     if name not in METRICS:
         problem = f"no metric is named {name!r}"
         finding = Finding("query.metric", problem, f"one of {', '.join(METRICS)}")
-        raise Refused("bad-request", "that metric doesn't exist", (finding,))
+        raise Refused("bad-request", "that metric doesn't exist", finding)
     version = document["metric_versions"].get(name, METRICS[name].version)
     return _MetricPairs(run_id, name, version)
 

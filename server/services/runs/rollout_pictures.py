@@ -28,11 +28,7 @@ class ArtifactKind(StrEnum):
     """Both side by side, as mp4."""
 
 
-MEDIA = {
-    ArtifactKind.LOG: "image/jpeg",
-    ArtifactKind.VIEW: "image/jpeg",
-    ArtifactKind.VIDEO: "video/mp4",
-}
+MEDIA = dict.fromkeys(ArtifactKind, "image/jpeg") | {ArtifactKind.VIDEO: "video/mp4"}
 
 
 class ArtifactView(BaseModel):
@@ -73,7 +69,7 @@ def artifact_blob(session: Session, drive_key: str, kind: ArtifactKind) -> str:
     if row is None or row.sha256 is None:
         problem = "nobody asked for it yet" if row is None else row.error or "a worker is at it"
         finding = Finding(kind.value, problem, f"PUT /v1/rollouts/{drive_key}/artifacts/{kind}")
-        raise Refused("not-found", "this artifact is not there", (finding,))
+        raise Refused("not-found", "this artifact is not there", finding)
     return row.sha256
 
 

@@ -101,7 +101,7 @@ def read_trace_bytes(session: Session, blobs: BlobStore, drive_key: str) -> byte
     row = find_rollout(session, drive_key)
     if row.trace_sha256 is None:
         finding = Finding("trace", f"the rollout ended before its first step: {row.reason}")
-        raise Refused("not-found", "this rollout has no trace", (finding,))
+        raise Refused("not-found", "this rollout has no trace", finding)
     return blobs.get(row.trace_sha256)
 
 

@@ -202,7 +202,7 @@ def _baseline(session: Session, submission: Submission, row: SuiteVersionRow) ->
     if promoted is None:
         problem = f"none named, and suite {row.suite} has no promoted model"
         finding = Finding("baseline", problem, "name one, or `redrive suites promote`")
-        raise Refused("no-baseline", "no baseline was named and none is promoted", (finding,))
+        raise Refused("no-baseline", "no baseline was named and none is promoted", finding)
     return session.get_one(ModelRow, promoted)
 
 
