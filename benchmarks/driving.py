@@ -29,11 +29,12 @@ import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from suites.executions import default_execution
 from suites.identity import canonical_json, digest
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
 from suites.rollout import DriveKey, ExecutionClass, Offset, Scenario
 from suites.segment import SegmentMeta
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 from workers.batches import drive_keys
 from workers.policy.adapters.plain_adapter import PlainPolicy
 from workers.policy.runtimes.onnx_runtime import OnnxRuntime

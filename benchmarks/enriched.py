@@ -68,9 +68,10 @@ def offset_weights(spread_m: float) -> tuple[float, ...]:
 def drive(data: Path, until: float) -> None:
     """Add to the CSV the segments that are not in it yet."""
     from cli.model_folders import local_model
+    from suites.executions import default_execution
     from suites.metrics import measure
     from suites.rollout import DriveKey, Offset, Scenario
-    from suites.simulators import default_execution, simulator_spec
+    from suites.simulators import simulator_spec
     from workers.batches import drive_keys
     from workers.segments.store import list_segments
 

@@ -21,9 +21,10 @@ from benchmarks.verdict_scenarios import judging_cost
 from cli.model_folders import local_model
 from suites.definition.suite_schema import Suite
 from suites.definition.suite_toml import load_suite
+from suites.executions import default_execution
 from suites.rollout import DriveKey, Scenario
 from suites.segment import SegmentMeta
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 from workers.batches import drive_keys
 from workers.segments.store import list_segments
 

@@ -32,11 +32,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from suites.executions import default_execution
 from suites.manifest import load_manifest
 from suites.metrics import measure
 from suites.metrics.registry import METRICS
 from suites.rollout import DriveKey, Scenario, SimulatorSpec, Trace
-from suites.simulators import SIMULATORS, default_execution
+from suites.simulators import SIMULATORS
 from workers.batches import drive_keys
 from workers.segments.controls_csv import import_controls_csv
 from workers.segments.store import read_segment
@@ -220,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         execution=default_execution(manifest),
                         simulator=SimulatorSpec(
                             name="tinyphysics",
-                            version=SIMULATORS["tinyphysics"],
+                            version=SIMULATORS["tinyphysics"].version,
                             parameters=parameters,
                         ),
                         scenario=Scenario(

@@ -40,6 +40,7 @@ from server.services.runs.judge import RunEvidence, UndecidableError, document
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 from suites.errors import error_text
+from suites.simulators import SIMULATORS
 from suites.vocabulary import STATUS_TRANSITIONS, Status
 
 log = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class Coordinator:
 
         It ends at whole blocks of positions, so that every shard is full."""
         size = self.settings.shard_rollouts
-        if run.simulator["name"] == "tinyphysics":
+        if SIMULATORS[run.simulator["name"]].light:
             size = self.settings.shard_rollouts_controls
         start = self._evidence[run.id].consumed
         stop = (start // size + 2 * slots + 1) * size

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from suites.identity import digest, seed_for
+from suites.simulators import SimulatorSpec as SimulatorSpec  # a part of the key: had from here
 from suites.vocabulary import Outcome
 
 
@@ -55,17 +56,6 @@ class Scenario:
 
     def seed(self, repeat: int) -> int:
         return seed_for(self.digest, repeat)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatorSpec:
-    """Which simulator, at which version, with which parameters and auxiliary models."""
-
-    name: Literal["reprojection", "tinyphysics", "rendered"]
-    version: str
-    parameters: dict[str, Any] = field(default_factory=dict)
-    auxiliary: dict[str, str] = field(default_factory=dict)
-    """Role to sha256, e.g. {"dynamics": sha256 of tinyphysics.onnx}."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,184 +1,108 @@
-"""What a drive_key says about the machinery: simulator versions and execution classes, known to server and workers."""
+"""The kinds of simulator: the one place, beside its own module, that tells one from another."""
 
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from suites.errors import Finding, MachineError, SubmitterError
-from suites.manifest import Manifest
+from suites.errors import Finding, SubmitterError
 from suites.parameters import parse, parse_controls
-from suites.rollout import ExecutionClass, SimulatorSpec
 from suites.segment import SegmentMeta
 
-SIMULATORS: dict[str, str] = {"reprojection": "2", "tinyphysics": "1", "rendered": "1"}
-"""Simulator to version. Golden rollouts force the version to be bumped: whoever changes a trace changes it here."""
-
-AUXILIARY_ROLES: dict[str, tuple[str, ...]] = {
-    "reprojection": (),
-    "tinyphysics": ("dynamics",),
-    "rendered": (),
-}
-"""Parameters that hold the sha256 of a model that the simulator itself needs."""
-
-BUILTIN_VERSION = "1"
-"""Of the built-in models (`log`, `pid`, `zero`)."""
+SimulatorName = Literal["reprojection", "tinyphysics", "rendered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeKind:
-    """What a runtime can be asked for; workers.policy has its code."""
+class SimulatorKind:
+    """What suites, server and workers ask about a simulator; workers.simulation has its code."""
 
-    packages: tuple[str, ...]
-    """Any of them brings it."""
-    precisions: tuple[str, ...]
-    """The first where none is named."""
-    devices: tuple[str, ...]
-    """The first where none is named."""
-    sandboxed: bool = True
-    """False: it compiles code while it runs, so it drives trusted models only, never for the service."""
+    version: str
+    """Whoever changes a trace raises it here: golden rollouts fail until then."""
+    models: Literal["camera", "controller"]
+    """The kind of model that it drives."""
+    segments: Literal["camera", "controls"]
+    """The kind of segment that it drives ..."""
+    worlds_only: bool = False
+    """... and whether only segments of the procedural world will do."""
+    parse: Callable[[dict[str, Any]], Any] = parse
+    """Its parameters, read. Raises SubmitterError."""
+    auxiliary: tuple[str, ...] = ()
+    """Parameters that hold the sha256 of a model that the simulator itself needs."""
+    has_views: bool = True
+    """Whether there are pictures of what the model saw."""
+    light: bool = False
+    """A rollout costs so little that a shard holds more of them."""
 
 
-RUNTIMES: dict[str, RuntimeKind] = {
-    "onnxruntime": RuntimeKind(
-        packages=("onnxruntime", "onnxruntime-gpu"),
-        precisions=("float32",),
-        devices=("cpu", "cuda"),
+SIMULATORS: dict[str, SimulatorKind] = {
+    "reprojection": SimulatorKind(version="2", models="camera", segments="camera"),
+    "tinyphysics": SimulatorKind(
+        version="1",
+        models="controller",
+        segments="controls",
+        parse=parse_controls,
+        auxiliary=("dynamics",),
+        has_views=False,
+        light=True,
     ),
-    "openvino": RuntimeKind(
-        packages=("openvino",), precisions=("float32", "bfloat16"), devices=("cpu",)
-    ),
-    "tinygrad": RuntimeKind(
-        packages=("tinygrad",),
-        precisions=("float32",),
-        devices=("cpu", "cuda", "amd", "opencl", "metal", "python"),
-        sandboxed=False,
-    ),
+    "rendered": SimulatorKind(version="1", models="camera", segments="camera", worlds_only=True),
 }
-"""By `ExecutionClass.runtime`."""
+"""By `SimulatorSpec.name`. The first that drives a kind of model is that kind's default."""
 
-SHORT_PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
-"""What people may write for a precision."""
 
-EXECUTION_FORM = "RUNTIME[/PRECISION[/DEVICE]]"
-"""How a person names an execution class, e.g. `openvino/bf16`; its version is what is installed where it runs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSpec:
+    """Which simulator, at which version, with which parameters and auxiliary models."""
+
+    name: SimulatorName
+    version: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    auxiliary: dict[str, str] = field(default_factory=dict)
+    """Role to sha256, e.g. {"dynamics": sha256 of tinyphysics.onnx}."""
 
 
 def simulator_spec(name: str, parameters: dict[str, Any]) -> SimulatorSpec:
-    """The simulator at its current version. Raises SubmitterError for an unknown name, parameter or value, or a missing
-    auxiliary model."""
+    """The simulator at its current version.
+
+    Raises SubmitterError for an unknown name, parameter or value, or a missing auxiliary model.
+    """
     if name not in SIMULATORS:
-        raise SubmitterError(
-            f"no simulator is named {name!r}",
-            (Finding("simulator.name", "unknown", f"one of {', '.join(SIMULATORS)}"),),
-        )
-    roles = AUXILIARY_ROLES[name]
+        finding = Finding("simulator.name", "unknown", f"one of {', '.join(SIMULATORS)}")
+        raise SubmitterError(f"no simulator is named {name!r}", (finding,))
+    kind = SIMULATORS[name]
     missing = tuple(
         Finding(
             f"simulator.parameters.{role}",
             "missing",
             f"the sha256 of the {role} model, uploaded as a blob",
         )
-        for role in roles
+        for role in kind.auxiliary
         if not isinstance(parameters.get(role), str)
     )
     if missing:
         raise SubmitterError(f"the {name} simulator needs a model of its own", missing)
-    told = {k: v for k, v in parameters.items() if k not in roles}
-    (parse_controls if name == "tinyphysics" else parse)(told)
+    told = {k: v for k, v in parameters.items() if k not in kind.auxiliary}
+    kind.parse(told)
     return SimulatorSpec(
         name=name,  # type: ignore[arg-type]  # checked against SIMULATORS above
-        version=SIMULATORS[name],
+        version=kind.version,
         parameters=told,
-        auxiliary={role: parameters[role] for role in roles},
+        auxiliary={role: parameters[role] for role in kind.auxiliary},
     )
+
+
+def default_simulator(model_kind: str) -> str:
+    """The simulator of a kind of model where nobody chose."""
+    return next(name for name, kind in SIMULATORS.items() if kind.models == model_kind)
 
 
 def misfit(simulator: str, meta: SegmentMeta) -> str:
-    """Why this simulator can never drive that segment; empty where it may. That is nobody's damage: it is refused before
-    anything is driven."""
-    wanted = "controls" if simulator == "tinyphysics" else "camera"
-    if meta.kind != wanted:
-        return f"{simulator} drives {wanted} segments, this is one of {meta.kind}"
-    if simulator == "rendered" and "world" not in meta.origin:
+    """Why this simulator can never drive that segment; empty where it can.
+
+    That is nobody's damage, so it is refused before anything is driven.
+    """
+    kind = SIMULATORS[simulator]
+    if meta.kind != kind.segments:
+        return f"{simulator} drives {kind.segments} segments, this is one of {meta.kind}"
+    if kind.worlds_only and "world" not in meta.origin:
         return "only segments of the procedural world can be rendered"
     return ""
-
-
-def default_execution(manifest: Manifest) -> ExecutionClass:
-    """How a model runs when nobody chose: built-ins as themselves, graphs on ONNX Runtime, the CPU, in float32."""
-    if manifest.builtin is not None:
-        return ExecutionClass(runtime="builtin", version=BUILTIN_VERSION, precision="float64")
-    return ExecutionClass(
-        runtime="onnxruntime",
-        version=installed(*RUNTIMES["onnxruntime"].packages) or version("onnxruntime"),
-    )
-
-
-def execution_of(manifest: Manifest, chosen: ExecutionClass | None) -> ExecutionClass:
-    """How a model runs where `chosen` was asked for its run: built-ins as themselves all the same."""
-    return default_execution(manifest) if chosen is None or manifest.builtin is not None else chosen
-
-
-def parse_execution(text: str) -> tuple[str, str, str]:
-    """(runtime, precision, device) of EXECUTION_FORM. Raises SubmitterError with a finding for each part that is not known."""
-    runtime, *rest = text.split("/")
-    if runtime not in RUNTIMES or len(rest) > 2:
-        finding = Finding(
-            "execution",
-            f"expected {EXECUTION_FORM}, found {text!r}",
-            f"the runtime is one of {', '.join(RUNTIMES)}",
-        )
-        raise SubmitterError(f"no execution class is named {text!r}", (finding,))
-    kind = RUNTIMES[runtime]
-    precision = SHORT_PRECISIONS.get(rest[0], rest[0]) if rest else kind.precisions[0]
-    device = rest[1] if len(rest) > 1 else kind.devices[0]
-    findings = tuple(
-        Finding(
-            f"execution.{part}",
-            f"{runtime} knows no {part} {asked!r}",
-            f"one of {', '.join(known)}",
-        )
-        for part, asked, known in (
-            ("precision", precision, kind.precisions),
-            ("device", device, kind.devices),
-        )
-        if asked not in known
-    )
-    if findings:
-        raise SubmitterError(f"no execution class is named {text!r}", findings)
-    return runtime, precision, device
-
-
-def execution_here(text: str) -> ExecutionClass:
-    """The execution class of that name, of the version that is installed here. Raises SubmitterError for a name that means
-    nothing, MachineError where the runtime is not installed."""
-    runtime, precision, device = parse_execution(text)
-    found = installed_runtimes().get(runtime)
-    if found is None:
-        finding = Finding(
-            "execution", "not installed", f"pip install {RUNTIMES[runtime].packages[0]}"
-        )
-        raise MachineError(f"{runtime} is not installed here", (finding,))
-    return ExecutionClass(runtime=runtime, version=found, precision=precision, device=device)
-
-
-def execution_name(execution: ExecutionClass) -> str | None:
-    """What a person writes to have it again; None where nothing needs to be said: the default, and built-ins."""
-    name = f"{execution.runtime}/{execution.precision}/{execution.device}"
-    return None if execution.runtime == "builtin" or name == "onnxruntime/float32/cpu" else name
-
-
-def installed_runtimes() -> dict[str, str]:
-    """Name to version of the runtimes that are installed here."""
-    found = {name: installed(*kind.packages) for name, kind in RUNTIMES.items()}
-    return {name: known for name, known in found.items() if known is not None}
-
-
-def installed(*packages: str) -> str | None:
-    """The version of the first of these packages that is installed: one program may come as several, by what it runs on."""
-    for package in packages:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            continue
-    return None

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from suites.errors import DataError, SubmitterError, error_text
+from suites.executions import default_execution
 from suites.identity import digest
 from suites.manifest import Manifest
 from suites.rollout import DriveKey, ExecutionClass, Rollout
-from suites.simulators import default_execution
 from suites.vocabulary import Outcome
 from workers.policy.agreement import Watched, check_agreement
 from workers.policy.load import open_policy

@@ -32,9 +32,10 @@ from suites.definition.case_toml import case_toml
 from suites.definition.suite_schema import CaseSpec
 from suites.definition.suite_toml import load_suite
 from suites.errors import Finding, SubmitterError
+from suites.executions import default_execution
 from suites.rollout import DriveKey, Rollout
 from suites.segment_lookup import locate
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -18,19 +18,13 @@ from cli.options import HERE, Data, argument, option
 from cli.printing import Cell, Columns, print_items, print_json
 from suites.definition.suite_schema import SHORTEST_S, offset_name
 from suites.errors import Finding, SubmitterError
+from suites.executions import EXECUTION_FORM, RUNTIMES, execution_here, execution_of
 from suites.identity import file_digest
 from suites.manifest import validation_findings
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec
 from suites.segment import SegmentMeta
 from suites.segment_lookup import find_segment
-from suites.simulators import (
-    EXECUTION_FORM,
-    RUNTIMES,
-    SIMULATORS,
-    execution_here,
-    execution_of,
-    simulator_spec,
-)
+from suites.simulators import SIMULATORS, simulator_spec
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 

@@ -14,9 +14,10 @@ from cli.model_folders import local_model
 from cli.supervision.supervisor import say
 from server.client import Client
 from suites.errors import MachineError
+from suites.executions import default_execution
 from suites.rollout import DriveKey, Rollout, Scenario
 from suites.segment import SegmentMeta
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 
 FLEET = "cloned"
 CONTROL = "log"

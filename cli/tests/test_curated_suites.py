@@ -11,12 +11,13 @@ from suites.definition.resolving import resolve
 from suites.definition.suite_schema import Suite
 from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
+from suites.executions import default_execution
 from suites.metrics.tests.test_metrics import drive as trace_of
 from suites.metrics.tests.test_metrics import moved
 from suites.parameters import parse
 from suites.rollout import DriveKey
 from suites.segment import DRIVER_CODES
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 from suites.vocabulary import Outcome
 from workers.policy.load import open_policy
 from workers.policy.log_policy import LogPolicy

@@ -12,6 +12,7 @@ from suites.definition.suite_schema import CaseSpec, Suite, offset_name
 from suites.errors import Finding, SubmitterError
 from suites.metrics.registry import METRICS
 from suites.rollout import Noise
+from suites.simulators import SIMULATORS
 from suites.vocabulary import Estimand
 
 T = TypeVar("T", bound=Hashable)
@@ -27,7 +28,7 @@ def _selection(suite: Suite) -> Iterator[Finding]:
     if suite.select is None:
         return
     yield from selector_contradictions(suite.select)
-    wanted = "controls" if suite.simulator.name == "tinyphysics" else "camera"
+    wanted = SIMULATORS[suite.simulator.name].segments
     if suite.select.kind != wanted:
         drives = f"{suite.simulator.name} drives {wanted} segments"
         problem = f"{drives}, the suite takes {suite.select.kind}"

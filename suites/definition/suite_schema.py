@@ -11,6 +11,7 @@ from suites.definition.selector import Selector
 from suites.identity import digest
 from suites.manifest import STRICT
 from suites.rollout import Noise, Offset, Scenario
+from suites.simulators import SimulatorName
 from suites.vocabulary import Estimand
 
 SHORTEST_S = 0.2
@@ -59,7 +60,7 @@ class CaseSpec:
 class SimulatorChoice:
     __pydantic_config__ = STRICT
 
-    name: Literal["reprojection", "tinyphysics", "rendered"] = "reprojection"
+    name: SimulatorName = "reprojection"
     parameters: dict[str, Any] = field(default_factory=dict)
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from suites.errors import Finding, SubmitterError
+from suites.executions import default_execution
 from suites.manifest import Manifest
 from suites.rollout import ExecutionClass
-from suites.simulators import default_execution
 from workers.policy.adapters.adapter_kinds import ADAPTERS, outputs_of
 from workers.policy.log_policy import LogPolicy
 from workers.policy.policy import Policy

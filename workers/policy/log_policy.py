@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.executions import default_execution
 from suites.manifest import ActionSpec, Manifest
 from suites.rollout import ExecutionClass
-from suites.simulators import default_execution
 from workers.policy.policy import Action, Observation, PolicyError
 
 PLAN_TIMES_S = tuple(round(0.1 * k, 1) for k in range(31))

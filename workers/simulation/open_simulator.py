@@ -24,8 +24,9 @@ def open_simulator(
 
     Raises SubmitterError for parameters that it does not know, MachineError where this machine has another version.
     """
-    if spec.version != SIMULATORS[spec.name]:
-        problem = f"version {spec.version} was asked for, this worker has {SIMULATORS[spec.name]}"
+    here = SIMULATORS[spec.name].version
+    if spec.version != here:
+        problem = f"version {spec.version} was asked for, this worker has {here}"
         raise MachineError(
             f"{spec.name} is of another version here",
             (Finding("simulator.version", problem, "update"),),

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import DataError
+from suites.executions import default_execution
 from suites.parameters import parse
 from suites.rollout import DriveKey, Offset, Rollout
 from suites.segment import SegmentColumns
-from suites.simulators import default_execution
 from suites.vocabulary import Outcome
 from workers import batches as driving
 from workers.batches import drive_keys

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import MachineError
+from suites.executions import default_execution
 from suites.manifest import Manifest, VirtualCamera
 from suites.rollout import DriveKey, ExecutionClass, Offset, Rollout, Scenario
 from suites.segment import Camera, SegmentMeta, Vehicle
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 from suites.vocabulary import Outcome
 from workers import batches as driving
 from workers.batches import ALONE_FAILURES, drive_keys

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from suites.executions import default_execution
 from suites.manifest import Manifest, load_manifest
 from suites.parameters import parse
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec
-from suites.simulators import SIMULATORS, default_execution
+from suites.simulators import SIMULATORS
 from workers.policy.load import open_policy
 from workers.policy.log_policy import LogPolicy, log_manifest
 from workers.policy.policy import Policy
@@ -77,7 +78,7 @@ def world(simulator: str, folder: Path, graph: Manifest, files: dict[str, Path])
         end_s=3.9,
         offset=Offset(lateral_m=0.5, heading_rad=-0.02),
     )
-    chosen = SimulatorSpec(name=simulator, version=SIMULATORS[simulator])  # type: ignore[arg-type]
+    chosen = SimulatorSpec(name=simulator, version=SIMULATORS[simulator].version)  # type: ignore[arg-type]
     key = DriveKey(
         model=graph.name, scenario=scenario, simulator=chosen, execution=default_execution(graph)
     )
@@ -89,7 +90,7 @@ def world(simulator: str, folder: Path, graph: Manifest, files: dict[str, Path])
 def tinyphysics(folder: Path) -> Rollout:
     graph, files = shipped("pid")
     key = stored(folder, "00001", table(1, 520))
-    key = replace(key, simulator=replace(key.simulator, version=SIMULATORS["tinyphysics"]))
+    key = replace(key, simulator=replace(key.simulator, version=SIMULATORS["tinyphysics"].version))
     with closing(open_policy(graph, files, sandboxed=False)) as policy:
         [rollout] = drive(
             open_simulator(key.simulator, folder, {"dynamics": dynamics(folder / "d.onnx")}),
@@ -130,8 +131,9 @@ ROLLOUTS: dict[str, Rollouts] = {
 
 def made_from(simulator: str) -> list[str]:
     """The versions that its figures follow from."""
-    model = shipped("pid" if simulator == "tinyphysics" else "baseline")[0].graphs[0].sha256
-    return [SIMULATORS[simulator], model, *(() if simulator == "tinyphysics" else (SOURCE, FORMAT))]
+    kind = SIMULATORS[simulator]
+    model = shipped("pid" if kind.models == "controller" else "baseline")[0].graphs[0].sha256
+    return [kind.version, model, *((SOURCE, FORMAT) if kind.has_views else ())]
 
 
 def figures(rollout: Rollout) -> dict[str, Any]:
@@ -185,8 +187,9 @@ def test_a_simulator_drives_as_its_version_always_did(simulator: str, tmp_path: 
         if kinds := moved(golden["rollouts"][name], figures(rollout(tmp_path)), tolerance):
             different[name] = kinds
     if different:
+        version = SIMULATORS[simulator].version
         pytest.fail(
-            f"rollouts of {simulator} {SIMULATORS[simulator]} moved: {different}. Either this is a "
+            f"rollouts of {simulator} {version} moved: {different}. Either this is a "
             "bug, or the simulator changed: raise its version in suites/simulators.py (the "
             "procedural world's are SOURCE and FORMAT) and " + REMEDY
         )

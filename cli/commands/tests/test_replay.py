@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import build
 from server.tests.plain_segments import add_plain_segment
-from suites import simulators
+from suites import executions
 from suites.errors import DataError, MachineError, SubmitterError
 from suites.metrics.tests.test_metrics import moved
 from suites.rollout import DriveKey, Rollout
@@ -174,7 +174,7 @@ def test_the_runtime_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.Monke
         for more in ((), ("--execution", "onnxruntime/f32/cpu"))
     )
     assert default == named
-    monkeypatch.setattr(simulators, "installed_runtimes", lambda: {"openvino": "0.1"})
+    monkeypatch.setattr(executions, "installed_runtimes", lambda: {"openvino": "0.1"})
     with pytest.raises(MachineError, match=r"the work is for openvino 0\.1 \(bfloat16, cpu\)"):
         replay(*words, "--execution", "openvino/bf16")
     with pytest.raises(SubmitterError, match="no execution class is named 'tensorrt'"):

@@ -29,7 +29,7 @@ from suites.manifest import Manifest, load_manifest, validation_findings
 from suites.rollout import Offset
 from suites.segment import SegmentMeta
 from suites.segment_lookup import locate
-from suites.simulators import misfit, simulator_spec
+from suites.simulators import default_simulator, misfit, simulator_spec
 from suites.vocabulary import CaseStatus
 
 SPEC = TypeAdapter(CaseSpec)
@@ -236,8 +236,7 @@ def _written_case(document: dict[str, Any], name: str, meta: SegmentMeta, note: 
 def _simulator(session: Session, asked: DraftRequest, offender: ModelRow) -> dict[str, Any]:
     if asked.run is not None:
         return dict(session.get_one(RunRow, asked.run).simulator)
-    name = "tinyphysics" if offender.kind == "controller" else "reprojection"
-    return asdict(simulator_spec(name, {}))
+    return asdict(simulator_spec(default_simulator(offender.kind), {}))
 
 
 def find_draft(session: Session, draft_id: str) -> CaseDraftRow:

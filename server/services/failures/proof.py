@@ -27,8 +27,8 @@ from server.storage import BlobStore
 from suites.case_proof.proof import Examined, Proof, examine
 from suites.case_proof.trial import DrivenModel, Trial
 from suites.errors import error_text
+from suites.executions import default_execution
 from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
-from suites.simulators import default_execution
 from suites.vocabulary import CaseStatus
 
 log = logging.getLogger(__name__)

@@ -43,7 +43,7 @@ def ask_probes(session: Session, count: int) -> tuple[list[ProbeView], dict[str,
         .join(DriveKeyRow, DriveKeyRow.digest == RolloutRow.drive_key)
         .where(
             RolloutRow.outcome.in_(REPEATABLE),
-            named.in_(f"{name} {version}" for name, version in SIMULATORS.items()),
+            named.in_(f"{name} {kind.version}" for name, kind in SIMULATORS.items()),
         )
         .order_by(func.random())
         .limit(count)

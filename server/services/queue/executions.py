@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from server.db.queue_tables import WorkerRow
 from suites.errors import Finding, SubmitterError
+from suites.executions import RUNTIMES, installed_runtimes, parse_execution
 from suites.rollout import ExecutionClass
-from suites.simulators import RUNTIMES, installed_runtimes, parse_execution
 
 
 def find_execution(session: Session, text: str, lease_s: float) -> ExecutionClass:

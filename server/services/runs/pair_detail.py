@@ -24,6 +24,7 @@ from server.storage import BlobStore
 from suites.metrics.incidents import incidents
 from suites.metrics.registry import METRICS
 from suites.rollout import Trace
+from suites.simulators import SIMULATORS
 from suites.statistics.contrasts import sign_of
 from suites.vocabulary import FAILING, Outcome
 
@@ -125,7 +126,7 @@ def read_case(session: Session, blobs: BlobStore, run_id: str, position: int) ->
         start_s=scenario["start_s"],
         end_s=scenario["end_s"],
         offset=scenario["offset"],
-        has_views=key["simulator"]["name"] != "tinyphysics",
+        has_views=SIMULATORS[key["simulator"]["name"]].has_views,
         why=_why(candidate, baseline, verdict),
         instant_s=_instant(candidate, candidate_trace, baseline_trace, verdict),
         verdict=verdict,

@@ -5,8 +5,8 @@ import math
 import shlex
 from typing import Any
 
+from suites.executions import execution_name
 from suites.rollout import ExecutionClass
-from suites.simulators import execution_name
 
 
 def reproduce(key: dict[str, Any], model: str) -> str:

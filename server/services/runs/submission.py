@@ -30,10 +30,11 @@ from server.services.queue.executions import find_execution
 from server.services.queue.new_demands import NewDemand, add_demands
 from suites.definition.suite_schema import SuiteVersion
 from suites.errors import Finding, SubmitterError
+from suites.executions import execution_of
 from suites.identity import canonical_json, digest
 from suites.manifest import Manifest, load_manifest
 from suites.rollout import DriveKey, ExecutionClass, SimulatorSpec
-from suites.simulators import execution_of, simulator_spec
+from suites.simulators import SIMULATORS, simulator_spec
 from suites.vocabulary import Status
 
 
@@ -208,7 +209,7 @@ def _baseline(session: Session, submission: Submission, row: SuiteVersionRow) ->
 
 def _check_kinds(version: SuiteVersion, manifests: Iterable[Manifest]) -> None:
     name = version.suite.simulator.name
-    wanted = "controller" if name == "tinyphysics" else "camera"
+    wanted = SIMULATORS[name].models
     remedy = f"the {name} simulator drives {wanted} models"
     found = [
         Finding("model", f"{m.name} is a {m.kind} model", remedy)

@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from suites.errors import MachineError
+from suites.executions import RUNTIMES, installed, installed_runtimes
 from suites.identity import digest
 from suites.rollout import ExecutionClass
-from suites.simulators import RUNTIMES, installed, installed_runtimes
 from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.policy.runtimes.openvino_runtime import OpenVinoRuntime, computes_bfloat16
 from workers.policy.runtimes.runtime import Runtime

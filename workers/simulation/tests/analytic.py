@@ -139,7 +139,7 @@ def key_for(
         offset=offset or Offset(),
         noise=noise or Noise(),
     )
-    spec = SimulatorSpec(name=simulator, version=SIMULATORS[simulator])  # type: ignore[arg-type]
+    spec = SimulatorSpec(name=simulator, version=SIMULATORS[simulator].version)  # type: ignore[arg-type]
     return DriveKey(
         model="m",
         scenario=scenario,

@@ -163,7 +163,7 @@ class TinyPhysics:
     """Parameters: suites.parameters.ControlsParameters."""
 
     name = "tinyphysics"
-    version = SIMULATORS["tinyphysics"]
+    version = SIMULATORS["tinyphysics"].version
 
     def __init__(
         self, segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]

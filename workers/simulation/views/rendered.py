@@ -36,7 +36,7 @@ def open_simulator(
     """`rendered` over the stored segments of the procedural world. Raises SubmitterError for its parameters."""
     return DrivingSimulator(
         name="rendered",
-        version=SIMULATORS["rendered"],
+        version=SIMULATORS["rendered"].version,
         parameters=parse(parameters),
         make_views=RenderedViews,
         open_segment=lambda name: read_segment(segments_root, name),

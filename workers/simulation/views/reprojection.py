@@ -64,7 +64,7 @@ def over_segments(
     """`reprojection` over segments from anywhere (`driving.DrivingSimulator.open_segment`)."""
     return DrivingSimulator(
         name="reprojection",
-        version=SIMULATORS["reprojection"],
+        version=SIMULATORS["reprojection"].version,
         parameters=parameters,
         open_segment=open_segment,
         make_views=partial(make_views, Footage()),

@@ -19,8 +19,8 @@ from server.services.queue.demands import DemandOwner
 from server.services.queue.shards import claimable, form_shards
 from server.settings import Settings
 from server.tests.driven import add_rollout
+from suites.executions import RUNTIMES
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor
-from suites.simulators import RUNTIMES
 
 Submit = Callable[..., Any]
 pytestmark = pytest.mark.services

@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 
 from suites.errors import MachineError
+from suites.executions import RUNTIMES, default_execution
 from suites.manifest import Manifest, load_manifest
 from suites.rollout import ExecutionClass
-from suites.simulators import RUNTIMES, default_execution
 from workers.policy.agreement import check_agreement
 from workers.policy.load import open_policy
 from workers.policy.policy import Observation, Policy

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from suites.executions import default_execution
 from suites.manifest import Manifest, StatePair, Tensor
 from suites.rollout import DriveKey, Offset, Rollout, Scenario
 from suites.segment import SegmentMeta, Vehicle
-from suites.simulators import default_execution, simulator_spec
+from suites.simulators import simulator_spec
 from workers.batches import drive_keys
 from workers.policy.load import open_policy
 from workers.policy.policy import PolicyError

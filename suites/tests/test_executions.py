@@ -2,17 +2,17 @@
 
 import pytest
 
-from suites import simulators
+from suites import executions
 from suites.errors import MachineError, SubmitterError
-from suites.manifest import Manifest
-from suites.rollout import ExecutionClass
-from suites.simulators import (
+from suites.executions import (
     RUNTIMES,
     execution_here,
     execution_name,
     execution_of,
     parse_execution,
 )
+from suites.manifest import Manifest
+from suites.rollout import ExecutionClass
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_every_wrong_part_has_a_finding() -> None:
 
 
 def test_a_name_given_back_means_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulators, "installed", lambda *packages: f"1 of {packages[0]}")
+    monkeypatch.setattr(executions, "installed", lambda *packages: f"1 of {packages[0]}")
     for text in ("openvino/bf16", "openvino", "onnxruntime/f32/cuda", "tinygrad"):
         execution = execution_here(text)
         assert execution.version == f"1 of {execution.runtime}"
@@ -59,7 +59,7 @@ def test_a_name_given_back_means_the_same(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_is_not_installed_here_is_this_machines_to_mend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(simulators, "installed", lambda *packages: None)
+    monkeypatch.setattr(executions, "installed", lambda *packages: None)
     with pytest.raises(MachineError) as caught:
         execution_here("openvino/bf16")
     assert caught.value.findings[0].remedy == "pip install openvino"
