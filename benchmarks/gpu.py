@@ -29,7 +29,7 @@ from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.segments.store import read_segment
 from workers.segments.world_segments import make_segment
 from workers.simulation.loop import drive
-from workers.simulation.road.log_driving import Poses
+from workers.simulation.road.view_protocol import Poses
 from workers.simulation.views.reprojection import CHUNK, Footage, make_views, open_simulator
 
 FREE = {

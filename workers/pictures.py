@@ -21,8 +21,9 @@ from suites.rollout import Rollout, Trace
 from suites.segment import Camera
 from workers.segments.video import write_video
 from workers.simulation.open_simulator import open_simulator
-from workers.simulation.road.log_driving import DrivenSegment, DrivingSimulator, Poses
+from workers.simulation.road.log_driving import DrivingSimulator
 from workers.simulation.road.logged_path import Ints, join
+from workers.simulation.road.view_protocol import DrivenSegment, Poses
 from workers.simulation.views.reprojection import CHUNK, reduction, source_lens, target_lens
 
 SHEET_HZ = 4.0

@@ -1,21 +1,24 @@
-"""How a car answers a curvature command: limits, actuator delay and lag, bicycle model with understeer. Batched.
+"""How a car answers a curvature command: limits, actuator delay and lag, bicycle model. Batched.
 
-Order: the command is clipped to the limits (as openpilot clips a desired curvature before it is sent), waits for the
-actuator delay, is followed with a first-order lag, becomes a steering-wheel angle by the parameters that the car's own
-controller believes in (the segment's), and that angle becomes a curvature by the parameters that the car really has
-(the segment's with the drive_key's overrides and noise). Equal parameters cancel.
+    wanted ─ limits ─▶ command ─ delay, lag ─▶ actuator ─ believed car ─▶ steering wheel
+                                                                              │
+    pose ◀─ integrate ─ driven curvature ◀─ true car, bank of the road ───────┘
 
-Steering torque: at small slip a tyre's self-aligning torque grows with its lateral force (Rajamani, ch. 13), so the motor's
-torque T, in shares of its full one, holds the lateral acceleration that the tyres give, f T; some of T is lost to friction.
-This is the steady state of openpilot's torque controller (latcontrol_torque.py, `torque_from_lateral_accel`; f is its
-latAccelFactor). |T| <= 1 bounds curvature v² + g roll by f (1 - friction), and a bound on T's rate that one's rate by f times
-it. Not modelled: the torque that turns a standing wheel, and the driver's hands.
+The limits clip as openpilot clips a desired curvature before it is sent. The believed car is the
+segment's: what the car's own controller goes by. The true car has the drive_key's overrides and
+noise. Where both are equal they cancel.
+
+Steering torque: at small slip a tyre's self-aligning torque grows with its lateral force (Rajamani,
+ch. 13). So the motor's torque T, as a share of its full one, holds the lateral acceleration f T;
+friction takes some of T. This is the steady state of openpilot's torque controller
+(latcontrol_torque.py, `torque_from_lateral_accel`; f is its latAccelFactor). |T| <= 1 bounds
+curvature v² + g roll by f (1 - friction). A bound on T's rate bounds that one's rate by f times it.
+Not modelled: the torque that turns a standing wheel, and the driver's hands.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -35,22 +38,26 @@ MAX_CURVATURE = 0.2
 LONGITUDINAL_LAG_S = 0.3
 """Time constant from wanted to driven acceleration."""
 MIN_ACCELERATION_MPS2, MAX_ACCELERATION_MPS2 = -9.0, 4.0
+LEAST_BEND = 0.1
+"""Of 1 - slip v²: an oversteering car beyond its critical speed is held here."""
 
 _VEHICLE: TypeAdapter[Vehicle] = TypeAdapter(Vehicle)
 
 
-@dataclass(frozen=True, slots=True)
-class Vehicles:
-    """Parameters of B vehicles, each [B] float64."""
+class Geometry(NamedTuple):
+    """From the steering wheel to the road, of B vehicles; each [B] float64."""
 
     wheelbase_m: Floats
     steer_ratio: Floats
     slip_factor: Floats
     angle_offset_rad: Floats
-    true_wheelbase_m: Floats
-    true_steer_ratio: Floats
-    true_slip_factor: Floats
-    true_angle_offset_rad: Floats
+
+
+class Vehicles(NamedTuple):
+    """Parameters of B vehicles, each [B] float64."""
+
+    believed: Geometry
+    true: Geometry
     curvature_gain: Floats
     """Declared noise: driven curvature is multiplied by it."""
     delay_s: Floats
@@ -59,14 +66,13 @@ class Vehicles:
     max_lateral_acceleration: Floats
     max_lateral_jerk: Floats
     held_lateral_acceleration: Floats
-    """By the full steering torque, gravity's part on a banked road included; infinite without a limit."""
+    """By the full steering torque, gravity's part on a banked road included; or infinite."""
     held_lateral_jerk: Floats
     """The same by the torque's rate."""
     width_m: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Motion:
+class Motion(NamedTuple):
     """State of B vehicles: rear axle in the segment's local frame; each [B] float64 unless said."""
 
     x_m: Floats
@@ -84,60 +90,66 @@ class Motion:
     """[B, K] clipped commands, the newest first: those that still wait for the delay."""
 
 
+class Foreseen(NamedTuple):
+    """When a command given now begins to act, and where each vehicle is then; each [B]."""
+
+    time_s: Floats
+    x_m: Floats
+    """In the present ego frame, as y and yaw."""
+    y_m: Floats
+    yaw_rad: Floats
+
+
 def overridden(vehicle: Vehicle, overrides: dict[str, Any]) -> Vehicle:
-    """A segment's vehicle with a drive_key's overrides. Raises SubmitterError for an unknown or malformed parameter."""
-    unknown = sorted(set(overrides) - set(Vehicle.__slots__))
+    """A segment's vehicle with a drive_key's overrides.
+
+    Raises SubmitterError for an unknown or malformed parameter.
+    """
+    known = Vehicle.__slots__
+    unknown = sorted(set(overrides) - set(known))
     if unknown:
+        remedy = f"one of {', '.join(known)}"
         raise SubmitterError(
             f"the vehicle has no parameter {unknown[0]!r}",
-            tuple(
-                Finding(f"vehicle.{name}", "unknown", f"one of {', '.join(Vehicle.__slots__)}")
-                for name in unknown
-            ),
+            tuple(Finding(f"vehicle.{name}", "unknown", remedy) for name in unknown),
         )
+    values = {name: overrides.get(name, getattr(vehicle, name)) for name in known}
     try:
-        return _VEHICLE.validate_python(
-            {name: overrides.get(name, getattr(vehicle, name)) for name in Vehicle.__slots__}
-        )
+        return _VEHICLE.validate_python(values)
     except ValidationError as error:
-        raise SubmitterError(
-            "the vehicle's parameters are not valid", validation_findings(error)
-        ) from None
+        findings = validation_findings(error)
+        raise SubmitterError("the vehicle's parameters are not valid", findings) from None
 
 
 def vehicles(
     nominal: Sequence[Vehicle], true: Sequence[Vehicle], delay_noise_s: Floats, gain: Floats
 ) -> Vehicles:
-    """Rows of what the controller believes, what is true, and the declared noise ([B] seconds and factor)."""
+    """Rows of what the controller believes, what is true, and the declared noise ([B] s, [B])."""
 
-    def column(rows: Sequence[Vehicle], name: str) -> Floats:
+    def column(name: str, rows: Sequence[Vehicle] = true) -> Floats:
+        """NaN where the parameter is None."""
         return np.array([getattr(row, name) for row in rows], np.float64)
 
+    def geometry(rows: Sequence[Vehicle]) -> Geometry:
+        return Geometry(*(column(name, rows) for name in Geometry._fields))
+
     def unless_none(name: str) -> Floats:
-        return np.array(
-            [np.inf if (value := getattr(row, name)) is None else value for row in true]
-        )
+        values = column(name)
+        return np.where(np.isnan(values), np.inf, values)
 
     torque = unless_none("torque_lateral_acceleration_mps2")
-
     return Vehicles(
-        wheelbase_m=column(nominal, "wheelbase_m"),
-        steer_ratio=column(nominal, "steer_ratio"),
-        slip_factor=column(nominal, "slip_factor"),
-        angle_offset_rad=column(nominal, "angle_offset_rad"),
-        true_wheelbase_m=column(true, "wheelbase_m"),
-        true_steer_ratio=column(true, "steer_ratio"),
-        true_slip_factor=column(true, "slip_factor"),
-        true_angle_offset_rad=column(true, "angle_offset_rad"),
+        believed=geometry(nominal),
+        true=geometry(true),
         curvature_gain=gain,
-        delay_s=np.clip(column(true, "actuator_delay_s") + delay_noise_s, 0.0, MAX_DELAY_S),
-        lag_s=column(true, "actuator_time_constant_s"),
-        max_rate=column(true, "max_curvature_rate"),
-        max_lateral_acceleration=column(true, "max_lateral_acceleration_mps2"),
-        max_lateral_jerk=column(true, "max_lateral_jerk_mps3"),
-        held_lateral_acceleration=torque * np.maximum(1.0 - column(true, "torque_friction"), 1e-6),
+        delay_s=np.clip(column("actuator_delay_s") + delay_noise_s, 0.0, MAX_DELAY_S),
+        lag_s=column("actuator_time_constant_s"),
+        max_rate=column("max_curvature_rate"),
+        max_lateral_acceleration=column("max_lateral_acceleration_mps2"),
+        max_lateral_jerk=column("max_lateral_jerk_mps3"),
+        held_lateral_acceleration=torque * np.maximum(1.0 - column("torque_friction"), 1e-6),
         held_lateral_jerk=torque * unless_none("max_torque_rate"),
-        width_m=column(true, "width_m"),
+        width_m=column("width_m"),
     )
 
 
@@ -161,63 +173,21 @@ def steer(
     roll_rad: Floats,
     dt_s: float,
 ) -> tuple[Motion, NDArray[np.bool_]]:
-    """One step under the wanted curvature [B] 1/m (finite), with the speed [B] at its end already known.
+    """One step under the wanted curvature [B] 1/m (finite); the speed [B] at its end is known.
 
-    roll_rad: bank of the road, left side up. Returns the motion dt later and where a limit cut the command.
+    roll_rad: bank of the road, left side up. Returns the motion dt later, and where a limit cut.
     """
-    x, y, yaw = motion.x_m.copy(), motion.y_m.copy(), motion.yaw_rad.copy()
-    curvature, actuator = motion.curvature.copy(), motion.actuator.copy()
-    command, pending = motion.command.copy(), motion.pending.copy()
-    cut = np.zeros(len(x), np.bool_)
-    _steer(
-        wanted,
-        motion.speed_mps,
-        next_speed,
-        roll_rad,
-        dt_s,
-        rows.wheelbase_m,
-        rows.steer_ratio,
-        rows.slip_factor,
-        rows.angle_offset_rad,
-        rows.true_wheelbase_m,
-        rows.true_steer_ratio,
-        rows.true_slip_factor,
-        rows.true_angle_offset_rad,
-        rows.curvature_gain,
-        rows.delay_s,
-        rows.lag_s,
-        rows.max_rate,
-        rows.max_lateral_acceleration,
-        rows.max_lateral_jerk,
-        rows.held_lateral_acceleration,
-        rows.held_lateral_jerk,
-        x,
-        y,
-        yaw,
-        curvature,
-        actuator,
-        command,
-        pending,
-        cut,
-    )
-    moved = replace(
-        motion,
-        x_m=x,
-        y_m=y,
-        yaw_rad=yaw,
-        speed_mps=next_speed,
-        acceleration_mps2=next_acceleration,
-        curvature=curvature,
-        actuator=actuator,
-        command=command,
-        pending=pending,
-    )
-    return moved, cut
+    moved = Motion(*[part.copy() for part in motion])
+    cut = np.zeros(len(wanted), np.bool_)
+    _steer(rows, moved, wanted, next_speed, roll_rad, dt_s, cut)
+    return moved._replace(speed_mps=next_speed, acceleration_mps2=next_acceleration), cut
 
 
 def accelerate(motion: Motion, wanted: Floats, dt_s: float) -> tuple[Floats, Floats]:
-    """(speed [B], acceleration [B]) dt later when the model wants an acceleration [B] m/s²: clipped, first-order lag,
-    and a standing car stays where it is."""
+    """(speed [B], acceleration [B]) dt later when the model wants an acceleration [B] m/s².
+
+    It is clipped and followed with a first-order lag; a standing car stays where it is.
+    """
     target = np.clip(wanted, MIN_ACCELERATION_MPS2, MAX_ACCELERATION_MPS2)
     share = 1.0 - float(np.exp(-dt_s / LONGITUDINAL_LAG_S))
     acceleration = motion.acceleration_mps2 + share * (target - motion.acceleration_mps2)
@@ -225,84 +195,101 @@ def accelerate(motion: Motion, wanted: Floats, dt_s: float) -> tuple[Floats, Flo
     return speed, (speed - motion.speed_mps) / dt_s
 
 
-def foreseen(rows: Vehicles, motion: Motion, dt_s: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Where the commands already given will have taken each vehicle when a command given now begins to act: (time s,
-    x m, y m, heading rad), each [B], in the present ego frame. The lag counts as delay: its area is the same."""
+def foreseen(rows: Vehicles, motion: Motion, dt_s: float) -> Foreseen:
+    """Where the commands under way will have taken each vehicle when one given now begins to act.
+
+    The lag counts as delay: its area is the same.
+    """
     out = np.empty((4, len(motion.x_m)))
     _foreseen(
         rows.delay_s, rows.lag_s, motion.speed_mps, motion.actuator, motion.pending, dt_s, out
     )
-    return out[0], out[1], out[2], out[3]
+    return Foreseen(*out)
+
+
+def bicycle(
+    factor: Any,
+    wheel: Any,
+    speed: Any,
+    lean: Any,
+    wheelbase: Any,
+    ratio: Any,
+    slip: Any,
+    offset: Any,
+) -> Any:
+    """`factor` times the curvature 1/m that a wheel angle gives: numbers, or arrays of one shape.
+
+    Steady-state bicycle model (Rajamani, Vehicle Dynamics and Control, ch. 2.6 and 3.2), with
+    `slip` for the understeer and `lean` = g roll for the bank:
+
+        curvature = (tan((wheel - offset) / ratio) / wheelbase + slip lean) / (1 - slip speed²)
+
+    factor: 1, a gain, or the speed (which gives the yaw rate).
+    """
+    road = np.tan((wheel - offset) / ratio) / wheelbase + slip * lean
+    return factor * road / np.maximum(1.0 - slip * speed * speed, LEAST_BEND)
+
+
+_bicycle = njit(cache=True)(bicycle)
 
 
 @njit(cache=True)
-def _steer(  # type: ignore[no-untyped-def]
-    wanted,
-    speed,
-    next_speed,
-    roll,
-    dt,
-    wheelbase,
-    ratio,
-    slip,
-    angle_offset,
-    true_wheelbase,
-    true_ratio,
-    true_slip,
-    true_offset,
-    gain,
-    delay,
-    lag,
-    max_rate,
-    max_lateral,
-    max_jerk,
-    held,
-    held_jerk,
-    x,
-    y,
-    yaw,
-    curvature,
-    actuator,
-    command,
-    pending,
-    cut,
-):
-    for r in range(len(x)):
-        v = 0.5 * (speed[r] + next_speed[r])
+def _steer(rows, motion, wanted, next_speed, roll, dt, cut):  # type: ignore[no-untyped-def]
+    """Everything of `motion` but speed and acceleration is moved in place."""
+    believed, true = rows.believed, rows.true
+    for r in range(len(wanted)):
+        v = 0.5 * (motion.speed_mps[r] + next_speed[r])
         v2 = max(v * v, 1.0)
         lean = GRAVITY_MPS2 * roll[r]
-        bound, step = (
-            min(max_lateral[r] / v2, MAX_CURVATURE),
-            min(max_rate[r], min(max_jerk[r], held_jerk[r]) / v2) * dt,
-        )
-        sent = min(
-            max(wanted[r], max(-bound, (-held[r] - lean) / v2)), min(bound, (held[r] - lean) / v2)
-        )
-        sent = min(max(sent, command[r] - step), command[r] + step)
+
+        # The limits: of curvature, lateral acceleration, what the torque holds, and of their rates.
+        bound = min(rows.max_lateral_acceleration[r] / v2, MAX_CURVATURE)
+        held = rows.held_lateral_acceleration[r]
+        jerk = min(rows.max_lateral_jerk[r], rows.held_lateral_jerk[r])
+        step = min(rows.max_rate[r], jerk / v2) * dt
+        least, most = max(-bound, (-held - lean) / v2), min(bound, (held - lean) / v2)
+        last = motion.command[r]
+        sent = min(max(wanted[r], least), most)
+        sent = min(max(sent, last - step), last + step)
         cut[r] = abs(sent - wanted[r]) > 1e-9
-        command[r] = sent
-        for k in range(pending.shape[1] - 1, 0, -1):
-            pending[r, k] = pending[r, k - 1]
-        pending[r, 0] = sent
-        whole = int(delay[r] / dt)
-        part = delay[r] / dt - whole
-        arrived = pending[r, whole] + part * (pending[r, whole + 1] - pending[r, whole])
-        share = 1.0 - math.exp(-dt / lag[r]) if lag[r] > 1e-6 else 1.0
-        actuator[r] += share * (arrived - actuator[r])
-        # Steady-state bicycle model (Rajamani, Vehicle Dynamics and Control, ch. 2.6 and 3.2): with understeer s and
-        # bank, curvature = (tan(wheel angle / ratio) / wheelbase + s g roll) / (1 - s v^2).
-        tangent = (actuator[r] * max(1.0 - slip[r] * v * v, 0.1) - slip[r] * lean) * wheelbase[r]
-        wheel = math.atan(tangent) * ratio[r] + angle_offset[r]
-        road = (
-            math.tan((wheel - true_offset[r]) / true_ratio[r]) / true_wheelbase[r]
-            + true_slip[r] * lean
+        motion.command[r] = sent
+
+        # The delay, between two of the commands under way; then the lag.
+        pending = motion.pending[r]
+        for k in range(len(pending) - 1, 0, -1):
+            pending[k] = pending[k - 1]
+        pending[0] = sent
+        delay, lag = rows.delay_s[r], rows.lag_s[r]
+        whole = int(delay / dt)
+        part = delay / dt - whole
+        arrived = pending[whole] + part * (pending[whole + 1] - pending[whole])
+        share = 1.0 - math.exp(-dt / lag) if lag > 1e-6 else 1.0
+        motion.actuator[r] += share * (arrived - motion.actuator[r])
+
+        # The wheel angle that the believed car needs (`bicycle` solved for it),
+        # and what the true car makes of it.
+        slip = believed.slip_factor[r]
+        bend = max(1.0 - slip * v * v, LEAST_BEND)
+        tangent = (motion.actuator[r] * bend - slip * lean) * believed.wheelbase_m[r]
+        wheel = math.atan(tangent) * believed.steer_ratio[r] + believed.angle_offset_rad[r]
+        driven = _bicycle(
+            rows.curvature_gain[r],
+            wheel,
+            v,
+            lean,
+            true.wheelbase_m[r],
+            true.steer_ratio[r],
+            true.slip_factor[r],
+            true.angle_offset_rad[r],
         )
-        driven = gain[r] * road / max(1.0 - true_slip[r] * v * v, 0.1)
-        turned = v * dt * 0.5 * (curvature[r] + driven)
-        x[r] += v * dt * math.cos(yaw[r] + 0.5 * turned)
-        y[r] += v * dt * math.sin(yaw[r] + 0.5 * turned)
-        yaw[r] += turned
-        curvature[r] = driven
+
+        # The arc, by its chord.
+        turned = v * dt * 0.5 * (motion.curvature[r] + driven)
+        middle = motion.yaw_rad[r] + 0.5 * turned
+        motion.x_m[r] += v * dt * math.cos(middle)
+        motion.y_m[r] += v * dt * math.sin(middle)
+        motion.yaw_rad[r] += turned
+        motion.curvature[r] = driven
 
 
 @njit(cache=True)
@@ -312,13 +299,13 @@ def _foreseen(delay, lag, speed, actuator, pending, dt, out):  # type: ignore[no
         area = actuator[r] * lag[r] + pending[r, whole] * (delay[r] - whole * dt)
         for k in range(whole):
             area += pending[r, k] * dt
-        time, heading = delay[r] + lag[r], speed[r] * area
-        out[0, r], out[3, r] = time, heading
+        time = delay[r] + lag[r]
+        heading = speed[r] * area
         # An arc of constant curvature: the chord lies half the turn away.
-        out[1, r], out[2, r] = (
-            speed[r] * time * math.cos(heading / 2),
-            speed[r] * time * math.sin(heading / 2),
-        )
+        out[0, r] = time
+        out[1, r] = speed[r] * time * math.cos(heading / 2)
+        out[2, r] = speed[r] * time * math.sin(heading / 2)
+        out[3, r] = heading
 
 
 def displaced(

@@ -1,20 +1,22 @@
-"""What a car's steering is really like, learned from its log: steer ratio, slip factor, angle offset, with uncertainty.
+"""What a car's steering is really like, learned from its log: steer ratio, slip factor, angle offset.
 
-An extended Kalman filter over a constant state. Since the state does not move, the whole log is taken as one measurement
-and iterated, which is Gauss-Newton (Bell and Cathey 1993, The iterated Kalman filter update as a Gauss-Newton method).
-The measurement is the yaw rate, its prediction the bicycle model of `vehicle.steer` (Rajamani, Vehicle Dynamics and
-Control, ch. 2.6 and 3.2; openpilot's VehicleModel is the same). Errors of a real log last for seconds (the bank of the
-road, the lag of the tyres): a log of n rows whose errors stay correlated for k of them weighs as n/k rows.
+An extended Kalman filter over a constant state. The state does not move, so the whole log is one
+measurement and is iterated, which is Gauss-Newton (Bell and Cathey 1993, The iterated Kalman filter
+update as a Gauss-Newton method). The measurement is the yaw rate; `vehicle.bicycle` predicts it.
+
+Errors of a real log last for seconds (the bank of the road, the lag of the tyres). A log of n rows
+whose errors stay correlated for k of them weighs as n/k rows.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding
 from suites.segment import SegmentColumns, Vehicle
-from workers.simulation.road.vehicle import GRAVITY_MPS2
+from workers.simulation.road.vehicle import GRAVITY_MPS2, LEAST_BEND, bicycle
 
 Floats = NDArray[np.float64]
 
@@ -49,46 +51,55 @@ class Learned:
         return value - wide, value + wide
 
 
-def learn(columns: SegmentColumns, start: Vehicle) -> Learned:
-    """Learn from a log whose car is believed to be about `start`. Missing roll is taken as a level road.
+class Signals(NamedTuple):
+    """What is learned from, each [N]."""
 
-    Raises DataError where fewer than MIN_ROWS rows have speed, curvature and a steering angle fit to learn from.
+    speed_mps: Floats
+    wheel_rad: Floats
+    yaw_rate: Floats
+    """rad/s."""
+    roll_rad: Floats
+    """0 where unknown: a level road."""
+
+
+def learn(columns: SegmentColumns, start: Vehicle) -> Learned:
+    """Learn from a log whose car is believed to be about `start`.
+
+    Raises DataError where fewer than MIN_ROWS rows are fit to learn from (`_usable`).
     """
-    speed, wheel, rate, roll = (values[_usable(columns)] for values in _signals(columns))
-    if len(speed) < MIN_ROWS:
-        problem = f"at least {MIN_ROWS} rows above {MIN_SPEED_MPS:g} m/s with a steering angle expected, found {len(speed)}"
+    log = _usable(_signals(columns))
+    count = len(log.speed_mps)
+    if count < MIN_ROWS:
+        problem = (
+            f"at least {MIN_ROWS} rows above {MIN_SPEED_MPS:g} m/s with a steering angle expected, "
+            f"found {count}"
+        )
         raise DataError(f"the vehicle cannot be learned: {problem}", (Finding("columns", problem),))
-    believed = np.array([getattr(start, name) for name in NAMES])
-    wide = np.array(
-        [
-            PRIOR_RATIO_SHARE * start.steer_ratio,
-            max(PRIOR_SLIP, abs(start.slip_factor)),
-            PRIOR_OFFSET_RAD,
-        ]
-    )
-    state, information, lasting, noise = believed, np.diag(wide**-2.0), 1.0, 0.0
+    believed = _state(start)
+    ratio_wide = PRIOR_RATIO_SHARE * start.steer_ratio
+    wide = np.array([ratio_wide, max(PRIOR_SLIP, abs(start.slip_factor)), PRIOR_OFFSET_RAD])
+    least = [2.0, -0.02, -1.0]
+    most = [60.0, 0.9 / float(log.speed_mps.max()) ** 2, 1.0]
+    state = believed
     for _ in range(ROUNDS):
-        left = rate - _predicted(state, start.wheelbase_m, speed, wheel, roll)
+        left = log.yaw_rate - _predicted(state, start.wheelbase_m, log)
         lasting = _lasting(left)
-        spare = max(
-            1.0 - len(NAMES) * lasting / len(left), 0.1
-        )  # what is left of the errors once the state is fitted to them
+        # What is left of the errors once the state is fitted to them.
+        spare = max(1.0 - len(NAMES) * lasting / count, 0.1)
         noise = max(float(np.mean(left**2)) / spare, 1e-12)
-        slope = _slope(state, start.wheelbase_m, speed, wheel, roll)
+        slope = _slope(state, start.wheelbase_m, log)
         weight = 1.0 / (noise * lasting)
         information = np.diag(wide**-2.0) + weight * slope.T @ slope
-        state = state + np.linalg.solve(
-            information, (believed - state) / wide**2 + weight * slope.T @ left
-        )
-        state = np.clip(state, [2.0, -0.02, -1.0], [60.0, 0.9 / float(speed.max()) ** 2, 1.0])
-    ratio, slip, offset = (float(v) for v in state)
+        pull = (believed - state) / wide**2 + weight * slope.T @ left
+        state = np.clip(state + np.linalg.solve(information, pull), least, most)
+    ratio, slip, offset = state.tolist()
     deviation = np.sqrt(np.diag(np.linalg.inv(information)))
     return Learned(
         vehicle=replace(start, steer_ratio=ratio, slip_factor=slip, angle_offset_rad=offset),
-        deviation={name: float(d) for name, d in zip(NAMES, deviation, strict=True)},
+        deviation=dict(zip(NAMES, deviation.tolist(), strict=True)),
         stiffness_factor=start.slip_factor / slip if start.slip_factor and slip else None,
-        rows=len(speed),
-        independent_rows=len(speed) / lasting,
+        rows=count,
+        independent_rows=count / lasting,
         yaw_rate_error=float(np.sqrt(noise)),
     )
 
@@ -96,89 +107,80 @@ def learn(columns: SegmentColumns, start: Vehicle) -> Learned:
 def drift_m_per_minute(
     columns: SegmentColumns, vehicle: Vehicle, window_s: float = WINDOW_S
 ) -> float:
-    """How far the vehicle model, steered by the logged wheel at the logged speed, is from the logged path at the end of a
-    window, per minute of window: the root mean square over windows that start every tenth of one, m/min. NaN where the
-    log has no whole window in which wheel and speed are known. Position errors grow faster than time: compare figures of one
-    `window_s` only."""
-    t = columns.t_s
-    speed, wheel, _, roll = _signals(columns)
-    rate = _predicted(
-        np.array([getattr(vehicle, n) for n in NAMES]), vehicle.wheelbase_m, speed, wheel, roll
-    )
-    logged, ends = columns.yaw_rad, []
+    """How far the vehicle model strays from the logged path, steered by the logged wheel at its speed.
+
+    m/min: the distance at the end of a window per minute of window, as the root mean square over
+    windows that start every tenth of one. NaN where no whole window has wheel and speed. Position
+    errors grow faster than time, so compare figures of one `window_s` only.
+    """
+    t, log = columns.t_s, _signals(columns)
+    rate = _predicted(_state(vehicle), vehicle.wheelbase_m, log)
+    squares = []
     for begin in np.arange(t[0], t[-1] - window_s + 1e-6, window_s / 10):
         rows = slice(int(np.searchsorted(t, begin)), int(np.searchsorted(t, begin + window_s)) + 1)
         if not np.isfinite(rate[rows]).all():
             continue
-        yaw = logged[rows.start] + _summed(t[rows], rate[rows])
-        x, y = (
-            _summed(t[rows], speed[rows] * np.cos(yaw)),
-            _summed(t[rows], speed[rows] * np.sin(yaw)),
-        )
-        along = (
-            _summed(t[rows], speed[rows] * np.cos(logged[rows])),
-            _summed(t[rows], speed[rows] * np.sin(logged[rows])),
-        )
-        ends.append((x[-1] - along[0][-1]) ** 2 + (y[-1] - along[1][-1]) ** 2)
-    return float(np.sqrt(np.mean(ends)) * 60.0 / window_s) if ends else float("nan")
+        logged = columns.yaw_rad[rows]
+        yaw = logged[0] + _summed(t[rows], rate[rows])
+        ends = [_end(t[rows], log.speed_mps[rows], heading) for heading in (yaw, logged)]
+        squares.append(np.sum((ends[0] - ends[1]) ** 2))
+    return float(np.sqrt(np.mean(squares)) * 60.0 / window_s) if squares else float("nan")
 
 
 def held_out_drift(columns: SegmentColumns, start: Vehicle) -> tuple[float, float, float]:
-    """(before, after, window s): the drift on each half of a log (m/min) with `start` and with what the other half taught."""
+    """(before, after, window s): the drift on each half of a log, m/min.
+
+    Before: with `start`. After: with what the other half taught.
+    """
     half = len(columns) // 2
-    parts = columns.window(0, half), columns.window(half, len(columns))
-    window = min(WINDOW_S, 0.9 * float(min(p.t_s[-1] - p.t_s[0] for p in parts)))
-    before = [drift_m_per_minute(part, start, window) for part in parts]
-    after = [
-        drift_m_per_minute(judged, learn(taught, start).vehicle, window)
-        for judged, taught in (parts, (parts[1], parts[0]))
-    ]
-    return (
-        float(np.sqrt(np.mean(np.square(before)))),
-        float(np.sqrt(np.mean(np.square(after)))),
-        window,
-    )
+    one, other = columns.window(0, half), columns.window(half, len(columns))
+    window = min(WINDOW_S, 0.9 * float(min(p.t_s[-1] - p.t_s[0] for p in (one, other))))
+
+    def mean(first: Vehicle, second: Vehicle) -> float:
+        drifts = [drift_m_per_minute(one, first, window), drift_m_per_minute(other, second, window)]
+        return float(np.sqrt(np.mean(np.square(drifts))))
+
+    after = mean(learn(other, start).vehicle, learn(one, start).vehicle)
+    return mean(start, start), after, window
 
 
-def _signals(columns: SegmentColumns) -> tuple[Floats, Floats, Floats, Floats]:
-    """speed m/s, wheel angle rad, yaw rate rad/s, roll rad (0 where unknown)."""
+def _state(vehicle: Vehicle) -> Floats:
+    return np.array([getattr(vehicle, name) for name in NAMES])
+
+
+def _signals(columns: SegmentColumns) -> Signals:
     speed = columns.speed_mps
-    return (
-        speed,
-        columns.steering_angle_rad,
-        columns.curvature * speed,
-        np.nan_to_num(columns.roll_rad),
-    )
+    roll = np.nan_to_num(columns.roll_rad)
+    return Signals(speed, columns.steering_angle_rad, columns.curvature * speed, roll)
 
 
-def _usable(columns: SegmentColumns) -> NDArray[np.bool_]:
-    speed, wheel, rate, _ = _signals(columns)
+def _usable(log: Signals) -> Signals:
+    """The rows in which tyres answer linearly."""
     with np.errstate(invalid="ignore"):
         driven = (
-            (speed > MIN_SPEED_MPS)
-            & (np.abs(wheel) < MAX_WHEEL_RAD)
-            & (np.abs(rate * speed) < MAX_LATERAL_MPS2)
+            (log.speed_mps > MIN_SPEED_MPS)
+            & (np.abs(log.wheel_rad) < MAX_WHEEL_RAD)
+            & (np.abs(log.yaw_rate * log.speed_mps) < MAX_LATERAL_MPS2)
         )
-    return np.asarray(driven & np.isfinite(rate))
+    return Signals(*(values[driven & np.isfinite(log.yaw_rate)] for values in log))
 
 
-def _predicted(
-    state: Floats, wheelbase: float, speed: Floats, wheel: Floats, roll: Floats
-) -> Floats:
+def _predicted(state: Floats, wheelbase: float, log: Signals) -> Floats:
     """Yaw rate rad/s [N] of the bicycle model."""
-    ratio, slip, offset = state
-    road = np.tan((wheel - offset) / ratio) / wheelbase + slip * GRAVITY_MPS2 * roll
-    return np.asarray(speed * road / np.maximum(1.0 - slip * speed**2, 0.1))
+    speed, lean = log.speed_mps, GRAVITY_MPS2 * log.roll_rad
+    rate: Floats = bicycle(speed, log.wheel_rad, speed, lean, wheelbase, *state)
+    return rate
 
 
-def _slope(state: Floats, wheelbase: float, speed: Floats, wheel: Floats, roll: Floats) -> Floats:
+def _slope(state: Floats, wheelbase: float, log: Signals) -> Floats:
     """[N, 3] derivatives of `_predicted`."""
     ratio, slip, offset = state
-    angle, bend = (wheel - offset) / ratio, np.maximum(1.0 - slip * speed**2, 0.1)
+    speed = log.speed_mps
+    angle = (log.wheel_rad - offset) / ratio
+    bend = np.maximum(1.0 - slip * speed**2, LEAST_BEND)
     steep = speed / (bend * wheelbase * np.cos(angle) ** 2 * ratio)
-    by_slip = (
-        speed * GRAVITY_MPS2 * roll + speed**2 * _predicted(state, wheelbase, speed, wheel, roll)
-    ) / bend
+    by_bank = speed * GRAVITY_MPS2 * log.roll_rad
+    by_slip = (by_bank + speed**2 * _predicted(state, wheelbase, log)) / bend
     return np.stack([-steep * angle, by_slip, -steep], axis=1)
 
 
@@ -197,3 +199,8 @@ def _lasting(errors: Floats) -> float:
 def _summed(t: Floats, rate: Floats) -> Floats:
     """Trapezoid integral from the first row."""
     return np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(t))])
+
+
+def _end(t: Floats, speed: Floats, heading: Floats) -> Floats:
+    """[2] how far from the first row the last one is, m."""
+    return np.array([_summed(t, speed * turn(heading))[-1] for turn in (np.cos, np.sin)])

@@ -19,8 +19,9 @@ from suites.parameters import Parameters, parse
 from suites.segment import SegmentMeta
 from suites.simulators import SIMULATORS
 from workers.segments.store import read_segment
-from workers.simulation.road.log_driving import DrivenSegment, DrivingSimulator, Poses
+from workers.simulation.road.log_driving import DrivingSimulator
 from workers.simulation.road.logged_path import Ints
+from workers.simulation.road.view_protocol import DrivenSegment, Poses
 from workers.simulation.views.geometry import Floats, between, levelled, mount
 from workers.simulation.views.reprojection import buffer, reduction, source_lens, target_lens
 from workers.simulation.views.warp import Warp, packed

@@ -22,8 +22,9 @@ from suites.parameters import Parameters, parse
 from suites.segment import Camera, DepthSource, SegmentMeta
 from suites.simulators import SIMULATORS
 from workers.segments.store import StoredSegment, read_segment
-from workers.simulation.road.log_driving import DrivenSegment, DrivingSimulator, Poses
+from workers.simulation.road.log_driving import DrivingSimulator
 from workers.simulation.road.logged_path import Ints
+from workers.simulation.road.view_protocol import DrivenSegment, Poses
 from workers.simulation.views.geometry import Floats, Lens, between, levelled, mount
 from workers.simulation.views.warp import (
     Inverse,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from suites.errors import MachineError
 from suites.manifest import VirtualCamera
 from suites.parameters import Parameters
-from workers.simulation.road.log_driving import DrivenSegment, Poses
+from workers.simulation.road.view_protocol import DrivenSegment, Poses
 from workers.simulation.views.geometry import between
 from workers.simulation.views.reprojection import CHUNK, Chunk, Footage, ReprojectedViews
 from workers.simulation.views.warp import Inverse, Picture

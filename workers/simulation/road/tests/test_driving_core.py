@@ -16,7 +16,7 @@ from suites.vocabulary import Outcome
 from workers.policy.log_policy import LogPolicy, log_manifest
 from workers.policy.policy import Action, Observation, Policy
 from workers.simulation.loop import drive
-from workers.simulation.road.log_driving import COLUMNS
+from workers.simulation.road.trace_record import COLUMNS
 from workers.simulation.tests.analytic import MemorySegment, key_for, segment
 from workers.simulation.tests.models import Answer, Model, manifest, straight
 from workers.simulation.views.reprojection import over_segments

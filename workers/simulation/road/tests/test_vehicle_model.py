@@ -28,7 +28,7 @@ def driven(
     gain: float = 1.0,
 ) -> tuple[list[vehicle.Motion], list[bool]]:
     rows = vehicle.vehicles([car], [true or car], np.zeros(1), np.array([gain]))
-    motion = replace(vehicle.standing(1, vehicle.pending_slots(DT)), speed_mps=np.array([speed]))
+    motion = vehicle.standing(1, vehicle.pending_slots(DT))._replace(speed_mps=np.array([speed]))
     motions, cuts = [], []
     for command in commands:
         motion, cut = vehicle.steer(
@@ -157,11 +157,11 @@ def test_foreseen_is_where_the_commands_under_way_take_the_car() -> None:
 
 
 def test_acceleration_is_followed_with_a_lag_within_bounds_and_never_backwards() -> None:
-    motion = replace(vehicle.standing(1, 3), speed_mps=np.array([10.0]))
+    motion = vehicle.standing(1, 3)._replace(speed_mps=np.array([10.0]))
     speeds = [10.0]
     for _ in range(60):
         speed, acceleration = vehicle.accelerate(motion, np.array([-50.0]), DT)
-        motion = replace(motion, speed_mps=speed, acceleration_mps2=acceleration)
+        motion = motion._replace(speed_mps=speed, acceleration_mps2=acceleration)
         assert acceleration[0] >= -9.0
         speeds.append(float(speed[0]))
     assert speeds[1] == pytest.approx(10.0 - 9.0 * (1 - np.exp(-DT / 0.3)) * DT)

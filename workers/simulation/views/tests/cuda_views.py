@@ -12,7 +12,7 @@ from numba import cuda
 
 from suites.manifest import VirtualCamera
 from suites.parameters import parse
-from workers.simulation.road.log_driving import Poses
+from workers.simulation.road.view_protocol import Poses
 from workers.simulation.tests.analytic import CAMERA, segment
 from workers.simulation.views.geometry import Lens, between, levelled, mount
 from workers.simulation.views.reprojection import Footage, make_views
