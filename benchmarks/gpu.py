@@ -30,7 +30,8 @@ from workers.segments.store import read_segment
 from workers.segments.world_segments import make_segment
 from workers.simulation.loop import drive
 from workers.simulation.road.view_protocol import Poses
-from workers.simulation.views.reprojection import CHUNK, Footage, make_views, open_simulator
+from workers.simulation.views.chunks import CHUNK, SharedChunks
+from workers.simulation.views.reprojection import make_views, open_simulator
 
 FREE = {
     "lateral_bound_m": 1e3,
@@ -71,7 +72,7 @@ def timed(work: Callable[[], object]) -> float:
 def views(segments: Sequence[Any], camera: VirtualCamera, rows: int, rounds: int) -> None:
     at = poses(segments, rows, 30)
     made = {
-        device: make_views(Footage(), segments, camera, parse({}), device)
+        device: make_views(SharedChunks(), segments, camera, parse({}), device)
         for device in ("cpu", "cuda")
     }
     seen = {device: view.frames(at).copy() for device, view in made.items()}
@@ -93,11 +94,11 @@ def views(segments: Sequence[Any], camera: VirtualCamera, rows: int, rounds: int
 
 def staging(segments: Sequence[Any], camera: VirtualCamera, rows: int, chunks: int) -> None:
     """Each chunk's first step waits for whatever of its decoding and copying is not done yet."""
-    made = make_views(Footage(), segments, camera, parse({}), "cuda")
+    made = make_views(SharedChunks(), segments, camera, parse({}), "cuda")
     step_s = [timed(partial(made.frames, poses(segments, rows, f))) for f in range(chunks * CHUNK)]
     first, inner = step_s[CHUNK::CHUNK], [s for f, s in enumerate(step_s) if f % CHUNK]
     cold = timed(
-        lambda: make_views(Footage(), segments, camera, parse({}), "cuda").frames(
+        lambda: make_views(SharedChunks(), segments, camera, parse({}), "cuda").frames(
             poses(segments, rows, 0)
         )
     )

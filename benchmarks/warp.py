@@ -30,8 +30,7 @@ from workers.simulation.fidelity.shots import (
     take,
 )
 from workers.simulation.fidelity.view_sources import COLUMNS, LENS, ROWS, SLACK
-from workers.simulation.views.geometry import between, inverse
-from workers.simulation.views.reprojection import target_lens
+from workers.simulation.views.geometry import Lens, between, inverse
 from workers.simulation.views.warp import Warp, inverse_depth, packed
 
 BY = Displacement(lateral_m=0.7, heading_rad=0.02)
@@ -98,10 +97,7 @@ def main() -> None:
             text += f"; forward on its worst frame {bar.worst_db:.1f}; bar {bar.least_db} dB"
             print(f"{bar.scene} at {bar.offset_m:g} m: {text}", flush=True)
         shot = take(Path(folder), scenes=((0, 0),), rows=(40,))[0]
-        near, warp = (
-            inverse_depth(shot.depth),
-            Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK),
-        )
+        near, warp = (inverse_depth(shot.depth), Warp(LENS, Lens.of(FULL), (ROWS, COLUMNS), SLACK))
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)
         picture, back = packed(shot.picture[None], 1)[0], inverse(motion).astype(np.float32)
         out = np.empty((128, 256, 3), np.uint8)

@@ -24,7 +24,8 @@ from workers.simulation.open_simulator import open_simulator
 from workers.simulation.road.log_driving import DrivingSimulator
 from workers.simulation.road.logged_path import Ints, join
 from workers.simulation.road.view_protocol import DrivenSegment, Poses
-from workers.simulation.views.reprojection import CHUNK, reduction, source_lens, target_lens
+from workers.simulation.views.chunks import CHUNK
+from workers.simulation.views.geometry import Lens, reduction
 
 SHEET_HZ = 4.0
 """Frames a second on a sheet; fewer where they would be more than SHEET_TILES."""
@@ -164,7 +165,7 @@ def _viewer(camera: VirtualCamera | None, stored: Camera) -> VirtualCamera:
     if camera is None:
         lens = ("width", "height", "fx", "fy", "cx", "cy")
         return VirtualCamera(**{name: getattr(stored, name) for name in lens})
-    finer = reduction(source_lens(stored), target_lens(camera))
+    finer = reduction(Lens.of(stored), Lens.of(camera))
     return VirtualCamera(
         width=camera.width * finer,
         height=camera.height * finer,

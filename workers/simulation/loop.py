@@ -1,7 +1,11 @@
-"""The lock-step loop: one simulator, one policy, many rows. Rows that end leave the batch and free their place.
+"""The lock-step loop: one simulator, one policy, many rows. Rows that end leave the batch.
 
-Batches of several policies can go on side by side (`side_by_side`): their rows then look at about the same frames at about
-the same time, so that a simulator that keeps what was decoded while somebody looks at it decodes it once for all of them.
+    begin ─▶ observe ─▶ act ─▶ step ─▶ keep the rows that go on ─┐
+                ▲                                                │
+                └────────────────────────────────────────────────┘
+
+Batches of several policies can go on side by side (`side_by_side`). Their rows then look at about
+the same frames at about the same time, and what a simulator decodes serves all of them.
 """
 
 import math
@@ -45,8 +49,11 @@ def drive(
 
 
 def side_by_side(ways: Sequence[Way]) -> Iterator[Rollout]:
-    """The rollouts of several batches: the next step is always that of the one that is furthest behind in time, so they
-    stay together to one step of the slowest rate. What one of them raises ends all."""
+    """The rollouts of several batches. What one of them raises ends all.
+
+    The next step is that of the batch furthest behind in time: they stay together to one step of
+    the slowest rate.
+    """
     due = [(-math.inf, number) for number in range(len(ways))]
     with ExitStack() as opened:
         for way in ways:
@@ -61,88 +68,72 @@ def side_by_side(ways: Sequence[Way]) -> Iterator[Rollout]:
 def steps(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]) -> Way:
     """A batch, step by step: one rollout per key, in the progress of the step at which it ends.
 
-    Warm-up actions are discarded, whatever they hold. After it, a row whose action is not finite is policy_failed and
-    the others go on; a PolicyError ends every row still driving. Raises DataError where a segment is damaged (the rows
-    not yet yielded are the caller's to drive again without it) and SubmitterError for a model that the simulator cannot
-    drive. Rows are independent: a rollout is the same in any batch, but for its policy_time_s.
+    Warm-up actions are discarded, whatever they hold. After it, a row whose action is not finite is
+    policy_failed and the others go on; a PolicyError ends every row still driving. Rows are
+    independent: a rollout is the same in any batch, but for its policy_time_s.
+
+    Raises DataError where a segment is damaged (the rows not yet yielded are the caller's to drive
+    again without it) and SubmitterError for a model that the simulator cannot drive.
     """
     if not keys:
         return
     state = simulator.begin(keys, policy.manifest)
-    warm_up, step, dt = simulator.warm_up_steps(state), 0, 1.0 / policy.manifest.rate_hz
+    warm_up, dt = simulator.warm_up_steps(state), 1.0 / policy.manifest.rate_hz
     rows = list(keys)
+    step = 0
+
+    def over(row: int, outcome: Outcome, reason: str) -> Rollout:
+        provenance = {**policy.provenance, **simulator.provenance(state, row)}
+        return _rollout(rows[row], outcome, reason, simulator.trace(state, row), provenance)
+
     policy.start(len(rows))
     while rows:
-        over: list[Rollout] = []
+        ended: list[Rollout] = []
         observation = simulator.observe(state)
         started = time.perf_counter()
         try:
             action = policy.act(observation)
             _check_batch(action, len(rows))
         except PolicyError as error:
-            for place, key in enumerate(rows):
-                over.append(
-                    _rollout(
-                        key,
-                        Outcome.POLICY_FAILED,
-                        str(error),
-                        *_record(simulator, state, place, policy),
-                    )
-                )
-            yield LoopProgress(math.inf, tuple(over))
+            failed = [over(row, Outcome.POLICY_FAILED, str(error)) for row in range(len(rows))]
+            yield LoopProgress(math.inf, tuple(failed))
             return
         spent = (time.perf_counter() - started) / len(rows)
         if step >= warm_up and not (finite := _finite(action, len(rows))).all():
-            for row in np.flatnonzero(~finite):
-                reason = "the model answered a number that is not finite"
-                over.append(
-                    _rollout(
-                        rows[row],
-                        Outcome.POLICY_FAILED,
-                        reason,
-                        *_record(simulator, state, int(row), policy),
-                    )
-                )
+            reason = "the model answered a number that is not finite"
+            for row in np.flatnonzero(~finite).tolist():
+                ended.append(over(row, Outcome.POLICY_FAILED, reason))
             kept = np.flatnonzero(finite)
             rows = [rows[row] for row in kept]
             if not rows:
-                yield LoopProgress(math.inf, tuple(over))
+                yield LoopProgress(math.inf, tuple(ended))
                 return
             state, action = simulator.keep(state, kept), _rows_of(action, kept)
             policy.keep(kept)
-        state, ended = simulator.step(state, action, spent)
+        state, end = simulator.step(state, action, spent)
         step += 1
-        if len(ended.rows):
-            for row, outcome, reason in zip(ended.rows, ended.outcomes, ended.reasons, strict=True):
-                over.append(
-                    _rollout(
-                        rows[row], outcome, reason, *_record(simulator, state, int(row), policy)
-                    )
-                )
-            kept = np.setdiff1d(np.arange(len(rows), dtype=np.int64), ended.rows)
+        if len(end.rows):
+            ends = zip(end.rows.tolist(), end.outcomes, end.reasons, strict=True)
+            ended += [over(row, outcome, reason) for row, outcome, reason in ends]
+            kept = np.setdiff1d(np.arange(len(rows), dtype=np.int64), end.rows)
             rows = [rows[row] for row in kept]
             if rows:
                 state = simulator.keep(state, kept)
                 policy.keep(kept)
-        yield LoopProgress((step - warm_up) * dt, tuple(over))
+        yield LoopProgress((step - warm_up) * dt, tuple(ended))
 
 
 def _parts(action: Action) -> dict[str, NDArray[np.float64]]:
     """What the action holds, by name."""
-    every = {
-        "curvature": action.curvature,
-        "plan": action.plan,
-        "acceleration": action.acceleration,
-    }
-    return {name: np.asarray(part) for name, part in every.items() if part is not None}
+    named = ((name, getattr(action, name)) for name in ("curvature", "plan", "acceleration"))
+    return {name: np.asarray(part) for name, part in named if part is not None}
 
 
 def _check_batch(action: Action, batch: int) -> None:
     for name, part in _parts(action).items():
         if part.ndim == 0 or len(part) != batch:
-            raise PolicyError(
-                f"the model answered {name} of shape {list(part.shape)} to a batch of {batch}"
-            )
+            shape = list(part.shape)
+            raise PolicyError(f"the model answered {name} of shape {shape} to a batch of {batch}")
 
 
 def _finite(action: Action, batch: int) -> NDArray[np.bool_]:
@@ -157,22 +148,15 @@ def _rows_of(action: Action, rows: NDArray[np.int64]) -> Action:
     return replace(action, **{name: part[rows] for name, part in _parts(action).items()})
 
 
-def _record(
-    simulator: Simulator[StateT], state: StateT, row: int, policy: Policy
-) -> tuple[Trace, dict[str, Any]]:
-    return simulator.trace(state, row), {**policy.provenance, **simulator.provenance(state, row)}
-
-
 def _rollout(
     key: DriveKey, outcome: Outcome, reason: str, trace: Trace, provenance: dict[str, Any]
 ) -> Rollout:
-    ended_s = len(trace) / trace.rate_hz
     trusted = trace.columns.get("trusted")
     return Rollout(
         key=key,
         outcome=outcome,
         reason=reason,
-        ended_s=ended_s,
+        ended_s=len(trace) / trace.rate_hz,
         trace=trace if len(trace) else None,
         trusted_share=float(np.mean(trusted)) if trusted is not None and len(trusted) else 1.0,
         provenance=provenance,

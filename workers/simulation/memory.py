@@ -6,21 +6,23 @@ from pathlib import Path
 import psutil
 
 from suites.manifest import Manifest
+from workers.simulation.views.chunks import CHUNK
 
 CHUNKS = 3
-"""Of decoded frames, for each row at most: two at a border, and one that is being decoded."""
-CHUNK = 20
+"""Of decoded frames a row, at most: two at a border, and one that is being decoded."""
 MARGIN = 1.6
 """Stored pixels for each pixel of the view: a quarter more in each direction."""
 PIXEL_BYTES = 4 + 1 + 3
-"""Of a stored frame: packed colour, depth at half the resolution in float32, and the decoder's own."""
+"""Of a stored frame: packed colour, float32 depth at half the size, and the decoder's own."""
 DEVICE_SHARE = 0.4
 """Of a GPU's free memory; the rest is the model's, whose use is not known beforehand."""
 
 
 def row_bytes(manifest: Manifest) -> int:
-    """What a row that looks at frames of its own keeps: decoded chunks, its view, its history and what the graph is fed.
-    The graph's own intermediate tensors are not in it."""
+    """What a row with frames of its own keeps: chunks, its view, history, the graph's feed.
+
+    The graph's own intermediate tensors are not in it.
+    """
     if manifest.camera is None:
         return 4096
     pixels, history = manifest.camera.width * manifest.camera.height, manifest.history
@@ -36,8 +38,10 @@ def rows_that_fit(free_bytes: int, each_bytes: int, most: int) -> int:
 
 
 def free_bytes(device: str) -> int:
-    """What one process may plan with on `device`: its part of the free memory, one process for each core of the CPU; less
-    where a control group allows less. Raises MachineError where there is no such device."""
+    """What one process may plan with on `device`. Raises MachineError where there is none.
+
+    On the CPU one process for each core shares what is free, or what a control group leaves.
+    """
     if device == "cuda":
         from numba import cuda
 
@@ -50,8 +54,10 @@ def free_bytes(device: str) -> int:
 
 
 def group_headroom(root: Path) -> int:
-    """What the control group (version 2, memory.max in cgroup-v2.rst) at `root` has left, file cache that can be dropped
-    included; without a limit, 2^63."""
+    """What the control group at `root` has left; without a limit, 2^63.
+
+    Version 2, memory.max in cgroup-v2.rst. File cache that can be dropped counts as left.
+    """
     try:
         limit = (root / "memory.max").read_text().strip()
         used = int((root / "memory.current").read_text())

@@ -20,17 +20,16 @@ FACTORIES: dict[str, tuple[str, str]] = {
 def open_simulator(
     spec: SimulatorSpec, segments_root: Path, auxiliary: dict[str, Path]
 ) -> Simulator[Any]:
-    """A simulator over the stored segments. auxiliary: role to file of the models that the simulator itself needs.
+    """A simulator over the stored segments. auxiliary: role to file of the models that it needs.
 
-    Raises SubmitterError for parameters that it does not know, MachineError where this machine has another version.
+    Raises SubmitterError for parameters that it does not know, MachineError where this machine has
+    another version.
     """
     here = SIMULATORS[spec.name].version
     if spec.version != here:
         problem = f"version {spec.version} was asked for, this worker has {here}"
-        raise MachineError(
-            f"{spec.name} is of another version here",
-            (Finding("simulator.version", problem, "update"),),
-        )
+        finding = Finding("simulator.version", problem, "update")
+        raise MachineError(f"{spec.name} is of another version here", (finding,))
     module, factory = FACTORIES[spec.name]
     simulator: Simulator[Any] = getattr(importlib.import_module(module), factory)(
         segments_root, spec.parameters, auxiliary

@@ -1,7 +1,7 @@
-"""What every simulator offers the engine: batched, explicit state in and out, randomness as an argument.
+"""What every simulator offers the loop: batched, with explicit state, randomness as an argument.
 
-The state is a structure of arrays [B, ...] of the simulator's own type; no object per segment. `reprojection`,
-`tinyphysics`, `rendered` and later a world model are the same to the engine.
+The state is a structure of arrays [B, ...] of the simulator's own type; no object per segment. All
+simulators are the same to the loop.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,10 @@ class Simulator(Protocol[StateT]):
     version: str
 
     def begin(self, keys: Sequence[DriveKey], manifest: Manifest) -> StateT:
-        """State of B rows at the first *warm-up* step. Seeds come from the keys. Raises DataError naming the segment."""
+        """State of B rows at the first *warm-up* step; seeds come from the keys.
+
+        Raises DataError naming the segment.
+        """
 
     def warm_up_steps(self, state: StateT) -> int:
         """Steps whose action is discarded: they fill history and recurrent state."""
@@ -46,7 +49,7 @@ class Simulator(Protocol[StateT]):
     def step(
         self, state: StateT, action: Action, policy_time_s: float
     ) -> tuple[StateT, RolloutEnd]:
-        """Apply the action, advance one step, record the trace; say which rows ended (completed among them)."""
+        """Apply the action, advance one step, record the trace; say which rows ended."""
 
     def keep(self, state: StateT, rows: NDArray[np.int64]) -> StateT:
         """Go on with these rows only: ended rows leave the batch (compaction)."""
@@ -55,4 +58,4 @@ class Simulator(Protocol[StateT]):
         """The trace of one row so far."""
 
     def provenance(self, state: StateT, row: int) -> dict[str, Any]:
-        """What a row rests on, e.g. {"depth": "lidar"}: kept with the rollout, no part of its identity."""
+        """What a row rests on, e.g. {"depth": "lidar"}: kept, but no part of its identity."""

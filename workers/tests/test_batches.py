@@ -23,7 +23,7 @@ from workers.policy.policy import Action, Observation, PolicyError
 from workers.segments.store import StoredSegment, read_segment, write_segment
 from workers.simulation.tests.columns import straight_columns
 from workers.simulation.tests.models import Model, manifest
-from workers.simulation.views.reprojection import CHUNK
+from workers.simulation.views.chunks import CHUNK
 from workers.stored_results import trace_bits
 
 ROWS, RATE_HZ = 80, 20.0

@@ -14,8 +14,7 @@ from suites.segment import Camera, SegmentColumns, SegmentMeta, Vehicle
 from workers.segments.depth.plane import ground_depth
 from workers.segments.store import StoredSegment, read_segment, write_segment
 from workers.simulation.fidelity.likeness import psnr
-from workers.simulation.views.geometry import between, mount
-from workers.simulation.views.reprojection import source_lens
+from workers.simulation.views.geometry import Lens, between, mount
 from workers.simulation.views.warp import Warp, inverse_depth, packed
 
 PAIRS = Path(__file__).parents[4] / "shared" / "data" / "kitti_stereo"
@@ -91,7 +90,7 @@ def moved(
     """
     camera, c, frames = segment.meta.camera, segment.columns, segment.frames()
     assert camera is not None
-    lens, place = source_lens(camera), mount(camera)
+    lens, place = Lens.of(camera), mount(camera)
     poses = np.stack([c.x_m, c.y_m, c.z_m, c.roll_rad, c.pitch_rad, c.yaw_rad], axis=1)
     warp = Warp(lens, lens, (HEIGHT // 2, WIDTH // 2), 3.0 / (lens.fy * UP_M))
     v, u = 2.0 * np.mgrid[: HEIGHT // 2, : WIDTH // 2] + 0.5

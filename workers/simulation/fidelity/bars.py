@@ -24,8 +24,7 @@ from workers.simulation.fidelity.shots import (
     virtual,
 )
 from workers.simulation.fidelity.view_sources import COLUMNS, LENS, ROWS, SLACK
-from workers.simulation.views.geometry import Floats, between
-from workers.simulation.views.reprojection import target_lens
+from workers.simulation.views.geometry import Floats, Lens, between
 from workers.simulation.views.warp import Inverse, Warp, inverse_depth, packed, plane_inverse_depth
 from workers.simulation.world.drive import STORED_CAMERA, render_view
 from workers.simulation.world.reduce import halved
@@ -56,7 +55,7 @@ class Bar:
 
 def bars(worlds: Mapping[str, Sequence[Shot]] = NOTHING) -> list[Bar]:
     """Of the boxes, and of worlds: name to shots of it."""
-    target = target_lens(FULL)
+    target = Lens.of(FULL)
     picture, depth = boxes.render(boxes.STILL, LOGGED_MOUNT, LENS)
     near = inverse_depth(halved(depth))
     out = []
@@ -97,11 +96,12 @@ def bars(worlds: Mapping[str, Sequence[Shot]] = NOTHING) -> list[Bar]:
 
 
 def _psnr(picture: Frame, near: Inverse, motion: Floats, truth: Frame) -> dict[str, float]:
-    warp = Warp(LENS, target_lens(FULL), (ROWS, COLUMNS), SLACK)
+    warp = Warp(LENS, Lens.of(FULL), (ROWS, COLUMNS), SLACK)
     view = np.empty_like(truth)
     out = {}
     for how, depth in (("forward", near), ("backward", near), ("plane", GROUND)):
-        getattr(warp, how)(packed(picture[None], 1)[0], depth, motion, view)
+        make = warp.forward if how == "forward" else warp.backward
+        make(packed(picture[None], 1)[0], depth, motion, view)
         out[how] = psnr(view, truth)
     return out
 

@@ -22,7 +22,8 @@ from suites.errors import DataError, Finding
 from workers.segments.depth.disparity import disparity
 from workers.simulation.fidelity.likeness import psnr, ssim
 from workers.simulation.views.geometry import Lens
-from workers.simulation.views.warp import EMPTY, Inverse, Warp, packed, plane_inverse_depth
+from workers.simulation.views.warp import Inverse, Warp, packed, plane_inverse_depth
+from workers.simulation.views.warp_kernels import EMPTY
 
 Floats = NDArray[np.float64]
 Grey = NDArray[np.uint8]

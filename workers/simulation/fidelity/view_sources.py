@@ -15,12 +15,11 @@ from workers.simulation.fidelity.shots import (
     Frame,
     Shot,
 )
-from workers.simulation.views.geometry import between
-from workers.simulation.views.reprojection import reduction, source_lens, target_lens
+from workers.simulation.views.geometry import Lens, between, reduction
 from workers.simulation.views.warp import Inverse, Warp, inverse_depth, packed, plane_inverse_depth
 from workers.simulation.world.drive import STORED_CAMERA
 
-LENS = source_lens(STORED_CAMERA)
+LENS = Lens.of(STORED_CAMERA)
 ROWS, COLUMNS = LENS.height // 2, LENS.width // 2
 SLACK = 1.5 * 2.0 / (LENS.fy * STORED_CAMERA.up_m)
 """As reprojection has it."""
@@ -39,8 +38,8 @@ class ViewSource:
 
     def view(self, shot: Shot, by: Displacement, camera: VirtualCamera) -> Frame:
         """RGB [H, W, 3] as re-projection would show it."""
-        reduced = reduction(LENS, target_lens(camera))
-        warp = Warp(LENS.reduced(reduced), target_lens(camera), (ROWS, COLUMNS), SLACK)
+        reduced = reduction(LENS, Lens.of(camera))
+        warp = Warp(LENS.reduced(reduced), Lens.of(camera), (ROWS, COLUMNS), SLACK)
         out = np.empty((camera.height, camera.width, 3), np.uint8)
         picture = packed((shot.stored_picture if self.stored else shot.picture)[None], reduced)[0]
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(by), LEVELLED_MOUNT)

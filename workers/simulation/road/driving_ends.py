@@ -45,7 +45,7 @@ def _crossed(state: DrivingState, lateral_bound_m: float) -> dict[int, str]:
         row: f"left the logged path by {abs(offset[row]):.2f} m"
         for row in np.flatnonzero(np.abs(offset) > bound).tolist()
     }
-    # An edge that the logged drive is over itself is not held against the model (nor an unknown one).
+    # An edge that is unknown, or that the log's own drive is over, is not held against the model.
     over_right = (right <= -half) & (offset < right + half)
     over_left = (left >= half) & (offset > left - half)
     for side, over, by in (

@@ -1,4 +1,4 @@
-"""The state of driving before its first step: segments, starts with their noise, vehicles, trust."""
+"""The state before the first step: segments, starts with their noise, vehicles, trust."""
 
 from collections.abc import Callable, Sequence
 

@@ -94,7 +94,7 @@ class DrivingSimulator:
     def step(
         self, state: DrivingState, action: Action, policy_time_s: float
     ) -> tuple[DrivingState, RolloutEnd]:
-        """`action` [B] must be finite, but in warm-up, where it is not read. `policy_time_s`: per row."""
+        """`action` [B]: finite, but in warm-up, when it is not read. policy_time_s: per row."""
         if state.step < 0:
             return placed(replace(state, step=state.step + 1)), NOBODY
         wanted, plan_y = _wanted(state, action)
@@ -159,7 +159,7 @@ class DrivingSimulator:
 
 
 def _log_speed(state: DrivingState) -> tuple[Floats, Floats]:
-    """(speed [B], acceleration [B]) of the log one step on; the speed a little off to keep the station."""
+    """(speed [B], acceleration [B]) of the log one step on, a little off to keep the station."""
     logs, slot = state.logs, state.slot
     following = logs.index_at_time(slot, state.time_s + state.dt_s)
     behind = state.log_station_m() + state.start.longitudinal_m - state.place.station_m
@@ -187,7 +187,7 @@ def _wanted(state: DrivingState, action: Action) -> tuple[Floats, Floats]:
 
 
 def _desire(state: DrivingState, indicated: bool) -> Floats:
-    """[B, 3] one-hot none, left, right: the log's indicator, where the model's desire is the blinker."""
+    """[B, 3] one-hot none, left, right: the log's indicator, for a model that is told it."""
     out = np.zeros((len(state.slot), 3))
     if indicated and state.manifest.desire == "blinker":
         left, right = state.mark("left_blinker") > 0, state.mark("right_blinker") > 0
@@ -208,7 +208,7 @@ def _log_plan(state: DrivingState) -> Floats:
     slot = np.repeat(state.slot, len(times))
     when = (state.at("t_s")[:, None] + times).ravel()
     index = logs.index_at_time(slot, when)
-    last = (logs.count[slot] - 1).astype(np.float64)
+    last = (logs.spans.frames[slot] - 1).astype(np.float64)
     beyond_s = np.maximum(when - logs.at("t_s", slot, last), 0.0)
     x, y = vehicle.displaced(
         logs.at("x_m", slot, index),

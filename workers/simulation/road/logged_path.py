@@ -1,11 +1,12 @@
-"""The logged path: arc length, nearest points and columns at fractional frame indices, for rows of a batch at once.
+"""The logged path: arc length, nearest points and columns at fractional frame indices, in batches.
 
-Every loop is over rows that do not see each other, and nothing is summed across rows: a row's bits are the same in any
-batch.
+Every loop is over rows that do not see each other, and nothing is summed across rows: a row's bits
+are the same in any batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -34,168 +35,145 @@ MOST = {
 BACK_M = 3.0
 """How far behind the last nearest point the next is searched."""
 
-NUMBERS = (
-    "t_s",
-    "x_m",
-    "y_m",
-    "z_m",
-    "roll_rad",
-    "pitch_rad",
-    "yaw_rad",
-    "speed_mps",
-    "acceleration_mps2",
-    "curvature",
-)
-"""Columns that are interpolated."""
-MARKS = (
-    "driver",
-    "left_blinker",
-    "right_blinker",
-    "lane_left_m",
-    "lane_right_m",
-    "road_left_m",
-    "road_right_m",
-    "lead_distance_m",
-)
-"""Columns that are taken from the nearest frame: they jump (a lane change moves the ego lane's edges by a lane)."""
+DRIVEN = ("t_s", "x_m", "y_m", "z_m", "yaw_rad", "speed_mps")
+"""Columns without which a log cannot be driven."""
+TILTS, ESTIMATED = ("roll_rad", "pitch_rad"), ("acceleration_mps2", "curvature")
+"""Where missing: a level road; what the poses say."""
+MARKS = ("driver", "left_blinker", "right_blinker", "lead_distance_m")
+EDGES = ("lane_left_m", "lane_right_m", "road_left_m", "road_right_m")
+"""Taken from the nearest frame: they jump (a lane change moves the edges by a lane)."""
+
+
+class Spans(NamedTuple):
+    """Where each of S segments lies in flat columns, [S]."""
+
+    first: Ints
+    frames: Ints
+
+
+class Course(NamedTuple):
+    """Flat columns of `nearest`."""
+
+    x_m: Floats
+    y_m: Floats
+    yaw_rad: Floats
+    station_m: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """The logs of S segments, end to end. `slot` [B] below names each row's segment; indices are local to it."""
+    """The logs of S segments, end to end. `slot` [B] is each row's segment; indices are its own."""
 
-    first: Ints
-    """[S] where each segment starts in the flat columns."""
-    count: Ints
-    """[S] frames."""
+    spans: Spans
     columns: dict[str, Floats]
-    """NUMBERS, MARKS and `station_m` (arc length from the first frame, m), each [sum of count] float64."""
+    """All the above, and `station_m`: arc length from the first frame; each [sum of frames]."""
 
     def at(self, name: str, slot: Ints, index: Floats) -> Floats:
-        """[B] a column of NUMBERS (or `station_m`) at fractional indices, linear between frames."""
-        values: Floats = _interpolated(self.columns[name], self.first, self.count, slot, index)
+        """[B] a column at fractional indices, linear between frames."""
+        values: Floats = _interpolated(self.columns[name], self.spans, slot, index)
         return values
 
     def mark(self, name: str, slot: Ints, index: Floats) -> Floats:
         """[B] a column at the nearest frame."""
-        values: Floats = _nearest_frames(self.columns[name], self.first, self.count, slot, index)
+        values: Floats = _nearest_frames(self.columns[name], self.spans, slot, index)
         return values
 
     def frame(self, slot: Ints, index: Floats) -> Ints:
         """[B] the frame nearest to a fractional index."""
-        return np.clip(np.rint(index).astype(np.int64), 0, self.count[slot] - 1)
+        return np.clip(np.rint(index).astype(np.int64), 0, self.spans.frames[slot] - 1)
 
     def index_at_time(self, slot: Ints, t_s: Floats) -> Floats:
-        """[B] fractional index at a time from the segment's start, held at the first and last frame."""
-        index: Floats = _index_at_time(self.columns["t_s"], self.first, self.count, slot, t_s)
+        """[B] fractional index at a time from the segment's start, held at both ends."""
+        index: Floats = _index_at_time(self.columns["t_s"], self.spans, slot, t_s)
         return index
 
     def index_at_station(self, slot: Ints, station_m: Floats, time_index: Floats) -> Floats:
-        """[B] fractional index at an arc length. Where the log stood still, many frames are at that place: the one
-        nearest to `time_index` is taken."""
-        index: Floats = _index_at_station(
-            self.columns["station_m"], self.first, self.count, slot, station_m, time_index
-        )
+        """[B] fractional index at an arc length.
+
+        Where the log stood still many frames are there: the one nearest to `time_index` is taken.
+        """
+        stations = self.columns["station_m"]
+        index: Floats = _index_at_station(stations, self.spans, slot, station_m, time_index)
         return index
 
     def nearest(
         self, slot: Ints, x_m: Floats, y_m: Floats, hint_m: Floats, ahead_m: Floats
     ) -> tuple[Floats, Floats]:
-        """([B] station, [B] lateral offset, left positive, m) of the nearest point of each row's path.
+        """([B] station, [B] lateral offset, left positive, m) of each path's nearest point.
 
-        Searched from BACK_M behind the last station `hint_m` to `ahead_m` beyond it, so that a path that meets itself
-        is followed and never jumped across. Before the first and after the last frame the path goes on straight.
+        Searched from BACK_M behind the last station `hint_m` to `ahead_m` beyond it: a path that
+        meets itself is followed and never jumped across. It goes on straight beyond its ends.
         """
-        c = self.columns
-        found: tuple[Floats, Floats] = _nearest(
-            c["x_m"],
-            c["y_m"],
-            c["yaw_rad"],
-            c["station_m"],
-            self.first,
-            self.count,
-            slot,
-            x_m,
-            y_m,
-            hint_m,
-            ahead_m,
-        )
+        course = Course(*(self.columns[name] for name in Course._fields))
+        found: tuple[Floats, Floats] = _nearest(course, self.spans, slot, x_m, y_m, hint_m, ahead_m)
         return found
 
 
 def join(segments: Sequence[tuple[str, SegmentColumns]]) -> Logs:
-    """Logs of (segment id, columns) pairs. Raises DataError naming segment, channel and row where a number that driving
-    needs is missing or absurd, or the pose jumps."""
+    """Logs of (segment id, columns) pairs.
+
+    Raises DataError naming segment, channel and row where a number that driving needs is missing or
+    absurd, or the pose jumps.
+    """
     tables = [_prepared(name, columns) for name, columns in segments]
-    count = np.array([len(columns) for _, columns in segments], np.int64)
-    first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
-    return Logs(
-        first=first,
-        count=count,
-        columns={key: np.concatenate([t[key] for t in tables]) for key in tables[0]},
-    )
+    frames = np.array([len(columns) for _, columns in segments], np.int64)
+    first = np.concatenate([[0], np.cumsum(frames)[:-1]]).astype(np.int64)
+    columns = {key: np.concatenate([t[key] for t in tables]) for key in tables[0]}
+    return Logs(Spans(first, frames), columns)
 
 
 def _prepared(name: str, columns: SegmentColumns) -> dict[str, Floats]:
-    table = {key: np.asarray(getattr(columns, key), np.float64) for key in NUMBERS + MARKS}
-    for key in ("t_s", "x_m", "y_m", "z_m", "yaw_rad", "speed_mps"):
-        bad = ~np.isfinite(table[key])
-        if bad.any():
-            raise _bad(name, f"{key}: row {int(np.argmax(bad))}", "a number expected, found none")
-    for key, most in MOST.items():
-        if (bad := np.abs(table[key]) > most).any():
-            row = int(np.argmax(bad))
-            raise _bad(
-                name, f"{key}: row {row}", f"at most {most:g} expected, found {table[key][row]:g}"
-            )
-    t, speed = table["t_s"], table["speed_mps"]
-    if np.any(np.diff(t) <= 0):
-        raise _bad(name, f"t_s: row {int(np.argmax(np.diff(t) <= 0)) + 1}", "times must increase")
-    step = np.hypot(np.diff(table["x_m"]), np.diff(table["y_m"]))
-    bound = 2.0 * np.maximum(speed[:-1], speed[1:]) * np.diff(t) + 2.0
-    for where, moved in (("x_m, y_m", step), ("z_m", np.abs(np.diff(table["z_m"])))):
-        if (jump := moved > bound).any():
-            row = int(np.argmax(jump))
-            raise _bad(
-                name,
-                f"{where}: row {row + 1}",
-                f"the pose jumps {moved[row]:.1f} m at {speed[row]:.1f} m/s",
-            )
-    turn = np.abs(np.diff(table["yaw_rad"]))
-    if (spun := turn > MAX_YAW_RATE * np.diff(t) + 0.2).any():
-        row = int(np.argmax(spun))
-        raise _bad(
-            name, f"yaw_rad: row {row + 1}", f"the heading jumps {np.degrees(turn[row]):.0f}°"
+    kept = DRIVEN + TILTS + ESTIMATED + MARKS + EDGES
+    table = {key: np.asarray(getattr(columns, key), np.float64) for key in kept}
+    for row, where, problem in _damage(table):
+        finding_at = f"{where}: row {row}"
+        finding = Finding(
+            finding_at, problem, "import the segment again, or take it out of the suite"
         )
-    table["station_m"] = np.concatenate(
-        [[0.0], np.cumsum(np.where(step < STANDSTILL_M, 0.0, step))]
-    )
-    for key in ("roll_rad", "pitch_rad"):
+        raise DataError(f"segment {name} cannot be driven: {finding_at}: {problem}", (finding,))
+    t, speed, yaw = table["t_s"], table["speed_mps"], table["yaw_rad"]
+    step = np.hypot(np.diff(table["x_m"]), np.diff(table["y_m"]))
+    moved = np.where(step < STANDSTILL_M, 0.0, step)
+    table["station_m"] = np.concatenate([[0.0], np.cumsum(moved)])
+    for key in TILTS:
         table[key] = np.nan_to_num(table[key], nan=0.0)
-    if len(t) > 1:
-        rate = np.gradient(table["yaw_rad"], t) / np.maximum(speed, 1.0)
-        table["acceleration_mps2"] = _filled(table["acceleration_mps2"], np.gradient(speed, t))
-        table["curvature"] = _filled(table["curvature"], rate)
-    else:
-        table["acceleration_mps2"] = _filled(table["acceleration_mps2"], np.zeros(1))
-        table["curvature"] = _filled(table["curvature"], np.zeros(1))
+    still = np.zeros(1)
+    gained = np.gradient(speed, t) if len(t) > 1 else still
+    turned = np.gradient(yaw, t) / np.maximum(speed, 1.0) if len(t) > 1 else still
+    for key, instead in zip(ESTIMATED, (gained, turned), strict=True):
+        table[key] = np.where(np.isfinite(table[key]), table[key], instead)
     return table
 
 
-def _filled(values: Floats, instead: Floats) -> Floats:
-    return np.where(np.isfinite(values), values, instead)
-
-
-def _bad(name: str, where: str, problem: str) -> DataError:
-    finding = Finding(where, problem, "import the segment again, or take it out of the suite")
-    return DataError(f"segment {name} cannot be driven: {where}: {problem}", (finding,))
+def _damage(table: dict[str, Floats]) -> Iterator[tuple[int, str, str]]:
+    """(row, channel, problem) of what no drive can have logged."""
+    for key in DRIVEN:
+        if (bad := ~np.isfinite(table[key])).any():
+            yield int(np.argmax(bad)), key, "a number expected, found none"
+    for key, most in MOST.items():
+        if (bad := np.abs(table[key]) > most).any():
+            row = int(np.argmax(bad))
+            yield row, key, f"at most {most:g} expected, found {table[key][row]:g}"
+    passed, speed = np.diff(table["t_s"]), table["speed_mps"]
+    if (bad := passed <= 0).any():
+        yield int(np.argmax(bad)) + 1, "t_s", "times must increase"
+    bound = 2.0 * np.maximum(speed[:-1], speed[1:]) * passed + 2.0
+    along = np.hypot(np.diff(table["x_m"]), np.diff(table["y_m"]))
+    for where, moved in (("x_m, y_m", along), ("z_m", np.abs(np.diff(table["z_m"])))):
+        if (bad := moved > bound).any():
+            row = int(np.argmax(bad))
+            yield row + 1, where, f"the pose jumps {moved[row]:.1f} m at {speed[row]:.1f} m/s"
+    turn = np.abs(np.diff(table["yaw_rad"]))
+    if (bad := turn > MAX_YAW_RATE * passed + 0.2).any():
+        row = int(np.argmax(bad))
+        yield row + 1, "yaw_rad", f"the heading jumps {np.degrees(turn[row]):.0f}°"
 
 
 @njit(cache=True)
-def _interpolated(column, first, count, slot, index):  # type: ignore[no-untyped-def]
+def _interpolated(column, spans, slot, index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start, last = first[slot[row]], count[slot[row]] - 1
+        start, last = spans.first[slot[row]], spans.frames[slot[row]] - 1
         low = min(max(int(np.floor(index[row])), 0), max(last - 1, 0))
         weight = min(max(index[row] - low, 0.0), 1.0)
         a, b = column[start + low], column[start + min(low + 1, last)]
@@ -204,19 +182,19 @@ def _interpolated(column, first, count, slot, index):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def _nearest_frames(column, first, count, slot, index):  # type: ignore[no-untyped-def]
+def _nearest_frames(column, spans, slot, index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        frame = min(max(int(np.rint(index[row])), 0), count[slot[row]] - 1)
-        out[row] = column[first[slot[row]] + frame]
+        frame = min(max(int(np.rint(index[row])), 0), spans.frames[slot[row]] - 1)
+        out[row] = column[spans.first[slot[row]] + frame]
     return out
 
 
 @njit(cache=True)
-def _index_at_time(t, first, count, slot, times):  # type: ignore[no-untyped-def]
+def _index_at_time(t, spans, slot, times):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start, n = first[slot[row]], count[slot[row]]
+        start, n = spans.first[slot[row]], spans.frames[slot[row]]
         log, time = t[start : start + n], times[row]
         if time <= log[0]:
             out[row] = 0.0
@@ -243,22 +221,23 @@ def _at(stations, s, side):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _index_at_station(station, first, count, slot, s, time_index):  # type: ignore[no-untyped-def]
+def _index_at_station(station, spans, slot, s, time_index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start = first[slot[row]]
-        log = station[start : start + count[slot[row]]]
+        start = spans.first[slot[row]]
+        log = station[start : start + spans.frames[slot[row]]]
         low, high = _at(log, s[row] - PLATEAU_M, 0), _at(log, s[row] + PLATEAU_M, 1)
         out[row] = min(max(time_index[row], low), high)
     return out
 
 
 @njit(cache=True)
-def _nearest(x, y, yaw, station, first, count, slot, px, py, hint, ahead):  # type: ignore[no-untyped-def]
+def _nearest(course, spans, slot, px, py, hint, ahead):  # type: ignore[no-untyped-def]
+    x, y, yaw = course.x_m, course.y_m, course.yaw_rad
     out_s, out_e = np.empty(len(slot)), np.empty(len(slot))
     for row in range(len(slot)):
-        start, n = first[slot[row]], count[slot[row]]
-        log = station[start : start + n]
+        start, n = spans.first[slot[row]], spans.frames[slot[row]]
+        log = course.station_m[start : start + n]
         last = n - 2
         low = max(np.searchsorted(log, hint[row] - BACK_M, side="right") - 1, 0)
         # An edge that carries the path beyond its ends: the first and last that have a length.

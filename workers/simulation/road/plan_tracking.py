@@ -1,13 +1,15 @@
 """From a plan (where the model wants to be) to the curvature that is commanded now.
 
-A command acts only after the actuator's delay and lag, so the plan is read from where the vehicle will be then
-(`vehicle.foreseen`), as openpilot reads its desired curvature at the actuator delay (`get_lag_adjusted_curvature`).
-There a cubic y(x) is fitted to the plan by least squares, and
+A command acts only after the actuator's delay and lag. So the plan is read from where the vehicle
+will be then (`vehicle.foreseen`), as openpilot reads its desired curvature at the actuator delay
+(`get_lag_adjusted_curvature`). There a cubic y(x) is fitted to the plan by least squares, and
 
-    curvature = plan's own curvature + 2 heading error / L + 2 lateral error / L²,    L = max(1.5 s * speed, 6 m)
+    curvature = plan's own curvature + 2 heading error / L + 2 lateral error / L²
+    L         = max(1.5 s * speed, 6 m)
 
-The feedback terms are those of pure pursuit with look-ahead L (Coulter 1992, CMU-RI-TR-92-01), linearised: damping
-0.71 at any speed. The first term is what pure pursuit lacks: without it a bend is cut by a share of its change.
+The feedback terms are those of pure pursuit with look-ahead L (Coulter 1992, CMU-RI-TR-92-01),
+linearised: damping 0.71 at any speed. The first term is what pure pursuit lacks: without it a bend
+is cut by a share of its change.
 """
 
 import math
@@ -18,6 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from suites.errors import Finding, SubmitterError
+from workers.simulation.road.vehicle import Foreseen
 
 Floats = NDArray[np.float64]
 
@@ -33,31 +36,23 @@ MAX_PLAN_M = 1e4
 def check_times(times_s: tuple[float, ...]) -> None:
     """Raises SubmitterError for plan times that no curvature can be had from."""
     if len(times_s) < 4 or any(b <= a for a, b in pairwise(times_s)) or times_s[-1] < 1.0:
-        problem = (
-            f"at least 4 increasing times, the last 1 s or later, expected; found {list(times_s)}"
-        )
-        raise SubmitterError(
-            "the plan's times give no curvature", (Finding("action.plan_times_s", problem),)
-        )
+        wanted = "at least 4 increasing times, the last 1 s or later, expected"
+        finding = Finding("action.plan_times_s", f"{wanted}; found {list(times_s)}")
+        raise SubmitterError("the plan's times give no curvature", (finding,))
 
 
 def curvature_of_plan(
-    plan: Floats,
-    times_s: Floats,
-    speed_mps: Floats,
-    ahead: tuple[Floats, Floats, Floats, Floats],
-    last: Floats,
+    plan: Floats, times_s: Floats, speed_mps: Floats, ahead: Foreseen, last: Floats
 ) -> Floats:
-    """[B] 1/m. plan [B, P, 2] m in the ego frame (finite); times_s [P]; `ahead` as `vehicle.foreseen` gives it; `last`
-    [B] the last command."""
+    """[B] 1/m. plan [B, P, 2] m, ego frame, finite; times_s [P]; last [B]: the last command."""
     out = np.empty(len(plan))
     points = np.clip(plan, -MAX_PLAN_M, MAX_PLAN_M)
-    _curvature(points, times_s, speed_mps, ahead[0], ahead[1], ahead[2], ahead[3], last, out)
+    _curvature(points, times_s, speed_mps, ahead, last, out)
     return out
 
 
 def lateral_at(plan: Floats, times_s: Floats, when_s: float) -> Floats:
-    """[B] y of the plan at a time, m, linear between its points; NaN where the plan does not reach it."""
+    """[B] y of the plan at a time, m, linear between its points; NaN beyond them."""
     k = int(np.searchsorted(times_s, when_s, side="right")) - 1
     if k < 0 or when_s > times_s[-1]:
         return np.full(len(plan), np.nan)
@@ -68,23 +63,25 @@ def lateral_at(plan: Floats, times_s: Floats, when_s: float) -> Floats:
 
 
 @njit(cache=True)
-def _curvature(plan, times, speed, ahead_t, ahead_x, ahead_y, ahead_yaw, last, out):  # type: ignore[no-untyped-def]
+def _curvature(plan, times, speed, ahead, last, out):  # type: ignore[no-untyped-def]
     points = plan.shape[1]
     for r in range(len(out)):
-        cos, sin = math.cos(ahead_yaw[r]), math.sin(ahead_yaw[r])
+        x0, y0 = ahead.x_m[r], ahead.y_m[r]
+        cos, sin = math.cos(ahead.yaw_rad[r]), math.sin(ahead.yaw_rad[r])
         use = 0
-        while use < points and (use < 4 or times[use] <= ahead_t[r] + FIT_S):
+        while use < points and (use < 4 or times[use] <= ahead.time_s[r] + FIT_S):
             use += 1
         far = 0.0
         for p in range(use):
-            far = max(far, abs(plan[r, p, 0] - ahead_x[r]))
+            far = max(far, abs(plan[r, p, 0] - x0))
         if far < MIN_SPAN_M:
             out[r] = last[r]
             continue
-        # Normal equations of y = a + b u + c u² + d u³ with u = x / far, and a trace of a ridge for plans on one spot.
+        # Normal equations of y = a + b u + c u² + d u³ with u = x / far, and a trace of a ridge for
+        # plans on one spot.
         matrix, right = np.zeros((4, 4)), np.zeros(4)
         for p in range(use):
-            dx, dy = plan[r, p, 0] - ahead_x[r], plan[r, p, 1] - ahead_y[r]
+            dx, dy = plan[r, p, 0] - x0, plan[r, p, 1] - y0
             u, v = (dx * cos + dy * sin) / far, dy * cos - dx * sin
             power = np.array([1.0, u, u * u, u * u * u])
             for i in range(4):
@@ -106,7 +103,7 @@ def _curvature(plan, times, speed, ahead_t, ahead_x, ahead_y, ahead_yaw, last, o
 
 @njit(cache=True)
 def _solve(matrix, right):  # type: ignore[no-untyped-def]
-    """Cholesky without pivoting of a small positive definite system; the solution replaces `right`."""
+    """Cholesky of a small positive definite system; the solution replaces `right`."""
     n = len(right)
     for i in range(n):
         for j in range(i + 1):

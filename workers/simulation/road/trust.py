@@ -7,11 +7,11 @@ from suites.parameters import Parameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """The region around the logged path in which the simulator can tell what a camera would see."""
+    """The region around the logged path in which it is known what a camera would see."""
 
     lateral_m: float
     longitudinal_m: float
-    """Between the ego and where the log was at that time: beyond, what moves is in the wrong place."""
+    """From where the log was at that time: beyond, what moves is in the wrong place."""
     heading_rad: float
 
 
@@ -25,8 +25,9 @@ TRUST: dict[str, Trust] = {
     "plane": Trust(lateral_m=1.5, longitudinal_m=15.0, heading_rad=0.20),
     "rendered": EVERYWHERE,
 }
-"""Validity horizon of views by what they rest on: a segment's source of depth, or a renderer that knows the whole world.
-Measured by `redrive simulator report`: benchmarks/results/simulator.md says from which figures each follows."""
+"""By what views rest on: a segment's source of depth, or a renderer that knows the whole world.
+
+Measured by `redrive simulator report`: benchmarks/results/simulator.md has the figures."""
 
 
 def trust_of(base: Trust, parameters: Parameters) -> Trust:

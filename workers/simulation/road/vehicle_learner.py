@@ -1,4 +1,4 @@
-"""What a car's steering is really like, learned from its log: steer ratio, slip factor, angle offset.
+"""Steer ratio, slip factor and angle offset of a car, learned from its log.
 
 An extended Kalman filter over a constant state. The state does not move, so the whole log is one
 measurement and is iterated, which is Gauss-Newton (Bell and Cathey 1993, The iterated Kalman filter
@@ -38,7 +38,7 @@ class Learned:
     deviation: dict[str, float]
     """One standard deviation of each."""
     stiffness_factor: float | None
-    """Tyre stiffness against the starting vehicle's (its slip factor over the learned one); None where it had no slip."""
+    """Of the tyres, against the start's: its slip factor, if any, over the learned one."""
     rows: int
     independent_rows: float
     """What the rows weigh once the correlation of their errors is counted."""
@@ -107,7 +107,7 @@ def learn(columns: SegmentColumns, start: Vehicle) -> Learned:
 def drift_m_per_minute(
     columns: SegmentColumns, vehicle: Vehicle, window_s: float = WINDOW_S
 ) -> float:
-    """How far the vehicle model strays from the logged path, steered by the logged wheel at its speed.
+    """How far the vehicle model, steered by the logged wheel, strays from the logged path.
 
     m/min: the distance at the end of a window per minute of window, as the root mean square over
     windows that start every tenth of one. NaN where no whole window has wheel and speed. Position
@@ -185,7 +185,10 @@ def _slope(state: Floats, wheelbase: float, log: Signals) -> Floats:
 
 
 def _lasting(errors: Floats) -> float:
-    """For how many rows an error lasts: 1 + 2 sum of the autocorrelation up to its first zero (Geyer 1992)."""
+    """For how many rows an error lasts (Geyer 1992).
+
+    1 + 2 sum of the autocorrelation up to its first zero.
+    """
     n, centred = len(errors), errors - errors.mean()
     spectrum = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
     auto = np.fft.irfft(spectrum)[: n // 2]

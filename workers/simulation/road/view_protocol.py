@@ -48,11 +48,16 @@ class Poses:
         return np.stack([*place, self.roll_rad, self.pitch_rad, self.yaw_rad], axis=1)
 
 
+def views_buffer(rows: int, camera: VirtualCamera) -> NDArray[np.uint8]:
+    """Room for views [rows, H, W, 3] whose memory lies in planes, as models want them."""
+    return np.empty((rows, 3, camera.height, camera.width), np.uint8).transpose(0, 2, 3, 1)
+
+
 class Views(Protocol):
     """The cameras of one batch."""
 
     def frames(self, poses: Poses) -> NDArray[np.uint8]:
-        """RGB [B, H, W, 3] in the model's virtual camera; the buffer is reused. Raises DataError."""
+        """RGB [B, H, W, 3] in the model's camera; the buffer is reused. Raises DataError."""
 
     def release(self, slots: Ints) -> None:
         """Only these segments are driven from now on."""

@@ -8,10 +8,9 @@ from numba import cuda
 
 from suites.errors import MachineError
 from suites.manifest import History, VirtualCamera
-from workers.simulation import memory
 from workers.simulation.memory import free_bytes, group_headroom, row_bytes, rows_that_fit
 from workers.simulation.tests.models import manifest
-from workers.simulation.views.reprojection import CHUNK
+from workers.simulation.views.chunks import CHUNK
 
 VIEW = VirtualCamera(width=256, height=128, fx=200.0, fy=200.0, cx=127.5, cy=59.5)
 
@@ -24,7 +23,6 @@ def test_rows_follow_from_what_is_free(free: int, rows: int) -> None:
 def test_a_row_is_mostly_its_decoded_frames_and_grows_with_view_and_history() -> None:
     plain = manifest(VIEW)
     frames = 3 * CHUNK * 1.6 * 256 * 128 * 8
-    assert memory.CHUNK == CHUNK
     assert frames < row_bytes(plain) < 1.1 * frames
     assert (
         row_bytes(replace(plain, history=History(frames=10, stride=4)))

@@ -1,7 +1,7 @@
 """Where a logged camera and the ego's virtual camera stand to each other.
 
-Vehicle frame ISO 8855 (x forward, y left, z up; roll about x, pitch nose down about y, yaw about z), camera frame OpenCV
-(x right, y down, z forward); integer pixel coordinates are pixel centres.
+Vehicle frame ISO 8855 (x forward, y left, z up; roll about x, pitch nose down about y, yaw about
+z). Camera frame OpenCV (x right, y down, z forward). Integer pixel coordinates are pixel centres.
 """
 
 import math
@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from suites.manifest import VirtualCamera
 from suites.segment import Camera
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,12 @@ class Lens:
     cx: float
     cy: float
 
+    @classmethod
+    def of(cls, camera: Camera | VirtualCamera) -> "Lens":
+        """Of a stored camera, or of a model's."""
+        c = camera
+        return cls(c.width, c.height, c.fx, c.fy, c.cx, c.cy)
+
     def reduced(self, factor: int) -> "Lens":
         """The lens of the picture whose pixels are means of factor x factor pixels."""
         f = float(factor)
@@ -38,18 +45,15 @@ class Lens:
         return np.array([self.fx, self.fy, self.cx, self.cy])
 
 
+def reduction(stored: Lens, target: Lens) -> int:
+    """How many stored pixels are averaged in each direction before a coarser model looks."""
+    return max(1, int(stored.fx / target.fx + 0.25))
+
+
 def mount(camera: Camera) -> Floats:
     """[6] position on the vehicle and roll, pitch, yaw of a segment's camera."""
-    return np.array(
-        [
-            camera.forward_m,
-            camera.left_m,
-            camera.up_m,
-            camera.roll_rad,
-            camera.pitch_rad,
-            camera.yaw_rad,
-        ]
-    )
+    place = (camera.forward_m, camera.left_m, camera.up_m)
+    return np.array([*place, camera.roll_rad, camera.pitch_rad, camera.yaw_rad])
 
 
 def levelled(camera: Camera) -> Floats:
@@ -58,9 +62,10 @@ def levelled(camera: Camera) -> Floats:
 
 
 def between(from_pose: Floats, from_mount: Floats, to_pose: Floats, to_mount: Floats) -> Floats:
-    """[3, 4] the motion [R | t] that takes a point of the first camera's frame to the second's: X' = R X + t.
+    """[3, 4] the motion [R | t] from the first camera's frame to the second's: X' = R X + t.
 
-    Poses [6] x, y, z m, roll, pitch, yaw rad of the vehicles in one frame; mounts [6] likewise on the vehicle.
+    Poses [6] x, y, z m, roll, pitch, yaw rad of the vehicles in one frame; mounts [6] likewise on
+    the vehicle.
     """
     out = np.empty((3, 4))
     _between(from_pose, from_mount, to_pose, to_mount, out)

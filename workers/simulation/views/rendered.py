@@ -1,8 +1,8 @@
-"""The procedural world as a closed-loop simulator of its own: the same driving, every view rendered where the ego is.
+"""The procedural world as a closed-loop simulator: every view is rendered where the ego is.
 
-Nothing is approximated at an offset, so its rollouts judge the re-projected ones. Views are rendered through the stored
-camera and brought into the model's as a logged frame is, so that the two differ in nothing but the re-projection (and the
-video codec).
+Nothing is approximated at an offset, so its rollouts judge the re-projected ones. Views are
+rendered through the stored camera and brought into the model's as a logged frame is: the two differ
+in nothing but the re-projection (and the video codec).
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,8 @@ from suites.simulators import SIMULATORS
 from workers.segments.store import read_segment
 from workers.simulation.road.log_driving import DrivingSimulator
 from workers.simulation.road.logged_path import Ints
-from workers.simulation.road.view_protocol import DrivenSegment, Poses
-from workers.simulation.views.geometry import Floats, between, levelled, mount
-from workers.simulation.views.reprojection import buffer, reduction, source_lens, target_lens
+from workers.simulation.road.view_protocol import DrivenSegment, Poses, views_buffer
+from workers.simulation.views.geometry import Floats, Lens, between, levelled, mount, reduction
 from workers.simulation.views.warp import Warp, packed
 from workers.simulation.world.drive import Drive, drive_from_origin, render_view
 
@@ -34,7 +33,7 @@ FORWARD_ONLY = np.zeros((2, 2), np.float32)
 def open_simulator(
     segments_root: Path, parameters: dict[str, Any], auxiliary: dict[str, Path]
 ) -> DrivingSimulator:
-    """`rendered` over the stored segments of the procedural world. Raises SubmitterError for its parameters."""
+    """`rendered` over the procedural world's segments. Raises SubmitterError for its parameters."""
     return DrivingSimulator(
         name="rendered",
         version=SIMULATORS["rendered"].version,
@@ -57,7 +56,7 @@ class _Stage:
 
 
 class RenderedViews:
-    """`driving.Views` of one batch; rays are cast on the CPU, whatever the model's device."""
+    """`Views` of one batch; rays are cast on the CPU, whatever the model's device."""
 
     def __init__(
         self,
@@ -68,11 +67,11 @@ class RenderedViews:
     ) -> None:
         self._stages = [_stage(segment.meta, camera) for segment in segments]
         self._camera = camera
-        self._out = buffer(0, camera)
+        self._out = views_buffer(0, camera)
 
     def frames(self, poses: Poses) -> NDArray[np.uint8]:
         if len(self._out) != len(poses.slot):
-            self._out = buffer(len(poses.slot), self._camera)
+            self._out = views_buffer(len(poses.slot), self._camera)
         for row, slot in enumerate(poses.slot):
             stage = self._stages[slot]
             assert stage.segment.camera is not None
@@ -92,11 +91,9 @@ class RenderedViews:
 def _stage(meta: SegmentMeta, camera: VirtualCamera) -> _Stage:
     if meta.camera is None or "world" not in meta.origin:
         problem = "only segments of the procedural world can be rendered"
-        raise DataError(
-            f"segment {meta.segment_id} has no world",
-            (Finding("meta.origin", problem, "drive it by reprojection"),),
-        )
-    lens, target, still = source_lens(meta.camera), target_lens(camera), np.zeros(6)
+        finding = Finding("meta.origin", problem, "drive it by reprojection")
+        raise DataError(f"segment {meta.segment_id} has no world", (finding,))
+    lens, target, still = Lens.of(meta.camera), Lens.of(camera), np.zeros(6)
     reduced = reduction(lens, target)
     return _Stage(
         drive=drive_from_origin(meta.origin),

@@ -1,7 +1,8 @@
 """Re-projected views made on a CUDA device (warp_cuda), for a model that runs on one.
 
-A thread decodes: while the device works on one chunk of frames, the next one of each segment is decoded, page-locked and
-copied there. Views come back to the host once a step, all rows at once: the model may live in another process.
+A thread decodes: while the device works on one chunk of frames, the next one of each segment is
+decoded, page-locked and copied there. Views come back to the host once a step, all rows at once:
+the model may live in another process.
 """
 
 from collections.abc import Sequence
@@ -16,21 +17,24 @@ from suites.errors import MachineError
 from suites.manifest import VirtualCamera
 from suites.parameters import Parameters
 from workers.simulation.road.view_protocol import DrivenSegment, Poses
-from workers.simulation.views.geometry import between
-from workers.simulation.views.reprojection import CHUNK, Chunk, Footage, ReprojectedViews
+from workers.simulation.views.chunks import CHUNK, Chunk, SharedChunks
+from workers.simulation.views.reprojected import ReprojectedViews
 from workers.simulation.views.warp import Inverse, Picture
-from workers.simulation.views.warp_cuda import CudaWarp, Scratch
+from workers.simulation.views.warp_cuda import Batch, CudaWarp, Scratch
 
 DECODER = ThreadPoolExecutor(1, "decode")
-"""One thread: batches that go on side by side take what the other has staged, instead of decoding it as well."""
+"""One thread: batches that go on side by side take what the other has staged."""
 
 
 def require_device() -> None:
-    """Raises MachineError where there is nothing to make views on. numba's own CUDA target of today does not compile
-    `max`; NVIDIA's package takes its place when it is installed."""
+    """Raises MachineError where there is nothing to make views on.
+
+    numba's own CUDA target of today does not compile `max`; NVIDIA's package replaces it.
+    """
     if not cuda.is_available():
         raise MachineError("no CUDA device here: leave the work to a worker that has one")
-    if find_spec("numba_cuda") is None and not config.ENABLE_CUDASIM:  # type: ignore[attr-defined]  # set at run time
+    simulated = config.ENABLE_CUDASIM  # type: ignore[attr-defined]  # set at run time
+    if find_spec("numba_cuda") is None and not simulated:
         raise MachineError(
             "numba-cuda is missing here: install redrive[gpu], or leave the work to another worker"
         )
@@ -46,9 +50,9 @@ def staged(pictures: Picture, near: Inverse) -> Chunk:
 
 
 class CudaViews(ReprojectedViews):
-    """`driving.Views` of one batch. Device memory: two chunks for each place that is looked at, and the batch's views.
+    """`Views`. Device memory: two chunks for each place that is looked at, and the batch's views.
 
-    Raises MachineError where there is no CUDA device, or no numba-cuda to use it.
+    Raises MachineError (`require_device`).
     """
 
     def __init__(
@@ -57,13 +61,10 @@ class CudaViews(ReprojectedViews):
         camera: VirtualCamera,
         parameters: Parameters,
         *,
-        footage: Footage,
+        shared: SharedChunks,
     ) -> None:
-        if not cuda.is_available():
-            raise MachineError(
-                "no CUDA device, or no numba-cuda for it (pip install 'redrive[gpu]'): leave the work to a GPU node"
-            )
-        super().__init__(segments, camera, parameters, footage=footage)
+        require_device()
+        super().__init__(segments, camera, parameters, shared=shared)
         self._chunks: dict[tuple[int, int], Future[Chunk]] = {}
         self._rows = 0
 
@@ -72,53 +73,42 @@ class CudaViews(ReprojectedViews):
         if count > self._rows:
             self._make_room(count)
         looks: dict[tuple[int, int], list[int]] = {}
-        for row, (slot, frame) in enumerate(
-            zip(poses.slot.tolist(), poses.frame.tolist(), strict=True)
-        ):
-            looks.setdefault((slot, frame // CHUNK), []).append(row)
+        pairs = zip(poses.slot.tolist(), (poses.frame // CHUNK).tolist(), strict=True)
+        for row, place in enumerate(pairs):
+            looks.setdefault(place, []).append(row)
+        self._stage(list(looks))
+        six = poses.six()
+        for (slot, number), rows in looks.items():
+            source, warp = self._sources[slot], self._warps[slot]
+            chunk, frame = self._chunks[slot, number].result(), poses.frame[rows]
+            motion = [source.motion(f, ego) for f, ego in zip(frame, six[rows], strict=True)]
+            batch = Batch(
+                pictures=chunk.pictures,
+                near=chunk.near,
+                frame=(frame % CHUNK).astype(np.int32),
+                motion=np.stack(motion),
+                place=np.array(rows, np.int32),
+            )
+            (warp.forward if self._forward else warp.backward)(batch, self._views)
+        self._views[:count].copy_to_host(self._out[:count])
+        return self._out[:count]
+
+    def _stage(self, looked_at: list[tuple[int, int]]) -> None:
+        """Hold exactly the chunks that are looked at, and the next of each."""
         ahead = [
             (slot, number + 1)
-            for slot, number in looks
+            for slot, number in looked_at
             if (number + 1) * CHUNK < len(self._sources[slot].poses)
         ]
         self._chunks = {
-            place: self._chunks.get(place)
-            or DECODER.submit(self._sources[place[0]].chunk, place[1], staged)
-            for place in (*looks, *ahead)
+            (slot, number): self._chunks.get((slot, number))
+            or DECODER.submit(self._sources[slot].chunk, number, staged)
+            for slot, number in (*looked_at, *ahead)
         }
-        ego = np.stack(
-            [poses.x_m, poses.y_m, poses.z_m, poses.roll_rad, poses.pitch_rad, poses.yaw_rad],
-            axis=1,
-        )
-        for (slot, number), rows in looks.items():
-            source, chunk, warp = (
-                self._sources[slot],
-                self._chunks[slot, number].result(),
-                self._warps[slot],
-            )
-            frames = poses.frame[rows]
-            motion = [
-                between(source.poses[f], source.mount, ego[r], source.levelled)
-                for f, r in zip(frames, rows, strict=True)
-            ]
-            make = warp.forward if self._how == "forward" else warp.backward
-            places = np.array(rows, np.int32)
-            make(
-                chunk.pictures,
-                chunk.near,
-                (frames % CHUNK).astype(np.int32),
-                np.stack(motion),
-                places,
-                self._views,
-            )
-        self._views[:count].copy_to_host(self._out[:count])
-        return self._out[:count]
 
     def _make_room(self, rows: int) -> None:
         shape = (rows, self._camera.height, self._camera.width)
         self._rows, scratch = rows, Scratch(*shape)
         self._warps = [CudaWarp(source.warp, scratch) for source in self._sources]
-        self._views, self._out = (
-            cuda.device_array((*shape, 3), np.uint8),
-            cuda.pinned_array((*shape, 3), np.uint8),
-        )
+        self._views = cuda.device_array((*shape, 3), np.uint8)
+        self._out = cuda.pinned_array((*shape, 3), np.uint8)

@@ -1,30 +1,32 @@
-"""The warps of warp.py on a CUDA device, for many views at once: the same functions of one pixel, other loops.
+"""The warps of warp.py on a CUDA device, for many views at once: the same functions of one pixel.
 
-A thread has one depth sample or one pixel; where the CPU walks along a row or a column, because a pixel depends on the
-one before it, a thread walks along one row or column of one view: a batch has thousands of them.
+A thread has one depth sample or one pixel. Where the CPU walks along a row or a column, because a
+pixel depends on the one before it, a thread walks along one row or column of one view: a batch has
+thousands of them.
 
-On a device the compiler may fuse a multiplication and an addition, so views differ from the CPU's in last bits, and by
-more in the few pixels where a depth lies on the edge of a tolerance: results name the device in their execution class.
-Under numba's CUDA simulator (NUMBA_ENABLE_CUDASIM=1) the views are the CPU's to the bit.
+On a device the compiler may fuse a multiplication and an addition. So views differ from the CPU's
+in last bits, and by more in the few pixels where a depth lies on the edge of a tolerance: results
+name the device in their execution class. Under numba's CUDA simulator (NUMBA_ENABLE_CUDASIM=1) the
+views are the CPU's to the bit.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from workers.simulation.views import warp as pixel
+from workers.simulation.views import warp_kernels as pixel
 from workers.simulation.views.geometry import inverse
-from workers.simulation.views.warp import EMPTY, ONE, ZERO, Warp
+from workers.simulation.views.warp import NO_SURFACE, Warp
+from workers.simulation.views.warp_kernels import EMPTY, ONE, ZERO
 
 THREADS = 64
 """Of a block."""
-BACKWARD_SLACK = np.float32(10.0)
 
 
 def _device(function: Any) -> Any:
-    """A function that warp.py compiled for the CPU, compiled for the device."""
+    """A function that warp_kernels.py compiled for the CPU, compiled for the device."""
     return cuda.jit(device=True)(function.py_func)
 
 
@@ -50,108 +52,79 @@ _unpacked = _device(pixel.unpacked)
 
 
 class Scratch:
-    """Room on the device for at most `rows` views of [height, width]; one for all that is made in turn."""
+    """Room on the device for at most `rows` views of [height, width]; one for all made in turn."""
 
     def __init__(self, rows: int, height: int, width: int) -> None:
         shape = (rows, height, width)
-        self.depth, self.colour = (
-            cuda.device_array(shape, np.float32),
-            cuda.device_array(shape, np.uint32),
-        )
+        self.depth = cuda.device_array(shape, np.float32)
+        self.colour = cuda.device_array(shape, np.uint32)
         self.hidden = cuda.device_array(shape, np.bool_)
 
 
+class Batch(NamedTuple):
+    """B views to make of frames that are on the device."""
+
+    pictures: Any
+    """[n, H, W] on the device, as `near`."""
+    near: Any
+    """[n, h, w], or [1, h, w]: one for all."""
+    frame: NDArray[np.int32]
+    """[B] of which frame each view is."""
+    motion: NDArray[np.float64]
+    """[B, 3, 4] as `Warp.forward` takes it."""
+    place: NDArray[np.int32]
+    """[B] where in the output each view is written."""
+
+
 class CudaWarp:
-    """As `warp`, for many views at once of frames on the device."""
+    """As `warp`, for many views at once. out: [R, height, width, 3] on the device."""
 
     def __init__(self, warp: Warp, scratch: Scratch) -> None:
-        self._warp, self._scratch = warp, scratch
-        self._source, self._target = (
-            tuple(np.float32(value) for value in lens.numbers())
-            for lens in (warp.source, warp.target)
-        )
+        self._optics, self._scratch = warp.optics, scratch
+        self._source, self._target = (tuple(lens) for lens in warp.optics.lenses)
 
-    def forward(
-        self,
-        pictures: Any,
-        near: Any,
-        frame: NDArray[np.int32],
-        motion: NDArray[np.float64],
-        place: Any,
-        out: Any,
-    ) -> None:
-        """`Warp.forward` of B views of frames that are on the device.
-
-        pictures [n, H, W], near [n, h, w] (or one for all, [1, h, w]) and out [R, height, width, 3] are device arrays; view b
-        is of frame[b], moved by motion[b] [3, 4], and is written to out[place[b]].
-        """
-        turned = np.abs(motion[:, :, 3]).max(axis=1) < 1e-6  # a rotation needs no depth
-        there, picked = cuda.to_device(motion.astype(np.float32)), cuda.to_device(frame)
-        depth, warp = self._scratch.depth[: len(frame)], self._warp
+    def forward(self, batch: Batch, out: Any) -> None:
+        """`Warp.forward` of every view."""
+        frame, near, optics = cuda.to_device(batch.frame), batch.near, self._optics
+        there = cuda.to_device(batch.motion.astype(np.float32))
+        depth = self._scratch.depth[: len(batch.frame)]
         _, rows, columns = depth.shape
         _, height, width = near.shape
-        samples = ((height - 1) * warp.fine + 1) * ((width - 1) * warp.fine + 1)
+        fine, slack = optics.fine, optics.slack
+        samples = ((height - 1) * fine + 1) * ((width - 1) * fine + 1)
+        lenses, grid = (self._source, self._target), optics.grid
         _clear[_grid(rows * columns, frame)](depth)
         _splat[_grid(samples, frame)](
-            near,
-            picked,
-            there,
-            self._source,
-            self._target,
-            warp.grid[0],
-            warp.grid[1],
-            warp.slack,
-            warp.fine,
-            depth,
+            near, frame, there, *lenses, grid[0], grid[1], slack, fine, depth
         )
-        _fill_rows[_grid(rows, frame)](depth, warp.slack)
+        _fill_rows[_grid(rows, frame)](depth, slack)
         _copy_rows[_grid(columns, frame)](depth)
-        _close_across[_grid(rows, frame)](depth, warp.slack)
-        _close_down[_grid(columns, frame)](depth, warp.slack)
-        self._look_up(
-            pictures, near, picked, motion, np.where(turned, 0, 1), warp.slack, True, place, out
-        )
+        _close_across[_grid(rows, frame)](depth, slack)
+        _close_down[_grid(columns, frame)](depth, slack)
+        turned = np.abs(batch.motion[:, :, 3]).max(axis=1) < 1e-6  # a rotation needs no depth
+        self._look_up(batch, frame, np.where(turned, 0, 1), slack, out)
 
-    def backward(
-        self,
-        pictures: Any,
-        near: Any,
-        frame: NDArray[np.int32],
-        motion: NDArray[np.float64],
-        place: Any,
-        out: Any,
-    ) -> None:
-        """`Warp.backward` of B views, as `forward`."""
-        picked = cuda.to_device(frame)
-        depth, grid = self._scratch.depth[: len(frame)], self._warp.grid
+    def backward(self, batch: Batch, out: Any) -> None:
+        """`Warp.backward` of every view."""
+        frame, grid = cuda.to_device(batch.frame), self._optics.grid
+        depth = self._scratch.depth[: len(batch.frame)]
         pixels = depth.shape[1] * depth.shape[2]
         _same_place[_grid(pixels, frame)](
-            near, picked, self._source, self._target, grid[0], grid[1], depth
+            batch.near, frame, self._source, self._target, grid[0], grid[1], depth
         )
-        steps = np.ones(len(frame), np.int32)
-        self._look_up(pictures, near, picked, motion, steps, BACKWARD_SLACK, False, place, out)
+        self._look_up(batch, frame, np.ones(len(frame)), NO_SURFACE, out)
 
     def _look_up(
-        self,
-        pictures: Any,
-        near: Any,
-        picked: Any,
-        motion: NDArray[np.float64],
-        steps: Any,
-        slack: Any,
-        hide: bool,
-        place: NDArray[np.int32],
-        out: Any,
+        self, batch: Batch, frame: Any, steps: NDArray[Any], slack: np.float32, out: Any
     ) -> None:
-        count, grid = len(motion), self._warp.grid
-        room = self._scratch
+        count, grid, room = len(batch.frame), self._optics.grid, self._scratch
         depth, colour, hidden = (a[:count] for a in (room.depth, room.colour, room.hidden))
-        back = cuda.to_device(np.stack([inverse(m) for m in motion]).astype(np.float32))
+        back = cuda.to_device(np.stack([inverse(m) for m in batch.motion]).astype(np.float32))
         pixels = depth.shape[1] * depth.shape[2]
-        _colours[_grid(pixels, motion)](
-            pictures,
-            near,
-            picked,
+        _colours[_grid(pixels, frame)](
+            batch.pictures,
+            batch.near,
+            frame,
             depth,
             back,
             self._source,
@@ -160,13 +133,11 @@ class CudaWarp:
             ONE / grid[1],
             slack,
             cuda.to_device(steps.astype(np.int32)),
-            hide,
             colour,
             hidden,
         )
-        if hide:
-            _paint_rows[_grid(depth.shape[1], motion)](colour, depth, hidden)
-        _unpack[_grid(pixels, motion)](colour, cuda.to_device(place), out)
+        _paint_rows[_grid(depth.shape[1], frame)](colour, depth, hidden)
+        _unpack[_grid(pixels, frame)](colour, cuda.to_device(batch.place), out)
 
 
 def _grid(count: int, views: NDArray[Any]) -> tuple[tuple[int, int], int]:
@@ -182,8 +153,10 @@ def _clear(depth):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit
-def _splat(near, frame, motion, source, target, grid_u, grid_v, slack, fine, depth):  # type: ignore[no-untyped-def]
-    """The z-buffer keeps the largest inverse depth: in whatever order, so its bits are always the same."""
+def _splat(  # type: ignore[no-untyped-def]
+    near, frame, motion, source, target, grid_u, grid_v, slack, fine, depth
+):
+    """The z-buffer keeps the largest inverse depth in whatever order: always the same bits."""
     number, b = cuda.grid(2)
     height, width = near.shape[1], near.shape[2]
     count = (width - 1) * fine + 1
@@ -251,32 +224,17 @@ def _same_place(near, frame, source, target, grid_u, grid_v, depth):  # type: ig
 
 @cuda.jit
 def _colours(  # type: ignore[no-untyped-def]
-    pictures,
-    near,
-    frame,
-    depth,
-    motion,
-    source,
-    target,
-    to_i,
-    to_j,
-    slack,
-    steps,
-    hide,
-    colour,
-    hidden,
+    pictures, near, frame, depth, motion, source, target, to_i, to_j, slack, steps, colour, hidden
 ):
-    """steps: per view, how often the depth is corrected; 0 for a view that needs none, whose depth is infinite."""
+    """steps [B]: how often the depth is corrected; 0 where it is taken as infinite."""
     pixel, b = cuda.grid(2)
     if pixel >= depth.shape[1] * depth.shape[2]:
         return
     v, u = pixel // depth.shape[2], pixel % depth.shape[2]
     samples, picture = near[frame[b] % len(near)], pictures[frame[b]]
     scale, shift = _pixel_rays(target[0], target[2])
-    x, bundle = (
-        np.float32(u) * scale + shift,
-        _rays(motion[b], (np.float32(v) - target[3]) / target[1]),
-    )
+    x = np.float32(u) * scale + shift
+    bundle = _rays(motion[b], (np.float32(v) - target[3]) / target[1])
     q = depth[b, v, u] if steps[b] > 0 else ZERO
     hidden[b, v, u] = False
     from_u, from_v, from_q, z = _project(bundle, source, x, q)
@@ -286,7 +244,7 @@ def _colours(  # type: ignore[no-untyped-def]
         found, tolerance = _surface(
             samples[j, i], samples[j, i + 1], samples[j + 1, i], samples[j + 1, i + 1], a, c, slack
         )
-        hidden[b, v, u] = hide and found - from_q > tolerance
+        hidden[b, v, u] = found - from_q > tolerance
         if abs(found - from_q) <= tolerance:
             q = found * z
         from_u, from_v, from_q, z = _project(bundle, source, x, q)

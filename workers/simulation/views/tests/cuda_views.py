@@ -14,10 +14,11 @@ from suites.manifest import VirtualCamera
 from suites.parameters import parse
 from workers.simulation.road.view_protocol import Poses
 from workers.simulation.tests.analytic import CAMERA, segment
+from workers.simulation.views.chunks import SharedChunks
 from workers.simulation.views.geometry import Lens, between, levelled, mount
-from workers.simulation.views.reprojection import Footage, make_views
+from workers.simulation.views.reprojection import make_views
 from workers.simulation.views.warp import Warp, inverse_depth, plane_inverse_depth
-from workers.simulation.views.warp_cuda import CudaWarp, Scratch
+from workers.simulation.views.warp_cuda import Batch, CudaWarp, Scratch
 
 SOURCE = Lens(28, 14, 16.0, 16.0, 13.5, 5.5)
 EGOS = {
@@ -64,7 +65,7 @@ def compare(target: Lens, height: int, width: int, how: str) -> dict[str, tuple[
     out = cuda.device_array((len(EGOS), target.height, target.width, 3), np.uint8)
     on_device = CudaWarp(warp, Scratch(len(EGOS) + 1, target.height, target.width))
     run = on_device.forward if how == "forward" else on_device.backward
-    run(cuda.to_device(pictures), cuda.to_device(near), frame, motion, place, out)
+    run(Batch(cuda.to_device(pictures), cuda.to_device(near), frame, motion, place), out)
     found, expected = out.copy_to_host(), np.empty((target.height, target.width, 3), np.uint8)
     equal = {}
     for row, name in enumerate(EGOS):
@@ -95,9 +96,9 @@ def compare_batches() -> dict[str, tuple[bool, int]]:
     ]
     segments[1] = replace(segments[1], meta=replace(segments[1].meta, depth_source="plane"))
     seen = VirtualCamera(width=16, height=8, fx=16.0, fy=16.0, cx=7.5, cy=3.0)
-    footage, equal = Footage(), {}
+    shared, equal = SharedChunks(), {}
     on_cpu, on_device = (
-        make_views(footage, segments, seen, parse({}), device) for device in ("cpu", "cuda")
+        make_views(shared, segments, seen, parse({}), device) for device in ("cpu", "cuda")
     )
     for step, slots in ((18, [0, 0, 1]), (20, [0, 0, 1]), (41, [1, 0])):
         slot = np.array(slots)

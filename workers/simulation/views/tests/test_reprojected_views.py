@@ -19,7 +19,8 @@ from workers.simulation.loop import drive
 from workers.simulation.open_simulator import open_simulator
 from workers.simulation.tests.analytic import MemorySegment, columns_of, key_for, segment
 from workers.simulation.tests.models import Model, manifest, straight
-from workers.simulation.views.reprojection import CHUNK, over_segments
+from workers.simulation.views.chunks import CHUNK
+from workers.simulation.views.reprojection import over_segments
 from workers.simulation.views.warp import packed
 
 WHOLE = VirtualCamera(width=320, height=160, fx=200.0, fy=200.0, cx=159.5, cy=69.5)

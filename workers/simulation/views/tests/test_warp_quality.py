@@ -9,11 +9,10 @@ from workers.simulation.fidelity.boxes import STILL, render
 from workers.simulation.fidelity.likeness import psnr
 from workers.simulation.tests.analytic import CAMERA
 from workers.simulation.views.geometry import Lens, between, inverse, levelled, mount
-from workers.simulation.views.reprojection import source_lens
 from workers.simulation.views.warp import Warp, inverse_depth, packed, plane_inverse_depth
 from workers.simulation.world.reduce import halved
 
-SOURCE = source_lens(CAMERA)
+SOURCE = Lens.of(CAMERA)
 FULL = Lens(256, 128, 200.0, 200.0, 127.5, 55.5)
 SMALL = Lens(128, 64, 100.0, 100.0, 63.5, 27.5)
 SLACK = 1.5 * 2 / (200 * 1.3)
