@@ -2,9 +2,12 @@
 
     python -m benchmarks.gpu [--rows 64] [--rounds 50] [--seconds 4] [--segments 16]
 
-Views: a batch through the device's kernels, its copy back included, against the CPU's one after the other; how far the two
-differ is printed first. Staging: steps that need new frames, with the next chunk decoded ahead and without. Loop: a rollout
-with the model on the device (onnxruntime-gpu) against the CPU. Where there is no device it says why and ends well.
+views    a batch through the device's kernels, its copy back included, against the CPU's one after
+         the other; how far the two differ is printed first
+staging  steps that need new frames, with the next chunk decoded ahead and without
+loop     a rollout with the model on the device (onnxruntime-gpu) against the CPU
+
+Where there is no device it says why and ends well.
 """
 
 import argparse
@@ -19,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.driving import LARGE, SMALL, graph_of, keys_of, policy_of
+from benchmarks.driving import LARGE, OPEN, SMALL, graph_of, keys_of, policy_of, say
 from suites.errors import MachineError
 from suites.manifest import VirtualCamera
 from suites.parameters import parse
@@ -29,17 +32,9 @@ from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.segments.store import read_segment
 from workers.segments.world_segments import make_segment
 from workers.simulation.loop import drive
-from workers.simulation.road.view_protocol import Poses
+from workers.simulation.road.view_protocol import Poses, Views
 from workers.simulation.views.chunks import CHUNK, SharedChunks
 from workers.simulation.views.reprojection import make_views, open_simulator
-
-FREE = {
-    "lateral_bound_m": 1e3,
-    "trust_lateral_m": 1e3,
-    "trust_longitudinal_m": 1e3,
-    "trust_heading_rad": 9.0,
-}
-"""Every rollout goes to its end."""
 
 
 def poses(segments: Sequence[Any], rows: int, frame: int) -> Poses:
@@ -77,36 +72,31 @@ def views(segments: Sequence[Any], camera: VirtualCamera, rows: int, rounds: int
     }
     seen = {device: view.frames(at).copy() for device, view in made.items()}
     apart = np.abs(seen["cpu"].astype(int) - seen["cuda"])
-    print(
-        f"views: {np.mean(apart > 0):.3%} of the bytes differ from the CPU's, {np.mean(apart > 2):.3%} by more than 2 of 255"
-    )
+    far = f"{np.mean(apart > 2):.3%} by more than 2 of 255"
+    say(f"views: {np.mean(apart > 0):.3%} of the bytes differ from the CPU's, {far}")
     times: dict[str, list[float]] = {device: [] for device in made}
     for _ in range(rounds):
         for device, view in made.items():
             times[device].append(timed(lambda view=view: view.frames(at)) / rows)  # type: ignore[misc]
     cpu, cuda = (1000 * statistics.median(times[device]) for device in ("cpu", "cuda"))
     size = f"{camera.height} x {camera.width}"
-    print(
-        f"views: {rows} of {size}: {cuda:.4f} ms each on the device, {cpu:.4f} on the CPU: {cpu / cuda:.1f}x",
-        flush=True,
-    )
+    on = f"{cuda:.4f} ms each on the device, {cpu:.4f} on the CPU"
+    say(f"views: {rows} of {size}: {on}: {cpu / cuda:.1f}x")
 
 
 def staging(segments: Sequence[Any], camera: VirtualCamera, rows: int, chunks: int) -> None:
     """Each chunk's first step waits for whatever of its decoding and copying is not done yet."""
-    made = make_views(SharedChunks(), segments, camera, parse({}), "cuda")
+
+    def views_made() -> Views:
+        return make_views(SharedChunks(), segments, camera, parse({}), "cuda")
+
+    made = views_made()
     step_s = [timed(partial(made.frames, poses(segments, rows, f))) for f in range(chunks * CHUNK)]
-    first, inner = step_s[CHUNK::CHUNK], [s for f, s in enumerate(step_s) if f % CHUNK]
-    cold = timed(
-        lambda: make_views(SharedChunks(), segments, camera, parse({}), "cuda").frames(
-            poses(segments, rows, 0)
-        )
-    )
-    usual, fresh, cold = (
-        1000 * seconds for seconds in (statistics.median(inner), statistics.median(first), cold)
-    )
+    inner = [s for f, s in enumerate(step_s) if f % CHUNK]
+    usual, fresh = (1000 * statistics.median(s) for s in (inner, step_s[CHUNK::CHUNK]))
+    cold = 1000 * timed(lambda: views_made().frames(poses(segments, rows, 0)))
     waits = f"{fresh:.2f} where new frames are needed, {cold:.2f} were nothing decoded ahead"
-    print(f"staging: {len(segments)} segments: {usual:.2f} ms a step, {waits}", flush=True)
+    say(f"staging: {len(segments)} segments: {usual:.2f} ms a step, {waits}")
 
 
 def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, seconds: float) -> None:
@@ -114,25 +104,21 @@ def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, second
     on_cpu, _ = policy_of(camera, data)
     on_cuda = replace(on_cpu.execution, device="cuda")
     OnnxRuntime.prepare(on_cuda)
-    policies = {
-        "cpu": on_cpu,
-        "cuda": PlainPolicy(
-            on_cpu.manifest, {"policy": OnnxRuntime(data, ("curvature_out",), on_cuda)}
-        ),
-    }
+    runtime = OnnxRuntime(data, ("curvature_out",), on_cuda)
+    policies = {"cpu": on_cpu, "cuda": PlainPolicy(on_cpu.manifest, {"policy": runtime})}
     cost = {}
     for device, policy in policies.items():
         keys = keys_of(metas, policy, seconds if device == "cuda" else seconds / 4)
         for part in (keys[:4], keys):  # the first to compile and to warm up
             start, steps = time.perf_counter(), 0
-            for rollout in drive(open_simulator(root, FREE, {}), policy, part):
+            for rollout in drive(open_simulator(root, OPEN, {}), policy, part):
                 steps += 0 if rollout.trace is None else len(rollout.trace)
         cost[device] = 1000 * (time.perf_counter() - start) / steps
     rows = len(metas) * 4
-    print(
-        f"loop: {gflop:.2f} GFLOP, {rows} rows: {cost['cuda']:.3f} ms a step and row on the device, {cost['cpu']:.3f} on one "
-        f"CPU thread: {cost['cpu'] / cost['cuda']:.1f}x",
-        flush=True,
+    cuda, cpu = cost["cuda"], cost["cpu"]
+    say(
+        f"loop: {gflop:.2f} GFLOP, {rows} rows: {cuda:.3f} ms a step and row on the device, "
+        f"{cpu:.3f} on one CPU thread: {cpu / cuda:.1f}x"
     )
 
 
@@ -145,9 +131,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--segments", type=int, default=16)
-    parser.add_argument(
-        "--small", action="store_true", help="views of 64 x 128 instead of 128 x 256"
-    )
+    parser.add_argument("--small", action="store_true", help="views of 64 x 128, not 128 x 256")
     options = parser.parse_args()
     from workers.simulation.views.reprojection_cuda import require_device
 

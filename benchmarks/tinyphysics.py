@@ -1,17 +1,20 @@
 """Tinyphysics in lock-step against the public script, which drives one segment at a time.
 
-    python -m benchmarks.tinyphysics --dynamics tinyphysics.onnx --csv 00000.csv [--segments 64] [--controller pid]
-        [--public-script controls_challenge/tinyphysics.py]
+    python -m benchmarks.tinyphysics --dynamics tinyphysics.onnx --csv 00000.csv
+        [--segments 64] [--controller pid] [--public-script controls_challenge/tinyphysics.py]
 
-`--public-script` is the unmodified file in one's own checkout of github.com/commaai/controls_challenge (not shipped: it has
-no licence). It is the reference for both time and bits, and needs its own packages in this environment:
-`pip install pandas matplotlib seaborn tqdm`. Without it the reference is a leaner computation of the same semantics (no data
+`--public-script` is the unmodified file in one's own checkout of
+github.com/commaai/controls_challenge (not shipped: it has no licence). It is the reference for both
+time and bits, and needs its own packages in this environment: `pip install pandas matplotlib
+seaborn tqdm`. Without it the reference is a leaner computation of the same semantics (no data
 frames), with the PID controller.
 
-Segments are made from the given one; the given one itself is driven last. Compared to the bit, segment by segment: every
-action, lateral acceleration, target and speed of the history, and the three costs. Time is CPU seconds of this process and its
-children. Ours has in it: loading and checking the dynamics, reading from the store, the controller's graph (and its sandbox
-where said), costs; theirs: its session, reading the CSV, costs. The core's peak is the best matrix product of this run.
+Segments are made from the given one; the given one itself is driven last. Compared to the bit,
+segment by segment: every action, lateral acceleration, target and speed of the history, and the
+three costs. Time is CPU seconds of this process and its children. Ours has in it: loading and
+checking the dynamics, reading from the store, the controller's graph (and its sandbox where said),
+costs. Theirs: its session, reading the CSV, costs. The core's peak is the best matrix product of
+this run.
 """
 
 import argparse
@@ -20,9 +23,10 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import chdir
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +40,8 @@ from suites.executions import default_execution
 from suites.manifest import load_manifest
 from suites.metrics import measure
 from suites.metrics.registry import METRICS
-from suites.rollout import DriveKey, Scenario, SimulatorSpec, Trace
+from suites.rollout import DriveKey, Rollout, Scenario, SimulatorSpec, Trace
+from suites.segment import SegmentMeta
 from suites.simulators import SIMULATORS
 from workers.batches import drive_keys
 from workers.segments.controls_csv import import_controls_csv
@@ -59,18 +64,19 @@ MODES = {
 
 
 def generated(source: Path, folder: Path, count: int) -> list[Path]:
-    """Segments like the given one: its channels shifted in time and scaled (every eighth far beyond the tokens' range), every
-    fourth shorter. Nine digits (the dataset has up to eight): with 17, older versions of pandas do not round correctly."""
+    """Segments like the given one: its channels shifted in time and scaled, every fourth shorter.
+
+    Every eighth is far beyond the tokens' range. Nine digits (the dataset has up to eight): older
+    versions of pandas do not round 17 correctly.
+    """
     lines = source.read_text().splitlines()
     rows = [line.split(",") for line in lines[1:]]
     generator = np.random.default_rng(0)
     paths = []
     for number in range(count):
         scale = generator.uniform(0.3, 1.1) * (5 if number % 8 == 7 else 1)
-        shift, cut = (
-            int(generator.integers(0, 400)),
-            int(generator.integers(0, 80)) * (number % 4 == 3),
-        )
+        shift = int(generator.integers(0, 400))
+        cut = int(generator.integers(0, 80)) * (number % 4 == 3)
         text = [lines[0]]
         for own, other in zip(rows, rows[shift:] + rows[:shift], strict=True):
             steer = f"{float(own[5]) * scale:.9g}" if own[5] else ""
@@ -88,16 +94,12 @@ def public(script: Path, dynamics: Path, controller: str) -> Callable[[str], His
 
     def run(path: str) -> History:
         steering = importlib.import_module(f"controllers.{controller}").Controller()
-        simulator = module.TinyPhysicsSimulator(
-            module.TinyPhysicsModel(str(dynamics), debug=False), path, controller=steering
-        )
+        model = module.TinyPhysicsModel(str(dynamics), debug=False)
+        simulator = module.TinyPhysicsSimulator(model, path, controller=steering)
         costs = simulator.rollout()
-        driven = (
-            simulator.action_history,
-            simulator.current_lataccel_history,
-            simulator.target_lataccel_history,
-        )
-        columns = (*driven, [state.v_ego for state in simulator.state_history])
+        lataccel = simulator.current_lataccel_history, simulator.target_lataccel_history
+        speed = [state.v_ego for state in simulator.state_history]
+        columns = (simulator.action_history, *lataccel, speed)
         history = {name: np.array(column) for name, column in zip(HISTORY, columns, strict=True)}
         return history | {"costs": np.array([costs[name] for name in COSTS])}
 
@@ -120,15 +122,18 @@ def lean(root: Path, dynamics: Path) -> Callable[[str], History]:
 
 
 def identical(trace: Trace, costs: Floats, expected: History, full: bool) -> bool:
-    """From the first driven row on: to the end, or up to where the costs end. Costs end at the metrics' caps; a zero of either
-    sign is a zero: the shipped `zero` answers -0 where the script's answers 0."""
+    """From the first driven row on: to the end, or up to where the costs end.
+
+    Costs end at the metrics' caps. A zero of either sign is a zero: the shipped `zero` answers -0
+    where the script's answers 0.
+    """
     span = slice(CONTEXT, None if full else COST_END)
     values = (np.array_equal(trace[column], expected[column][span]) for column in HISTORY)
     return all(values) and np.array_equal(costs, np.minimum(expected["costs"], CAPS))
 
 
 def peak_flops() -> float:
-    """Multiplies and adds a second of one thread in float32: the best of both libraries over a few sizes."""
+    """Multiplies and adds a second of one thread in float32: the best of both libraries."""
     generator = np.random.default_rng(0)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -153,15 +158,14 @@ def peak_flops() -> float:
 
 
 def step_flops(dynamics: Path) -> float:
-    """Multiplies and adds that one step of one row needs: every position up to the last layer's keys and values, two query
-    rows there and one row after. Padding and what is no matrix product is not counted."""
-    model = onnx.load(dynamics)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    dense = [
-        shapes[n.input[1]]
-        for n in model.graph.node
-        if n.op_type == "MatMul" and n.input[1] in shapes
-    ]
+    """Multiplies and adds that one step of one row needs; matrix products only, no padding.
+
+    Every position up to the last layer's keys and values, two query rows there and one row after.
+    """
+    graph = onnx.load(dynamics).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    dense = [shapes[node.input[1]] for node in products if node.input[1] in shapes]
     width, layers = dense[1][0], (len(dense) - 2) // 4
     sizes = [rows * columns for rows, columns in dense]
     attention = 2 * CONTEXT * width  # both products, per query row
@@ -172,6 +176,82 @@ def step_flops(dynamics: Path) -> float:
 def cpu_s() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+@dataclass
+class Bench:
+    """Segments, a controller and dynamics; what they have cost, and how often they agreed."""
+
+    root: Path
+    metas: Sequence[SegmentMeta]
+    controller: str
+    dynamics: Path
+    reference: Callable[[str], History]
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """CPU seconds of `reference` and of each mode."""
+    same: Counter[str] = field(default_factory=Counter)
+    """Segments identical to the bit, by mode."""
+    steps: Counter[str] = field(default_factory=Counter)
+
+    def batch(self, metas: Sequence[SegmentMeta], folder: Path) -> None:
+        """The reference in `folder`, whose `data` has the files; then each mode against it."""
+        start = cpu_s()
+        with chdir(folder):
+            names = {meta.segment_id: f"data/{Path(meta.segment_id).name}.csv" for meta in metas}
+            expected = {segment: self.reference(name) for segment, name in names.items()}
+        self.spent["reference"] += cpu_s() - start
+        for mode, (full, sandboxed) in MODES.items():
+            start = cpu_s()
+            rollouts = self.driven(metas, full, sandboxed)
+            results = [measure(rollout.trace, rollout.outcome, COSTS) for rollout in rollouts]
+            self.spent[mode] += cpu_s() - start
+            for rollout, result in zip(rollouts, results, strict=True):
+                assert rollout.trace is not None
+                costs = np.array([result[cost].value for cost in COSTS])
+                history = expected[rollout.key.scenario.segment_id]
+                self.same[mode] += identical(rollout.trace, costs, history, full)
+                self.steps[mode] += CONTEXT + len(rollout.trace) - CONTROL_START
+
+    def driven(self, metas: Sequence[SegmentMeta], full: bool, sandboxed: bool) -> list[Rollout]:
+        folder = Path(__file__).parent.parent / "models" / self.controller
+        manifest = load_manifest(folder / "manifest.json")
+        graphs = {graph.sha256: folder / f"{graph.role}.onnx" for graph in manifest.graphs}
+        simulator = SimulatorSpec(
+            name="tinyphysics",
+            version=SIMULATORS["tinyphysics"].version,
+            parameters={"full": full, "seed_string": "data/{segment}.csv"},
+        )
+        scenarios = [
+            Scenario(segment_id=name, segment_digest=name, start_s=2, end_s=meta.duration_s)
+            for meta in metas
+            if (name := meta.segment_id)
+        ]
+        execution = default_execution(manifest)
+        keys = [
+            DriveKey(model=self.controller, execution=execution, simulator=simulator, scenario=s)
+            for s in scenarios
+        ]
+        rollouts = drive_keys(
+            keys,
+            segments_root=self.root,
+            find_model=lambda _: (manifest, graphs),
+            auxiliary={"dynamics": self.dynamics},
+            sandboxed=sandboxed,
+        )
+        return list(rollouts)
+
+    def report(self) -> None:
+        peak, count, reference = peak_flops(), len(self.metas), self.spent["reference"]
+        best = f"matrix products at best {peak / 1e9:.0f} GFLOP/s"
+        print(f"reference: {reference / count * 1e3:.1f} ms CPU a segment; {best}")
+        flops = step_flops(self.dynamics)
+        for mode in MODES:
+            spent = self.spent[mode]
+            print(
+                f"{mode}: {spent / count * 1e3:.1f} ms, {reference / spent:.2f}x; "
+                f"{self.same[mode]} of {count} segments identical to the bit; "
+                f"{flops * self.steps[mode] / spent / peak:.0%} of the core's peak"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -186,82 +266,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.controller != "pid" and options.public_script is None:
         parser.error("the zero controller needs --public-script")
-    folder = Path(__file__).parent.parent / "models" / options.controller
-    manifest = load_manifest(folder / "manifest.json")
-    graphs = {graph.sha256: folder / f"{graph.role}.onnx" for graph in manifest.graphs}
-    dynamics = options.dynamics.resolve()
+    dynamics, script = options.dynamics.resolve(), options.public_script
     with tempfile.TemporaryDirectory() as temporary:
         root, data = Path(temporary) / "segments", Path(temporary) / "data"
         data.mkdir()
         files = generated(options.csv, data, options.segments)
         files.append(data / "given.csv")
         files[-1].write_bytes(options.csv.read_bytes())
-        metas, script = import_controls_csv(files, root), options.public_script
-        reference = (
-            public(script.resolve(), dynamics, options.controller)
-            if script
-            else lean(root, dynamics)
-        )
-        spent = dict.fromkeys(("reference", *MODES), 0.0)
-        same, steps = Counter[str](), Counter[str]()
+        metas = import_controls_csv(files, root)
+        if script is None:
+            reference = lean(root, dynamics)
+        else:
+            reference = public(script.resolve(), dynamics, options.controller)
+        bench = Bench(root, metas, options.controller, dynamics, reference)
         for first in range(0, len(metas), BATCH):
-            batch = metas[first : first + BATCH]
-            start = cpu_s()
-            with chdir(temporary):
-                expected = {
-                    meta.segment_id: reference(f"data/{Path(meta.segment_id).name}.csv")
-                    for meta in batch
-                }
-            spent["reference"] += cpu_s() - start
-            for mode, (full, sandboxed) in MODES.items():
-                parameters = {"full": full, "seed_string": "data/{segment}.csv"}
-                keys = [
-                    DriveKey(
-                        model=options.controller,
-                        execution=default_execution(manifest),
-                        simulator=SimulatorSpec(
-                            name="tinyphysics",
-                            version=SIMULATORS["tinyphysics"].version,
-                            parameters=parameters,
-                        ),
-                        scenario=Scenario(
-                            segment_id=m.segment_id,
-                            segment_digest=m.segment_id,
-                            start_s=2,
-                            end_s=m.duration_s,
-                        ),
-                    )
-                    for m in batch
-                ]
-                start = cpu_s()
-                rollouts = list(
-                    drive_keys(
-                        keys,
-                        segments_root=root,
-                        find_model=lambda _: (manifest, graphs),
-                        auxiliary={"dynamics": dynamics},
-                        sandboxed=sandboxed,
-                    )
-                )
-                results = [measure(rollout.trace, rollout.outcome, COSTS) for rollout in rollouts]
-                spent[mode] += cpu_s() - start
-                for rollout, result in zip(rollouts, results, strict=True):
-                    assert rollout.trace is not None
-                    costs = np.array([result[cost].value for cost in COSTS])
-                    same[mode] += identical(
-                        rollout.trace, costs, expected[rollout.key.scenario.segment_id], full
-                    )
-                    steps[mode] += CONTEXT + len(rollout.trace) - CONTROL_START
-    peak, count = peak_flops(), len(metas)
-    print(
-        f"reference: {spent['reference'] / count * 1e3:.1f} ms CPU a segment; matrix products at best {peak / 1e9:.0f} GFLOP/s"
-    )
-    for mode in MODES:
-        print(
-            f"{mode}: {spent[mode] / count * 1e3:.1f} ms, {spent['reference'] / spent[mode]:.2f}x; "
-            f"{same[mode]} of {count} segments identical to the bit; "
-            f"{step_flops(dynamics) * steps[mode] / spent[mode] / peak:.0%} of the core's peak"
-        )
+            bench.batch(metas[first : first + BATCH], Path(temporary))
+        bench.report()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The re-projection kernels against the ways one would write first: numpy maps with cv2.remap, torch grid_sample.
+"""The re-projection kernels against what one would write first: numpy maps with cv2.remap, torch.
 
     python -m benchmarks.warp [--torch PYTHON] [--rounds 200]
 
-First the quality of the three warps on the committed scenes, as workers/simulation/fidelity/bars.py says.
-Then CPU milliseconds a view at 128 x 256, medians of interleaved rounds in one run, on one thread. `--torch`: a Python with
-torch, which is timed in a process of its own right after.
+First the quality of the three warps on the committed scenes (workers/simulation/fidelity/bars.py).
+Then CPU milliseconds a view at 128 x 256, medians of interleaved rounds in one run, on one thread.
+`--torch`: a Python with torch, which is timed in a process of its own right after.
 """
 
 import argparse
@@ -44,15 +44,18 @@ picture, near, back, rounds = data["picture"], data["near"], data["back"], int(s
 h, w = 128, 256
 def view():
     frame = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-    q = torch.nn.functional.interpolate(torch.from_numpy(near)[None, None], size=picture.shape[:2], mode="bilinear")
+    q = torch.from_numpy(near)[None, None]
+    q = torch.nn.functional.interpolate(q, size=picture.shape[:2], mode="bilinear")
     q = q[0, 0, 16:144, 32:288]
     m = torch.from_numpy(back)
-    v, u = torch.meshgrid(torch.arange(h, dtype=torch.float32), torch.arange(w, dtype=torch.float32), indexing="ij")
+    down, across = (torch.arange(n, dtype=torch.float32) for n in (h, w))
+    v, u = torch.meshgrid(down, across, indexing="ij")
     rays = torch.stack([(u - 127.5) / 200, (v - 59.5) / 200, torch.ones_like(u)], dim=-1)
     p = rays @ m[:, :3].T + q[..., None] * m[:, 3]
     x, y = 200 * p[..., 0] / p[..., 2] + 159.5, 200 * p[..., 1] / p[..., 2] + 75.5
     grid = torch.stack([2 * x / 319 - 1, 2 * y / 159 - 1], dim=-1)[None]
-    out = torch.nn.functional.grid_sample(frame, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    how = {"mode": "bilinear", "padding_mode": "border", "align_corners": True}
+    out = torch.nn.functional.grid_sample(frame, grid, **how)
     return out[0].round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 view()
 times = []
@@ -66,20 +69,14 @@ print(1000 * statistics.median(times))
 
 def remapped(shot: Shot, near: NDArray[np.float32], back: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A backward view by numpy coordinate maps and cv2.remap."""
-    full = cv2.resize(near, (LENS.width, LENS.height), interpolation=cv2.INTER_LINEAR)[
-        16:144, 32:288
-    ]
+    full = cv2.resize(near, (LENS.width, LENS.height), interpolation=cv2.INTER_LINEAR)
+    full = full[16:144, 32:288]
     v, u = np.mgrid[0:128, 0:256].astype(np.float32)
     rays = np.stack([(u - 127.5) / 200, (v - 59.5) / 200, np.ones_like(u)], axis=-1)
     p = rays @ back[:, :3].T + full[..., None] * back[:, 3]
     x, y = 200 * p[..., 0] / p[..., 2] + 159.5, 200 * p[..., 1] / p[..., 2] + 75.5
-    out = cv2.remap(
-        shot.picture,
-        x.astype(np.float32),
-        y.astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    out = cv2.remap(shot.picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
 
 
@@ -97,7 +94,8 @@ def main() -> None:
             text += f"; forward on its worst frame {bar.worst_db:.1f}; bar {bar.least_db} dB"
             print(f"{bar.scene} at {bar.offset_m:g} m: {text}", flush=True)
         shot = take(Path(folder), scenes=((0, 0),), rows=(40,))[0]
-        near, warp = (inverse_depth(shot.depth), Warp(LENS, Lens.of(FULL), (ROWS, COLUMNS), SLACK))
+        near = inverse_depth(shot.depth)
+        warp = Warp(LENS, Lens.of(FULL), (ROWS, COLUMNS), SLACK)
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)
         picture, back = packed(shot.picture[None], 1)[0], inverse(motion).astype(np.float32)
         out = np.empty((128, 256, 3), np.uint8)
@@ -119,12 +117,11 @@ def main() -> None:
             data = Path(folder) / "view.npz"
             np.savez(data, picture=shot.picture, near=near, back=back)
             command = [str(options.torch), "-c", TORCH, str(data), str(options.rounds)]
-            cost["torch grid_sample"] = float(
-                subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            )
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            cost["torch grid_sample"] = float(done.stdout)
     for name, ms in cost.items():
-        ratios = f"{ms / cost['forward, with occlusion']:.2f}x forward, {ms / cost['backward']:.2f}x backward"
-        print(f"{name}: {ms:.3f} ms; {ratios}")
+        forward, backward = ms / cost["forward, with occlusion"], ms / cost["backward"]
+        print(f"{name}: {ms:.3f} ms; {forward:.2f}x forward, {backward:.2f}x backward")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Adding a simulator: what its kind says is all that suites, server, workers and cli ask about it."""
+"""Adding a simulator: its kind says all that suites, server, workers and cli ask about it."""
 
 import ast
 from collections.abc import Iterator

@@ -3,41 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.rollout import TRACE_COLUMNS
 from workers.policy.policy import Action
 from workers.simulation.road.driving_state import DrivingState
 from workers.simulation.road.logged_path import Floats
 
 ABSURD_MPS2 = 1000.0
 """Commands beyond are recorded as this, so that no metric of a trace overflows."""
-COLUMNS = (
-    "t_s",
-    "policy_time_s",
-    "x_m",
-    "y_m",
-    "yaw_rad",
-    "speed_mps",
-    "acceleration_mps2",
-    "curvature",
-    "curvature_command",
-    "acceleration_command_mps2",
-    "saturated",
-    "log_index",
-    "station_m",
-    "lateral_offset_m",
-    "heading_error_rad",
-    "log_speed_mps",
-    "log_acceleration_mps2",
-    "log_curvature",
-    "log_driver",
-    "lane_left_m",
-    "lane_right_m",
-    "road_left_m",
-    "road_right_m",
-    "lead_distance_m",
-    "trusted",
-    "plan_y_2s_m",
-)
-"""Of suites.rollout.TRACE_COLUMNS, those that driving fills."""
+COLUMNS = tuple(TRACE_COLUMNS)[: list(TRACE_COLUMNS).index("plan_y_2s_m") + 1]
+"""Of every simulator, and of those that drive: the rest is tinyphysics'."""
 TO_EDGES = ("lane_left_m", "lane_right_m", "road_left_m", "road_right_m")
 
 

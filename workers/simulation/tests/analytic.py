@@ -1,4 +1,4 @@
-"""Segments in memory whose path, scene and depth are known in closed form: what the simulators' tests are judged by."""
+"""Segments in memory whose path, scene and depth are known in closed form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

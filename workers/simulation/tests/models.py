@@ -1,4 +1,4 @@
-"""Policies in a few lines that drive the simulators' tests: real implementations of the protocol, row by row."""
+"""Policies of a few lines for the simulators' tests: the real protocol, row by row."""
 
 from collections.abc import Callable
 from typing import Any

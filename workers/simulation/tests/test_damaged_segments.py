@@ -1,4 +1,4 @@
-"""Segments that are damaged or odd: each is refused by name or driven to a defined outcome, and harms no other row."""
+"""Damaged or odd segments: each is refused by name or driven, and harms no other row."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -121,9 +121,7 @@ def test_a_calibration_that_does_not_look_ahead_is_refused_and_a_slanted_one_dri
     assert rollout.trace is not None
 
 
-def test_a_model_whose_camera_is_far_wider_than_the_stored_one_does_not_make_the_segment_damaged() -> (
-    None
-):
+def test_a_camera_far_wider_than_the_stored_one_does_not_make_the_segment_damaged() -> None:
     wide = VirtualCamera(width=128, height=64, fx=4, fy=4, cx=63.5, cy=31.5)
     good = odd()
     [rollout] = drive(

@@ -1,4 +1,4 @@
-"""Rows of a batch are independent: what one does or suffers is not seen by another, to the last bit."""
+"""Rows of a batch are independent: none sees what another does or suffers, to the last bit."""
 
 import gc
 import tracemalloc
@@ -241,7 +241,7 @@ def test_depth_that_is_no_depth_is_driven_on_and_harms_no_other_row(bad: float) 
 
 
 def test_memory_does_not_grow_with_the_segments_that_were_driven() -> None:
-    """Twelve batches of segments never seen before: what is held after each is what was held after the second."""
+    """Twelve batches of new segments: as much is held after each as after the second."""
     many = {
         f"s{k}": segment(f"s{k}", 3.0, pictures=noise_picture, depths=depth_picture)
         for k in range(24)

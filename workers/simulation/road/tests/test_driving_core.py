@@ -1,4 +1,4 @@
-"""Driving along a log: the two controls, the bounds and which comes first, the longitudinal axis, declared noise."""
+"""Driving along a log: the controls, the bounds and their order, the longitudinal axis, noise."""
 
 from dataclasses import replace
 from typing import Any
@@ -212,7 +212,7 @@ def test_too_far_from_where_the_log_was_is_outside_the_trust_region() -> None:
 
 
 def test_hard_braking_and_stopping_short_of_where_the_log_stopped_are_measured() -> None:
-    """The log brakes at 1.5 m/s² from 12 m/s and stands; the models brake from the same step on, as hard or harder."""
+    """The log brakes at 1.5 m/s² from 12 m/s; the models with it, as hard or harder."""
     stop = segment(
         "stop", 14.0, lambda t: np.clip(12 - 1.5 * (t - 2), 0, 12), lambda t: np.zeros_like(t)
     )
@@ -237,7 +237,8 @@ def test_hard_braking_and_stopping_short_of_where_the_log_stopped_are_measured()
     assert soft["progress_shortfall"].value < 0.05
     assert hard["incident_hard_brake"].value == 1.0
     assert 13 * hard["hard_brake_share"].value == pytest.approx(12 / 6, abs=0.2), "seconds of 13"
-    # It stands 12 + 12 + 3.6 m (for the lag) after the window's start: there the log was after 2.4 of its 13 s.
+    # It stands 12 + 12 + 3.6 m (for the lag) after the window's start, where the log was after 2.4
+    # of its 13 s.
     assert hard["progress_shortfall"].value == pytest.approx(1 - 2.43 / 13, abs=0.02)
 
 

@@ -1,4 +1,4 @@
-"""The parameter learner: intervals cover what the car really is, and the demo route says the same as its own learner."""
+"""The learner: intervals cover what the car is; the demo route agrees with its own learner."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,10 @@ BELIEVED = Vehicle(slip_factor=-0.0015)
 def log_of(
     seed: int, memory: float, noise: float = 0.004, rows: int = 2400
 ) -> tuple[Vehicle, SegmentColumns]:
-    """Two minutes of a car drawn at random on a banked road; the yaw rate's error (rad/s) is AR(1) with `memory`."""
+    """Two minutes of a car drawn at random on a banked road.
+
+    The yaw rate's error (rad/s) is AR(1) with `memory`.
+    """
     rng, t = np.random.default_rng(seed), np.arange(rows) / 20.0
     truth = Vehicle(
         steer_ratio=rng.uniform(12, 18),
@@ -134,7 +137,8 @@ def test_the_demo_route_agrees_with_the_parameters_that_were_learned_in_the_car(
         13.9
     )  # what is believed knows nothing of liveParameters
     found = learn(columns, factory)
-    # One standard deviation each as the log's last liveParameters states them: ratio, stiffness (a share), offset (fast).
+    # One standard deviation each, as the log's last liveParameters states them: ratio, stiffness
+    # (a share), offset (fast).
     theirs = {"steer_ratio": 0.073, "slip_factor": 0.0038 * 0.0014, "angle_offset_rad": 0.0056}
     for name in NAMES:
         combined = float(np.hypot(found.deviation[name], theirs[name]))

@@ -1,4 +1,4 @@
-"""The vehicle: delay, lag, limits, understeer, longitudinal response, each against its closed form."""
+"""The vehicle: delay, lag, limits, understeer, speed, each against its closed form."""
 
 from dataclasses import replace
 
@@ -106,9 +106,7 @@ def test_the_steering_torque_changes_no_faster_than_its_rate(sign: float) -> Non
     assert cut == [True] * 40
 
 
-def test_a_car_without_a_torque_limit_drives_the_same_bits_as_one_whose_limit_is_never_reached() -> (
-    None
-):
+def test_a_torque_limit_that_is_never_reached_changes_no_bit() -> None:
     commands = list(0.004 * np.sin(np.arange(100.0)))
     far = replace(
         Vehicle(), torque_lateral_acceleration_mps2=1e9, torque_friction=0.5, max_torque_rate=1e9

@@ -1,6 +1,7 @@
-"""Run by test_warp_cuda.py in a process of its own: numba's CUDA simulator must be chosen before numba is imported.
+"""Run by test_warp_cuda.py alone: numba's CUDA simulator must be chosen before numba is imported.
 
-Prints one JSON line: for every view, whether the device's bytes are the CPU's, and how many colours the view has.
+Prints one JSON line: for every view, whether the device's bytes are the CPU's, and how many colours
+it has.
 """
 
 import json
@@ -32,7 +33,7 @@ EGOS = {
 
 
 def scenes(height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Depths [3, height, width]: a board before a wall; holes, zeros, infinities; the same with an empty row."""
+    """Depths [3, height, width]: a board and a wall; holes, infinities; an empty row too."""
     rng = np.random.default_rng(0)
     board = np.full((height, width), 20.0, np.float32)
     board[2:5, 4:9] = 2.0
@@ -80,7 +81,7 @@ def compare(target: Lens, height: int, width: int, how: str) -> dict[str, tuple[
 
 
 def compare_batches() -> dict[str, tuple[bool, int]]:
-    """`driving.Views` over two segments, across the border of a chunk, with rows that end on the way."""
+    """`Views` over two segments, across the border of a chunk; rows end on the way."""
     pictures = np.random.default_rng(2).integers(
         0, 256, (60, SOURCE.height, SOURCE.width, 3), np.uint8
     )

@@ -1,4 +1,4 @@
-"""Views over segments: the stored frames at no offset, chunks decoded once, the plane, the procedural world."""
+"""Views over segments: no offset, chunks decoded once, the plane, the procedural world."""
 
 from dataclasses import replace
 from pathlib import Path

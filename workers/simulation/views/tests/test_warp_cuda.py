@@ -1,4 +1,4 @@
-"""The device's kernels against the CPU's, in numba's CUDA simulator; a real device is for `python -m benchmarks.gpu`."""
+"""The device's kernels against the CPU's in numba's CUDA simulator (benchmarks.gpu: a real one)."""
 
 import json
 import os
@@ -10,8 +10,10 @@ ROOT = Path(__file__).parents[4]
 
 
 def test_views_of_the_cuda_kernels_are_the_cpu_s_to_the_bit() -> None:
-    """Every warp and displacement over a board, holes, zeros and infinities in the depth, and rows without any; batches over
-    two segments whose frames are staged ahead."""
+    """Every warp and displacement over a board, holes, zeros, infinities and empty rows.
+
+    Batches over two segments whose frames are staged ahead.
+    """
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", "-m", "workers.simulation.views.tests.cuda_views"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -121,8 +121,10 @@ def test_a_smaller_view_is_averaged_and_not_aliased() -> None:
 
 
 def test_what_a_near_edge_uncovers_is_filled_with_clean_background() -> None:
-    """A white board before a black wall. The pixel at the edge shows some of both: depth puts it on the board, so that it
-    moves with it and is not smeared over the hole."""
+    """A white board before a black wall; the pixel at the edge shows some of both.
+
+    Depth puts it on the board: it moves with it and is not smeared over the hole.
+    """
     frame = np.zeros((160, 320, 3), np.uint8)
     frame[:, :160], frame[:, 160] = 255, 128
     full = np.full((160, 320), 50.0, np.float32)
@@ -197,8 +199,10 @@ def test_motions_compose_and_invert() -> None:
 def test_views_are_not_shifted_by_a_fiftieth_of_a_pixel(
     ego: NDArray[np.float64], how: str, target: Lens
 ) -> None:
-    """A wall 10 m ahead with waves so long that nothing is lost in resampling: what is left of the difference from the truth
-    is fitted with a shift along each axis."""
+    """A wall 10 m ahead, with waves so long that nothing is lost in resampling.
+
+    What is left of the difference from the truth is fitted with a shift along each axis.
+    """
 
     def wall(at: NDArray[np.float64], lens: Lens) -> NDArray[np.float64]:
         """[H, W] as a camera on a vehicle at this pose sees it."""
