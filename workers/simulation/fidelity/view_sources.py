@@ -98,5 +98,5 @@ SOURCES = (
         "backward",
         lambda shot: inverse_depth(shot.depth),
     ),
-    ViewSource("plane backward", "the ground plane, plain backward warp", "plane", ground),
+    ViewSource("plane backward", "the ground plane, plain backward warp", "backward", ground),
 )
