@@ -208,7 +208,7 @@ def _log_plan(state: DrivingState) -> Floats:
     slot = np.repeat(state.slot, len(times))
     when = (state.at("t_s")[:, None] + times).ravel()
     index = logs.index_at_time(slot, when)
-    last = (logs.spans.frames[slot] - 1).astype(np.float64)
+    last = (logs.frames[slot] - 1).astype(np.float64)
     beyond_s = np.maximum(when - logs.at("t_s", slot, last), 0.0)
     x, y = vehicle.displaced(
         logs.at("x_m", slot, index),

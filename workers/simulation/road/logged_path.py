@@ -44,16 +44,12 @@ EDGES = ("lane_left_m", "lane_right_m", "road_left_m", "road_right_m")
 """Taken from the nearest frame: they jump (a lane change moves the edges by a lane)."""
 
 
-class Spans(NamedTuple):
-    """Where each of S segments lies in flat columns, [S]."""
+class Course(NamedTuple):
+    """What `nearest` needs of `Logs`. A kernel that is called often takes its arrays one by one:
+    a named tuple costs 2 µs a call."""
 
     first: Ints
     frames: Ints
-
-
-class Course(NamedTuple):
-    """Flat columns of `nearest`."""
-
     x_m: Floats
     y_m: Floats
     yaw_rad: Floats
@@ -64,27 +60,30 @@ class Course(NamedTuple):
 class Logs:
     """The logs of S segments, end to end. `slot` [B] is each row's segment; indices are its own."""
 
-    spans: Spans
+    first: Ints
+    """[S] where each segment starts in the flat columns."""
+    frames: Ints
+    """[S]."""
     columns: dict[str, Floats]
     """All the above, and `station_m`: arc length from the first frame; each [sum of frames]."""
 
     def at(self, name: str, slot: Ints, index: Floats) -> Floats:
         """[B] a column at fractional indices, linear between frames."""
-        values: Floats = _interpolated(self.columns[name], self.spans, slot, index)
+        values: Floats = _interpolated(self.columns[name], self.first, self.frames, slot, index)
         return values
 
     def mark(self, name: str, slot: Ints, index: Floats) -> Floats:
         """[B] a column at the nearest frame."""
-        values: Floats = _nearest_frames(self.columns[name], self.spans, slot, index)
+        values: Floats = _nearest_frames(self.columns[name], self.first, self.frames, slot, index)
         return values
 
     def frame(self, slot: Ints, index: Floats) -> Ints:
         """[B] the frame nearest to a fractional index."""
-        return np.clip(np.rint(index).astype(np.int64), 0, self.spans.frames[slot] - 1)
+        return np.clip(np.rint(index).astype(np.int64), 0, self.frames[slot] - 1)
 
     def index_at_time(self, slot: Ints, t_s: Floats) -> Floats:
         """[B] fractional index at a time from the segment's start, held at both ends."""
-        index: Floats = _index_at_time(self.columns["t_s"], self.spans, slot, t_s)
+        index: Floats = _index_at_time(self.columns["t_s"], self.first, self.frames, slot, t_s)
         return index
 
     def index_at_station(self, slot: Ints, station_m: Floats, time_index: Floats) -> Floats:
@@ -93,7 +92,9 @@ class Logs:
         Where the log stood still many frames are there: the one nearest to `time_index` is taken.
         """
         stations = self.columns["station_m"]
-        index: Floats = _index_at_station(stations, self.spans, slot, station_m, time_index)
+        index: Floats = _index_at_station(
+            stations, self.first, self.frames, slot, station_m, time_index
+        )
         return index
 
     def nearest(
@@ -104,8 +105,9 @@ class Logs:
         Searched from BACK_M behind the last station `hint_m` to `ahead_m` beyond it: a path that
         meets itself is followed and never jumped across. It goes on straight beyond its ends.
         """
-        course = Course(*(self.columns[name] for name in Course._fields))
-        found: tuple[Floats, Floats] = _nearest(course, self.spans, slot, x_m, y_m, hint_m, ahead_m)
+        c = self.columns
+        course = Course(self.first, self.frames, c["x_m"], c["y_m"], c["yaw_rad"], c["station_m"])
+        found: tuple[Floats, Floats] = _nearest(course, slot, x_m, y_m, hint_m, ahead_m)
         return found
 
 
@@ -119,7 +121,7 @@ def join(segments: Sequence[tuple[str, SegmentColumns]]) -> Logs:
     frames = np.array([len(columns) for _, columns in segments], np.int64)
     first = np.concatenate([[0], np.cumsum(frames)[:-1]]).astype(np.int64)
     columns = {key: np.concatenate([t[key] for t in tables]) for key in tables[0]}
-    return Logs(Spans(first, frames), columns)
+    return Logs(first, frames, columns)
 
 
 def _prepared(name: str, columns: SegmentColumns) -> dict[str, Floats]:
@@ -170,10 +172,10 @@ def _damage(table: dict[str, Floats]) -> Iterator[tuple[int, str, str]]:
 
 
 @njit(cache=True)
-def _interpolated(column, spans, slot, index):  # type: ignore[no-untyped-def]
+def _interpolated(column, first, frames, slot, index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start, last = spans.first[slot[row]], spans.frames[slot[row]] - 1
+        start, last = first[slot[row]], frames[slot[row]] - 1
         low = min(max(int(np.floor(index[row])), 0), max(last - 1, 0))
         weight = min(max(index[row] - low, 0.0), 1.0)
         a, b = column[start + low], column[start + min(low + 1, last)]
@@ -182,19 +184,19 @@ def _interpolated(column, spans, slot, index):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _nearest_frames(column, spans, slot, index):  # type: ignore[no-untyped-def]
+def _nearest_frames(column, first, frames, slot, index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        frame = min(max(int(np.rint(index[row])), 0), spans.frames[slot[row]] - 1)
-        out[row] = column[spans.first[slot[row]] + frame]
+        frame = min(max(int(np.rint(index[row])), 0), frames[slot[row]] - 1)
+        out[row] = column[first[slot[row]] + frame]
     return out
 
 
 @njit(cache=True)
-def _index_at_time(t, spans, slot, times):  # type: ignore[no-untyped-def]
+def _index_at_time(t, first, frames, slot, times):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start, n = spans.first[slot[row]], spans.frames[slot[row]]
+        start, n = first[slot[row]], frames[slot[row]]
         log, time = t[start : start + n], times[row]
         if time <= log[0]:
             out[row] = 0.0
@@ -221,22 +223,22 @@ def _at(stations, s, side):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _index_at_station(station, spans, slot, s, time_index):  # type: ignore[no-untyped-def]
+def _index_at_station(station, first, frames, slot, s, time_index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start = spans.first[slot[row]]
-        log = station[start : start + spans.frames[slot[row]]]
+        start = first[slot[row]]
+        log = station[start : start + frames[slot[row]]]
         low, high = _at(log, s[row] - PLATEAU_M, 0), _at(log, s[row] + PLATEAU_M, 1)
         out[row] = min(max(time_index[row], low), high)
     return out
 
 
 @njit(cache=True)
-def _nearest(course, spans, slot, px, py, hint, ahead):  # type: ignore[no-untyped-def]
+def _nearest(course, slot, px, py, hint, ahead):  # type: ignore[no-untyped-def]
     x, y, yaw = course.x_m, course.y_m, course.yaw_rad
     out_s, out_e = np.empty(len(slot)), np.empty(len(slot))
     for row in range(len(slot)):
-        start, n = spans.first[slot[row]], spans.frames[slot[row]]
+        start, n = course.first[slot[row]], course.frames[slot[row]]
         log = course.station_m[start : start + n]
         last = n - 2
         low = max(np.searchsorted(log, hint[row] - BACK_M, side="right") - 1, 0)
