@@ -47,9 +47,9 @@ from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.policy.runtimes.runtime import Arrays, Runtime
 from workers.policy.sandbox.kept import KeptPolicies
 from workers.segments.store import read_segment
-from workers.segments.world_segments import make_segment
 from workers.simulation.loop import side_by_side, steps
 from workers.simulation.views.reprojection import open_simulator
+from workers.simulation.world.corpus import make_segment
 
 SMALL = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
 LARGE = VirtualCamera(width=256, height=128, fx=200.0, fy=200.0, cx=127.5, cy=59.5)

@@ -30,11 +30,11 @@ from suites.segment import SegmentMeta
 from workers.policy.adapters.plain_adapter import PlainPolicy
 from workers.policy.runtimes.onnx_runtime import OnnxRuntime
 from workers.segments.store import read_segment
-from workers.segments.world_segments import make_segment
 from workers.simulation.loop import drive
 from workers.simulation.road.view_protocol import Poses, Views
 from workers.simulation.views.chunks import CHUNK, SharedChunks
 from workers.simulation.views.reprojection import make_views, open_simulator
+from workers.simulation.world.corpus import make_segment
 
 
 def poses(segments: Sequence[Any], rows: int, frame: int) -> Poses:

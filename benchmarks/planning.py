@@ -40,7 +40,7 @@ PLANNED_AT = (0.8, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class CostNoise:
     """Of ln(candidate / baseline); `freedom` is that of its t distribution."""
 
     name: str
@@ -52,15 +52,15 @@ class Noise:
 
 
 SCENARIOS = (
-    Noise("t4 noise, one segment a route, 2 %", 0.0, 0.12, 4, 1, 0.02),
-    Noise("t4 noise, one segment a route, 5 %", 0.0, 0.12, 4, 1, 0.05),
-    Noise("normal noise, one segment a route, 5 %", 0.0, 0.3, 200, 1, 0.05),
-    Noise("t4 noise, four segments a route, 5 %", 0.08, 0.12, 4, 4, 0.05),
-    Noise("normal noise, nine segments a route, 10 %", 0.15, 0.25, 200, 9, 0.10),
+    CostNoise("t4 noise, one segment a route, 2 %", 0.0, 0.12, 4, 1, 0.02),
+    CostNoise("t4 noise, one segment a route, 5 %", 0.0, 0.12, 4, 1, 0.05),
+    CostNoise("normal noise, one segment a route, 5 %", 0.0, 0.3, 200, 1, 0.05),
+    CostNoise("t4 noise, four segments a route, 5 %", 0.08, 0.12, 4, 4, 0.05),
+    CostNoise("normal noise, nine segments a route, 10 %", 0.15, 0.25, 200, 9, 0.10),
 )
 
 
-def pairs(rng: np.random.Generator, noise: Noise, n: int) -> tuple[Floats, Floats, list[str]]:
+def pairs(rng: np.random.Generator, noise: CostNoise, n: int) -> tuple[Floats, Floats, list[str]]:
     """n pairs in a run's order, breadth first over routes."""
     routes = max(2, round(n / noise.per_route))
     index = np.arange(n) % routes
@@ -72,7 +72,7 @@ def pairs(rng: np.random.Generator, noise: Noise, n: int) -> tuple[Floats, Float
     return c[:, None], b[:, None], [f"r{i}" for i in index]
 
 
-def truth(noise: Noise) -> tuple[float, float]:
+def truth(noise: CostNoise) -> tuple[float, float]:
     """Mean of the relative difference, and sqrt(n) times the standard error of it, clustered."""
     rng = np.random.default_rng(0)
     n = 400_000 // noise.per_route * noise.per_route
@@ -82,13 +82,13 @@ def truth(noise: Noise) -> tuple[float, float]:
     return float(r.mean()), float(sums.std() / np.sqrt(noise.per_route))
 
 
-def found(noise: Noise, n: int, seed: int) -> bool:
+def found(noise: CostNoise, n: int, seed: int) -> bool:
     """Whether the planted effect is told from zero."""
     table = table_of(*pairs(np.random.default_rng([seed, n, 7]), noise, n))
     return claim(judged(table, suite_of([0.02], seed), moved)).above_zero
 
 
-def cleared(noise: Noise, n: int, seed: int) -> bool:
+def cleared(noise: CostNoise, n: int, seed: int) -> bool:
     """Whether equal models are shown not worse by as much as the effect."""
     equal = replace(noise, effect=0.0)
     table = table_of(*pairs(np.random.default_rng([seed, n, 8]), equal, n))
@@ -96,7 +96,7 @@ def cleared(noise: Noise, n: int, seed: int) -> bool:
 
 
 def planned(
-    plan: Callable[..., float], noise: Noise, power: float, distance: float, deviation: float
+    plan: Callable[..., float], noise: CostNoise, power: float, distance: float, deviation: float
 ) -> int:
     """Segments by a shipped plan, from the true spread as if seen on 1,000 routes."""
     seen = 1000 * noise.per_route
@@ -117,8 +117,8 @@ def critical(counts: dict[float, tuple[int, int]], head: float) -> float:
 class Experiment(NamedTuple):
     """Simulated runs of one cell of the table."""
 
-    run: Callable[[Noise, int, int], bool]
-    noise: Noise
+    run: Callable[[CostNoise, int, int], bool]
+    noise: CostNoise
     what: str
     n: int
 
@@ -157,7 +157,7 @@ def report(stored: dict[str, list[int]]) -> str:
         for p in PLANNED_AT
     ]
     by_k = [f"k = {k:g}" for k in FACTORS]
-    columns = ["Noise and effect", *by_k, "critical value", "factor for 80 %", *checked]
+    columns = ["CostNoise and effect", *by_k, "critical value", "factor for 80 %", *checked]
     factors, rows = [], []
     for noise in SCENARIOS:
         cells, factor = _row(noise, stored)
@@ -181,7 +181,7 @@ def report(stored: dict[str, list[int]]) -> str:
     return "\n".join(lines)
 
 
-def _row(noise: Noise, stored: dict[str, list[int]]) -> tuple[list[str], float]:
+def _row(noise: CostNoise, stored: dict[str, list[int]]) -> tuple[list[str], float]:
     """Cells of one scenario, and the factor by which its plan must be longer."""
 
     def of(what: str) -> tuple[str, list[int]]:

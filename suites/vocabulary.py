@@ -83,15 +83,6 @@ class RunVerdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Driver(StrEnum):
-    """Who drove a stretch of the log. The log is evidence, not truth."""
-
-    HUMAN = "human"
-    MODEL = "model"
-    TAKEOVER = "takeover"
-    UNKNOWN = "unknown"
-
-
 class Estimand(StrEnum):
     MEAN = "mean"
     """The raw mean, relative to the baseline's: spikes count; what the fleet feels."""

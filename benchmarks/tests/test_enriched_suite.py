@@ -1,4 +1,4 @@
-"""What an enriched suite draws in the procedural world, on stored results: its incident rates agree with brute force."""
+"""What an enriched suite draws: its incident rates agree with brute force."""
 
 import numpy as np
 import pytest

@@ -48,7 +48,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Spreads:
     """Paired results so far, and what is asked of them."""
 
     table: PairTable
@@ -191,13 +191,13 @@ def plan(
 
 def _of_csv(
     path: Path, candidate: str, baseline: str, route_column: str | None, asked: Asked
-) -> Seen:
+) -> Spreads:
     read = read_costs(path, asked.metrics, route_column)
     gates = tuple(
         Gate(metric=name, margin=asked.margin or 0.02, winsor_cap=asked.cap)
         for name in read.metrics
     )
-    return Seen(
+    return Spreads(
         table=paired(read, candidate, baseline, order_seed=0),
         gates=gates,
         alpha=asked.alpha or 0.05,
@@ -205,7 +205,7 @@ def _of_csv(
     )
 
 
-def _of_run(run_id: str, url: str, asked: Asked) -> Seen:
+def _of_run(run_id: str, url: str, asked: Asked) -> Spreads:
     with connect(url) as client:
         table, suite = run_table(client, run_id)
         if not table.case_ids:
@@ -222,7 +222,7 @@ def _of_run(run_id: str, url: str, asked: Asked) -> Seen:
         Gate(metric=name, margin=asked.margin or own.margin, winsor_cap=asked.cap or own.winsor_cap)
         for name, own in wanted.items()
     )
-    return Seen(
+    return Spreads(
         table=table,
         gates=gates,
         alpha=asked.alpha or suite.alpha,
@@ -230,7 +230,7 @@ def _of_run(run_id: str, url: str, asked: Asked) -> Seen:
     )
 
 
-def _plans(seen: Seen, gate: Gate, power: float, budget: int) -> list[Plan]:
+def _plans(seen: Spreads, gate: Gate, power: float, budget: int) -> list[Plan]:
     """One metric by both estimands."""
     typical, mean = (
         evidence(seen.table, [gate], [estimand]) for estimand in (Estimand.TYPICAL, Estimand.MEAN)
@@ -253,7 +253,7 @@ def _plans(seen: Seen, gate: Gate, power: float, budget: int) -> list[Plan]:
 
 
 def _plan(
-    seen: Seen, gate: Gate, estimand: Estimand, spread: Spread, power: float, budget: int
+    seen: Spreads, gate: Gate, estimand: Estimand, spread: Spread, power: float, budget: int
 ) -> Plan:
     alpha = seen.alpha
     error = spread.error

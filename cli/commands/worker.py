@@ -43,7 +43,7 @@ def worker(
         os.environ.setdefault(variable, value)
     from server.logs import configure_logs
     from server.settings import get_settings
-    from workers.app import run_worker
+    from workers.worker_app import run_worker
 
     settings = get_settings()
     configure_logs(settings)

@@ -31,7 +31,7 @@ def world(
     as_json: AsJson = False,
 ) -> None:
     """Make procedural segments with exact ground truth; those that are there already are kept."""
-    from workers.segments.world_segments import make_corpus  # the compiler takes a while to load
+    from workers.simulation.world.corpus import make_corpus  # the compiler takes a while to load
 
     def progress(done: int, total: int) -> None:
         last = "\n" if done == total or not sys.stderr.isatty() else ""
@@ -39,7 +39,7 @@ def world(
 
     metas = make_corpus(data / "segments", routes, per_route, seed, processes, progress)
     if preview is not None:
-        from workers.segments.world_sheet import write_sheet
+        from workers.simulation.world.corpus_sheet import write_sheet
 
         write_sheet(preview, data / "segments", metas)
         print(f"views of the segments: {preview}", file=sys.stderr)

@@ -28,7 +28,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class DemoRun:
     title: str
     candidate: str
     routes: int | None
@@ -36,9 +36,9 @@ class Comparison:
 
 
 COMPARISONS = (
-    Comparison("the near-twin on the full suite", "twin", None, "pass"),
-    Comparison("the behaviour-cloning model", "cloned", None, "fail"),
-    Comparison("the near-twin on six routes", "twin", 6, "inconclusive"),
+    DemoRun("the near-twin on the full suite", "twin", None, "pass"),
+    DemoRun("the behaviour-cloning model", "cloned", None, "fail"),
+    DemoRun("the near-twin on six routes", "twin", 6, "inconclusive"),
 )
 BASELINE = "baseline"
 
@@ -119,7 +119,7 @@ def compare_all(client: Client) -> list[dict[str, Any]]:
 
 def make_corpus(data: Path) -> None:
     """The demo world's segments, those that are not stored yet."""
-    from workers.segments.world_segments import make_corpus as make
+    from workers.simulation.world.corpus import make_corpus as make
 
     make(data / "segments", ROUTES, SEGMENTS_PER_ROUTE, SEED, 2, counter("segments"))
 

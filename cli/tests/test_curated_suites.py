@@ -24,9 +24,9 @@ from workers.policy.log_policy import LogPolicy
 from workers.policy.policy import Action, Observation, Policy
 from workers.segments.openpilot.importer import import_openpilot
 from workers.segments.store import list_segments, read_segment
-from workers.segments.world_segments import route_name
 from workers.simulation.loop import drive
 from workers.simulation.open_simulator import open_simulator
+from workers.simulation.world.corpus import route_name
 from workers.simulation.world.drive import drive_spec
 from workers.simulation.world.route import route_spec
 

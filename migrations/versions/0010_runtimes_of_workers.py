@@ -1,4 +1,4 @@
-"""workers say which runtimes they have, so that a run that asks for one is refused where none has it"""
+"""workers say which runtimes they have: a run that asks for another one is refused"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""a quarantine is of the bytes that were found bad: it holds whenever they are imported, and for no others"""
+"""a quarantine is of bytes that were found bad: it holds for them, and for no others"""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,8 @@ def upgrade() -> None:
     )
     op.execute(
         "INSERT INTO quarantines (segment_digest, reason, since) "
-        "SELECT digest, quarantined, coalesce(quarantined_at, now()) FROM segments WHERE quarantined IS NOT NULL"
+        "SELECT digest, quarantined, coalesce(quarantined_at, now()) FROM segments "
+        "WHERE quarantined IS NOT NULL"
     )
     op.drop_column("segments", "quarantined")
     op.drop_column("segments", "quarantined_at")
@@ -35,6 +36,7 @@ def downgrade() -> None:
     )
     op.add_column("segments", sa.Column("quarantined", sa.Text(), nullable=True))
     op.execute(
-        "UPDATE segments SET quarantined = reason, quarantined_at = since FROM quarantines WHERE segment_digest = digest"
+        "UPDATE segments SET quarantined = reason, quarantined_at = since FROM quarantines "
+        "WHERE segment_digest = digest"
     )
     op.drop_table("quarantines")

@@ -12,8 +12,8 @@ import numpy as np
 from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import DRIVER_CODES, Floats, SegmentColumns, SegmentMeta, Vehicle
+from workers.segments.data_errors import not_importable
 from workers.segments.facts import NOTHING, SLOW_MPS, Stated, motion_facts, with_stated
-from workers.segments.problems import not_importable
 from workers.segments.store import segment_folder, write_segment
 
 SOURCE = "controls-csv/2"

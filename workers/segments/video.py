@@ -10,7 +10,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from suites.errors import DataError
-from workers.segments.problems import IMPORT_AGAIN, data_error
+from workers.segments.data_errors import IMPORT_AGAIN, data_error
 
 KEYFRAME_EVERY = 10
 """Frames. A read at any frame decodes at most nine others first."""

@@ -11,7 +11,7 @@ from suites.errors import RedriveError
 from workers.process import this_process
 from workers.stored_inputs import read_drive_key
 from workers.stored_results import store_probe
-from workers.tasks.drive import driven
+from workers.tasks.drive_shard import driven
 
 log = logging.getLogger(__name__)
 

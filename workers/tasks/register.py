@@ -5,10 +5,10 @@ from collections.abc import Callable
 from celery import Celery
 
 from server.broker import DRIVE, PROBE, REMEASURE, RENDER
-from workers.tasks.drive import drive
+from workers.tasks.drive_shard import drive
 from workers.tasks.probe import probe
 from workers.tasks.remeasure import remeasure
-from workers.tasks.render import render
+from workers.tasks.render_pictures import render
 
 TASKS: dict[str, Callable[..., None]] = {
     DRIVE: drive,

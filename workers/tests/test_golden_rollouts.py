@@ -24,7 +24,6 @@ from suites.simulators import SIMULATORS
 from workers.policy.load import open_policy
 from workers.policy.log_policy import LogPolicy, log_manifest
 from workers.policy.policy import Policy
-from workers.segments.world_segments import SOURCE, meta_of, store_drive
 from workers.simulation.loop import drive
 from workers.simulation.open_simulator import open_simulator
 from workers.simulation.tests.analytic import key_for, segment
@@ -32,6 +31,7 @@ from workers.simulation.tests.models import Model, manifest, seeing
 from workers.simulation.tests.test_loop_lockstep import depth_picture, noise_picture
 from workers.simulation.tinyphysics.tests.test_tinyphysics import dynamics, stored, table
 from workers.simulation.views.reprojection import over_segments
+from workers.simulation.world.corpus import SOURCE, meta_of, store_drive
 from workers.simulation.world.drive import FORMAT, drive_spec, make_drive
 from workers.simulation.world.route import route_spec
 

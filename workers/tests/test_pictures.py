@@ -30,7 +30,7 @@ from workers.simulation.loop import drive
 from workers.simulation.open_simulator import open_simulator
 from workers.simulation.tests.analytic import key_for, segment
 from workers.simulation.tests.models import Model, manifest, straight
-from workers.tasks.render import render
+from workers.tasks.render_pictures import render
 
 START_S = 0.5
 WHOLE = VirtualCamera(width=320, height=160, fx=200.0, fy=200.0, cx=159.5, cy=69.5)

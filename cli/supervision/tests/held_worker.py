@@ -16,8 +16,8 @@ from unittest.mock import patch
 from server.logs import configure_logs
 from server.settings import get_settings
 from suites.rollout import DriveKey, Rollout
-from workers.app import run_worker
 from workers.batches import drive_keys
+from workers.worker_app import run_worker
 
 folder = Path(sys.argv[1])
 
@@ -34,7 +34,7 @@ def held(keys: Sequence[DriveKey], **named: Any) -> Iterator[Rollout]:
 
 if __name__ == "__main__":
     configure_logs(get_settings())
-    with patch("workers.tasks.drive.drive_keys", held):
+    with patch("workers.tasks.drive_shard.drive_keys", held):
         sys.exit(
             run_worker(get_settings(), name=f"held-{os.getpid()}", device="cpu", concurrency=2)
         )

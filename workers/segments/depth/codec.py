@@ -18,7 +18,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from workers.segments.problems import IMPORT_AGAIN, data_error
+from workers.segments.data_errors import IMPORT_AGAIN, data_error
 
 CHUNK_FRAMES = 10
 """Frames that one zstd frame holds: the unit of random access."""

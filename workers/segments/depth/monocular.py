@@ -12,9 +12,9 @@ from PIL import Image
 from suites.errors import DataError
 from suites.identity import file_digest
 from suites.segment import Camera
+from workers.segments.data_errors import data_error
 from workers.segments.depth.codec import Depth
 from workers.segments.depth.plane import ground_depth
-from workers.segments.problems import data_error
 from workers.segments.video import Frames
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

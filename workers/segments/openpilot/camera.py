@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from suites.segment import Camera
+from workers.segments.data_errors import not_importable
 from workers.segments.openpilot.event_log import Channel
-from workers.segments.problems import not_importable
 
 _AR_OX = (1928, 1208, 2648.0)
 _OS = (1344, 760, 1141.5)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from openpilot_logging.cereal import log as schema  # type: ignore[import-untyped]
 
 from suites.errors import DataError, Finding
-from workers.segments.problems import data_error
+from workers.segments.data_errors import data_error
 
 NAMES = ("rlog.zst", "rlog.bz2", "rlog", "qlog.zst", "qlog.bz2", "qlog")
 """Best first: rlogs have every event, qlogs a tenth or less."""

@@ -14,13 +14,13 @@ from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import Facts, Floats, SegmentColumns, SegmentMeta
 from workers.segments import facts
+from workers.segments.data_errors import data_error, not_importable
 from workers.segments.depth.monocular import DepthModel
 from workers.segments.depth.plane import ground_depth
 from workers.segments.openpilot.camera import road_camera
 from workers.segments.openpilot.event_log import Channel, find_log, read_log
 from workers.segments.openpilot.log_columns import columns
-from workers.segments.openpilot.vehicle import vehicle
-from workers.segments.problems import data_error, not_importable
+from workers.segments.openpilot.logged_vehicle import vehicle
 from workers.segments.store import by_number, write_segment
 from workers.segments.tags import automatic_tags
 from workers.segments.video import Frames

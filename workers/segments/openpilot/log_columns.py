@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.segment import DRIVER_CODES, Floats, SegmentColumns, Vehicle
+from workers.segments.data_errors import not_importable
 from workers.segments.openpilot.event_log import Channel
 from workers.segments.openpilot.lane_lines import lane_columns
-from workers.segments.openpilot.vehicle import learned_rows
-from workers.segments.problems import not_importable
+from workers.segments.openpilot.logged_vehicle import learned_rows
 
 MAX_GAP_S = 1.0
 """Longest silence of carState and cameraOdometry inside the segment."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from workers.policy.policy import Policy
-from workers.segments.world_segments import make_segment
 from workers.simulation.fidelity import loop_agreement as loop
 from workers.simulation.fidelity import trust_bounds as trust
 from workers.simulation.fidelity import views
@@ -26,6 +25,7 @@ from workers.simulation.fidelity.shots import (
 )
 from workers.simulation.fidelity.stereo import Grey, PairFidelity, compare
 from workers.simulation.fidelity.view_sources import SOURCES
+from workers.simulation.world.corpus import make_segment
 
 ROUTES, PER_ROUTE = 9, 3
 """Of the demo world: what the loop drives."""
@@ -112,7 +112,7 @@ def measure(
         say("stereo pairs")
         pairs, moved = compare(stereo)
         pictures |= {
-            f"Frame {pair.frame}: left moved {pair.offset_m:+.2f} m, real right, difference": picture
+            f"Frame {pair.frame}: moved {pair.offset_m:+.2f} m, real, difference": picture
             for pair, picture in zip(pairs, moved, strict=True)
         }
     return Report(

@@ -12,10 +12,10 @@ from suites.errors import DataError, Finding
 from suites.manifest import VirtualCamera
 from suites.segment import Camera, DepthSource
 from workers.segments.store import read_segment
-from workers.segments.world_segments import make_segment, tags_of
 from workers.simulation.fidelity.likeness import psnr
 from workers.simulation.fidelity.sensors import SENSORS, sensed
 from workers.simulation.views.geometry import Floats, levelled, mount
+from workers.simulation.world.corpus import make_segment, tags_of
 from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_from_origin, render_view
 from workers.simulation.world.reduce import halved
 

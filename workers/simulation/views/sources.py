@@ -35,7 +35,7 @@ def depth_of(meta: SegmentMeta, parameters: Parameters) -> DepthSource:
 
 
 @dataclass
-class Source:
+class WarpSource:
     """One segment of a batch."""
 
     segment: DrivenSegment
@@ -82,7 +82,7 @@ class Source:
 
 def source_of(
     segment: DrivenSegment, camera: VirtualCamera, parameters: Parameters, shared: SharedChunks
-) -> Source:
+) -> WarpSource:
     """Raises DataError for a segment whose frames do not show what the model should see."""
     meta, columns = segment.meta, segment.columns
     if meta.camera is None:
@@ -98,7 +98,7 @@ def source_of(
     down = -between(STILL, STILL, STILL, place)[:, :3] @ np.array([0.0, -1.0, 0.0])
     slope = (stored.height / height) / (stored.fy * meta.camera.up_m)
     tilt = [np.nan_to_num(values, nan=0.0) for values in (columns.roll_rad, columns.pitch_rad)]
-    return Source(
+    return WarpSource(
         segment=segment,
         reduced=reduced,
         poses=np.stack([columns.x_m, columns.y_m, columns.z_m, *tilt, columns.yaw_rad], axis=1),

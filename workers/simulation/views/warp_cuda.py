@@ -153,7 +153,7 @@ def _clear(depth):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit
-def _splat(  # type: ignore[no-untyped-def]
+def _splat(  # type: ignore[no-untyped-def]  # noqa: PLR0913  (a kernel's arrays)
     near, frame, motion, source, target, grid_u, grid_v, slack, fine, depth
 ):
     """The z-buffer keeps the largest inverse depth in whatever order: always the same bits."""
@@ -223,7 +223,7 @@ def _same_place(near, frame, source, target, grid_u, grid_v, depth):  # type: ig
 
 
 @cuda.jit
-def _colours(  # type: ignore[no-untyped-def]
+def _colours(  # type: ignore[no-untyped-def]  # noqa: PLR0913  (a kernel's arrays)
     pictures, near, frame, depth, motion, source, target, to_i, to_j, slack, steps, colour, hidden
 ):
     """steps [B]: how often the depth is corrected; 0 where it is taken as infinite."""

@@ -29,6 +29,8 @@ from workers.simulation.world.scenery import light_of, things_of
 from workers.simulation.world.shading import Light
 from workers.simulation.world.traffic import TICK_S, Traffic, cars_at, lead_gap, make_traffic
 
+View = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""RGB [H, W, 3] and depth [H, W] m."""
 FORMAT = "redrive.world/2"
 """Raised with every change of a drive or a view: segments of another version cannot be rebuilt."""
 TRACK_M = 1.6
@@ -253,16 +255,18 @@ def render_view(
     camera: Camera = STORED_CAMERA,
     *,
     tilt: tuple[float, float, float] | None = None,
-    rgb: NDArray[np.uint8] | None = None,
-    depth: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    into: View | None = None,
+) -> View:
     """What a camera on the ego sees at a time: RGB [H, W, 3] and depth [H, W] along the axis, m.
 
     The sky is 1000 m away. The ego's pose is in the segment's frame; z, roll and pitch follow the
-    ground unless `tilt` gives them.
+    ground unless `tilt` gives them. `into` is overwritten, where it is given.
     """
-    rgb = np.empty((camera.height, camera.width, 3), dtype=np.uint8) if rgb is None else rgb
-    depth = np.empty((camera.height, camera.width), dtype=np.float32) if depth is None else depth
+    rows, columns = camera.height, camera.width
+    rgb, depth = into or (
+        np.empty((rows, columns, 3), dtype=np.uint8),
+        np.empty((rows, columns), dtype=np.float32),
+    )
     wx, wy, wyaw = to_world(drive, np.array([x]), np.array([y]), np.array([yaw]))
     if tilt is None:
         z, roll, pitch = stance(drive.route.ground, wx, wy, wyaw, VEHICLE.wheelbase_m, TRACK_M)[0]

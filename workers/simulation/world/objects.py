@@ -184,7 +184,7 @@ def face_light(thing: Floats, light: Light, face: int) -> float:
     return 0.62 + 0.42 * max(0.0, facing)
 
 
-class Seen(NamedTuple):
+class Patch(NamedTuple):
     """What one object shows in one pixel."""
 
     share: float
@@ -205,7 +205,7 @@ def covering(inside: float, pixel: float) -> float:
 
 
 @device
-def cylinder(thing: Floats, focal: float, centre: Colour, ray: Colour) -> Seen:
+def cylinder(thing: Floats, focal: float, centre: Colour, ray: Colour) -> Patch:
     """An upright cylinder: a trunk, a post or a delineator. `centre` is seen from the eye."""
     radius, height = thing[HALF_LENGTH], thing[HEIGHT]
     colour = (thing[RED], thing[GREEN], thing[BLUE])
@@ -216,7 +216,7 @@ def cylinder(thing: Floats, focal: float, centre: Colour, ray: Colour) -> Seen:
     pixel = t / focal
     share = covering(radius - abs(aside), pixel) * min(1.0, 2 * radius / pixel)
     if t < NEAR_M or share <= 0.0:
-        return Seen(0.0, t, colour, 1.0, glow)
+        return Patch(0.0, t, colour, 1.0, glow)
     t -= math.sqrt(max(radius * radius - aside * aside, 0.0) / flat)
     rise = t * ray[2] - centre[2]
     share *= covering(height - rise, pixel) * covering(rise, pixel)
@@ -224,11 +224,11 @@ def cylinder(thing: Floats, focal: float, centre: Colour, ray: Colour) -> Seen:
         colour = (30.0, 30.0, 32.0)
         if 0.68 * height < rise < 0.8 * height:
             colour, glow = (240.0, 190.0, 90.0), 0.5
-    return Seen(share, t, colour, 0.85 - 0.25 * aside / radius, glow)
+    return Patch(share, t, colour, 0.85 - 0.25 * aside / radius, glow)
 
 
 @device
-def ellipsoid(thing: Floats, light: Light, focal: float, centre: Colour, ray: Colour) -> Seen:
+def ellipsoid(thing: Floats, light: Light, focal: float, centre: Colour, ray: Colour) -> Patch:
     """Foliage: an ellipsoid whose rim is roughened by texture, in coordinates of its unit ball."""
     radius, half = thing[HALF_LENGTH], 0.5 * thing[HEIGHT]
     colour = (thing[RED], thing[GREEN], thing[BLUE])
@@ -239,7 +239,7 @@ def ellipsoid(thing: Floats, light: Light, focal: float, centre: Colour, ray: Co
     px, py, pz = t * sx - qx, t * sy - qy, t * sz - qz
     gap = math.sqrt(px * px + py * py + pz * pz)
     if t < NEAR_M or gap > 1.3:
-        return Seen(0.0, t, colour, 1.0, 0.0)
+        return Patch(0.0, t, colour, 1.0, 0.0)
     t -= math.sqrt(max(1.0 - gap * gap, 0.0) / length)
     px, py, pz = t * sx - qx, t * sy - qy, t * sz - qz
     pixel = t / focal / radius
@@ -249,7 +249,7 @@ def ellipsoid(thing: Floats, light: Light, focal: float, centre: Colour, ray: Co
     fine = sample(light.tile, u, v, pixel * grain)
     facing = px * light.sun_cos + py * light.sun_sin
     day = (0.62 + 0.3 * pz + 0.22 * facing) * (1.0 + 0.7 * fine)
-    return Seen(covering(1.0 + 0.3 * fine - gap, pixel), t, colour, day, 0.0)
+    return Patch(covering(1.0 + 0.3 * fine - gap, pixel), t, colour, day, 0.0)
 
 
 @device
@@ -264,7 +264,7 @@ def sign_colour(thing: Floats, y: float, z: float) -> Colour:
 
 
 @device
-def solid(thing: Floats, light: Light, origin: Colour, ray: Colour) -> Seen:
+def solid(thing: Floats, light: Light, origin: Colour, ray: Colour) -> Patch:
     """A box or a car; `origin` is the eye in the object's frame, with its grade sheared away."""
     a, b, c = thing[HALF_LENGTH], thing[HALF_WIDTH], thing[HEIGHT]
     colour = (thing[RED], thing[GREEN], thing[BLUE])
@@ -285,14 +285,14 @@ def solid(thing: Floats, light: Light, origin: Colour, ray: Colour) -> Seen:
             if leave2 > t2 and (leave <= t or t2 < t):
                 t, leave, face, cabin = t2, leave2, face2, True
     if leave <= t or t < NEAR_M:
-        return Seen(0.0, t, colour, 1.0, glow)
+        return Patch(0.0, t, colour, 1.0, glow)
     x, y, z = origin[0] + t * own[0], origin[1] + t * own[1], origin[2] + t * own[2]
     if thing[KIND] == CAR:
         red, green, blue, glow = car_surface(thing, light, x, y, z, face, cabin)
         colour = (red, green, blue)
     elif thing[PATTERN] == SIGN and face == 0:
         colour = sign_colour(thing, y, z)
-    return Seen(1.0, t, colour, face_light(thing, light, face), glow)
+    return Patch(1.0, t, colour, face_light(thing, light, face), glow)
 
 
 @device

@@ -12,7 +12,7 @@ from suites.errors import MachineError
 from suites.rollout import DriveKey, Rollout
 from suites.vocabulary import Outcome
 from workers.process import Process
-from workers.tasks import drive as drive_task
+from workers.tasks import drive_shard as drive_task
 from workers.tasks.probe import probe
 from workers.tests.shards import Sessions, add_shard, key, must_take, put, rollout
 

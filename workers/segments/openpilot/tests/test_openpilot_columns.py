@@ -9,9 +9,9 @@ from suites.segment import DRIVER_CODES, SegmentColumns
 from workers.segments.openpilot.camera import road_camera
 from workers.segments.openpilot.event_log import Channel, read_log
 from workers.segments.openpilot.log_columns import columns
+from workers.segments.openpilot.logged_vehicle import vehicle
 from workers.segments.openpilot.tests import openpilot_route as made
 from workers.segments.openpilot.tests.openpilot_route import Route, make_route
-from workers.segments.openpilot.vehicle import vehicle
 
 
 def logged(route: Route, folder: Path) -> dict[str, Channel]:

@@ -11,7 +11,6 @@ from PIL import Image
 from suites.errors import DataError
 from workers.policy.policy import Action, Observation
 from workers.segments.store import read_segment
-from workers.segments.world_segments import make_segment
 from workers.simulation.fidelity import views
 from workers.simulation.fidelity.artifact_probe import ArtifactProbe
 from workers.simulation.fidelity.bars import BARS_DB, bars
@@ -29,6 +28,7 @@ from workers.simulation.fidelity.stereo import compare
 from workers.simulation.fidelity.tests.test_fidelity_figures import response, table
 from workers.simulation.fidelity.view_sources import SOURCES
 from workers.simulation.tests.models import Model, manifest, straight
+from workers.simulation.world.corpus import make_segment
 from workers.simulation.world.drive import drive_spec
 
 PAIRS = Path(__file__).parents[4].parent / "shared" / "data" / "kitti_stereo"
@@ -82,7 +82,7 @@ def test_segments_with_the_depth_of_a_sensor_are_driven(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "workers.segments.world_segments.drive_spec",
+        "workers.simulation.world.corpus.drive_spec",
         lambda *args: replace(drive_spec(*args), duration_s=1.3),
     )
     meta = make_segment(tmp_path / "root", 0, 0, 0)

@@ -127,7 +127,7 @@ def test_the_demo_route_agrees_with_the_parameters_that_were_learned_in_the_car(
 ) -> None:
     from workers.segments.openpilot.event_log import find_log, read_log
     from workers.segments.openpilot.importer import import_openpilot
-    from workers.segments.openpilot.vehicle import vehicle
+    from workers.segments.openpilot.logged_vehicle import vehicle
     from workers.segments.store import read_segment
 
     meta = import_openpilot(ROUTE, tmp_path, "a2a0ccea32023010|2023-07-27--13-01-19")

@@ -140,9 +140,7 @@ def _pictures(drive: Drive) -> Iterator[tuple[Frame, Depth]]:
         tilt = float(log.z_m[i]), float(log.roll_rad[i]), float(log.pitch_rad[i])
         pose = float(log.x_m[i]), float(log.y_m[i]), float(log.yaw_rad[i])
         time_s = float(log.t_s[i])
-        world_drive.render_view(
-            drive, time_s, *pose, STORED_CAMERA, tilt=tilt, rgb=rgb, depth=depth
-        )
+        world_drive.render_view(drive, time_s, *pose, STORED_CAMERA, tilt=tilt, into=(rgb, depth))
         yield rgb, halved(depth)
 
 

@@ -14,11 +14,11 @@ import pytest
 from suites.errors import SubmitterError
 from suites.identity import digest
 from suites.segment import UNKNOWN
-from workers.segments import world_segments as world
 from workers.segments.depth.codec import DepthCodec
 from workers.segments.store import read_segment
-from workers.segments.world_segments import make_corpus, make_route, make_segment, meta_of
-from workers.segments.world_sheet import write_sheet
+from workers.simulation.world import corpus as world
+from workers.simulation.world.corpus import make_corpus, make_route, make_segment, meta_of
+from workers.simulation.world.corpus_sheet import write_sheet
 from workers.simulation.world.drive import (
     DriveSpec,
     drive_from_origin,
@@ -28,7 +28,7 @@ from workers.simulation.world.drive import (
 )
 from workers.simulation.world.route import RouteSpec, route_spec
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from workers.segments import world_segments as world
-from workers.segments.tests.test_world_segments import whole_drive
+from workers.simulation.world.tests.test_corpus import whole_drive
 usual = world.drive_spec
 world.drive_spec = lambda *spec: replace(usual(*spec), duration_s=1.0)
 print(whole_drive(), world.make_segment(Path(sys.argv[1]), 0, 4, 1).digest)

@@ -6,8 +6,8 @@ from suites.errors import MachineError
 from suites.vocabulary import ShardStatus
 from workers.policy.sandbox.kept import KeptPolicies
 from workers.process import Process
-from workers.tasks import drive as drive_task
-from workers.tasks.drive import drive
+from workers.tasks import drive_shard as drive_task
+from workers.tasks.drive_shard import drive
 from workers.tests.shards import Sessions, add_shard, shard_of
 
 pytestmark = pytest.mark.services
