@@ -35,7 +35,7 @@ import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.identity import canonical_json, digest
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
 from suites.rollout import DriveKey, ExecutionClass, Offset, Scenario

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.reports import RESULTS, can_write, command_line, publish
-from suites.statistics.enriched_rates import mixture, weighted_mean, weights
+from suites.enriched_rates import mixture, weighted_mean, weights
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def offset_weights(spread_m: float) -> tuple[float, ...]:
 def drive(data: Path, until: float) -> None:
     """Add to the CSV the segments that are not in it yet."""
     from cli.model_folders import local_model
-    from suites.executions import default_execution
+    from suites.execution_classes import default_execution
     from suites.metrics import measure
     from suites.rollout import DriveKey, Offset, Scenario
     from suites.simulators import simulator_spec

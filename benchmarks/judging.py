@@ -21,7 +21,7 @@ from benchmarks.verdict_scenarios import judging_cost
 from cli.model_folders import local_model
 from suites.definition.suite_schema import Suite
 from suites.definition.suite_toml import load_suite
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.rollout import DriveKey, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import simulator_spec

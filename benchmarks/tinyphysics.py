@@ -36,7 +36,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.manifest import load_manifest
 from suites.metrics import measure
 from suites.metrics.registry import METRICS

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from suites.errors import DataError, SubmitterError, error_text
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.identity import digest
 from suites.manifest import Manifest
 from suites.rollout import DriveKey, ExecutionClass, Rollout

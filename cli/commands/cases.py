@@ -26,13 +26,13 @@ from cli.options import (
 )
 from cli.printing import Columns, print_items, print_json
 from server.client import Client
-from suites.case_proof.proof import examine
+from suites.case_proof.proving import examine
 from suites.case_proof.trial import DrivenModel, Trial
 from suites.definition.case_toml import case_toml
 from suites.definition.suite_schema import CaseSpec
 from suites.definition.suite_toml import load_suite
 from suites.errors import Finding, SubmitterError
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.rollout import DriveKey, Rollout
 from suites.segment_lookup import locate
 from suites.simulators import simulator_spec

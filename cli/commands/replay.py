@@ -18,7 +18,7 @@ from cli.options import HERE, Data, argument, option
 from cli.printing import Cell, Columns, print_items, print_json
 from suites.definition.suite_schema import SHORTEST_S, offset_name
 from suites.errors import Finding, SubmitterError
-from suites.executions import EXECUTION_FORM, RUNTIMES, execution_here, execution_of
+from suites.execution_classes import EXECUTION_FORM, RUNTIMES, execution_here, execution_of
 from suites.identity import file_digest
 from suites.manifest import validation_findings
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec

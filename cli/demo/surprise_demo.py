@@ -14,7 +14,7 @@ from cli.model_folders import local_model
 from cli.supervision.supervisor import say
 from server.client import Client
 from suites.errors import MachineError
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.rollout import DriveKey, Rollout, Scenario
 from suites.segment import SegmentMeta
 from suites.simulators import simulator_spec

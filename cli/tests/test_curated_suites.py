@@ -11,7 +11,7 @@ from suites.definition.resolving import resolve
 from suites.definition.suite_schema import Suite
 from suites.definition.suite_toml import load_suite
 from suites.errors import SubmitterError
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.metrics.tests.test_metrics import drive as trace_of
 from suites.metrics.tests.test_metrics import moved
 from suites.parameters import parse

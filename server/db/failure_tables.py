@@ -84,7 +84,7 @@ class CaseDraftRow(Base):
     reason: Mapped[str] = mapped_column(server_default="")
     """Why it is quarantined or rejected."""
     proof: Mapped[dict[str, Any] | None]
-    """suites.case_proof.proof.Proof; NULL while it is driven."""
+    """suites.case_proof.proving.Proof; NULL while it is driven."""
     suite_digest: Mapped[str | None] = mapped_column(ForeignKey("suite_versions.digest"))
     """The version that it became part of."""
     version: Mapped[int] = mapped_column(server_default="1")

@@ -1,6 +1,6 @@
 """Enriched suites: what is hard is driven more often than it occurs, with known probability.
 
-Poisson sampling of the grid of segments and offsets (suites.statistics.enriched_rates). It is pure
+Poisson sampling of the grid of segments and offsets (suites.enriched_rates). It is pure
 in the suite and the stored segments: anyone can draw and weigh again. It is for the rates of rare
 incidents alone, since its pairs are no natural driving.
 """
@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from suites.enriched_rates import LEAST_NATURAL, poisson_sample
 from suites.errors import Finding, SubmitterError
 from suites.manifest import STRICT
 from suites.rollout import Offset, Scenario
 from suites.segment import SegmentMeta
-from suites.statistics.enriched_rates import LEAST_NATURAL, poisson_sample
 
 Factor = Annotated[float, Field(gt=0, le=10_000)]
 

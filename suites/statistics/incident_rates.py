@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import binomtest
 
-from suites.statistics.enriched_rates import effective_sample
+from suites.enriched_rates import effective_sample
 from suites.statistics.multiplicity import holm
 from suites.statistics.rates import (
     hours_still_needed,

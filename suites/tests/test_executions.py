@@ -2,9 +2,9 @@
 
 import pytest
 
-from suites import executions
+from suites import execution_classes as executions
 from suites.errors import MachineError, SubmitterError
-from suites.executions import (
+from suites.execution_classes import (
     RUNTIMES,
     execution_here,
     execution_name,

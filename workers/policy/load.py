@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from suites.errors import Finding, SubmitterError
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.manifest import Manifest
 from suites.rollout import ExecutionClass
 from workers.policy.adapters.adapter_kinds import ADAPTERS, outputs_of

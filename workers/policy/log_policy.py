@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.manifest import ActionSpec, Manifest
 from suites.rollout import ExecutionClass
 from workers.policy.policy import Action, Observation, PolicyError

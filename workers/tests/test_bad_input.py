@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import DataError
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.parameters import parse
 from suites.rollout import DriveKey, Offset, Rollout
 from suites.segment import SegmentColumns

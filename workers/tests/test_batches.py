@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from suites.errors import MachineError
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.manifest import Manifest, VirtualCamera
 from suites.rollout import DriveKey, ExecutionClass, Offset, Rollout, Scenario
 from suites.segment import Camera, SegmentMeta, Vehicle

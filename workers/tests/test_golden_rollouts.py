@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.manifest import Manifest, load_manifest
 from suites.parameters import parse
 from suites.rollout import DriveKey, Noise, Offset, Rollout, Scenario, SimulatorSpec

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import build
 from server.tests.plain_segments import add_plain_segment
-from suites import executions
+from suites import execution_classes as executions
 from suites.errors import DataError, MachineError, SubmitterError
 from suites.metrics.tests.test_metrics import moved
 from suites.rollout import DriveKey, Rollout

@@ -24,10 +24,10 @@ from server.services.failures.drafts import SPEC, manifest_of
 from server.services.queue.demands import DemandOwner, count_missing, given_up, withdraw
 from server.services.queue.new_demands import NewDemand, add_demands
 from server.storage import BlobStore
-from suites.case_proof.proof import Examined, Proof, examine
+from suites.case_proof.proving import Examined, Proof, examine
 from suites.case_proof.trial import DrivenModel, Trial
 from suites.errors import error_text
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.rollout import DriveKey, Rollout, SimulatorSpec, Trace
 from suites.vocabulary import CaseStatus
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from server.db.queue_tables import WorkerRow
 from suites.errors import Finding, SubmitterError
-from suites.executions import RUNTIMES, installed_runtimes, parse_execution
+from suites.execution_classes import RUNTIMES, installed_runtimes, parse_execution
 from suites.rollout import ExecutionClass
 
 

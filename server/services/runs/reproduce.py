@@ -5,7 +5,7 @@ import math
 import shlex
 from typing import Any
 
-from suites.executions import execution_name
+from suites.execution_classes import execution_name
 from suites.rollout import ExecutionClass
 
 

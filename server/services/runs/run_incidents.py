@@ -22,11 +22,11 @@ from server.services.queue.paired_demands import PairedDemands
 from server.services.runs.run_views import find_run
 from server.storage import BlobStore
 from suites.definition.suite_schema import offset_name
+from suites.enriched_rates import natural_weights
 from suites.errors import DataError
 from suites.metrics.incidents import DETECTORS, incidents
 from suites.metrics.registry import METRICS
 from suites.rollout import Offset, Trace
-from suites.statistics.enriched_rates import natural_weights
 from suites.statistics.incident_rates import (
     DrivenTwice,
     EnrichedSample,

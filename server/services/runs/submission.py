@@ -30,7 +30,7 @@ from server.services.queue.executions import find_execution
 from server.services.queue.new_demands import NewDemand, add_demands
 from suites.definition.suite_schema import SuiteVersion
 from suites.errors import Finding, SubmitterError
-from suites.executions import execution_of
+from suites.execution_classes import execution_of
 from suites.identity import canonical_json, digest
 from suites.manifest import Manifest, load_manifest
 from suites.rollout import DriveKey, ExecutionClass, SimulatorSpec

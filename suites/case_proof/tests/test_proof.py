@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from suites.case_proof.proof import examine, prove, ready_for_proof
+from suites.case_proof.proving import examine, prove, ready_for_proof
 from suites.case_proof.tests.driven_world import AWAY, SPEC, TRIAL, World
 from suites.case_proof.trial import DrivenModel
 from suites.definition.suite_schema import CaseSpec

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from suites.case_proof.proof import examine
+from suites.case_proof.proving import examine
 from suites.case_proof.reproduction import reproduce
 from suites.case_proof.smallest import smallest
 from suites.case_proof.tests.driven_world import AWAY, SPEC, TRIAL, World

@@ -8,10 +8,10 @@ import pytest
 from suites.definition.resolving import on_routes, resolve
 from suites.definition.suite_schema import suite_version
 from suites.definition.suite_toml import load_suite
+from suites.enriched_rates import poisson_sample
 from suites.errors import SubmitterError
 from suites.identity import canonical_json
 from suites.segment import SegmentMeta, Vehicle
-from suites.statistics.enriched_rates import poisson_sample
 from suites.statistics.incident_rates import DrivenTwice, enriched_sample
 
 SUITE = """

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from suites.statistics.enriched_rates import natural_weights
+from suites.enriched_rates import natural_weights
 from suites.statistics.incident_rates import LEAST_HOURS, DrivenTwice, compare_incidents
 from suites.statistics.multiplicity import holm
 from suites.statistics.rates import label_e_value, mcnemar_exact

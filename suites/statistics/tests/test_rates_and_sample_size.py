@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suites.enriched_rates import mixture, weighted_mean, weights
 from suites.statistics.betting import Betting
-from suites.statistics.enriched_rates import mixture, weighted_mean, weights
 from suites.statistics.multiplicity import holm
 from suites.statistics.rates import (
     hours_still_needed,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from suites.errors import MachineError
-from suites.executions import RUNTIMES, installed, installed_runtimes
+from suites.execution_classes import RUNTIMES, installed, installed_runtimes
 from suites.identity import digest
 from suites.rollout import ExecutionClass
 from workers.policy.runtimes.onnx_runtime import OnnxRuntime

@@ -19,7 +19,7 @@ from server.services.queue.demands import DemandOwner
 from server.services.queue.shards import claimable, form_shards
 from server.settings import Settings
 from server.tests.driven import add_rollout
-from suites.executions import RUNTIMES
+from suites.execution_classes import RUNTIMES
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor
 
 Submit = Callable[..., Any]

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from suites.errors import MachineError
-from suites.executions import RUNTIMES, default_execution
+from suites.execution_classes import RUNTIMES, default_execution
 from suites.manifest import Manifest, load_manifest
 from suites.rollout import ExecutionClass
 from workers.policy.agreement import check_agreement

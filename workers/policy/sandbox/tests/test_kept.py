@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from suites.executions import default_execution
+from suites.execution_classes import default_execution
 from suites.manifest import Manifest, StatePair, Tensor
 from suites.rollout import DriveKey, Offset, Rollout, Scenario
 from suites.segment import SegmentMeta, Vehicle
