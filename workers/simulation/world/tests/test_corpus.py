@@ -102,7 +102,7 @@ ELSEWHERE = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from workers.segments import world_segments as world
+from workers.simulation.world import corpus as world
 from workers.simulation.world.tests.test_corpus import whole_drive
 usual = world.drive_spec
 world.drive_spec = lambda *spec: replace(usual(*spec), duration_s=1.0)
