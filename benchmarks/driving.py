@@ -169,7 +169,8 @@ def driven(
 ) -> tuple[float, int]:
     """(CPU seconds, steps) of these keys by each of the policies, side by side."""
     simulator = open_simulator(root, OPEN, {})
-    start, count = time.process_time(), 0
+    start = time.process_time()
+    count = 0
     for first in range(0, len(keys), batch):
         part = keys[first : first + batch]
         rollouts = side_by_side([steps(simulator, policy, part) for policy in policies])
@@ -251,7 +252,8 @@ def shards(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
         inferred = (one.seconds + other.seconds) / len(alone)
         spent = []
         for how in ("started for each", "kept"):
-            kept, before = KeptPolicies(), all_cpu_s()
+            kept = KeptPolicies()
+            before = all_cpu_s()
             for keys in alone:
                 both = [replace(key, model=name) for key in keys for name in models]
                 find = models.__getitem__
@@ -281,8 +283,10 @@ def loop(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
     ours = driven(root, keys, policy)[0] / len(keys)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session, meta = onnxruntime.InferenceSession(data, options), metas[0]
-    count, store = round(seconds * meta.rate_hz), root / meta.segment_id / "frames.mp4"
+    session = onnxruntime.InferenceSession(data, options)
+    meta = metas[0]
+    count = round(seconds * meta.rate_hz)
+    store = root / meta.segment_id / "frames.mp4"
     large = root.parent / "full.mp4"
     frames = read_segment(root, meta.segment_id).frames(0, round(meta.rate_hz) + count)
     full_size(frames, large, meta.rate_hz)
@@ -339,7 +343,8 @@ def copied(root: Path, meta: SegmentMeta, number: int) -> SegmentMeta:
 
 
 def store(root: Path, meta: SegmentMeta) -> None:
-    folder, minute = root / meta.segment_id, 60.0 / meta.duration_s
+    folder = root / meta.segment_id
+    minute = 60.0 / meta.duration_s
     sizes = {name: (folder / name).stat().st_size * minute / 1e6 for name in meta.files}
     segment = read_segment(root, meta.segment_id)
     frames = segment.frames()
@@ -378,7 +383,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--segments", type=int, default=12, help="times four offsets: a batch")
     options = parser.parse_args()
-    parts, seconds = options.parts.split(","), options.seconds
+    parts = options.parts.split(",")
+    seconds = options.seconds
     counts = [int(c) for c in options.counts.split(",")]
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -39,7 +39,9 @@ from workers.simulation.world.corpus import make_segment
 
 def poses(segments: Sequence[Any], rows: int, frame: int) -> Poses:
     """`rows` cars at one frame of the segments in turn, up to 1 m off the log."""
-    slot, frames, still = np.arange(rows) % len(segments), np.full(rows, frame), np.zeros(rows)
+    slot = np.arange(rows) % len(segments)
+    frames = np.full(rows, frame)
+    still = np.zeros(rows)
     left = np.linspace(-1.0, 1.0, rows)
     x, y, yaw = (
         np.array([getattr(segments[s].columns, name)[frame] for s in slot.tolist()])
@@ -110,7 +112,8 @@ def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, second
     for device, policy in policies.items():
         keys = keys_of(metas, policy, seconds if device == "cuda" else seconds / 4)
         for part in (keys[:4], keys):  # the first to compile and to warm up
-            start, steps = time.perf_counter(), 0
+            start = time.perf_counter()
+            steps = 0
             for rollout in drive(open_simulator(root, OPEN, {}), policy, part):
                 steps += 0 if rollout.trace is None else len(rollout.trace)
         cost[device] = 1000 * (time.perf_counter() - start) / steps

@@ -112,7 +112,8 @@ def lean(root: Path, dynamics: Path) -> Callable[[str], History]:
     def run(path: str) -> History:
         table = read_segment(root, f"controls/{Path(path).stem}").table
         action, lataccel = plain(dynamics, table, path, PID)
-        target, judged = table["targetLateralAcceleration"], slice(CONTROL_START, COST_END)
+        target = table["targetLateralAcceleration"]
+        judged = slice(CONTROL_START, COST_END)
         error = np.mean((target[judged] - lataccel[judged]) ** 2) * 100
         jerk = np.mean((np.diff(lataccel[judged]) / 0.1) ** 2) * 100
         history = dict(zip(HISTORY, (action, lataccel, target, table["vEgo"]), strict=True))
@@ -166,7 +167,8 @@ def step_flops(dynamics: Path) -> float:
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     products = [node for node in graph.node if node.op_type == "MatMul"]
     dense = [shapes[node.input[1]] for node in products if node.input[1] in shapes]
-    width, layers = dense[1][0], (len(dense) - 2) // 4
+    width = dense[1][0]
+    layers = (len(dense) - 2) // 4
     sizes = [rows * columns for rows, columns in dense]
     attention = 2 * CONTEXT * width  # both products, per query row
     positions = sum(sizes[:-5]) + (layers - 1) * attention + 2 * width**2
@@ -241,7 +243,9 @@ class Bench:
         return list(rollouts)
 
     def report(self) -> None:
-        peak, count, reference = peak_flops(), len(self.metas), self.spent["reference"]
+        peak = peak_flops()
+        count = len(self.metas)
+        reference = self.spent["reference"]
         best = f"matrix products at best {peak / 1e9:.0f} GFLOP/s"
         print(f"reference: {reference / count * 1e3:.1f} ms CPU a segment; {best}")
         flops = step_flops(self.dynamics)
@@ -266,7 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.controller != "pid" and options.public_script is None:
         parser.error("the zero controller needs --public-script")
-    dynamics, script = options.dynamics.resolve(), options.public_script
+    dynamics = options.dynamics.resolve()
+    script = options.public_script
     with tempfile.TemporaryDirectory() as temporary:
         root, data = Path(temporary) / "segments", Path(temporary) / "data"
         data.mkdir()

@@ -97,7 +97,8 @@ def main() -> None:
         near = inverse_depth(shot.depth)
         warp = Warp(LENS, Lens.of(FULL), (ROWS, COLUMNS), SLACK)
         motion = between(shot.pose, LOGGED_MOUNT, shot.displaced(BY), LEVELLED_MOUNT)
-        picture, back = packed(shot.picture[None], 1)[0], inverse(motion).astype(np.float32)
+        picture = packed(shot.picture[None], 1)[0]
+        back = inverse(motion).astype(np.float32)
         out = np.empty((128, 256, 3), np.uint8)
         ways: dict[str, Callable[[], object]] = {
             "forward, with occlusion": lambda: warp.forward(picture, near, motion, out),

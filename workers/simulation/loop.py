@@ -78,7 +78,8 @@ def steps(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
     if not keys:
         return
     state = simulator.begin(keys, policy.manifest)
-    warm_up, dt = simulator.warm_up_steps(state), 1.0 / policy.manifest.rate_hz
+    warm_up = simulator.warm_up_steps(state)
+    dt = 1.0 / policy.manifest.rate_hz
     rows = list(keys)
     step = 0
 
@@ -108,7 +109,8 @@ def steps(simulator: Simulator[StateT], policy: Policy, keys: Sequence[DriveKey]
             if not rows:
                 yield LoopProgress(math.inf, tuple(ended))
                 return
-            state, action = simulator.keep(state, kept), _rows_of(action, kept)
+            state = simulator.keep(state, kept)
+            action = _rows_of(action, kept)
             policy.keep(kept)
         state, end = simulator.step(state, action, spent)
         step += 1

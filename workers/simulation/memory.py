@@ -25,7 +25,8 @@ def row_bytes(manifest: Manifest) -> int:
     """
     if manifest.camera is None:
         return 4096
-    pixels, history = manifest.camera.width * manifest.camera.height, manifest.history
+    pixels = manifest.camera.width * manifest.camera.height
+    history = manifest.history
     kept = (history.frames - 1) * history.stride + 1
     return int(
         pixels * (CHUNKS * CHUNK * MARGIN * PIXEL_BYTES + 3 * (2 + kept) + 3 * 4 * history.frames)

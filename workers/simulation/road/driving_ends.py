@@ -38,7 +38,8 @@ def ended(state: DrivingState, parameters: Parameters) -> RolloutEnd:
 
 def _crossed(state: DrivingState, lateral_bound_m: float) -> dict[int, str]:
     """The rows that have crossed a bound, and which."""
-    offset, half = state.place.lateral_m, state.vehicles.width_m / 2
+    offset = state.place.lateral_m
+    half = state.vehicles.width_m / 2
     left, right = state.mark("road_left_m"), state.mark("road_right_m")
     bound = np.maximum(lateral_bound_m, np.abs(state.start.nominal_lateral_m) + 0.5)
     out = {

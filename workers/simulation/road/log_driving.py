@@ -143,7 +143,8 @@ class DrivingSimulator:
         self, state: DrivingState, action: Action, wanted: Floats
     ) -> tuple[DrivingState, NDArray[np.bool_]]:
         """The state one step later, and where a limit cut the command."""
-        motion, dt = state.motion, state.dt_s
+        motion = state.motion
+        dt = state.dt_s
         if action.acceleration is None:
             speed, acceleration = _log_speed(state)
         else:

@@ -156,7 +156,8 @@ def _damage(table: dict[str, Floats]) -> Iterator[tuple[int, str, str]]:
         if (bad := np.abs(table[key]) > most).any():
             row = int(np.argmax(bad))
             yield row, key, f"at most {most:g} expected, found {table[key][row]:g}"
-    passed, speed = np.diff(table["t_s"]), table["speed_mps"]
+    passed = np.diff(table["t_s"])
+    speed = table["speed_mps"]
     if (bad := passed <= 0).any():
         yield int(np.argmax(bad)) + 1, "t_s", "times must increase"
     bound = 2.0 * np.maximum(speed[:-1], speed[1:]) * passed + 2.0
@@ -197,7 +198,8 @@ def _index_at_time(t, first, frames, slot, times):  # type: ignore[no-untyped-de
     out = np.empty(len(slot))
     for row in range(len(slot)):
         start, n = first[slot[row]], frames[slot[row]]
-        log, time = t[start : start + n], times[row]
+        log = t[start : start + n]
+        time = times[row]
         if time <= log[0]:
             out[row] = 0.0
         elif time >= log[n - 1]:

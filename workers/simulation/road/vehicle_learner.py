@@ -47,7 +47,8 @@ class Learned:
 
     def interval(self, name: str, deviations: float = 1.96) -> tuple[float, float]:
         """The parameter's interval; 95 % as it stands."""
-        value, wide = float(getattr(self.vehicle, name)), deviations * self.deviation[name]
+        value = float(getattr(self.vehicle, name))
+        wide = deviations * self.deviation[name]
         return value - wide, value + wide
 
 
@@ -113,7 +114,8 @@ def drift_m_per_minute(
     windows that start every tenth of one. NaN where no whole window has wheel and speed. Position
     errors grow faster than time, so compare figures of one `window_s` only.
     """
-    t, log = columns.t_s, _signals(columns)
+    t = columns.t_s
+    log = _signals(columns)
     rate = _predicted(_state(vehicle), vehicle.wheelbase_m, log)
     squares = []
     for begin in np.arange(t[0], t[-1] - window_s + 1e-6, window_s / 10):
@@ -167,7 +169,8 @@ def _usable(log: Signals) -> Signals:
 
 def _predicted(state: Floats, wheelbase: float, log: Signals) -> Floats:
     """Yaw rate rad/s [N] of the bicycle model."""
-    speed, lean = log.speed_mps, GRAVITY_MPS2 * log.roll_rad
+    speed = log.speed_mps
+    lean = GRAVITY_MPS2 * log.roll_rad
     rate: Floats = bicycle(speed, log.wheel_rad, speed, lean, wheelbase, *state)
     return rate
 
@@ -189,7 +192,8 @@ def _lasting(errors: Floats) -> float:
 
     1 + 2 sum of the autocorrelation up to its first zero.
     """
-    n, centred = len(errors), errors - errors.mean()
+    n = len(errors)
+    centred = errors - errors.mean()
     spectrum = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
     auto = np.fft.irfft(spectrum)[: n // 2]
     if auto[0] <= 0:

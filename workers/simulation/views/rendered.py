@@ -93,7 +93,9 @@ def _stage(meta: SegmentMeta, camera: VirtualCamera) -> _Stage:
         problem = "only segments of the procedural world can be rendered"
         finding = Finding("meta.origin", problem, "drive it by reprojection")
         raise DataError(f"segment {meta.segment_id} has no world", (finding,))
-    lens, target, still = Lens.of(meta.camera), Lens.of(camera), np.zeros(6)
+    lens = Lens.of(meta.camera)
+    target = Lens.of(camera)
+    still = np.zeros(6)
     reduced = reduction(lens, target)
     return _Stage(
         drive=drive_from_origin(meta.origin),

@@ -24,7 +24,8 @@ class ReprojectedViews:
         *,
         shared: SharedChunks,
     ) -> None:
-        self._camera, self._forward = camera, parameters.warp == "forward"
+        self._camera = camera
+        self._forward = parameters.warp == "forward"
         self._sources = [source_of(segment, camera, parameters, shared) for segment in segments]
         self._out = views_buffer(0, camera)
 

@@ -80,7 +80,8 @@ class CudaViews(ReprojectedViews):
         six = poses.six()
         for (slot, number), rows in looks.items():
             source, warp = self._sources[slot], self._warps[slot]
-            chunk, frame = self._chunks[slot, number].result(), poses.frame[rows]
+            chunk = self._chunks[slot, number].result()
+            frame = poses.frame[rows]
             motion = [source.motion(f, ego) for f, ego in zip(frame, six[rows], strict=True)]
             batch = Batch(
                 pictures=chunk.pictures,
@@ -108,7 +109,8 @@ class CudaViews(ReprojectedViews):
 
     def _make_room(self, rows: int) -> None:
         shape = (rows, self._camera.height, self._camera.width)
-        self._rows, scratch = rows, Scratch(*shape)
+        self._rows = rows
+        scratch = Scratch(*shape)
         self._warps = [CudaWarp(source.warp, scratch) for source in self._sources]
         self._views = cuda.device_array((*shape, 3), np.uint8)
         self._out = cuda.pinned_array((*shape, 3), np.uint8)

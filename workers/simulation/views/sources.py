@@ -88,7 +88,9 @@ def source_of(
     if meta.camera is None:
         finding = Finding("meta.camera", f"a {meta.kind} segment without a camera")
         raise DataError(f"segment {meta.segment_id} has no frames", (finding,))
-    stored, target, place = Lens.of(meta.camera), Lens.of(camera), mount(meta.camera)
+    stored = Lens.of(meta.camera)
+    target = Lens.of(camera)
+    place = mount(meta.camera)
     _check_seen(meta.segment_id, meta.camera, target)
     reduced = reduction(stored, target)
     flat = depth_of(meta, parameters) == "plane"

@@ -80,19 +80,23 @@ class CudaWarp:
     """As `warp`, for many views at once. out: [R, height, width, 3] on the device."""
 
     def __init__(self, warp: Warp, scratch: Scratch) -> None:
-        self._optics, self._scratch = warp.optics, scratch
+        self._optics = warp.optics
+        self._scratch = scratch
         self._source, self._target = (tuple(lens) for lens in warp.optics.lenses)
 
     def forward(self, batch: Batch, out: Any) -> None:
         """`Warp.forward` of every view."""
-        frame, near, optics = cuda.to_device(batch.frame), batch.near, self._optics
+        frame = cuda.to_device(batch.frame)
+        near = batch.near
+        optics = self._optics
         there = cuda.to_device(batch.motion.astype(np.float32))
         depth = self._scratch.depth[: len(batch.frame)]
         _, rows, columns = depth.shape
         _, height, width = near.shape
         fine, slack = optics.fine, optics.slack
         samples = ((height - 1) * fine + 1) * ((width - 1) * fine + 1)
-        lenses, grid = (self._source, self._target), optics.grid
+        lenses = (self._source, self._target)
+        grid = optics.grid
         _clear[_grid(rows * columns, frame)](depth)
         _splat[_grid(samples, frame)](
             near, frame, there, *lenses, grid[0], grid[1], slack, fine, depth
@@ -106,7 +110,8 @@ class CudaWarp:
 
     def backward(self, batch: Batch, out: Any) -> None:
         """`Warp.backward` of every view."""
-        frame, grid = cuda.to_device(batch.frame), self._optics.grid
+        frame = cuda.to_device(batch.frame)
+        grid = self._optics.grid
         depth = self._scratch.depth[: len(batch.frame)]
         pixels = depth.shape[1] * depth.shape[2]
         _same_place[_grid(pixels, frame)](
@@ -117,7 +122,9 @@ class CudaWarp:
     def _look_up(
         self, batch: Batch, frame: Any, steps: NDArray[Any], slack: np.float32, out: Any
     ) -> None:
-        count, grid, room = len(batch.frame), self._optics.grid, self._scratch
+        count = len(batch.frame)
+        grid = self._optics.grid
+        room = self._scratch
         depth, colour, hidden = (a[:count] for a in (room.depth, room.colour, room.hidden))
         back = cuda.to_device(np.stack([inverse(m) for m in batch.motion]).astype(np.float32))
         pixels = depth.shape[1] * depth.shape[2]
@@ -162,9 +169,11 @@ def _splat(  # type: ignore[no-untyped-def]  # noqa: PLR0913  (a kernel's arrays
     count = (width - 1) * fine + 1
     if number >= count * ((height - 1) * fine + 1):
         return
-    samples, i = near[frame[b] % len(near)], number % count
+    samples = near[frame[b] % len(near)]
+    i = number % count
     j, below, part = _sample_rows(number // count, fine, height)
-    left, along = i // fine, np.float32(i % fine) * (ONE / np.float32(fine))
+    left = i // fine
+    along = np.float32(i % fine) * (ONE / np.float32(fine))
     right = min(left + 1, width - 1)
     a = _between_samples(samples[j, left], samples[below, left], part, slack)
     c = _between_samples(samples[j, right], samples[below, right], part, slack)
@@ -231,7 +240,8 @@ def _colours(  # type: ignore[no-untyped-def]  # noqa: PLR0913  (a kernel's arra
     if pixel >= depth.shape[1] * depth.shape[2]:
         return
     v, u = pixel // depth.shape[2], pixel % depth.shape[2]
-    samples, picture = near[frame[b] % len(near)], pictures[frame[b]]
+    samples = near[frame[b] % len(near)]
+    picture = pictures[frame[b]]
     scale, shift = _pixel_rays(target[0], target[2])
     x = np.float32(u) * scale + shift
     bundle = _rays(motion[b], (np.float32(v) - target[3]) / target[1])

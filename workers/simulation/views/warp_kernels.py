@@ -238,7 +238,8 @@ def _splat(near, motion, optics, depth):  # type: ignore[no-untyped-def]
         np.empty(width, np.float32),
         np.empty(width, np.float32),
     )
-    spot, flat = np.empty(width, np.int32), depth.reshape(-1)
+    spot = np.empty(width, np.int32)
+    flat = depth.reshape(-1)
     across = np.empty((fine, width), np.float32)
     for k in range(fine):
         for i in range(width):
@@ -310,7 +311,8 @@ def _mend(depth, slack):  # type: ignore[no-untyped-def]
         if depth[v, 0] == EMPTY:
             depth[v] = depth[row_to_copy(depth, v, 0)]
     for v in range(rows):
-        line, some = depth[v], False
+        line = depth[v]
+        some = False
         # Closing one may open the next, so that loop cannot be vectorised: few rows need it.
         for u in range(1, columns - 1):
             some |= cracked(line[u - 1], line[u], line[u + 1], slack)
@@ -333,7 +335,8 @@ def same_sample(pixel, f, c, source_f, source_c, grid, count):  # type: ignore[n
 def same_place(near, optics, depth):  # type: ignore[no-untyped-def]
     """The source's inverse depth in the target's directions, as if both looked the same way."""
     source, target = lens_of(optics.lenses, 0), lens_of(optics.lenses, 1)
-    grid, columns = optics.grid, np.empty(depth.shape[1], np.int32)
+    grid = optics.grid
+    columns = np.empty(depth.shape[1], np.int32)
     for u in range(depth.shape[1]):
         columns[u] = same_sample(
             u, target[0], target[2], source[0], source[2], grid[0], near.shape[1]
@@ -400,7 +403,8 @@ def four(flat, first, line):  # type: ignore[no-untyped-def]
 
     Unsigned indices: a signed one is tested for counting from the end at every look-up.
     """
-    k, one = np.uint32(first), np.uint32(1)
+    k = np.uint32(first)
+    one = np.uint32(1)
     below = k + line
     return flat[k], flat[k + one], flat[below], flat[below + one]
 
