@@ -58,10 +58,8 @@ class _Columns:
 
 
 def read_costs(path: Path, metrics: Sequence[str] = (), route_column: str | None = None) -> Costs:
-    """Read a CSV, gzipped or not; without `metrics` every column of numbers is one.
-
-    Raises SubmitterError that names the lines or columns that are wrong.
-    """
+    """Read a CSV, gzipped or not; without `metrics` every column of numbers is one. Raises
+    SubmitterError that names the lines or columns that are wrong."""
     names, lines = _parsed(path, _text(path))
     columns = _columns(path, names, lines, metrics, route_column)
     costs = Costs(path, columns.metrics)
@@ -102,7 +100,7 @@ def _parsed(path: Path, text: str) -> tuple[list[str], list[Line]]:
         problem = f"more than once: {', '.join(map(repr, twice))}"
         finding = Finding("columns", problem, "keep one of each")
         unclear = "it is not clear which column is meant"
-        raise SubmitterError(f"{path} cannot be judged: {unclear}", (finding,))
+        raise SubmitterError(f"{path} cannot be judged: {unclear}", finding)
     return names, lines
 
 
@@ -126,9 +124,8 @@ def _columns(
         missing = [*([] if model else ["controller (or model)"]), *lacks] or ["any metric"]
         found = f"found {', '.join(names) or 'none'}"
         finding = Finding("columns", found, "name them, with commas between")
-        raise SubmitterError(f"{path} lacks {', '.join(missing)}", (finding,))
-    route = route_column or ("route" if "route" in names else None)
-    return _Columns(names, model, chosen, route)
+        raise SubmitterError(f"{path} lacks {', '.join(missing)}", finding)
+    return _Columns(names, model, chosen, route_column or ("route" if "route" in names else None))
 
 
 def _numeric(lines: list[Line], name: str) -> bool:
@@ -155,12 +152,10 @@ def _add(costs: Costs, columns: _Columns, where: str, row: dict[str, str]) -> It
         return
     route = row[columns.route] if columns.route else segment
     if not route:
-        remedy = "name it: segments of one drive are not independent"
-        yield Finding(where, "no route", remedy)
+        yield Finding(where, "no route", "name it: segments of one drive are not independent")
     known = costs.values.setdefault(model, {})
     if segment in known:
-        problem = f"segment {segment} of {model} a second time"
-        yield Finding(where, problem, "keep one of them")
+        yield Finding(where, f"segment {segment} of {model} a second time", "keep one of them")
     if (first := costs.routes.setdefault(segment, route)) != route:
         yield Finding(where, f"segment {segment} lies on routes {first} and {route}")
     known[segment] = []
@@ -197,10 +192,8 @@ def _several_suites(rows: list[dict[str, str]], columns: _Columns) -> Iterator[F
 
 
 def paired(costs: Costs, candidate: str, baseline: str, order_seed: int) -> PairTable:
-    """Every segment that either model drove, in the order of a run.
-
-    The order is random by `order_seed`, breadth first over routes.
-    """
+    """Every segment that either model drove, in the order of a run. The order is random by
+    `order_seed`, breadth first over routes."""
     if candidate == baseline:
         problem = "is named as the candidate and as the baseline: a model never differs from itself"
         raise SubmitterError(f"{candidate!r} {problem}")
@@ -216,12 +209,9 @@ def paired(costs: Costs, candidate: str, baseline: str, order_seed: int) -> Pair
         np.array([values.get(name, absent) for name in ordered], dtype=np.float64)
         for values in driven
     )
+    routes = [costs.routes[name] for name in ordered]
     return PairTable.completed(
-        of_candidate,
-        of_baseline,
-        case_ids=ordered,
-        routes=[costs.routes[name] for name in ordered],
-        metrics=costs.metrics,
+        of_candidate, of_baseline, case_ids=ordered, routes=routes, metrics=costs.metrics
     )
 
 

@@ -16,9 +16,8 @@ def shipped_models() -> list[str]:
 
 def local_model(name: str) -> tuple[Manifest, dict[str, Path]]:
     """(manifest, graph sha256 to file) of `log`, a shipped model's name, or a model's folder.
-
-    Raises SubmitterError where there is no model, or a graph of its manifest is not in the folder.
-    """
+    Raises SubmitterError where there is no model, or a graph of its manifest is not in the
+    folder."""
     if name == "log":
         from workers.policy.log_policy import log_manifest
 
@@ -27,7 +26,7 @@ def local_model(name: str) -> tuple[Manifest, dict[str, Path]]:
     if not (folder / "manifest.json").is_file():
         problem = "neither a shipped model nor a folder with manifest.json"
         finding = Finding("--model", problem, f"shipped: log, {', '.join(shipped_models())}")
-        raise SubmitterError(f"there is no model {name!r}", (finding,))
+        raise SubmitterError(f"there is no model {name!r}", finding)
     manifest = load_manifest(folder / "manifest.json")
     here = {file_digest(path): path for path in sorted(folder.glob("*.onnx"))}
     missing = tuple(

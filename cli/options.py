@@ -40,6 +40,7 @@ Model = Annotated[
     str, argument("Folder with manifest.json, `log`, or a registered model's name or digest.")
 ]
 SuiteVersion = Annotated[str, argument("Name (the newest version), name@digest, or digest.")]
+RouteColumn = Annotated[str | None, option("CSV: column of the route.", "REDRIVE_ROUTE_COLUMN")]
 Segment = Annotated[
     str, argument("Segment, in any form: route/3, dongle|route--3, a connect address.")
 ]

@@ -43,10 +43,8 @@ def _worst(case: Mapping[str, Any]) -> str:
 
 
 def follow(client: Client, run_id: str, timeout_s: float | None) -> dict[str, Any]:
-    """The run when its verdict is final.
-
-    Raises WaitTimeout. KeyboardInterrupt passes through: the run goes on.
-    """
+    """The run when its verdict is final. Raises WaitTimeout. KeyboardInterrupt passes through: the
+    run goes on."""
     moving = sys.stderr.isatty()
     written = float("-inf")
     last = ""

@@ -22,17 +22,15 @@ MODELS = ("candidate", "baseline")
 
 
 def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
-    """The pairs of a run that both models have driven, in its order, and its suite.
-
-    It is what the coordinator judged: must-pass cases are left out, as the gates leave them out.
-    Raises SubmitterError where no gate judges anything.
-    """
+    """The pairs of a run that both models have driven, in its order, and its suite. It is what the
+    coordinator judged: must-pass cases are left out, as the gates leave them out. Raises
+    SubmitterError where no gate judges anything."""
     digest = client.run(run_id)["suite"]["digest"]
     suite = _SUITE.validate_python(client.get(f"/v1/suite-versions/{digest}")["definition"])
     metrics = _judged(suite)
     if not metrics:
         problem = f"suite {suite.name} has no gate: there is nothing to check"
-        raise SubmitterError(problem, (Finding("run", run_id),))
+        raise SubmitterError(problem, Finding("run", run_id))
 
     def counts(pair: Mapping[str, Any]) -> bool:
         driven = all(pair[model]["outcome"] for model in MODELS)
@@ -75,7 +73,7 @@ def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
     if not names:
         problem = f"no rollout is in {baseline} as well"
         finding = Finding(str(candidate), problem, "replay the same segments and offsets")
-        raise SubmitterError("nothing is paired", (finding,))
+        raise SubmitterError("nothing is paired", finding)
     order = in_order(names, [_route(name) for name in names], suite.order_seed)
     candidates, baselines = (
         [Outcome(answer[name]["outcome"]) for name in order] for answer in answers
@@ -112,11 +110,11 @@ def _answer(path: Path, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         remedy = "write it with `redrive replay ... --json > FILE`"
         finding = Finding(str(path), f"{type(error).__name__}: {error}", remedy)
-        raise SubmitterError(f"{path} is not the answer of a replay", (finding,)) from None
+        raise SubmitterError(f"{path} is not the answer of a replay", finding) from None
     lacking = [metric for metric in metrics if not any(metric in r for r in rollouts)]
     if lacking:
         finding = Finding(str(path), "the suite's gates need them")
-        raise SubmitterError(f"{path} lacks {', '.join(lacking)}", (finding,))
+        raise SubmitterError(f"{path} lacks {', '.join(lacking)}", finding)
     return found
 
 

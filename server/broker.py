@@ -111,9 +111,8 @@ def render(app: Celery, drive_key: str, kind: str) -> None:
 
 
 def probe(app: Celery, by_device: Mapping[str, Sequence[int]], size: int) -> None:
-    """Ask for stored rollouts to be driven again, `size` of them to a message.
-
-    Without a broker they stay waiting, which the page of the checks shows."""
+    """Ask for stored rollouts to be driven again, `size` of them to a message. Without a broker
+    they stay waiting, which the page of the checks shows."""
     try:
         for device, numbers in by_device.items():
             for first in range(0, len(numbers), size):

@@ -82,8 +82,7 @@ class Client:
         """The run every `look_s` seconds; the last one is over. Raises WaitTimeout."""
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left_s = max(0.0, deadline - time.monotonic())
-            run = self.run(run_id, wait_s=min(look_s, left_s))
+            run = self.run(run_id, wait_s=min(look_s, max(0.0, deadline - time.monotonic())))
             yield run
             if is_over(run):
                 return

@@ -46,8 +46,7 @@ def install_problems(app: FastAPI, public_url: str) -> None:
 
     def malformed(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        sent_as = request.headers.get("content-type", "nothing")
-        wrong = _malformed(error.errors(), sent_as)
+        wrong = _malformed(error.errors(), request.headers.get("content-type", "nothing"))
         return respond(problem(public_url, request.url.path, *wrong))
 
     def of_starlette(request: Request, error: Exception) -> JSONResponse:

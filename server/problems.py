@@ -38,102 +38,67 @@ class ProblemType:
     owner: Owner = "submitter"
 
 
-PROBLEMS: dict[str, ProblemType] = {
-    "invalid-request": ProblemType(
-        422, "The request is malformed", "Correct the fields named in `errors`."
-    ),
-    "invalid-submission": ProblemType(
-        422,
-        "The submission is wrong",
-        "Correct what `errors` names and send it again; nothing was stored.",
-    ),
-    "not-json": ProblemType(400, "The body is not JSON", "Send valid JSON in UTF-8."),
-    "bad-request": ProblemType(400, "The request can't be understood", "See `detail`."),
-    "digest-mismatch": ProblemType(
-        422, "The bytes are not the ones announced", "Send it under the digest that `errors` names."
-    ),
-    "too-large": ProblemType(
-        413, "The upload is too large", "Send less, or have the installation's limit raised."
-    ),
-    "not-found": ProblemType(
-        404, "There is no such thing here", "Check the identifier; lists show what exists."
-    ),
-    "ambiguous": ProblemType(
-        409, "More than one thing has that name", "Use one of the digests in `errors`."
-    ),
-    "method-not-allowed": ProblemType(
-        405, "This address doesn't do that", "Use a method of the `Allow` header."
-    ),
-    "graphs-missing": ProblemType(
-        409,
-        "The manifest's graphs aren't here yet",
-        "PUT each to /v1/blobs/{sha256}, then the manifest again.",
-    ),
-    "no-baseline": ProblemType(
-        422, "There is nothing to compare with", "Name a baseline, or promote a model of the suite."
-    ),
-    "idempotency-key-missing": ProblemType(
-        400,
-        "The Idempotency-Key header is missing",
-        "Send any unique string, and the same one when you retry.",
-    ),
-    "idempotency-key-reused": ProblemType(
-        422,
-        "This Idempotency-Key was used for another request",
-        "Use a fresh key for a new request.",
-    ),
-    "idempotency-in-progress": ProblemType(
-        409,
-        "A request with this Idempotency-Key is in progress",
-        "Retry in a second, with the same key.",
-    ),
-    "run-over": ProblemType(409, "The run is over", "Nothing to do: its status is final."),
-    "parent-moved": ProblemType(
-        409,
-        "The suite has a newer version than the one you built on",
-        "Rebuild on the newest version.",
-    ),
-    "draft-moved": ProblemType(
-        409, "Somebody changed this since you read it", "Read it again: it may be decided already."
-    ),
-    "not-now": ProblemType(
-        409, "It is not in a state in which that can be done", "`detail` says what comes first."
-    ),
-    "ratchet": ProblemType(
-        409,
-        "A case that is enforced may not be dropped or changed",
-        "Keep it as it is, or waive it for a time.",
-    ),
-    "held-cases": ProblemType(
-        409,
-        "The model does not pass cases that are held",
-        "Run the suite with it, or waive each case with owner, reason and expiry.",
-    ),
-    "different-suites": ProblemType(
-        409,
-        "These runs were made on different suites",
-        "Submit both on one digest; `errors` lists what differs.",
-    ),
-    "different-runtimes": ProblemType(
-        409,
-        "These runs were driven on different runtimes",
-        "Submit both with one `execution`; `errors` lists what differs.",
-    ),
-    "data-unusable": ProblemType(
-        409,
-        "Stored data can't be used",
-        "The owner of the data imports it again; `errors` names file and channel.",
-        owner="data",
-    ),
-    "unavailable": ProblemType(
-        503,
-        "The service can't do that now",
-        "Retry with a pause; operators see the log.",
-        owner="machine",
-    ),
-    "internal": ProblemType(
-        500, "We failed", "Report the request_id; the submission is not to blame.", owner="us"
-    ),
+_KINDS = {
+    "invalid-request": (422, "The request is malformed"),
+    "invalid-submission": (422, "The submission is wrong"),
+    "not-json": (400, "The body is not JSON"),
+    "bad-request": (400, "The request can't be understood"),
+    "digest-mismatch": (422, "The bytes are not the ones announced"),
+    "too-large": (413, "The upload is too large"),
+    "not-found": (404, "There is no such thing here"),
+    "ambiguous": (409, "More than one thing has that name"),
+    "method-not-allowed": (405, "This address doesn't do that"),
+    "graphs-missing": (409, "The manifest's graphs aren't here yet"),
+    "no-baseline": (422, "There is nothing to compare with"),
+    "idempotency-key-missing": (400, "The Idempotency-Key header is missing"),
+    "idempotency-key-reused": (422, "This Idempotency-Key was used for another request"),
+    "idempotency-in-progress": (409, "A request with this Idempotency-Key is in progress"),
+    "run-over": (409, "The run is over"),
+    "parent-moved": (409, "The suite has a newer version than the one you built on"),
+    "draft-moved": (409, "Somebody changed this since you read it"),
+    "not-now": (409, "It is not in a state in which that can be done"),
+    "ratchet": (409, "A case that is enforced may not be dropped or changed"),
+    "held-cases": (409, "The model does not pass cases that are held"),
+    "different-suites": (409, "These runs were made on different suites"),
+    "different-runtimes": (409, "These runs were driven on different runtimes"),
+    "data-unusable": (409, "Stored data can't be used"),
+    "unavailable": (503, "The service can't do that now"),
+    "internal": (500, "We failed"),
+}
+"""Slug to status and title."""
+_REMEDIES = {
+    "invalid-request": "Correct the fields named in `errors`.",
+    "invalid-submission": "Correct what `errors` names and send it again; nothing was stored.",
+    "not-json": "Send valid JSON in UTF-8.",
+    "bad-request": "See `detail`.",
+    "digest-mismatch": "Send it under the digest that `errors` names.",
+    "too-large": "Send less, or have the installation's limit raised.",
+    "not-found": "Check the identifier; lists show what exists.",
+    "ambiguous": "Use one of the digests in `errors`.",
+    "method-not-allowed": "Use a method of the `Allow` header.",
+    "graphs-missing": "PUT each to /v1/blobs/{sha256}, then the manifest again.",
+    "no-baseline": "Name a baseline, or promote a model of the suite.",
+    "idempotency-key-missing": "Send any unique string, and the same one when you retry.",
+    "idempotency-key-reused": "Use a fresh key for a new request.",
+    "idempotency-in-progress": "Retry in a second, with the same key.",
+    "run-over": "Nothing to do: its status is final.",
+    "parent-moved": "Rebuild on the newest version.",
+    "draft-moved": "Read it again: it may be decided already.",
+    "not-now": "`detail` says what comes first.",
+    "ratchet": "Keep it as it is, or waive it for a time.",
+    "held-cases": "Run the suite with it, or waive each case with owner, reason and expiry.",
+    "different-suites": "Submit both on one digest; `errors` lists what differs.",
+    "different-runtimes": "Submit both with one `execution`; `errors` lists what differs.",
+    "data-unusable": "The owner of the data imports it again; `errors` names file and channel.",
+    "unavailable": "Retry with a pause; operators see the log.",
+    "internal": "Report the request_id; the submission is not to blame.",
+}
+_OWNERS: dict[str, Owner] = {"data-unusable": "data", "unavailable": "machine", "internal": "us"}
+"""Who must act, where it is not the submitter."""
+
+PROBLEMS = {
+    slug: ProblemType(status, title, _REMEDIES[slug], _OWNERS.get(slug, "submitter"))
+    for slug, (status, title) in _KINDS.items()
 }
 """Slug to kind. `/problems#<slug>` documents each."""
 
@@ -178,8 +143,7 @@ class Refused(SubmitterError):
 
 def not_found(what: str, name: str, remedy: str) -> Refused:
     """404 that says where to look."""
-    message = f"no {what} is {name[:120]!r}"
-    return Refused("not-found", message, Finding(what, "not found", remedy))
+    return Refused("not-found", f"no {what} is {name[:120]!r}", Finding(what, "not found", remedy))
 
 
 def request_id() -> str:

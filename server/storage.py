@@ -112,7 +112,6 @@ class BlobStore:
 
     def _place(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            problem = "not 64 lower-case hex digits"
-            finding = Finding("sha256", problem, "see `sha256sum FILE`")
+            finding = Finding("sha256", "not 64 lower-case hex digits", "see `sha256sum FILE`")
             raise SubmitterError(f"{sha256[:80]!r} is no sha256", finding)
         return self.root / sha256[:2] / sha256

@@ -167,7 +167,7 @@ def _named(file: Path, name: str) -> CaseSpec:
     cases = {spec.name: spec for spec in load_suite(file).cases}
     if name not in cases:
         finding = Finding("--name", f"found {', '.join(cases) or 'none'}")
-        raise SubmitterError(f"{file} has no case {name}", (finding,))
+        raise SubmitterError(f"{file} has no case {name}", finding)
     return cases[name]
 
 
@@ -309,8 +309,7 @@ def must_pass(suite: SuiteVersion, url: Url = DEFAULT_URL, as_json: AsJson = Fal
         "held by": lambda c: c["held_by_name"] or ("accepted" if c["held_since"] else ""),
         "why": lambda c: c["note"][:60],
     }
-    empty = "no must-pass case: redrive cases draft --suite NAME ..."
-    print_items(found["cases"], columns, empty)
+    print_items(found["cases"], columns, "no must-pass case: redrive cases draft --suite NAME ...")
 
 
 @app.command("prove")
@@ -337,13 +336,13 @@ def prove_here(
     found = locate(segment, at, list_segments(root))
     if found is None:
         finding = Finding("SEGMENT", "not stored", "`redrive segments list` shows what is")
-        raise SubmitterError(f"no segment is called {segment}", (finding,))
+        raise SubmitterError(f"no segment is called {segment}", finding)
     meta, at_s = found
     bundles = [local_model(model) for model in (offender, control)]
     models = {manifest.digest: (manifest, graphs) for manifest, graphs in bundles}
     if len(models) < 2:
         finding = Finding("--control", "is the offending model itself")
-        raise SubmitterError("a model can't be its own control", (finding,))
+        raise SubmitterError("a model can't be its own control", finding)
     drivers = [DrivenModel(m.digest, default_execution(m)) for m, _ in bundles]
     trial = Trial(
         offender=drivers[0],

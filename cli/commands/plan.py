@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cli.connection import connect
 from cli.cost_csv import paired, read_costs
-from cli.options import DEFAULT_URL, AsJson, Url, argument, option
+from cli.options import DEFAULT_URL, AsJson, RouteColumn, Url, argument, option
 from cli.printing import print_json
 from cli.stored_pairs import run_table
 from suites.definition.selector import Selector
@@ -125,9 +125,7 @@ def plan(
     metric: Annotated[
         list[str] | None, option("Plan for this one; may be repeated.", "REDRIVE_METRIC")
     ] = None,
-    route_column: Annotated[
-        str | None, option("CSV: column of the route.", "REDRIVE_ROUTE_COLUMN")
-    ] = None,
+    route_column: RouteColumn = None,
     margin: Annotated[
         float | None,
         option(
@@ -176,7 +174,7 @@ def plan(
     else:
         remedy = "COSTS.csv --baseline A --candidate B, or --run ID"
         finding = Finding("plan", "one of the two is needed", remedy)
-        raise SubmitterError("there are no results to plan from, or two", (finding,))
+        raise SubmitterError("there are no results to plan from, or two", finding)
     affordable = budget or seen.segments
     plans = [one for gate in seen.gates for one in _plans(seen, gate, power, affordable)]
     if as_json:
@@ -193,13 +191,12 @@ def _of_csv(
     path: Path, candidate: str, baseline: str, route_column: str | None, asked: Asked
 ) -> Spreads:
     read = read_costs(path, asked.metrics, route_column)
-    gates = tuple(
-        Gate(metric=name, margin=asked.margin or 0.02, winsor_cap=asked.cap)
-        for name in read.metrics
-    )
     return Spreads(
         table=paired(read, candidate, baseline, order_seed=0),
-        gates=gates,
+        gates=tuple(
+            Gate(metric=name, margin=asked.margin or 0.02, winsor_cap=asked.cap)
+            for name in read.metrics
+        ),
         alpha=asked.alpha or 0.05,
         seconds=asked.segment_seconds or 60.0,
     )
@@ -210,24 +207,20 @@ def _of_run(run_id: str, url: str, asked: Asked) -> Spreads:
         table, suite = run_table(client, run_id)
         if not table.case_ids:
             problem = f"run {run_id} has no pair that both models have driven"
-            raise SubmitterError(problem, (Finding("run", "nothing to plan from"),))
+            raise SubmitterError(problem, Finding("run", "nothing to plan from"))
         pairs = client.items(f"/v1/runs/{run_id}/results", most=100)
         driven_s = [pair["baseline"]["ended_s"] for pair in pairs]
     wanted = {g.metric: g for g in suite.gates if not asked.metrics or g.metric in asked.metrics}
     if not wanted:
         there = ", ".join(dict.fromkeys(gate.metric for gate in suite.gates))
         problem = f"no gate of {suite.name} judges {', '.join(asked.metrics)}"
-        raise SubmitterError(problem, (Finding("--metric", f"it judges {there}"),))
+        raise SubmitterError(problem, Finding("--metric", f"it judges {there}"))
     gates = tuple(
         Gate(metric=name, margin=asked.margin or own.margin, winsor_cap=asked.cap or own.winsor_cap)
         for name, own in wanted.items()
     )
-    return Spreads(
-        table=table,
-        gates=gates,
-        alpha=asked.alpha or suite.alpha,
-        seconds=asked.segment_seconds or float(np.mean([s for s in driven_s if s])),
-    )
+    seconds = asked.segment_seconds or float(np.mean([s for s in driven_s if s]))
+    return Spreads(table=table, gates=gates, alpha=asked.alpha or suite.alpha, seconds=seconds)
 
 
 def _plans(seen: Spreads, gate: Gate, power: float, budget: int) -> list[Plan]:
@@ -240,7 +233,7 @@ def _plans(seen: Spreads, gate: Gate, power: float, budget: int) -> list[Plan]:
     if not typical.p.any():
         problem = "every difference is zero: nothing says how models differ"
         finding = Finding(gate.metric, problem, "take two distinct models")
-        raise SubmitterError("there is nothing to plan from", (finding,))
+        raise SubmitterError("there is nothing to plan from", finding)
     suite = Suite(name="plan", kind="overall", select=Selector(), gates=(gate,), flips=99)
     engines = Engines(suite, len(seen.table.case_ids), np.zeros((1, 2, 1, 1)))
     engines.consume(seen.table.routes, (typical, mean))

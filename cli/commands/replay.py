@@ -166,7 +166,7 @@ def _stored(root: Path, names: list[str], tags: list[str]) -> list[SegmentMeta]:
     if not chosen:
         expected = "expected segment ids, --tag, or a .csv file"
         finding = Finding("SEGMENT", expected, "`redrive segments list` shows what is stored")
-        raise SubmitterError("no segment is named", (finding,))
+        raise SubmitterError("no segment is named", finding)
     return chosen
 
 
@@ -177,7 +177,7 @@ def _scenario(
     if end_s - start_s < SHORTEST_S:
         problem = f"{start_s:g} s leaves no window before {end_s:g} s of {meta.segment_id}"
         finding = Finding("--start, --end", problem, "start earlier, or end later")
-        raise SubmitterError("nothing would be driven", (finding,))
+        raise SubmitterError("nothing would be driven", finding)
     return Scenario(
         segment_id=meta.segment_id,
         segment_digest=meta.digest,
@@ -215,7 +215,7 @@ def _spec(name: str, parameters: dict[str, Any], auxiliary: dict[str, Path]) -> 
     for role, path in auxiliary.items():
         if not path.is_file():
             finding = Finding("--simulator-model", "no such file")
-            raise SubmitterError(f"{path} does not exist", (finding,))
+            raise SubmitterError(f"{path} does not exist", finding)
         parameters[role] = file_digest(path)
     return simulator_spec(name, parameters)
 

@@ -80,10 +80,8 @@ def import_csv(
 
 
 def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
-    """(number of its last line, columns) of each report.
-
-    Raises SubmitterError, before anything is sent.
-    """
+    """(number of its last line, columns) of each report. Raises SubmitterError, before anything is
+    sent."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
         try:
@@ -92,12 +90,11 @@ def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
         except (UnicodeDecodeError, csv.Error) as error:
             where = f"after line {reader.line_num}"
             finding = Finding(where, str(error), "save it as CSV in UTF-8")
-            raise SubmitterError(f"{file} is no CSV that can be read", (finding,)) from None
+            raise SubmitterError(f"{file} is no CSV that can be read", finding) from None
     if missing:
         found = f"found {', '.join(reader.fieldnames or ()) or 'nothing'}"
-        remedy = f"name the columns {', '.join((*REQUIRED, *OPTIONAL))}"
-        finding = Finding("line 1", found, remedy)
-        raise SubmitterError(f"{file} lacks {', '.join(missing)}", (finding,))
+        finding = Finding("line 1", found, f"name the columns {', '.join((*REQUIRED, *OPTIONAL))}")
+        raise SubmitterError(f"{file} lacks {', '.join(missing)}", finding)
     return rows
 
 

@@ -199,7 +199,7 @@ def depth(
         images = stereo_depth(stereo, baseline_m, segment)
     else:
         expected = "either --lidar, or --stereo with --baseline-m, expected"
-        raise SubmitterError("one source of depth is needed", (Finding("--lidar", expected),))
+        raise SubmitterError("one source of depth is needed", Finding("--lidar", expected))
     meta = replace_depth(data / "segments", segment, images, source, origin)
     told = f"depth from {meta.depth_source}; digest {meta.digest}"
     print(f"{meta.segment_id}: {told}", file=sys.stderr)
@@ -242,11 +242,9 @@ def _stated(
 
     if wrong := [tag for tag in tags or () if not TAG.fullmatch(tag)]:
         problem = f"{wrong[0]!r} found, lower-case letters, digits and '_' expected"
-        raise SubmitterError("a tag is one word", (Finding("--tag", problem),))
-    return Stated(
-        facts=Facts(weather=weather, intersection=intersection, platform=platform),
-        tags=tuple(tags or ()),
-    )
+        raise SubmitterError("a tag is one word", Finding("--tag", problem))
+    facts = Facts(weather=weather, intersection=intersection, platform=platform)
+    return Stated(facts=facts, tags=tuple(tags or ()))
 
 
 def _decode(segment: StoredSegment) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from cli.connection import EXIT_OURS, connect
 from cli.cost_csv import paired, read_costs
-from cli.options import DEFAULT_URL, AsJson, Url, argument, option
+from cli.options import DEFAULT_URL, AsJson, RouteColumn, Url, argument, option
 from cli.printing import Columns, print_items, print_json
 from cli.stored_pairs import replayed_table, run_table
 from server.client import Client
@@ -82,9 +82,7 @@ def selfcheck(
     metric: Annotated[
         list[str] | None, option("CSV: gate this one; several gate all.", "REDRIVE_METRIC")
     ] = None,
-    route_column: Annotated[
-        str | None, option("CSV: column of the route.", "REDRIVE_ROUTE_COLUMN")
-    ] = None,
+    route_column: RouteColumn = None,
     margin: Annotated[
         float, option("CSV: the gates' margin.", "REDRIVE_MARGIN", min=1e-6, max=10)
     ] = 0.02,
@@ -118,12 +116,12 @@ def selfcheck(
         else:
             remedy = "two replays, or one CSV with --baseline and --candidate"
             finding = Finding("RESULTS", f"{len(results)} files", remedy)
-            raise SubmitterError("it is not clear what is compared with what", (finding,))
+            raise SubmitterError("it is not clear what is compared with what", finding)
         _judge(found, table, judged_by, runs, seed, ", ".join(map(str, results)))
     elif run is None and not (nightly or workers or probe):
         remedy = "--run ID, --nightly, --workers, --probe N, or files"
         finding = Finding("selfcheck", "nothing was named", remedy)
-        raise SubmitterError("there is nothing to check", (finding,))
+        raise SubmitterError("there is nothing to check", finding)
     else:
         with connect(url) as client:
             for run_id in _newest(client) if nightly else [run] if run else []:

@@ -95,7 +95,7 @@ def report(
     cameras = [bundle for bundle in bundles if bundle[0].kind == "camera" and bundle[0].graphs]
     if model and len(cameras) < len(model):
         finding = Finding("--model", "a camera model expected")
-        raise SubmitterError("only camera models with a graph can look at views", (finding,))
+        raise SubmitterError("only camera models with a graph can look at views", finding)
 
     def say(what: str) -> None:
         print(what, file=sys.stderr)

@@ -98,10 +98,8 @@ def submit(
 
 
 def watched(client: Client, run_id: str, timeout: float | None, as_json: bool) -> dict[str, Any]:
-    """The decided run.
-
-    Leaves the program when the time is over (5), or by Ctrl-C, which only detaches.
-    """
+    """The decided run. Leaves the program when the time is over (5), or by Ctrl-C, which only
+    detaches."""
     resume = f"it goes on; resume with: redrive runs watch {run_id}"
     try:
         return follow(client, run_id, timeout)

@@ -42,7 +42,7 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         finding = Finding(f"{file}: byte {error.start}", "is not UTF-8", "save the file as UTF-8")
-        raise SubmitterError(f"{file.name} cannot be read", (finding,)) from None
+        raise SubmitterError(f"{file.name} cannot be read", finding) from None
 
 
 def _summary(suite: Suite, data: Path) -> str:

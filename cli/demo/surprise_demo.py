@@ -92,10 +92,8 @@ def _takeover(rollout: Rollout) -> Takeover | None:
 
 
 def surprise(client: Client, data: Path) -> list[dict[str, Any]]:
-    """The whole loop: what each candidate's verdict is and should be.
-
-    Raises MachineError where no complaint becomes a proven case.
-    """
+    """The whole loop: what each candidate's verdict is and should be. Raises MachineError where no
+    complaint becomes a proven case."""
     say(f"the synthetic fleet drives {FLEET}: rendered, with a safety driver")
     names = (FLEET, CONTROL, BASELINE, *(name for name, _ in CANDIDATES))
     digests = {name: push_local(client, name) for name in names}

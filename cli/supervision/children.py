@@ -37,11 +37,9 @@ class _Stopping(Exception):
 
 
 class Children:
-    """Programs in stages; a stage starts when the one before it answers.
-
-    One thread starts, watches and stops all of them. The kernel ends a child when the thread that
-    started it ends: nothing outlives this process, however it is killed.
-    """
+    """Programs in stages; a stage starts when the one before it answers. One thread starts, watches
+    and stops all of them. The kernel ends a child when the thread that started it ends: nothing
+    outlives this process, however it is killed."""
 
     def __init__(
         self, stages: Sequence[Sequence[Program]], logs: Path, say: Callable[[str], None]

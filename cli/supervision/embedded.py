@@ -88,7 +88,7 @@ def _inside_wheel(package: str, path: str) -> Path:
     name = package.replace("_", "-")
     problem = f"no {path} in it on {platform.machine()}"
     finding = Finding(name, problem, f"install {name}, or set DATABASE_URL and BROKER_URL")
-    raise MachineError(f"{Path(path).name} is not installed", (finding,))
+    raise MachineError(f"{Path(path).name} is not installed", finding)
 
 
 def socket_folder(data: Path) -> Path:
@@ -102,7 +102,7 @@ def socket_folder(data: Path) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         problem = "the services trust whoever can open their sockets"
         finding = Finding(str(folder), problem, "remove it, or chmod 700")
-        raise MachineError(f"{folder} is not a private folder of this user", (finding,))
+        raise MachineError(f"{folder} is not a private folder of this user", finding)
     return folder
 
 
@@ -117,10 +117,8 @@ def namespaces_work() -> bool:
 
 
 def _as_other_user(folder: Path) -> tuple[str, ...]:
-    """The prefix that runs a command as another uid, after giving it the folder.
-
-    MachineError where that user cannot reach it.
-    """
+    """The prefix that runs a command as another uid, after giving it the folder. MachineError where
+    that user cannot reach it."""
     for path in (folder, *folder.rglob("*")):
         os.chown(path, OTHER_UID, OTHER_UID, follow_symlinks=False)
     for path in (folder, postgres_binaries()):
@@ -132,16 +130,14 @@ def _as_other_user(folder: Path) -> tuple[str, ...]:
                 "or set DATABASE_URL",
             )
             problem = "Postgres cannot run as root, and no other user can reach its files"
-            raise MachineError(problem, (finding,))
+            raise MachineError(problem, finding)
     return OTHER_USER
 
 
 def postgres(data: Path, *, durable: bool = True, namespaces: bool | None = None) -> Program:
-    """Postgres in `data/postgres`, created at the first start.
-
-    The directory is taken over from a killed predecessor. `durable=False` trades safety at a power
-    cut for speed. `namespaces` overrides what root does (see the module).
-    """
+    """Postgres in `data/postgres`, created at the first start. The directory is taken over from a
+    killed predecessor. `durable=False` trades safety at a power cut for speed. `namespaces`
+    overrides what root does (see the module)."""
     folder = data.resolve() / "postgres"
     binaries = postgres_binaries()
     sockets = socket_folder(data)
@@ -181,10 +177,8 @@ def postgres(data: Path, *, durable: bool = True, namespaces: bool | None = None
 
 
 def _create_cluster(cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> None:
-    """initdb and the one database, under another name until complete.
-
-    An interrupted set-up leaves no half of it.
-    """
+    """initdb and the one database, under another name until complete. An interrupted set-up leaves
+    no half of it."""
     partial = cluster.with_name("partial")
     shutil.rmtree(partial, ignore_errors=True)
     initdb = (
@@ -208,7 +202,7 @@ def _create_cluster(cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> N
         )
         if done.returncode:
             finding = Finding(str(partial), done.stderr.strip()[-800:])
-            raise MachineError("Postgres could not be set up", (finding,))
+            raise MachineError("Postgres could not be set up", finding)
     partial.rename(cluster)
 
 

@@ -68,10 +68,8 @@ class Child:
 
 
 def launch(program: Program, logs: Path) -> Child:
-    """Start a program in a session of its own, with its output in `logs/NAME.log`.
-
-    It ends when the calling thread ends.
-    """
+    """Start a program in a session of its own, with its output in `logs/NAME.log`. It ends when the
+    calling thread ends."""
     program.prepare()
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{program.name}.log"
@@ -98,10 +96,8 @@ def launch(program: Program, logs: Path) -> Child:
 
 
 def wait_ready(child: Child, timeout_s: float, pause: Pause = time.sleep) -> None:
-    """Return when the program answers.
-
-    MachineError with the end of its log if it ends first or takes too long.
-    """
+    """Return when the program answers. MachineError with the end of its log if it ends first or
+    takes too long."""
     deadline = time.monotonic() + timeout_s
     while not child.program.ready():
         ended = child.process.poll() is not None
@@ -113,10 +109,8 @@ def wait_ready(child: Child, timeout_s: float, pause: Pause = time.sleep) -> Non
 
 
 def wait_done(child: Child, timeout_s: float, pause: Pause = time.sleep) -> None:
-    """Return when the program has done its work.
-
-    MachineError with the end of its log if it failed or takes too long.
-    """
+    """Return when the program has done its work. MachineError with the end of its log if it failed
+    or takes too long."""
     deadline = time.monotonic() + timeout_s
     while child.process.poll() is None:
         if time.monotonic() > deadline:
@@ -128,7 +122,7 @@ def wait_done(child: Child, timeout_s: float, pause: Pause = time.sleep) -> None
 
 def _failure(child: Child, reason: str) -> MachineError:
     finding = Finding(str(child.log), tail(child.log), "read the log for more")
-    return MachineError(f"{child.program.name} {reason}", (finding,))
+    return MachineError(f"{child.program.name} {reason}", finding)
 
 
 def stop(children: Sequence[Child]) -> None:

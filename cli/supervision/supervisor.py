@@ -106,8 +106,7 @@ def service_stages(
     workers: int,
 ) -> list[list[Program]]:
     """What runs, in stages: stores, migrations, then API, coordinator and workers together."""
-    port = base_url.rpartition(":")[2]
-    api = ("uvicorn", "server.app:app", "--host", host, "--port", port)
+    api = ("uvicorn", "server.app:app", "--host", host, "--port", base_url.rpartition(":")[2])
 
     def python(
         name: str, *words: str, once: bool = False, ready: Callable[[], bool] = lambda: True
@@ -159,7 +158,7 @@ def free_port(host: str, asked: int | None) -> int:
     last = f" to {candidates[-1]}" if asked is None else ""
     remedy = "choose another --port, or leave it out to get a free one"
     finding = Finding("--host, --port", reason, remedy)
-    raise MachineError(f"cannot listen on {host}, port {candidates[0]}{last}", (finding,))
+    raise MachineError(f"cannot listen on {host}, port {candidates[0]}{last}", finding)
 
 
 def _reachable(host: str) -> str:
@@ -178,7 +177,7 @@ def _sole_user_of(data: Path) -> Iterator[Callable[[str], None]]:
             lock.seek(0)
             holder = lock.read().strip() or "another start is under way"
             finding = Finding(LOCK, holder, "stop that one, or choose another --data")
-            raise MachineError(f"{data} is in use", (finding,)) from None
+            raise MachineError(f"{data} is in use", finding) from None
 
         def describe(url: str) -> None:
             lock.truncate(0)

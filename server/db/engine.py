@@ -13,10 +13,9 @@ def _serialize(value: Any) -> str:
 
 
 def make_engine(url: str, pool_size: int = 10) -> Engine:
-    """Engine on `url` (`postgresql+psycopg://...`).
-
-    Connections are checked before use, so that a restarted Postgres costs no request. JSON columns
-    hold canonical JSON, so that an identity can be computed again from what is stored."""
+    """Engine on `url` (`postgresql+psycopg://...`). Connections are checked before use, so that a
+    restarted Postgres costs no request. JSON columns hold canonical JSON, so that an identity can
+    be computed again from what is stored."""
     return create_engine(
         url,
         pool_size=pool_size,

@@ -189,8 +189,7 @@ def _frames(manifest: Manifest, tensor: Tensor, where: str) -> Iterator[Finding]
     if tensor.shape[1:] != expected:
         problem = f"expected {show(('batch', *expected))}, found {show(tensor.shape)}"
         axes = f"planes x history.frames, height, width of the virtual camera in {manifest.colour}"
-        remedy = f"{axes}: make them agree"
-        yield Finding(f"{where}.shape", problem, remedy)
+        yield Finding(f"{where}.shape", problem, f"{axes}: make them agree")
 
 
 def _scalar(tensor: Tensor, rows: tuple[Row, ...], where: str) -> Iterator[Finding]:

@@ -35,10 +35,8 @@ def _children(descriptor: Any) -> dict[int, Any]:
 
 
 def check_structure(data: bytes) -> None:
-    """Walk over the messages of a serialised ModelProto without building any.
-
-    Raises MalformedError: what is too much, or at which byte the encoding breaks.
-    """
+    """Walk over the messages of a serialised ModelProto without building any. Raises
+    MalformedError: what is too much, or at which byte the encoding breaks."""
     fields = packed = 0
     todo: list[tuple[int, int, Any, int]] = [(0, len(data), ModelProto.DESCRIPTOR, 0)]
     while todo:

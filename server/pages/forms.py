@@ -21,7 +21,7 @@ async def _form(request: Request) -> dict[str, str]:
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         problem = f"{origin} is not this site"
         finding = Finding("header.Origin", problem, "send the form from its own page")
-        raise Refused("bad-request", "the form comes from another site", (finding,))
+        raise Refused("bad-request", "the form comes from another site", finding)
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     filled = {name: values[0].strip() for name, values in fields.items()}
     return {name: value for name, value in filled.items() if value}

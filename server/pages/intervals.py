@@ -61,8 +61,7 @@ def scale_of(gates: Sequence[Mapping[str, Any]]) -> Scale:
     room = 0.06 * (max(ends) - min(ends))
     low = min(ends) - room
     high = max(ends) + room
-    ticks = _root_ticks(low, high) if root else _linear_ticks(low, high)
-    return Scale(low, high, root, ticks)
+    return Scale(low, high, root, _root_ticks(low, high) if root else _linear_ticks(low, high))
 
 
 def _linear_ticks(low: float, high: float) -> tuple[float, ...]:

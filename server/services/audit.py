@@ -66,6 +66,5 @@ def list_events(
         (EventRow.id,),
         cursor=cursor,
         limit=limit,
-        descending=True,
         view=lambda row: EventView.model_validate(row[0], from_attributes=True),
     )

@@ -57,8 +57,8 @@ def read_page(
     *,
     cursor: str | None,
     limit: int,
-    descending: bool,
     view: Callable[[Row[*tuple[Any, ...]]], T],
+    descending: bool = True,
 ) -> Page[T]:
     """One page of `query` by `order`: all columns the same way, together unique and never NULL."""
     if cursor is not None:

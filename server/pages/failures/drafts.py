@@ -32,9 +32,8 @@ def draft_page(draft_id: str, session: Database) -> DraftPage:
 
 
 def register(form: Form, session: Database) -> RedirectResponse:
-    """Register a failure as a test.
-
-    With a bound the rule is that bound on the signal of the form; without one it is proposed."""
+    """Register a failure as a test. With a bound the rule is that bound on the signal of the form;
+    without one it is proposed."""
     fields: dict[str, object] = dict(form)
     signal = str(fields.pop("signal", ""))
     window = {name: number(form, name) for name in ("start_s", "end_s") if name in form}

@@ -49,7 +49,6 @@ def waivers_page(
     found = service.list_waivers(
         session, suite=suite, case=case, state=state, cursor=cursor, limit=LINES
     )
-    subject = f"{suite}/{case}" if suite and case else None
     return WaiversPage(
         waivers=found.items,
         next=found.next,
@@ -58,7 +57,7 @@ def waivers_page(
         state=state,
         states=list(service.WaiverState),
         most_days=service.LONGEST.days,
-        trail=trail(session, "case", subject),
+        trail=trail(session, "case", f"{suite}/{case}" if suite and case else None),
     )
 
 
@@ -68,7 +67,7 @@ def give(form: Form, session: Database) -> RedirectResponse:
     if not 0 < days <= service.LONGEST.days:
         finding = Finding("days", f"{days:g}", f"above 0 and at most {service.LONGEST.days}")
         detail = "a waiver ends in the future, and within 90 days"
-        raise Refused("invalid-submission", detail, (finding,))
+        raise Refused("invalid-submission", detail, finding)
     fields: dict[str, object] = {**form, "expires": datetime.now(UTC) + timedelta(days=days)}
     del fields["days"]
     return _see_case(service.add_waiver(session, asked(service.WaiverRequest, fields)))

@@ -93,10 +93,8 @@ def figures(run_id: str, position: int, session: Database, blobs: Blobs) -> Figu
 def case_page(run_id: str, position: int, session: Database, blobs: Blobs) -> CasePage:
     """One case with everything that its page shows."""
     drawn = figures(run_id, position, session, blobs).panels
-    return CasePage(
-        case=read_case(session, blobs, run_id, position),
-        tables=[PanelTable(panel=panel, rows=table(panel)) for panel in drawn],
-    )
+    tables = [PanelTable(panel=panel, rows=table(panel)) for panel in drawn]
+    return CasePage(case=read_case(session, blobs, run_id, position), tables=tables)
 
 
 router.add_api_route("/runs/{run_id}/cases/{position}/figures.json", figures, methods=["GET"])

@@ -85,7 +85,6 @@ def run_page(run_id: str, session: Database, settings: Configured, blobs: Blobs)
     """One run with everything that its page shows."""
     run = read_run(session, run_id, settings.public_url)
     changes = count_changes(session, run_id)
-    suite = session.get_one(SuiteVersionRow, run.suite.digest).document["suite"]
     return RunPage(
         run=run,
         headline=headline(run, changes),
@@ -94,7 +93,7 @@ def run_page(run_id: str, session: Database, settings: Configured, blobs: Blobs)
         cases=case_positions(session, run_id),
         offsets=by_offset(session, run_id),
         sandbox=sandbox_levels(session, run_id),
-        suite=suite,
+        suite=session.get_one(SuiteVersionRow, run.suite.digest).document["suite"],
         reproduce=_commands(run),
         incidents=read_incidents(session, blobs, run_id) if run.over else None,
     )

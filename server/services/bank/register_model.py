@@ -35,10 +35,8 @@ def register_model(
     session: Session, blobs: BlobStore, announced: str, manifest: Manifest, *, actor: str = ""
 ) -> tuple[ModelRow, bool]:
     """Store a manifest under its own digest; returns the model and whether it is new. Idempotent.
-
-    Raises Refused when `announced` is not the manifest's digest or a graph isn't uploaded.
-    Raises SubmitterError with every finding when a graph contradicts the manifest.
-    """
+    Raises Refused when `announced` is not the manifest's digest or a graph isn't uploaded. Raises
+    SubmitterError with every finding when a graph contradicts the manifest."""
     try:
         digest = manifest.digest
     except ValueError as error:
@@ -113,6 +111,5 @@ def list_models(
         (ModelRow.created, ModelRow.digest),
         cursor=cursor,
         limit=limit,
-        descending=True,
         view=lambda row: ModelView.model_validate(row[0], from_attributes=True),
     )

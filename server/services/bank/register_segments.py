@@ -168,8 +168,8 @@ def list_segments(
         (SegmentRow.segment_id,),
         cursor=cursor,
         limit=limit,
-        descending=False,
         view=lambda row: _view(row[0]),
+        descending=False,
     )
 
 
@@ -185,10 +185,8 @@ def read_segment(session: Session, segment_id: str) -> SegmentView:
 def set_quarantine(
     session: Session, segment_id: str, reason: str | None, *, actor: str
 ) -> SegmentView:
-    """Keep a segment's bytes of now out of new suite versions; no reason: let them back in.
-
-    Raises Refused (404).
-    """
+    """Keep a segment's bytes of now out of new suite versions; no reason: let them back in. Raises
+    Refused (404)."""
     read_segment(session, segment_id)
     segment = session.get_one(SegmentRow, segment_id)
     session.execute(delete(QuarantineRow).where(QuarantineRow.segment_digest == segment.digest))

@@ -97,10 +97,8 @@ def register_suite(
     session: Session, suite: Suite, *, parent: str | None, actor: str
 ) -> tuple[VersionView, bool]:
     """Resolve and store; returns the version and whether it is new. The newest again is not.
-
     `parent` is the version that was edited. It must still be the newest, or somebody's change would
-    be lost: Refused (409). Raises SubmitterError naming the field, and the remedy.
-    """
+    be lost: Refused (409). Raises SubmitterError naming the field, and the remedy."""
     simulator_spec(suite.simulator.name, suite.simulator.parameters)
     _check_quarantine(session, suite)
     metas = usable_metas(session)
@@ -211,18 +209,14 @@ def list_versions(
     """The versions of one suite, newest first, cuts among them. Raises Refused (404)."""
     if session.get(SuiteRow, name) is None:
         raise not_found("suite", name, "see GET /v1/suites")
-    query = (
-        select(SuiteVersionRow)
-        .where(SuiteVersionRow.suite == name)
-        .options(defer(SuiteVersionRow.document))
-    )
     return read_page(
         session,
-        query,
+        select(SuiteVersionRow)
+        .where(SuiteVersionRow.suite == name)
+        .options(defer(SuiteVersionRow.document)),
         (SuiteVersionRow.created, SuiteVersionRow.digest),
         cursor=cursor,
         limit=limit,
-        descending=True,
         view=lambda row: _as_view(row[0]),
     )
 
@@ -243,11 +237,9 @@ def list_suites(session: Session, *, cursor: str | None, limit: int) -> Page[Sui
 
     def view(row: Row[*tuple[Any, ...]]) -> SuiteView:
         suite, model, version = row[:3]
+        newest = _as_view(version) if version is not None else None
         return SuiteView(
-            name=suite.name,
-            promoted=suite.promoted,
-            promoted_name=model,
-            newest=_as_view(version) if version is not None else None,
+            name=suite.name, promoted=suite.promoted, promoted_name=model, newest=newest
         )
 
     return read_page(

@@ -14,10 +14,8 @@ _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
 def junit(run: RunView) -> bytes:
-    """UTF-8 XML.
-
-    A gate that is worse fails, and one that is open is skipped with the reason. Advisory gates
-    never fail. A run without a verdict is one test: errored, or skipped."""
+    """UTF-8 XML. A gate that is worse fails, and one that is open is skipped with the reason.
+    Advisory gates never fail. A run without a verdict is one test: errored, or skipped."""
     root = Element("testsuites", name="redrive")
     suite = SubElement(root, "testsuite", name=run.suite.short)
     properties = SubElement(suite, "properties")

@@ -26,13 +26,12 @@ def cases_of(run: RunView) -> list[dict[str, Any]]:
 
 def headline(run: RunView, changes: dict[Change, int]) -> str:
     """`FAIL · highway@3f2a91 · 2 of 9 gates worse · 11 regressed, 4 improved, 1985 unchanged`."""
-    counted = [f"{changes[change]} {change}" for change in ALWAYS_COUNTED]
     parts = [
         str(run.verdict or run.status).upper(),
         run.suite.short,
         _gate_count(run),
         _failed_cases(run),
-        ", ".join(counted),
+        ", ".join([f"{changes[change]} {change}" for change in ALWAYS_COUNTED]),
         *(f"{changes[change]} {change}" for change in COUNTED_IF_ANY if changes[change]),
     ]
     return " · ".join(part for part in parts if part)

@@ -18,9 +18,7 @@ from suites.vocabulary import CaseStatus
 
 def accept_draft(session: Session, draft_id: str, version: int, *, actor: str) -> DraftDetail:
     """A person has reviewed it: it enters a new suite version. Of two who accept, one is refused.
-
-    Raises Refused (404, 409), SubmitterError when the suite can't take it.
-    """
+    Raises Refused (404, 409), SubmitterError when the suite can't take it."""
     draft = locked(session, draft_id, version)
     if draft.status is not CaseStatus.DRAFTED or draft.spec is None or draft.proof is None:
         problem = f"it is {draft.status}: {draft.reason}"

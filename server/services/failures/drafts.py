@@ -272,15 +272,8 @@ def list_drafts(
     query = select(CaseDraftRow)
     if status is not None:
         query = query.where(CaseDraftRow.status == status)
-    return read_page(
-        session,
-        query,
-        (CaseDraftRow.created, CaseDraftRow.id),
-        cursor=cursor,
-        limit=limit,
-        descending=True,
-        view=lambda row: _view(row[0]),
-    )
+    by = (CaseDraftRow.created, CaseDraftRow.id)
+    return read_page(session, query, by, cursor=cursor, limit=limit, view=lambda row: _view(row[0]))
 
 
 def locked(session: Session, draft_id: str, version: int) -> CaseDraftRow:

@@ -87,10 +87,8 @@ def signature_of(text: str) -> str:
 
 
 def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool]:
-    """Store a report, find its place, join its cluster; returns it and whether it is new.
-
-    The very same report again is the stored one. Raises SubmitterError for a time outside a route.
-    """
+    """Store a report, find its place, join its cluster; returns it and whether it is new. The very
+    same report again is the stored one. Raises SubmitterError for a time outside a route."""
     found = locate(complaint.route, complaint.time_s, usable_metas(session))
     place = same_place(complaint.route)
     # One at a time for each place: of two that come at once, the second sees the first.
@@ -127,8 +125,7 @@ def add_report(session: Session, complaint: Complaint) -> tuple[ReportView, bool
 
 def _stored(session: Session, complaint: Complaint, place: str) -> FieldReportRow | None:
     said = complaint.model_dump(include={"time_s", "text", "reporter"})
-    same = select(FieldReportRow).filter_by(place=place, **said)
-    return session.scalars(same).first()
+    return session.scalars(select(FieldReportRow).filter_by(place=place, **said)).first()
 
 
 def locate_awaited(session: Session) -> None:
@@ -208,15 +205,8 @@ def list_reports(
     if search:
         said = FieldReportRow.text.icontains(search, autoescape=True)
         query = query.where(said | FieldReportRow.place.icontains(search, autoescape=True))
-    return read_page(
-        session,
-        query,
-        (FieldReportRow.created, FieldReportRow.id),
-        cursor=cursor,
-        limit=limit,
-        descending=True,
-        view=lambda row: _view(row[0]),
-    )
+    by = (FieldReportRow.created, FieldReportRow.id)
+    return read_page(session, query, by, cursor=cursor, limit=limit, view=lambda row: _view(row[0]))
 
 
 def reject_report(session: Session, report_id: str, reason: str, *, actor: str) -> ReportDetail:

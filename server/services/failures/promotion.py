@@ -58,9 +58,7 @@ class _Case(NamedTuple):
 
 def promote(session: Session, name: str, model: str, *, actor: str = "") -> Promoted:
     """Make a model the one that candidates of a suite meet by default, and hold what it passed.
-
-    Raises Refused: 404, or 409 naming every held case that it does not pass and nobody waived.
-    """
+    Raises Refused: 404, or 409 naming every held case that it does not pass and nobody waived."""
     suite = session.get(SuiteRow, name, with_for_update=True)
     if suite is None:
         raise not_found("suite", name, "see GET /v1/suites")
@@ -106,11 +104,9 @@ def _check_held(
 
 
 def standings(session: Session, version: SuiteVersionRow, model: ModelRow) -> dict[str, Standing]:
-    """How a model stands on every case of a version, by name.
-
-    What counts is its newest result on the case as it is now: of the same words, on the bytes of
-    its segment that are stored now, in the simulator's version of now.
-    """
+    """How a model stands on every case of a version, by name. What counts is its newest result on
+    the case as it is now: of the same words, on the bytes of its segment that are stored now, in
+    the simulator's version of now."""
     runs = _judged_runs(session, version.suite, model)
     digests = {run.suite_digest for run in runs}
     driven = select(SuiteVersionRow).where(SuiteVersionRow.digest.in_(digests))
@@ -146,14 +142,13 @@ def standings(session: Session, version: SuiteVersionRow, model: ModelRow) -> di
 def _judged_runs(session: Session, suite: str, model: ModelRow) -> Sequence[Row[*tuple[Any, ...]]]:
     """The runs of a candidate on any version of a suite that have a verdict, newest first."""
     judged = RunRow.verdict_document["cases"].label("judged")
-    query = (
+    return session.execute(
         select(RunRow.id, RunRow.suite_digest, RunRow.simulator, judged)
         .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
         .where(SuiteVersionRow.suite == suite)
         .where(RunRow.candidate == model.digest, RunRow.verdict.is_not(None))
         .order_by(RunRow.created.desc())
-    )
-    return session.execute(query).all()
+    ).all()
 
 
 def _standing(run_id: str, judged: dict[str, Any]) -> Standing:

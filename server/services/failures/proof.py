@@ -128,8 +128,7 @@ def _not_reproduced(session: Session, draft: CaseDraftRow, reason: str) -> None:
 def _rollouts(
     session: Session, blobs: BlobStore, draft: CaseDraftRow, route: str, keys: Sequence[DriveKey]
 ) -> list[Rollout]:
-    digests = [key.digest for key in keys]
-    stored = select(RolloutRow).where(RolloutRow.drive_key.in_(digests))
+    stored = select(RolloutRow).where(RolloutRow.drive_key.in_([key.digest for key in keys]))
     rows = {row.drive_key: row for row in session.scalars(stored)}
     missing = [key for key in keys if key.digest not in rows]
     if missing:

@@ -164,15 +164,8 @@ def list_waivers(
         query = query.where(WaiverRow.expires <= func.coalesce(WaiverRow.revoked, now))
     elif state is WaiverState.REVOKED:
         query = query.where(WaiverRow.revoked < WaiverRow.expires)
-    return read_page(
-        session,
-        query,
-        (WaiverRow.created, WaiverRow.id),
-        cursor=cursor,
-        limit=limit,
-        descending=True,
-        view=lambda row: _view(row[0]),
-    )
+    by = (WaiverRow.created, WaiverRow.id)
+    return read_page(session, query, by, cursor=cursor, limit=limit, view=lambda row: _view(row[0]))
 
 
 def _subject(waiver: WaiverRow) -> tuple[str, str]:

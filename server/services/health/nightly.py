@@ -28,9 +28,8 @@ SIMULATED = 200
 
 
 def claim_night(session: Session, now: datetime, hour: int) -> date | None:
-    """The night (a UTC day) whose checks the caller has to make.
-
-    None: it is not the time (`hour` below 0: never), or a coordinator has begun them already."""
+    """The night (a UTC day) whose checks the caller has to make. None: it is not the time (`hour`
+    below 0: never), or a coordinator has begun them already."""
     since = now.astimezone(UTC) - timedelta(hours=hour)
     if hour < 0 or since - since.replace(hour=0, minute=0, second=0, microsecond=0) >= CATCH_UP:
         return None
@@ -54,9 +53,8 @@ def make_checks(
     shard: int,
     simulated: int = SIMULATED,
 ) -> NightReport:
-    """Self-checks on the newest run of some suites, the workers' residuals, and probes.
-
-    `shard` probes go into one message; they are driven when workers have nothing better to do. The
+    """Self-checks on the newest run of some suites, the workers' residuals, and probes. `shard`
+    probes go into one message; they are driven when workers have nothing better to do. The
     transactions are short: nothing is locked while it computes."""
     report = NightReport()
     with sessions() as session:
@@ -90,14 +88,13 @@ def _newest_runs(session: Session) -> list[str]:
     """Ids of the runs to check; suites without gates have nothing to check."""
     version = SuiteVersionRow
     gates_of = version.document["suite"]["gates"]
-    query = (
+    rows = session.execute(
         select(RunRow.id, version.suite, RunRow.candidate, RunRow.baseline, gates_of)
         .join(version, version.digest == RunRow.suite_digest)
         .where(RunRow.status == Status.FINISHED)
         .order_by(RunRow.created.desc())
         .limit(LOOK_BACK)
     )
-    rows = session.execute(query)
     return newest_of_suites(FinishedRun(*run) for *run, gates in rows if gates)
 
 

@@ -31,10 +31,9 @@ class ProbeView(BaseModel):
 
 
 def ask_probes(session: Session, count: int) -> tuple[list[ProbeView], dict[str, list[int]]]:
-    """Choose stored rollouts at random, of simulators at their current version.
-
-    The probes, and their numbers by the device that must drive them. Raises Refused (409) where
-    nothing is stored."""
+    """Choose stored rollouts at random, of simulators at their current version. The probes, and
+    their numbers by the device that must drive them. Raises Refused (409) where nothing is
+    stored."""
     device = DriveKeyRow.execution["device"].astext
     simulator = DriveKeyRow.key["simulator"]
     named = func.concat(simulator["name"].as_string(), " ", simulator["version"].as_string())

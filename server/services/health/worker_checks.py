@@ -40,9 +40,8 @@ class WorkerView(BaseModel):
 
 
 def check_workers(session: Session) -> list[WorkerView]:
-    """The residual of every worker over recent runs, worst first.
-
-    A bad worker raises an alarm, once until it is acknowledged."""
+    """The residual of every worker over recent runs, worst first. A bad worker raises an alarm,
+    once until it is acknowledged."""
     views = compare_workers(session)
     alarmed = select(AlarmRow.detail["worker"].astext).where(
         AlarmRow.kind == "bad_worker", AlarmRow.acknowledged.is_(None)

@@ -29,16 +29,14 @@ def run_owner(run_id: str) -> DemandOwner:
 def waiting_keys(
     session: Session, owner: DemandOwner, start: int, stop: int
 ) -> Sequence[Row[str, str, dict[str, Any], int]]:
-    """(digest, group_digest, execution, position) of the rollouts that nobody drives yet.
-
-    Mandatory ones come first, then those at positions [start, stop), in the owner's order."""
+    """(digest, group_digest, execution, position) of the rollouts that nobody drives yet. Mandatory
+    ones come first, then those at positions [start, stop), in the owner's order."""
     key = DriveKeyRow
-    query = (
+    return session.execute(
         _missing(owner, key.digest, key.group_digest, key.execution, DemandRow.position)
         .where(key.shard_id.is_(None), key.failure.is_(None), _in_window(start, stop))
         .order_by(DemandRow.mandatory.desc(), DemandRow.position, DemandRow.role)
-    )
-    return session.execute(query).all()
+    ).all()
 
 
 def shards_in_window(owner: DemandOwner, start: int, stop: int) -> Select[int | None]:
@@ -79,9 +77,8 @@ def count_missing(session: Session, owner: DemandOwner) -> int:
 
 
 def withdraw(session: Session, owner: DemandOwner, *, mandatory_too: bool) -> None:
-    """Take back demands for rollouts that are not stored.
-
-    What is stored stays the owner's evidence. Shards that others wait for go on."""
+    """Take back demands for rollouts that are not stored. What is stored stays the owner's
+    evidence. Shards that others wait for go on."""
     stored = select(RolloutRow).where(RolloutRow.drive_key == DemandRow.drive_key).exists()
     unwanted = delete(DemandRow).where(owner.owns(), ~stored)
     session.execute(unwanted if mandatory_too else unwanted.where(~DemandRow.mandatory))

@@ -31,9 +31,8 @@ class NewDemand(NamedTuple):
 
 
 def add_demands(session: Session, owner: DemandOwner, demands: Iterable[NewDemand]) -> None:
-    """Ask for these rollouts. Those that exist, for whomever they were driven, are simply found.
-
-    A drive_key that ran out of attempts before is tried again."""
+    """Ask for these rollouts. Those that exist, for whomever they were driven, are simply found. A
+    drive_key that ran out of attempts before is tried again."""
     keys: dict[str, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []
     for demand in demands:

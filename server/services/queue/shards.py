@@ -111,8 +111,7 @@ def drop_unwanted(session: Session) -> int:
     cancelled = 0
     for shard in queued:
         in_shard = DriveKeyRow.shard_id == shard.id
-        freed = update(DriveKeyRow).where(in_shard, ~_is_demanded())
-        session.execute(freed.values(shard_id=None))
+        session.execute(update(DriveKeyRow).where(in_shard, ~_is_demanded()).values(shard_id=None))
         wanted = set(session.scalars(select(DriveKeyRow.digest).where(in_shard)))
         if wanted:
             shard.drive_keys = [digest for digest in shard.drive_keys if digest in wanted]

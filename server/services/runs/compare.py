@@ -112,9 +112,8 @@ def compare(
 
 
 def _common(session: Session, baseline: str, candidates: list[str]) -> str | None:
-    """The suite version on which every candidate finished a run against the baseline.
-
-    The last used of several; None: there is none."""
+    """The suite version on which every candidate finished a run against the baseline. The last used
+    of several; None: there is none."""
     finished = RunRow.status == Status.FINISHED
     return session.scalars(
         select(RunRow.suite_digest)

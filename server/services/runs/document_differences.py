@@ -8,10 +8,9 @@ from suites.errors import Finding
 def version_differences(
     one: dict[str, Any], other: dict[str, Any], most: int = 20
 ) -> list[Finding]:
-    """The fields in which two suite versions differ, what people wrote first.
-
-    The plan follows from that and from the segments' digests. Versions that agree in all of it
-    differ in their parent only."""
+    """The fields in which two suite versions differ, what people wrote first. The plan follows from
+    that and from the segments' digests. Versions that agree in all of it differ in their parent
+    only."""
     found: list[Finding] = []
     for part in ("suite", "metric_versions", "planned"):
         found += differences(one[part], other[part], part, most - len(found))

@@ -41,9 +41,8 @@ class UndecidableError(Exception):
 
 
 class RunEvidence:
-    """What a run has shown so far, judged look by look.
-
-    Of several comparisons `beside` each other, each is judged at its share of alpha."""
+    """What a run has shown so far, judged look by look. Of several comparisons `beside` each other,
+    each is judged at its share of alpha."""
 
     def __init__(self, session: Session, run: RunRow, beside: int = 1) -> None:
         self.version = stored_version(session.get_one(SuiteVersionRow, run.suite_digest))

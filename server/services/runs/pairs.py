@@ -156,8 +156,7 @@ def _by_metric(session: Session, run_id: str, metric: str | None) -> _MetricPair
         problem = f"no metric is named {name!r}"
         finding = Finding("query.metric", problem, f"one of {', '.join(METRICS)}")
         raise Refused("bad-request", "that metric doesn't exist", finding)
-    version = document["metric_versions"].get(name, METRICS[name].version)
-    return _MetricPairs(run_id, name, version)
+    return _MetricPairs(run_id, name, document["metric_versions"].get(name, METRICS[name].version))
 
 
 def list_results(
@@ -171,14 +170,12 @@ def list_results(
     cursor: str | None = None,
     limit: int = 100,
 ) -> Page[PairView]:
-    """Pairs of a run by one metric, the first gate's when not named.
-
-    By delta, pairs without one come last. Raises Refused (404, 400)."""
+    """Pairs of a run by one metric, the first gate's when not named. By delta, pairs without one
+    come last. Raises Refused (404, 400)."""
     pairs = _by_metric(session, run_id, metric)
     backwards = sort.startswith("-")
     by_delta = sort.endswith("delta")
-    last = -math.inf if backwards else math.inf
-    delta = func.coalesce(pairs.delta, literal(last))
+    delta = func.coalesce(pairs.delta, literal(-math.inf if backwards else math.inf))
     position = pairs.candidate.demand.position
     sides = pairs.both(lambda s: (s.demand, s.rollout, s.result, s.key.failure))
     segment_id = pairs.candidate.key.segment_id
@@ -191,8 +188,7 @@ def list_results(
         at, after = decode_cursor(cursor, [float, int])
         beyond = position < after if sort == "-position" else position > after
         if by_delta:
-            past = delta < at if backwards else delta > at
-            beyond = or_(past, and_(delta == at, beyond))
+            beyond = or_(delta < at if backwards else delta > at, and_(delta == at, beyond))
         query = query.where(beyond)
     if by_delta:
         query = query.order_by(delta.desc() if backwards else delta.asc(), position)

@@ -154,10 +154,9 @@ def _driven_pairs(session: Session, run_id: str) -> list[_DrivenPair]:
 
 def _measured(session: Session, run_id: str) -> _Happened:
     versions = [(f"incident_{kind}", METRICS[f"incident_{kind}"].version) for kind in DETECTORS]
-    keys = select(DemandRow.drive_key).where(run_owner(run_id).owns())
     rows = session.execute(
         select(ResultRow.drive_key, ResultRow.metric, ResultRow.value).where(
-            ResultRow.drive_key.in_(keys),
+            ResultRow.drive_key.in_(select(DemandRow.drive_key).where(run_owner(run_id).owns())),
             tuple_(ResultRow.metric, ResultRow.version).in_(versions),
             ResultRow.valid,
         )
@@ -169,10 +168,8 @@ def _measured(session: Session, run_id: str) -> _Happened:
 
 
 def _happened(blobs: BlobStore, drive: _Drive, measured: _Happened) -> dict[str, bool]:
-    """What happened on one drive, by kind.
-
-    A failed drive is measured at the worst for what it did not drive: only its trace says what
-    happened before."""
+    """What happened on one drive, by kind. A failed drive is measured at the worst for what it did
+    not drive: only its trace says what happened before."""
     key = drive.drive_key
     known = {kind: measured[key, kind] for kind in DETECTORS if (key, kind) in measured}
     known[FAILURE] = drive.outcome in FAILING

@@ -136,14 +136,9 @@ def list_runs(
     if filters.model is not None:
         columns = (RunRow.candidate, RunRow.baseline, _Candidate.name, _Baseline.name)
         query = query.where(or_(*(column == filters.model for column in columns)))
+    by = (RunRow.created, RunRow.id)
     return read_page(
-        session,
-        query,
-        (RunRow.created, RunRow.id),
-        cursor=cursor,
-        limit=limit,
-        descending=True,
-        view=lambda row: RunSummary(**_fields(row)),
+        session, query, by, cursor=cursor, limit=limit, view=lambda row: RunSummary(**_fields(row))
     )
 
 
@@ -192,9 +187,8 @@ def is_over(session: Session, run_id: str) -> bool:
 
 def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
     """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs.
-
-    Rollouts stay; they belong to nobody. Cancelling twice changes nothing. Raises Refused (404;
-    409 when it is over)."""
+    Rollouts stay; they belong to nobody. Cancelling twice changes nothing. Raises Refused (404; 409
+    when it is over)."""
     find_run(session, run_id)
     run = session.get_one(RunRow, run_id, with_for_update=True, populate_existing=True)
     if run.status is Status.CANCELLED:

@@ -108,18 +108,17 @@ def read_trace_bytes(session: Session, blobs: BlobStore, drive_key: str) -> byte
 def read_trace(session: Session, blobs: BlobStore, drive_key: str) -> TraceView:
     """The trace as columns of numbers. Raises as read_trace_bytes."""
     trace = Trace.from_bytes(read_trace_bytes(session, blobs, drive_key))
-    columns = {
-        name: TraceColumn(
-            description=TRACE_COLUMNS.get(name, ""),
-            values=[v if math.isfinite(v) else None for v in map(float, values)],
-        )
-        for name, values in trace.columns.items()
-    }
     return TraceView(
         drive_key=drive_key,
         simulator=trace.simulator,
         rate_hz=trace.rate_hz,
         planned_steps=trace.planned_steps,
         steps=len(trace),
-        columns=columns,
+        columns={
+            name: TraceColumn(
+                description=TRACE_COLUMNS.get(name, ""),
+                values=[v if math.isfinite(v) else None for v in map(float, values)],
+            )
+            for name, values in trace.columns.items()
+        },
     )

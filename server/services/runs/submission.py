@@ -192,8 +192,7 @@ def _demands(planned: _Planned) -> Iterator[NewDemand]:
                 simulator=planned.simulator,
                 execution=execution,
             )
-            mandatory = place.case is not None
-            yield NewDemand(position, role, place.case_id, place.route, mandatory, key)
+            yield NewDemand(position, role, place.case_id, place.route, place.case is not None, key)
 
 
 def _baseline(session: Session, submission: Submission, row: SuiteVersionRow) -> ModelRow:

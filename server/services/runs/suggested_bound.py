@@ -62,10 +62,9 @@ class Suggestion(BaseModel):
 def suggest(
     gates: Sequence[dict[str, Any]], candidate: Trace | None, baseline: Trace | None
 ) -> Suggestion | None:
-    """The first signal that the candidate drove beyond the baseline's bound.
-
-    Signals of the run's gates come first, those of broken gates before others. None: there is no
-    such signal, and the rule is proposed from the proof's own drives."""
+    """The first signal that the candidate drove beyond the baseline's bound. Signals of the run's
+    gates come first, those of broken gates before others. None: there is no such signal, and the
+    rule is proposed from the proof's own drives."""
     if candidate is None or baseline is None:
         return None
     named = [gate["metric"] for gate in sorted(gates, key=lambda gate: gate["verdict"] in GOOD)]
