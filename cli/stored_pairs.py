@@ -16,7 +16,6 @@ from suites.pair_table import PairTable
 from suites.vocabulary import Outcome
 
 _SUITE = TypeAdapter(Suite)
-
 PAGE = 1000
 MODELS = ("candidate", "baseline")
 
@@ -40,7 +39,6 @@ def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
     columns = [
         list(filter(counts, client.items(address, metric=metric, limit=PAGE))) for metric in metrics
     ]
-
     results = [
         [
             [[_number(pair[model][part]) for pair in column] for column in columns]

@@ -17,11 +17,7 @@ from suites.manifest import Manifest
 RETRIED = (502, 503, 504)
 """Statuses after which the same request is sent again: all of ours are idempotent."""
 
-_OWNERS: dict[str, type[RedriveError]] = {
-    "submitter": SubmitterError,
-    "data": DataError,
-    "machine": MachineError,
-}
+_OWNERS = {"submitter": SubmitterError, "data": DataError, "machine": MachineError}
 """Owner of a problem to the error that it becomes here; `us` is a MachineError to a client."""
 
 

@@ -59,17 +59,14 @@ class Edge:
             answer = respond(problem_of(self.public_url, scope["path"], error))
             await answer(scope, receive, send_with_id)
         finally:
+            method = scope["method"]
+            path = scope["path"]
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - began
-            REQUESTS.labels(scope["method"], route, status).inc()
-            SECONDS.labels(scope["method"], route).observe(seconds)
-            self.log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                seconds=round(seconds, 4),
-            )
+            REQUESTS.labels(method, route, status).inc()
+            SECONDS.labels(method, route).observe(seconds)
+            rounded = round(seconds, 4)
+            self.log.info("request", method=method, path=path, status=status, seconds=rounded)
 
     async def _serve(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send

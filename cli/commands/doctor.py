@@ -115,13 +115,9 @@ def _postgres_user() -> Check:
 
 
 def _sandbox() -> Check:
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", LOCK_DOWN],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+    command = [sys.executable, "-P", "-c", LOCK_DOWN]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     taken = set(json.loads(done.stdout)) if done.returncode == 0 else set()
     lacking = {"no_new_privs", "rlimits", "seccomp", "landlock"} - taken
     found = f"models are run with {', '.join(sorted(taken)) or 'nothing'}"

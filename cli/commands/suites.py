@@ -20,16 +20,13 @@ from suites.simulators import simulator_spec
 app = typer.Typer(no_args_is_help=True)
 
 File = Annotated[Path, argument("A suite in TOML.", exists=True, dir_okay=False)]
-Name = Annotated[str, argument("The suite's name.")]
+Bank = Annotated[
+    Path, option("Folder whose stored segments it is resolved against.", "REDRIVE_DATA")
+]
 
 
 @app.command()
-def check(
-    file: File,
-    data: Annotated[
-        Path, option("Folder whose stored segments it is resolved against.", "REDRIVE_DATA")
-    ] = HERE,
-) -> None:
+def check(file: File, data: Bank = HERE) -> None:
     """Check a suite here, without a service: errors with line and remedy, and what it drives."""
     text = _text(file)
     with lines_of(text):
@@ -78,11 +75,9 @@ def push(
     with connect(url) as client:
         version = client.push_suite(text, actor)
         left = client.get(f"/v1/suite-versions/{version['digest']}")["left_out"]
-    if as_json:
-        print_json(version)
-    else:
-        name = f"{version['suite']}@{version['digest'][:6]}"
-        print(f"{name}: version {version['number']}, {version['planned']} rollouts of each model")
+    name = f"{version['suite']}@{version['digest'][:6]}"
+    told = f"{name}: version {version['number']}, {version['planned']} rollouts of each model"
+    print_json(version) if as_json else print(told)
     for finding in left:
         print(finding["where"], finding["problem"], file=sys.stderr)
 
@@ -111,7 +106,7 @@ def show(suite: SuiteVersion, url: Url = DEFAULT_URL) -> None:
 
 @app.command()
 def promote(
-    name: Name,
+    name: Annotated[str, argument("The suite's name.")],
     model: Model,
     actor: Annotated[str, option("Who releases it.", "REDRIVE_ACTOR")] = "",
     url: Url = DEFAULT_URL,

@@ -99,17 +99,15 @@ def surprise(client: Client, data: Path) -> list[dict[str, Any]]:
     digests = {name: push_local(client, name) for name in names}
     enforced = None
     for takeover in takeovers(data):
-        report = client.post(
-            "/v1/field-reports",
-            {
-                "route": takeover.segment_id,
-                "time_s": takeover.time_s,
-                "text": takeover.text,
-                "model_version": FLEET,
-                "severity": "high",
-                "reporter": "synthetic fleet",
-            },
-        )
+        complaint = {
+            "route": takeover.segment_id,
+            "time_s": takeover.time_s,
+            "text": takeover.text,
+            "model_version": FLEET,
+            "severity": "high",
+            "reporter": "synthetic fleet",
+        }
+        report = client.post("/v1/field-reports", complaint)
         told = f"{takeover.segment_id} at {takeover.time_s:g} s: {takeover.text}"
         say(f"field report {report['id']}: {told} [{report['status']}]")
         if report["status"] == "enforced":
@@ -135,18 +133,16 @@ def _enforce(
     client: Client, report: str, takeover: Takeover, digests: dict[str, str]
 ) -> str | None:
     """Draft, wait for the proof, accept; the suite version, or None where the proof fails."""
-    draft = client.post(
-        "/v1/case-drafts",
-        {
-            "suite": SUITE,
-            "name": f"{CASE}_{report[:4]}",
-            "note": takeover.text,
-            "report": report,
-            "offender": digests[FLEET],
-            "control": digests[CONTROL],
-            "author": "demo",
-        },
-    )
+    asked = {
+        "suite": SUITE,
+        "name": f"{CASE}_{report[:4]}",
+        "note": takeover.text,
+        "report": report,
+        "offender": digests[FLEET],
+        "control": digests[CONTROL],
+        "author": "demo",
+    }
+    draft = client.post("/v1/case-drafts", asked)
     how = f"reproduced by re-projection, made small, proven against {CONTROL} over draws of noise"
     say(f"  draft {draft['id']}: {how}")
     proven = wait_for_proof(client, draft["id"], 300)

@@ -34,14 +34,8 @@ USER = DATABASE = "redrive"
 OTHER_UID = 65534
 """`nobody`: whom root becomes for Postgres where user namespaces are forbidden."""
 NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-OTHER_USER = (
-    "setpriv",
-    f"--reuid={OTHER_UID}",
-    f"--regid={OTHER_UID}",
-    "--clear-groups",
-    "--no-new-privs",
-    "--pdeathsig=INT",
-)
+_IDS = (f"--reuid={OTHER_UID}", f"--regid={OTHER_UID}")
+OTHER_USER = ("setpriv", *_IDS, "--clear-groups", "--no-new-privs", "--pdeathsig=INT")
 
 POSTGRES_SETTINGS = (
     "listen_addresses=",
@@ -123,14 +117,11 @@ def _as_other_user(folder: Path) -> tuple[str, ...]:
         os.chown(path, OTHER_UID, OTHER_UID, follow_symlinks=False)
     for path in (folder, postgres_binaries()):
         if subprocess.run([*OTHER_USER, "test", "-x", str(path)], capture_output=True).returncode:
-            finding = Finding(
-                str(path),
-                f"closed to uid {OTHER_UID}, and user namespaces are forbidden here",
-                "run as an ordinary user, open the folders above it (chmod a+x), "
-                "or set DATABASE_URL",
-            )
-            problem = "Postgres cannot run as root, and no other user can reach its files"
-            raise MachineError(problem, finding)
+            problem = f"closed to uid {OTHER_UID}, and user namespaces are forbidden here"
+            remedy = "run as an ordinary user, open the folders above it (chmod a+x), "
+            remedy += "or set DATABASE_URL"
+            message = "Postgres cannot run as root, and no other user can reach its files"
+            raise MachineError(message, Finding(str(path), problem, remedy))
     return OTHER_USER
 
 
@@ -181,20 +172,10 @@ def _create_cluster(cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> N
     no half of it."""
     partial = cluster.with_name("partial")
     shutil.rmtree(partial, ignore_errors=True)
-    initdb = (
-        *prefix,
-        str(binaries / "initdb"),
-        "-D",
-        str(partial),
-        "-U",
-        USER,
-        "--auth=trust",
-        "--no-sync",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-    )
+    where = ("-D", str(partial), "-U", USER)
+    locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    options = ("--auth=trust", "--no-sync", "--encoding=UTF8", *locale)
+    initdb = (*prefix, str(binaries / "initdb"), *where, *options)
     single = (*prefix, str(binaries / "postgres"), "--single", "-D", str(partial), "postgres")
     for command, text in ((initdb, ""), (single, f"CREATE DATABASE {DATABASE}\n")):
         done = subprocess.run(

@@ -97,12 +97,8 @@ class ShardRow(Base):
     finished: Mapped[datetime | None]
 
     __table_args__ = (
-        Index(
-            "ix_shards_open",
-            "status",
-            "priority",
-            "id",
-            postgresql_where=text("status IN ('queued', 'leased')"),
+        partial_index(
+            "ix_shards_open", "status", "priority", "id", where="status IN ('queued', 'leased')"
         ),
         CheckConstraint("cardinality(drive_keys) > 0", name="drives_something"),
         CheckConstraint("(status = 'leased') = (lease_until IS NOT NULL)", name="leased_until"),

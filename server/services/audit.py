@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from server.db.health_tables import EventRow
 from server.problems import request_id
-from server.services.paging import Page, read_page
+from server.services.paging import Page, given, read_page
 
 
 class EventView(BaseModel):
@@ -55,16 +55,10 @@ def list_events(
     limit: int,
 ) -> Page[EventView]:
     """Newest first, of one subject or of all."""
-    query = select(EventRow)
-    if subject_kind is not None:
-        query = query.where(EventRow.subject_kind == subject_kind)
-    if subject_id is not None:
-        query = query.where(EventRow.subject_id == subject_id)
-    return read_page(
-        session,
-        query,
-        (EventRow.id,),
-        cursor=cursor,
-        limit=limit,
-        view=lambda row: EventView.model_validate(row[0], from_attributes=True),
-    )
+    of_these = given(subject_kind=subject_kind, subject_id=subject_id)
+    query = select(EventRow).filter_by(**of_these)
+    return read_page(session, query, (EventRow.id,), cursor=cursor, limit=limit, view=_view)
+
+
+def _view(row: Row[EventRow]) -> EventView:
+    return EventView.model_validate(row[0], from_attributes=True)

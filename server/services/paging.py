@@ -50,6 +50,11 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[Any]:
     return parsed
 
 
+def given(**rules: Any) -> dict[str, Any]:
+    """The rules of a list that were named, for `filter_by`."""
+    return {name: value for name, value in rules.items() if value is not None}
+
+
 def read_page(
     session: Session,
     query: Select[*tuple[Any, ...]],

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from server.db.bank_tables import QuarantineRow, SegmentRow
 from server.problems import not_found
 from server.services.audit import record
-from server.services.paging import Page, read_page
+from server.services.paging import Page, given, read_page
 from suites.segment import SegmentMeta
 
 _META = TypeAdapter(SegmentMeta)
@@ -155,13 +155,9 @@ def list_segments(
     limit: int,
 ) -> Page[SegmentView]:
     """By segment id."""
-    query = select(SegmentRow)
-    if route is not None:
-        query = query.where(SegmentRow.route == route)
+    query = select(SegmentRow).filter_by(**given(route=route, kind=kind))
     if tag is not None:
         query = query.where(SegmentRow.tags.contains([tag]))
-    if kind is not None:
-        query = query.where(SegmentRow.kind == kind)
     return read_page(
         session,
         query,

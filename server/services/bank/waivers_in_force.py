@@ -12,13 +12,10 @@ from suites.judgement import CaseVerdict
 
 def in_force(session: Session, suite: str, at: datetime) -> dict[str, WaiverRow]:
     """Waivers by case, as of a time: what was given or revoked later changes no verdict."""
-    query = select(WaiverRow).where(
-        WaiverRow.suite == suite,
-        WaiverRow.created <= at,
-        WaiverRow.expires > at,
-        or_(WaiverRow.revoked.is_(None), WaiverRow.revoked > at),
-    )
-    return {waiver.case: waiver for waiver in session.scalars(query)}
+    stands = or_(WaiverRow.revoked.is_(None), WaiverRow.revoked > at)
+    given = select(WaiverRow).where(WaiverRow.suite == suite, WaiverRow.created <= at)
+    waivers = session.scalars(given.where(WaiverRow.expires > at, stands))
+    return {waiver.case: waiver for waiver in waivers}
 
 
 def waive(verdict: CaseVerdict, waivers: dict[str, WaiverRow]) -> CaseVerdict:

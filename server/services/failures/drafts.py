@@ -19,7 +19,7 @@ from server.services.bank.register_model import find_model
 from server.services.bank.register_segments import usable_metas
 from server.services.failures.case_status import let_go, move
 from server.services.failures.field_reports import find_report
-from server.services.paging import Page, read_page
+from server.services.paging import Page, given, read_page
 from suites.conditions import load_condition
 from suites.definition.case_toml import case_toml
 from suites.definition.suite_schema import SHORTEST_S, CaseSpec
@@ -269,9 +269,7 @@ def list_drafts(
     session: Session, *, status: CaseStatus | None, cursor: str | None, limit: int
 ) -> Page[DraftView]:
     """Newest first."""
-    query = select(CaseDraftRow)
-    if status is not None:
-        query = query.where(CaseDraftRow.status == status)
+    query = select(CaseDraftRow).filter_by(**given(status=status))
     by = (CaseDraftRow.created, CaseDraftRow.id)
     return read_page(session, query, by, cursor=cursor, limit=limit, view=lambda row: _view(row[0]))
 

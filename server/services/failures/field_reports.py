@@ -14,7 +14,7 @@ from server.problems import not_found
 from server.services.audit import record
 from server.services.bank.register_segments import usable_metas
 from server.services.failures.case_status import move
-from server.services.paging import Page, read_page
+from server.services.paging import Page, given, read_page
 from suites.errors import SubmitterError
 from suites.segment_lookup import locate, same_place
 from suites.vocabulary import CaseStatus
@@ -199,9 +199,7 @@ def list_reports(
     limit: int,
 ) -> Page[ReportView]:
     """Newest first."""
-    query = select(FieldReportRow)
-    if status is not None:
-        query = query.where(FieldReportRow.status == status)
+    query = select(FieldReportRow).filter_by(**given(status=status))
     if search:
         said = FieldReportRow.text.icontains(search, autoescape=True)
         query = query.where(said | FieldReportRow.place.icontains(search, autoescape=True))

@@ -15,7 +15,7 @@ from server.services.audit import record
 from server.services.bank.register_suite import find_version, stored_version
 from server.services.bank.waivers_in_force import in_force
 from server.services.failures.case_status import follow, move
-from server.services.paging import Page, read_page
+from server.services.paging import Page, given, read_page
 from suites.errors import Finding, SubmitterError
 from suites.vocabulary import CaseStatus
 
@@ -152,12 +152,8 @@ def list_waivers(
     limit: int,
 ) -> Page[WaiverView]:
     """Newest first, those that have ended too."""
-    query = select(WaiverRow)
+    query = select(WaiverRow).filter_by(**given(suite=suite, case=case))
     now = datetime.now(UTC)
-    if suite is not None:
-        query = query.where(WaiverRow.suite == suite)
-    if case is not None:
-        query = query.where(WaiverRow.case == case)
     if state is WaiverState.IN_FORCE:
         query = query.where(WaiverRow.revoked.is_(None), WaiverRow.expires > now)
     elif state is WaiverState.EXPIRED:

@@ -37,13 +37,11 @@ def ask_probes(session: Session, count: int) -> tuple[list[ProbeView], dict[str,
     device = DriveKeyRow.execution["device"].astext
     simulator = DriveKeyRow.key["simulator"]
     named = func.concat(simulator["name"].as_string(), " ", simulator["version"].as_string())
+    current = named.in_(f"{name} {kind.version}" for name, kind in SIMULATORS.items())
     chosen = session.execute(
         select(RolloutRow.drive_key, device)
         .join(DriveKeyRow, DriveKeyRow.digest == RolloutRow.drive_key)
-        .where(
-            RolloutRow.outcome.in_(REPEATABLE),
-            named.in_(f"{name} {kind.version}" for name, kind in SIMULATORS.items()),
-        )
+        .where(RolloutRow.outcome.in_(REPEATABLE), current)
         .order_by(func.random())
         .limit(count)
     ).all()

@@ -63,14 +63,11 @@ def compare_workers(session: Session) -> list[WorkerView]:
 def _driven_pairs(session: Session) -> Iterator[DrivenPair]:
     """Pairs of recent runs by the metrics of their gates, each once, with who drove them."""
     document = SuiteVersionRow.document
-    recent = (
-        RunRow.created > datetime.now(UTC) - LOOK_BACK,
-        RunRow.status.in_((Status.RUNNING, Status.FINISHED)),
-    )
+    driven = RunRow.status.in_((Status.RUNNING, Status.FINISHED))
     runs = session.execute(
         select(RunRow, document["suite"]["gates"], document["metric_versions"])
         .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
-        .where(*recent)
+        .where(RunRow.created > datetime.now(UTC) - LOOK_BACK, driven)
         .order_by(RunRow.created)
     ).all()
     seen = set()

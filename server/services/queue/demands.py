@@ -48,15 +48,9 @@ def shards_in_window(owner: DemandOwner, start: int, stop: int) -> Select[int | 
 
 def waiting_owners(session: Session) -> list[DemandOwner]:
     """Proofs and searches that wait for rollouts which nobody drives yet."""
-    rows = session.execute(
-        _unanswered(DemandRow.owner_kind, DemandRow.owner_id)
-        .where(
-            DemandRow.owner_kind != OwnerKind.RUN,
-            DriveKeyRow.shard_id.is_(None),
-            DriveKeyRow.failure.is_(None),
-        )
-        .distinct()
-    )
+    nobody = (DriveKeyRow.shard_id.is_(None), DriveKeyRow.failure.is_(None))
+    owners = _unanswered(DemandRow.owner_kind, DemandRow.owner_id).distinct()
+    rows = session.execute(owners.where(DemandRow.owner_kind != OwnerKind.RUN, *nobody))
     return [DemandOwner(*row) for row in rows]
 
 

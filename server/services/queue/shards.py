@@ -57,14 +57,9 @@ def form_shards(
 def take_back(session: Session, settings: Settings) -> int:
     """Decide on every shard whose lease has ended: done, again, split, or given up; how many."""
     overdue = func.now() - timedelta(seconds=OVERDUE * settings.shard_limit_s + settings.lease_s)
-    ended = session.scalars(
-        select(ShardRow)
-        .where(
-            ShardRow.status == ShardStatus.LEASED,
-            or_(ShardRow.lease_until <= func.now(), ShardRow.started <= overdue),
-        )
-        .with_for_update(skip_locked=True)
-    ).all()
+    over = or_(ShardRow.lease_until <= func.now(), ShardRow.started <= overdue)
+    leased = select(ShardRow).where(ShardRow.status == ShardStatus.LEASED, over)
+    ended = session.scalars(leased.with_for_update(skip_locked=True)).all()
     for shard in ended:
         _decide(session, shard, settings.shard_attempts)
     return len(ended)

@@ -62,14 +62,11 @@ def judge_cases(
 def _driven(session: Session, run_id: str, positions: Collection[int]) -> Sequence[_Ended]:
     """The candidate's stored rollouts at these positions, in order."""
     row = RolloutRow
+    there = (DemandRow.role == Role.CANDIDATE, DemandRow.position.in_(positions))
     return session.execute(
         select(DemandRow.position, row.drive_key, row.outcome, row.reason, row.ended_s)
         .join(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
-        .where(
-            run_owner(run_id).owns(),
-            DemandRow.role == Role.CANDIDATE,
-            DemandRow.position.in_(positions),
-        )
+        .where(run_owner(run_id).owns(), *there)
         .order_by(DemandRow.position)
     ).all()
 

@@ -115,18 +115,16 @@ def read_case(session: Session, blobs: BlobStore, run_id: str, position: int) ->
     document = session.scalar(select(RunRow.verdict_document).where(RunRow.id == run_id)) or {}
     verdict = _verdict_of(document, demand.case_id)
     scenario = key["scenario"]
+    simulator = key["simulator"]["name"]
     before, after = _failing_beside(session, run_id, position)
     return RunCase(
         run=run,
         position=position,
         case_id=demand.case_id,
         route=demand.route,
-        segment_id=scenario["segment_id"],
-        simulator=key["simulator"]["name"],
-        start_s=scenario["start_s"],
-        end_s=scenario["end_s"],
-        offset=scenario["offset"],
-        has_views=SIMULATORS[key["simulator"]["name"]].has_views,
+        **{name: scenario[name] for name in ("segment_id", "start_s", "end_s", "offset")},
+        simulator=simulator,
+        has_views=SIMULATORS[simulator].has_views,
         why=_why(candidate, baseline, verdict),
         instant_s=_instant(candidate, candidate_trace, baseline_trace, verdict),
         verdict=verdict,

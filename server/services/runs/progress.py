@@ -85,11 +85,8 @@ def read_progress(session: Session, run: RunRow) -> Progress:
         .select_from(DriveKeyRow)
         .join(ShardRow, ShardRow.id == DriveKeyRow.shard_id)
         .outerjoin(RolloutRow, RolloutRow.drive_key == DriveKeyRow.digest)
-        .where(
-            DriveKeyRow.digest.in_(keys),
-            ShardRow.status == ShardStatus.LEASED,
-            RolloutRow.drive_key.is_(None),
-        )
+        .where(DriveKeyRow.digest.in_(keys), RolloutRow.drive_key.is_(None))
+        .where(ShardRow.status == ShardStatus.LEASED)
     )
     failed = session.scalar(
         select(func.count())
@@ -136,14 +133,10 @@ def _worst(session: Session, run: RunRow) -> WorstCase | None:
     candidate = pairs.candidate.result
     baseline = pairs.baseline.result
     loss = (candidate.value - baseline.value) * sign_of(metric.name)
+    scored = pairs.candidate.rollout.outcome != Outcome.DATA_INVALID
     row = session.execute(
         pairs.select(demand.case_id, candidate.value, baseline.value)
-        .where(
-            candidate.valid,
-            baseline.valid,
-            pairs.candidate.rollout.outcome != Outcome.DATA_INVALID,
-            loss > 0,
-        )
+        .where(candidate.valid, baseline.valid, scored, loss > 0)
         .order_by(loss.desc(), demand.position)
         .limit(1)
     ).one_or_none()

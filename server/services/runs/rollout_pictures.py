@@ -78,11 +78,5 @@ def _view(row: ArtifactRow, kind: ArtifactKind) -> ArtifactView:
         "ready" if row.sha256 else "failed" if row.error else "rendering"
     )
     url = f"/v1/rollouts/{row.drive_key}/artifacts/{kind}?{row.sha256[:12]}" if row.sha256 else None
-    return ArtifactView(
-        drive_key=row.drive_key,
-        kind=kind,
-        status=status,
-        url=url,
-        detail=row.detail,
-        error=row.error,
-    )
+    own: dict[str, Any] = {name: getattr(row, name) for name in ("drive_key", "detail", "error")}
+    return ArtifactView(**own, kind=kind, status=status, url=url)
