@@ -30,8 +30,7 @@ def check(file: File, data: Bank = HERE) -> None:
     """Check a suite here, without a service: errors with line and remedy, and what it drives."""
     text = _text(file)
     with lines_of(text):
-        summary = _summary(load_suite(text), data)
-    print(summary, file=sys.stderr)
+        print(_summary(load_suite(text), data), file=sys.stderr)
 
 
 def _text(file: Path) -> str:
@@ -67,8 +66,7 @@ def push(
 ) -> None:
     """Register a suite.
 
-    It is resolved against the stored segments and becomes the newest version, if it changed.
-    """
+    It is resolved against the stored segments and becomes the newest version, if it changed."""
     text = _text(file)
     with lines_of(text):
         load_suite(text)
@@ -113,8 +111,7 @@ def promote(
 ) -> None:
     """Make a model the baseline that candidates meet when they name none.
 
-    It must pass every held case, or the case must be waived.
-    """
+    It must pass every held case, or the case must be waived."""
     with connect(url) as client:
         body = {"model": model_reference(client, model), "actor": actor}
         suite = client.put(f"/v1/suites/{name}/promoted", body)
