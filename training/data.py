@@ -1,7 +1,7 @@
 """Training samples: what a model sees on or beside the path, and the curvature to ask for."""
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.manifest import VirtualCamera
-from suites.segment import Camera
 from workers.simulation.world.drive import STORED_CAMERA, drive_spec, make_drive, render_view
 from workers.simulation.world.route import route_spec
 
 VIEW = VirtualCamera(width=128, height=64, fx=100.0, fy=100.0, cx=63.5, cy=29.5)
 """Half the stored resolution at the same horizon, and 20 % less of the width: room for offsets."""
-CAMERA = Camera(
-    width=VIEW.width,
-    height=VIEW.height,
-    fx=VIEW.fx,
-    fy=VIEW.fy,
-    cx=VIEW.cx,
-    cy=VIEW.cy,
-    forward_m=STORED_CAMERA.forward_m,
-    left_m=STORED_CAMERA.left_m,
-    up_m=STORED_CAMERA.up_m,
-)
+CAMERA = replace(STORED_CAMERA, **asdict(VIEW))
 AHEAD_S = 0.3
 """Actuator delay and lag: the curvature asked for now is driven then."""
 RETURN_RADPS = 0.7
@@ -62,9 +51,8 @@ def corrective_curvature(
     e'' = v² (k - k_ref), with e'' + 2 w e' + w² e = 0 and e' = v * heading.
     """
     v = max(speed_mps, 3.0)
-    wanted = (
-        ahead - (RETURN_RADPS**2 * offset_m + 2 * RETURN_RADPS * v * np.sin(heading_rad)) / v**2
-    )
+    back = RETURN_RADPS**2 * offset_m + 2 * RETURN_RADPS * v * np.sin(heading_rad)
+    wanted = ahead - back / v**2
     bound = MAX_LATERAL_MPS2 / v**2
     return float(np.clip(wanted, -bound, bound))
 
@@ -89,19 +77,13 @@ def of_drive(route: int, number: int, count: int, displaced: bool) -> Samples:
         rgb, _ = render_view(drive, float(log.t_s[i]), x, y, yaw + float(heading[k]), CAMERA)
         frames[k] = rgb.transpose(2, 0, 1)
         ahead = float(np.interp(log.t_s[i] + AHEAD_S, log.t_s, log.curvature))
-        target[k] = corrective_curvature(
-            ahead, float(offset[k]), float(heading[k]), float(log.speed_mps[i])
-        )
+        away_m, turned, speed = float(offset[k]), float(heading[k]), float(log.speed_mps[i])
+        target[k] = corrective_curvature(ahead, away_m, turned, speed)
     desire = np.zeros((len(rows), 3), dtype=np.float32)
     turn = np.where(log.left_blinker[rows], 1, np.where(log.right_blinker[rows], 2, 0))
     desire[np.arange(len(rows)), turn] = 1
-    return Samples(
-        frames,
-        log.speed_mps[rows].astype(np.float32),
-        log.curvature[rows].astype(np.float32),
-        desire,
-        target,
-    )
+    speeds, curvatures = (c[rows].astype(np.float32) for c in (log.speed_mps, log.curvature))
+    return Samples(frames, speeds, curvatures, desire, target)
 
 
 def collect(
@@ -110,19 +92,13 @@ def collect(
     """Samples of three drives a route, kept in `cache`: rendering takes longer than training."""
     path = cache / f"samples-{routes}-{per_drive}-{int(displaced)}.npz"
     if not path.exists():
+        drives = [(route, number) for route in range(routes) for number in range(3)]
         with ProcessPoolExecutor(processes) as pool:
-            jobs = [
-                pool.submit(of_drive, route, number, per_drive, displaced)
-                for route in range(routes)
-                for number in range(3)
-            ]
+            jobs = [pool.submit(of_drive, *drive, per_drive, displaced) for drive in drives]
             parts = [job.result() for job in jobs]
         cache.mkdir(parents=True, exist_ok=True)
         names = Samples.__dataclass_fields__
-        np.savez(
-            path,
-            allow_pickle=False,
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
-        )
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        np.savez(path, allow_pickle=False, **arrays)
     with np.load(path) as file:
         return Samples(**{name: file[name] for name in file.files})

@@ -16,7 +16,7 @@ from suites.manifest import VirtualCamera
 from workers.simulation.fidelity.likeness import luma
 from workers.simulation.fidelity.shots import SEED, Displacement, Frame, Shot
 from workers.simulation.fidelity.view_sources import SOURCES
-from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_spec, make_drive, render_view
+from workers.simulation.world.drive import Drive, drive_spec, logged_pose, make_drive, render_pose
 from workers.simulation.world.reduce import halved
 from workers.simulation.world.route import route_spec
 
@@ -80,49 +80,33 @@ class _Moved(Shot):
 
     @property
     def pose(self) -> Floats:
-        c = self.drive.columns
-        i = self.row
-        pose = np.array([c.x_m[i], c.y_m[i], c.z_m[i], c.roll_rad[i], c.pitch_rad[i], c.yaw_rad[i]])
+        pose = logged_pose(self.drive, self.row)
         pose[:2] += self.aside_m * np.array([-math.sin(pose[5]), math.cos(pose[5])])
         pose[2] += self.aside_m * pose[3]
         return pose
 
 
 def _logged_at(drive: Drive, row: int, aside_m: float) -> Shot:
-    empty = np.empty((0, 0), np.float32)
-    at = _Moved(
-        drive,
-        row,
-        (),
-        np.empty((0, 0, 3), np.uint8),
-        empty,
-        np.empty((0, 0, 3), np.uint8),
-        empty,
-        aside_m=aside_m,
-    )
-    x, y, z, roll, pitch, yaw = (float(v) for v in at.pose)
-    picture, depth = render_view(drive, at.time_s, x, y, yaw, STORED_CAMERA, tilt=(z, roll, pitch))
+    blank, empty = np.empty((0, 0, 3), np.uint8), np.empty((0, 0), np.float32)
+    at = _Moved(drive, row, (), blank, empty, blank, empty, aside_m=aside_m)
+    picture, depth = render_pose(drive, at.time_s, at.pose)
     return _Moved(drive, row, (), picture, halved(depth), picture, depth, aside_m=aside_m)
 
 
 def _features(view: Frame) -> Floats:
     """Luma of each CELL x CELL cell: mean, deviation and mean steepness along both axes."""
     grey = luma(view) / 255.0
-    across, down = (
-        np.abs(np.diff(grey, axis=1, append=grey[:, -1:])),
-        np.abs(np.diff(grey, axis=0, append=grey[-1:])),
-    )
+    across = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    down = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
     h, w = grey.shape[0] // CELL, grey.shape[1] // CELL
 
     def cells(image: Floats) -> Floats:
-        return np.asarray(
-            image[: h * CELL, : w * CELL].reshape(h, CELL, w, CELL).mean(axis=(1, 3)).ravel()
-        )
+        blocks = image[: h * CELL, : w * CELL].reshape(h, CELL, w, CELL)
+        return np.asarray(blocks.mean(axis=(1, 3)).ravel())
 
     mean = cells(grey)
-    return np.concatenate(
-        [mean, np.sqrt(np.maximum(cells(grey**2) - mean**2, 0.0)), cells(across), cells(down)]
-    )
+    deviation = np.sqrt(np.maximum(cells(grey**2) - mean**2, 0.0))
+    return np.concatenate([mean, deviation, cells(across), cells(down)])
 
 
 def _held_out_r2(
@@ -130,10 +114,8 @@ def _held_out_r2(
 ) -> float:
     """R² on the other rows, with the ridge that does best on a third of the drives trained on."""
     inner = train & (groups % 3 != 0)
-    tuned = max(
-        RIDGES,
-        key=lambda ridge: _r2(x[inner], y[inner], x[train & ~inner], y[train & ~inner], ridge),
-    )
+    rest = train & ~inner
+    tuned = max(RIDGES, key=lambda ridge: _r2(x[inner], y[inner], x[rest], y[rest], ridge))
     return _r2(x[train], y[train], x[~train], y[~train], tuned)
 
 

@@ -63,14 +63,9 @@ def bars(worlds: Mapping[str, Sequence[Shot]] = NOTHING) -> list[Bar]:
         ego = np.array([0.0, offset, 0.0, 0.0, 0.0, 0.0])
         motion = between(boxes.STILL, LOGGED_MOUNT, ego, LEVELLED_MOUNT)
         found = _psnr(picture, near, motion, boxes.render(ego, LEVELLED_MOUNT, target)[0])
+        worst = found["forward"]
         out.append(
-            Bar(
-                scene="boxes",
-                offset_m=offset,
-                least_db=least,
-                psnr_db=found,
-                worst_db=found["forward"],
-            )
+            Bar(scene="boxes", offset_m=offset, least_db=least, psnr_db=found, worst_db=worst)
         )
     for name, shots in worlds.items():
         world = [
@@ -82,11 +77,8 @@ def bars(worlds: Mapping[str, Sequence[Shot]] = NOTHING) -> list[Bar]:
             for shot, (seen, known) in zip(shots, world, strict=True):
                 there = shot.displaced(Displacement(lateral_m=offset))
                 truth = _averaged(shot, there, virtual(FULL), logged=False)
-                rows.append(
-                    _psnr(
-                        seen, known, between(shot.pose, LOGGED_MOUNT, there, LEVELLED_MOUNT), truth
-                    )
-                )
+                motion = between(shot.pose, LOGGED_MOUNT, there, LEVELLED_MOUNT)
+                rows.append(_psnr(seen, known, motion, truth))
             mean = {how: float(np.mean([row[how] for row in rows])) for how in rows[0]}
             worst = min(row["forward"] for row in rows)
             out.append(
@@ -109,18 +101,11 @@ def _psnr(picture: Frame, near: Inverse, motion: Floats, truth: Frame) -> dict[s
 def _averaged(shot: Shot, pose: NDArray[np.float64], camera: Camera, logged: bool) -> Frame:
     """Rendered with RAYS x RAYS rays a pixel, on the log's stance or on the road as it is there."""
     k = RAYS
-    fine = replace(
-        camera,
-        width=k * camera.width,
-        height=k * camera.height,
-        fx=k * camera.fx,
-        fy=k * camera.fy,
-        cx=k * (camera.cx + 0.5) - 0.5,
-        cy=k * (camera.cy + 0.5) - 0.5,
-    )
+    sizes = {name: k * getattr(camera, name) for name in ("width", "height", "fx", "fy")}
+    centre = {name: k * (getattr(camera, name) + 0.5) - 0.5 for name in ("cx", "cy")}
+    fine = replace(camera, **sizes, **centre)
     x, y, z, roll, pitch, yaw = (float(v) for v in pose)
-    rgb, _ = render_view(
-        shot.drive, shot.time_s, x, y, yaw, fine, tilt=(z, roll, pitch) if logged else None
-    )
+    tilt = (z, roll, pitch) if logged else None
+    rgb, _ = render_view(shot.drive, shot.time_s, x, y, yaw, fine, tilt=tilt)
     mean = rgb.reshape(camera.height, k, camera.width, k, 3).mean(axis=(1, 3))
     return np.asarray(np.rint(mean), np.uint8)

@@ -18,7 +18,13 @@ from suites.segment import DepthSource, SegmentMeta
 from workers.segments.depth.fill import filled
 from workers.segments.depth.from_log import PER_METRE, lidar_inverse, stereo_inverse
 from workers.segments.store import read_segment, replace_depth
-from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_from_origin, render_view
+from workers.simulation.world.drive import (
+    STORED_CAMERA,
+    Drive,
+    drive_from_origin,
+    logged_pose,
+    render_pose,
+)
 
 Frame = NDArray[np.uint8]
 Depth = NDArray[np.float32]
@@ -31,17 +37,10 @@ SENSORS: tuple[DepthSource, ...] = ("lidar", "stereo")
 
 def sensed(sensor: DepthSource, drive: Drive, row: int, picture: Frame) -> Depth:
     """[H/2, W/2] m: what an import makes of one row of the log, whose left picture is `picture`."""
-    c = drive.columns
-    where = (c.x_m[row], c.y_m[row], c.yaw_rad[row])
-    tilt = (c.z_m[row], c.roll_rad[row], c.pitch_rad[row])
-    camera = (
-        STORED_CAMERA
-        if sensor == "lidar"
-        else replace(STORED_CAMERA, left_m=STORED_CAMERA.left_m - BASELINE_M)
-    )
-    x, y, yaw = (float(v) for v in where)
-    z, roll, pitch = (float(v) for v in tilt)
-    right, depth = render_view(drive, float(c.t_s[row]), x, y, yaw, camera, tilt=(z, roll, pitch))
+    aside_m = 0.0 if sensor == "lidar" else BASELINE_M
+    camera = replace(STORED_CAMERA, left_m=STORED_CAMERA.left_m - aside_m)
+    time_s = float(drive.columns.t_s[row])
+    right, depth = render_pose(drive, time_s, logged_pose(drive, row), camera)
     if sensor == "lidar":
         near = lidar_inverse(lidar_map(depth, np.random.default_rng([drive.spec.seed, row])))
     else:
@@ -56,9 +55,8 @@ def lidar_map(depth: Depth, rng: np.random.Generator) -> NDArray[np.float64]:
     aside = np.hypot(1.0, (column - STORED_CAMERA.cx) / STORED_CAMERA.fx)
     out = np.zeros((height, width))
     for angle in np.radians(np.linspace(HIGHEST_DEG, LOWEST_DEG, BEAMS)):
-        line = np.rint(STORED_CAMERA.cy - STORED_CAMERA.fy * math.tan(angle) * aside).astype(
-            np.int64
-        )
+        height_px = STORED_CAMERA.cy - STORED_CAMERA.fy * math.tan(angle) * aside
+        line = np.rint(height_px).astype(np.int64)
         inside = (line >= 0) & (line < height) & (rng.random(width) >= LOST)
         v, u = line[inside], column[inside]
         found = depth[v, u] + rng.normal(0.0, NOISE_M, len(u))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,14 @@ from workers.simulation.fidelity.likeness import psnr
 from workers.simulation.fidelity.sensors import SENSORS, sensed
 from workers.simulation.views.geometry import Floats, levelled, mount
 from workers.simulation.world.corpus import make_segment, tags_of
-from workers.simulation.world.drive import STORED_CAMERA, Drive, drive_from_origin, render_view
+from workers.simulation.world.drive import (
+    STORED_CAMERA,
+    Drive,
+    drive_from_origin,
+    logged_pose,
+    render_pose,
+    render_view,
+)
 from workers.simulation.world.reduce import halved
 
 Frame = NDArray[np.uint8]
@@ -25,16 +32,7 @@ Depth = NDArray[np.float32]
 SEED = 0
 HELD_OUT_SEEDS = (101, 102, 103)
 """Worlds on which no rule of the warp was chosen: they are measured, and never tuned on."""
-SCENES: tuple[tuple[int, int], ...] = (
-    (0, 0),
-    (1, 0),
-    (2, 0),
-    (3, 0),
-    (4, 1),
-    (5, 0),
-    (6, 2),
-    (8, 1),
-)
+SCENES = ((0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 0), (6, 2), (8, 1))
 """(route, number) of drives: highway and country, day and night, with and without near vehicles."""
 ROWS = (40, 120, 200)
 """Frames of each."""
@@ -64,6 +62,12 @@ class Displacement:
         parts += [f"{math.degrees(self.heading_rad):+.2g}°"] if self.heading_rad else []
         return ", ".join(parts) or "none"
 
+    def along(self, axis: str) -> float:
+        """How far along one axis (a field), where it is along no other; else 0."""
+        values = asdict(self)
+        along: float = values.pop(axis)
+        return 0.0 if any(values.values()) else along
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:
@@ -90,9 +94,7 @@ class Shot:
     @property
     def pose(self) -> Floats:
         """[6] of the log, as re-projection reads it."""
-        c = self.drive.columns
-        i = self.row
-        return np.array([c.x_m[i], c.y_m[i], c.z_m[i], c.roll_rad[i], c.pitch_rad[i], c.yaw_rad[i]])
+        return logged_pose(self.drive, self.row)
 
     def displaced(self, by: Displacement) -> Floats:
         """[6] where the simulator takes a displaced ego to be: it knows no road but the log's."""
@@ -106,26 +108,13 @@ class Shot:
 
     def truth(self, by: Displacement, camera: VirtualCamera) -> Frame:
         """What a camera sees there, from a car that stands on the road as it is there."""
-        pose = self.displaced(by)
-        rgb, _ = render_view(
-            self.drive, self.time_s, float(pose[0]), float(pose[1]), float(pose[5]), virtual(camera)
-        )
-        return rgb
+        x, y, *_, yaw = (float(v) for v in self.displaced(by))
+        return render_view(self.drive, self.time_s, x, y, yaw, virtual(camera))[0]
 
 
 def virtual(camera: VirtualCamera) -> Camera:
     """A model's camera where the stored one is mounted."""
-    return Camera(
-        width=camera.width,
-        height=camera.height,
-        fx=camera.fx,
-        fy=camera.fy,
-        cx=camera.cx,
-        cy=camera.cy,
-        forward_m=STORED_CAMERA.forward_m,
-        left_m=STORED_CAMERA.left_m,
-        up_m=STORED_CAMERA.up_m,
-    )
+    return replace(STORED_CAMERA, **asdict(camera))
 
 
 def take(
@@ -141,11 +130,9 @@ def take(
         meta = make_segment(root, seed, route, number)
         segment = read_segment(root, meta.segment_id)
         drive = drive_from_origin(meta.origin)
-        c = drive.columns
         for row in rows:
-            tilt = float(c.z_m[row]), float(c.roll_rad[row]), float(c.pitch_rad[row])
-            where = float(c.x_m[row]), float(c.y_m[row]), float(c.yaw_rad[row])
-            picture, depth = render_view(drive, float(c.t_s[row]), *where, STORED_CAMERA, tilt=tilt)
+            time_s = float(drive.columns.t_s[row])
+            picture, depth = render_pose(drive, time_s, logged_pose(drive, row))
             kept, kept_depth = segment.frames(row, row + 1)[0], segment.depth(row, row + 1)[0]
             if psnr(kept, picture) < CODEC_DB:
                 problem = (

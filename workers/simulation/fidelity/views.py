@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.policy.policy import Observation, Policy
 from workers.simulation.fidelity.likeness import psnr, ssim
-from workers.simulation.fidelity.shots import FULL, Depth, Displacement, Frame, Shot, virtual
+from workers.simulation.fidelity.shots import FULL, Displacement, Frame, Shot, virtual
 from workers.simulation.fidelity.view_sources import SOURCES, ViewSource
-from workers.simulation.world.drive import render_view
+from workers.simulation.world.drive import render_pose
 
 Floats = NDArray[np.float64]
 
@@ -19,29 +19,23 @@ LATERAL_M = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 LONGITUDINAL_M = (1.0, 2.0, 4.0)
 HEADING_DEG = (1.0, 2.0, 4.0, 6.0, 9.0, 12.0)
 COMBINED = (
-    (0.5, 1.0, 2.0),
-    (-0.5, -1.0, -2.0),
-    (1.0, 2.0, -3.0),
-    (-1.0, -2.0, 3.0),
-    (1.5, 1.0, 4.0),
-    (-1.5, 1.0, -4.0),
-)
+    (0.5, 1.0, 2.0), (-0.5, -1.0, -2.0), (1.0, 2.0, -3.0),
+    (-1.0, -2.0, 3.0), (1.5, 1.0, 4.0), (-1.5, 1.0, -4.0),
+)  # fmt: skip
 """lateral m, longitudinal m, heading degrees."""
 GROUPS = ("day", "night", "near_vehicle")
 
 
 def displacements() -> list[Displacement]:
     """The grid, each to both sides, none first."""
+    turns = [math.radians(v) for v in HEADING_DEG]
     out = [Displacement()]
     out += [Displacement(lateral_m=sign * v) for v in LATERAL_M for sign in (1, -1)]
     out += [Displacement(longitudinal_m=sign * v) for v in LONGITUDINAL_M for sign in (1, -1)]
-    out += [
-        Displacement(heading_rad=sign * math.radians(v)) for v in HEADING_DEG for sign in (1, -1)
-    ]
-    out += [
-        Displacement(lateral_m=a, longitudinal_m=b, heading_rad=math.radians(c))
-        for a, b, c in COMBINED
-    ]
+    out += [Displacement(heading_rad=sign * v) for v in turns for sign in (1, -1)]
+    for left, ahead, degrees in COMBINED:
+        turn = math.radians(degrees)
+        out.append(Displacement(lateral_m=left, longitudinal_m=ahead, heading_rad=turn))
     return out
 
 
@@ -76,29 +70,17 @@ def likeness(
     shots: Sequence[Shot], grid: Sequence[Displacement], sources: Sequence[ViewSource] = SOURCES
 ) -> list[Likeness]:
     """PSNR and SSIM at FULL resolution."""
+    among = {name: [name in words(shot) for shot in shots] for name in GROUPS}
     out = []
     for by in grid:
         truth = [shot.truth(by, FULL) for shot in shots]
         for source in sources:
-            views = [source.view(shot, by, FULL) for shot in shots]
-            quality = np.array([psnr(view, real) for view, real in zip(views, truth, strict=True)])
-            groups = {
-                name: float(quality[[name in words(shot) for shot in shots]].mean())
-                for name in GROUPS
-                if any(name in words(shot) for shot in shots)
-            }
-            alike = float(
-                np.mean([ssim(view, real) for view, real in zip(views, truth, strict=True)])
-            )
-            out.append(
-                Likeness(
-                    by=by,
-                    source=source.name,
-                    psnr_db=float(quality.mean()),
-                    ssim=alike,
-                    groups=groups,
-                )
-            )
+            pairs = [(source.view(s, by, FULL), real) for s, real in zip(shots, truth, strict=True)]
+            db = np.array([psnr(view, real) for view, real in pairs])
+            alike = float(np.mean([ssim(view, real) for view, real in pairs]))
+            groups = {name: float(db[rows].mean()) for name, rows in among.items() if any(rows)}
+            mean, name = float(db.mean()), source.name
+            out.append(Likeness(by=by, source=name, psnr_db=mean, ssim=alike, groups=groups))
     return out
 
 
@@ -116,20 +98,12 @@ def responses(
         centred = answers(policy, shots, [shot.truth(Displacement(), camera) for shot in shots])
         for by in grid:
             real = answers(policy, shots, [shot.truth(by, camera) for shot in shots])
+            true = _rms(real - centred)
             for source in sources:
-                off = (
-                    answers(policy, shots, [source.view(shot, by, camera) for shot in shots]) - real
-                )
-                out.append(
-                    Response(
-                        by=by,
-                        source=source.name,
-                        model=name,
-                        error=_rms(off),
-                        bias=float(off.mean()),
-                        true=_rms(real - centred),
-                    )
-                )
+                seen = [source.view(shot, by, camera) for shot in shots]
+                off = answers(policy, shots, seen) - real
+                figures = {"error": _rms(off), "bias": float(off.mean()), "true": true}
+                out.append(Response(by=by, source=source.name, model=name, **figures))
     return out
 
 
@@ -138,9 +112,8 @@ def answers(policy: Policy, shots: Sequence[Shot], frames: Sequence[Frame]) -> F
     n = len(shots)
 
     def of(column: str) -> Floats:
-        return np.array(
-            [getattr(shot.drive.columns, column)[shot.row] for shot in shots], np.float64
-        )
+        values = [getattr(shot.drive.columns, column)[shot.row] for shot in shots]
+        return np.array(values, np.float64)
 
     desire = np.stack([np.zeros(n), of("left_blinker"), of("right_blinker")], axis=1)
     desire[:, 0] = 1.0 - desire[:, 1:].max(axis=1)
@@ -195,22 +168,13 @@ def slips(
         camera = virtual(policy.manifest.camera)
         for seconds in ahead:
             rate = shots[0].drive.spec.rate_hz
-            there = [
-                Shot(s.drive, s.row + round(seconds * rate), s.tags, *_pictures(s)) for s in shots
-            ]
+            there = [replace(s, row=s.row + round(seconds * rate)) for s in shots]
             seen, real, distance = [], [], []
             for now, then in zip(shots, there, strict=True):
-                x, y, z, roll, pitch, yaw = (float(v) for v in then.pose)
-                tilt = (z, roll, pitch)
-                seen.append(render_view(then.drive, then.time_s, x, y, yaw, camera, tilt=tilt)[0])
-                real.append(render_view(then.drive, now.time_s, x, y, yaw, camera, tilt=tilt)[0])
+                seen.append(render_pose(then.drive, then.time_s, then.pose, camera)[0])
+                real.append(render_pose(then.drive, now.time_s, then.pose, camera)[0])
                 distance.append(float(np.hypot(*(then.pose - now.pose)[:2])) * np.sign(seconds))
             off = answers(policy, there, seen) - answers(policy, there, real)
-            out.append(
-                Slip(ahead_s=seconds, ahead_m=float(np.mean(distance)), model=name, error=_rms(off))
-            )
+            ahead_m = float(np.mean(distance))
+            out.append(Slip(ahead_s=seconds, ahead_m=ahead_m, model=name, error=_rms(off)))
     return out
-
-
-def _pictures(shot: Shot) -> tuple[Frame, Depth, Frame, Depth]:
-    return shot.picture, shot.depth, shot.stored_picture, shot.stored_depth

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suites.errors import DataError, Finding, SubmitterError
-from suites.segment import Facts, SegmentColumns, SegmentMeta, TimeOfDay
+from suites.segment import Facts, SegmentMeta, TimeOfDay
 from workers.segments.facts import motion_facts
 from workers.segments.store import read_segment, write_segment
 from workers.simulation.world import drive as world_drive
@@ -133,14 +133,11 @@ def store_drive(root: Path, meta: SegmentMeta, drive: Drive) -> SegmentMeta:
 
 def _pictures(drive: Drive) -> Iterator[tuple[Frame, Depth]]:
     """Each logged view with its depth at half the resolution, from the log's own poses."""
-    log: SegmentColumns = drive.columns
     rgb = np.empty((STORED_CAMERA.height, STORED_CAMERA.width, 3), dtype=np.uint8)
     depth = np.empty(rgb.shape[:2], dtype=np.float32)
-    for i in range(len(log)):
-        tilt = float(log.z_m[i]), float(log.roll_rad[i]), float(log.pitch_rad[i])
-        pose = float(log.x_m[i]), float(log.y_m[i]), float(log.yaw_rad[i])
-        time_s = float(log.t_s[i])
-        world_drive.render_view(drive, time_s, *pose, STORED_CAMERA, tilt=tilt, into=(rgb, depth))
+    for row, time_s in enumerate(drive.columns.t_s.tolist()):
+        pose = world_drive.logged_pose(drive, row)
+        world_drive.render_pose(drive, time_s, pose, into=(rgb, depth))
         yield rgb, halved(depth)
 
 
@@ -179,13 +176,10 @@ def make_corpus(
 
 
 def _check_counts(**counts: int) -> None:
-    wrong = [
-        Finding(name, f"at least 1 expected, found {count}")
-        for name, count in counts.items()
-        if count < 1
-    ]
+    wrong = {name: count for name, count in counts.items() if count < 1}
     if wrong:
-        raise SubmitterError("a corpus needs at least one of each", tuple(wrong))
+        found = (Finding(n, f"at least 1 expected, found {count}") for n, count in wrong.items())
+        raise SubmitterError("a corpus needs at least one of each", tuple(found))
 
 
 def _made(

@@ -141,13 +141,11 @@ def make_drive(route_spec: RouteSpec, spec: DriveSpec) -> Drive:
     )
     cruise = route_spec.cruise_mps * rng.uniform(0.93, 1.05)
     stop = min(spec.start_m + cruise * 1.04 * (spec.duration_s + 0.5), road.length_m)
-    path = drive_path(
-        road, spec.start_m, stop, d, moves, wander, cruise, (0.025, rng.uniform(0, 2 * np.pi))
-    )
+    breath = (0.025, rng.uniform(0, 2 * np.pi))
+    path = drive_path(road, spec.start_m, stop, d, moves, wander, cruise, breath)
     ticks = np.arange(int(spec.duration_s / TICK_S) + 3, dtype=np.float64) * TICK_S
-    edges, lanes = lane_edges(
-        route.ground, *(path.at(name, ticks) for name in ("x_m", "y_m", "yaw_rad"))
-    )
+    poses = (path.at(name, ticks) for name in ("x_m", "y_m", "yaw_rad"))
+    edges, lanes = lane_edges(route.ground, *poses)
     used = {int(lane) for lane in lanes}
     traffic = make_traffic(route, rng, edges[:, 4], used, spec.lane, spec.near_vehicle)
     frame, columns = _log(route, spec, path, moves, traffic)
@@ -162,6 +160,13 @@ def make_drive(route_spec: RouteSpec, spec: DriveSpec) -> Drive:
     )
 
 
+def logged_pose(drive: Drive, row: int) -> Floats:
+    """[6] x, y, z, roll, pitch, yaw of a row of the log, in the segment's frame."""
+    c = drive.columns
+    pose = (c.x_m, c.y_m, c.z_m, c.roll_rad, c.pitch_rad, c.yaw_rad)
+    return np.array([column[row] for column in pose])
+
+
 def _plan(
     route: Route, spec: DriveSpec, rng: np.random.Generator
 ) -> tuple[Alignment, float, tuple[Move, ...]]:
@@ -172,21 +177,16 @@ def _plan(
         if route.ramp is None:
             raise ValueError("this route has no exit")
         begin = LEAD_M + TAPER_M * rng.uniform(0.6, 1.1)
-        return (
-            route.ramp,
-            width,
-            (Move(start_m=begin, length_m=cruise * rng.uniform(3.6, 4.4), from_d=width, to_d=0.0),),
-        )
+        length = cruise * rng.uniform(3.6, 4.4)
+        move = Move(start_m=begin, length_m=length, from_d=width, to_d=0.0)
+        return route.ramp, width, (move,)
     here = route.lane_centre(spec.lane)
     if spec.manoeuvre == "keep":
         return route.main, here, ()
     to = here + (width if spec.manoeuvre == "left" else -width)
     begin = spec.start_m + cruise * spec.duration_s * rng.uniform(0.25, 0.4)
-    return (
-        route.main,
-        here,
-        (Move(start_m=begin, length_m=cruise * rng.uniform(4.0, 5.5), from_d=here, to_d=to),),
-    )
+    length = cruise * rng.uniform(4.0, 5.5)
+    return route.main, here, (Move(start_m=begin, length_m=length, from_d=here, to_d=to),)
 
 
 def _log(
@@ -277,3 +277,11 @@ def render_view(
     cars = cars_at(drive.traffic, t_s)
     render(drive.route.ground, drive.light, drive.things, cars, view, rgb, depth)
     return rgb, depth
+
+
+def render_pose(
+    drive: Drive, t_s: float, pose: Floats, camera: Camera = STORED_CAMERA, into: View | None = None
+) -> View:
+    """`render_view` from a whole pose [6] of the segment's frame, as `logged_pose` gives it."""
+    x, y, z, roll, pitch, yaw = (float(v) for v in pose)
+    return render_view(drive, t_s, x, y, yaw, camera, tilt=(z, roll, pitch), into=into)

@@ -102,9 +102,8 @@ def drive_path(
     at, rate, bend = lateral(s, d, moves, wander)
     shrink = 1 - kappa * at
     stretch = np.sqrt(shrink**2 + rate**2)
-    curvature = (shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)) / (
-        stretch * stretch * stretch
-    )
+    turn = shrink * (kappa * shrink + bend) + rate * (2 * kappa * rate + kappa_rate * at)
+    curvature = turn / (stretch * stretch * stretch)
     node = road.table[min(round(start_m), len(road.table) - 1)]
     rest = start_m - round(start_m)
     yaw0 = node[7] + node[4] * rest

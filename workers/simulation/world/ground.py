@@ -61,13 +61,8 @@ def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[fl
     node = 0
     for _ in range(4):
         node = min(max(int(s + 0.5), 0), last)
-        dx, dy, cos, sin, kappa = (
-            x - table[node, 0],
-            y - table[node, 1],
-            table[node, 2],
-            table[node, 3],
-            table[node, 4],
-        )
+        dx, dy = x - table[node, 0], y - table[node, 1]
+        cos, sin, kappa = table[node, 2], table[node, 3], table[node, 4]
         along, across = dx * cos + dy * sin, dy * cos - dx * sin
         scale = 1.0 - kappa * across
         step = along / (scale if scale > 0.2 else 0.2)
@@ -238,9 +233,9 @@ def survey(
     grid = np.zeros((rows, columns, 5), dtype=np.float32)
     _fill(grid, low[0], low[1], main, main[:1] if ramp is None else ramp, ramp is not None)
     lattice = rng.standard_normal((rows // 10 + 5, columns // 10 + 5))
-    hills = RectBivariateSpline(np.arange(lattice.shape[0]), np.arange(lattice.shape[1]), lattice)(
-        np.arange(rows) / 10, np.arange(columns) / 10
-    )
+    down, across = (np.arange(n) for n in lattice.shape)
+    surface = RectBivariateSpline(down, across, lattice)
+    hills = surface(np.arange(rows) / 10, np.arange(columns) / 10)
     distance = np.minimum(np.abs(grid[:, :, 1]), np.abs(grid[:, :, 4]))
     rise = np.clip((distance - 25.0) / 110.0, 0.0, 1.0)
     grid[:, :, 2] += (relief_m * (0.6 + hills) * rise * rise * (3 - 2 * rise)).astype(np.float32)

@@ -19,24 +19,8 @@ from workers.simulation.world.texture import sample
 
 Bytes = NDArray[np.uint8]
 Depths = NDArray[np.float32]
-(
-    KIND,
-    X,
-    Y,
-    Z,
-    COS,
-    SIN,
-    HALF_LENGTH,
-    HALF_WIDTH,
-    HEIGHT,
-    RED,
-    GREEN,
-    BLUE,
-    PATTERN,
-    RETRO,
-    GRADE,
-    REACH,
-) = range(16)
+KIND, X, Y, Z, COS, SIN, HALF_LENGTH, HALF_WIDTH, HEIGHT = range(9)
+RED, GREEN, BLUE, PATTERN, RETRO, GRADE, REACH = range(9, 16)
 """Columns of an object [16], in metres where lengths.
 
 Z is its lowest point, HEIGHT the full height. GRADE shears it along its own x axis. RETRO is the

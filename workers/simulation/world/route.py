@@ -96,15 +96,13 @@ def _ramp(spec: RouteSpec, main: Alignment, exit_m: float, rng: np.random.Genera
     follow = smooth(np.clip(1 - (s2 - gore - 20.0) / 60.0, 0.0, 1.0), 24.0)
     away = 1 / rng.uniform(230, 320)
     later = -1 / rng.uniform(110, 200)
-    own = np.interp(
-        s2 - gore, [0, 40, 70, 110, 170, 320, 380], [0, -away, -away, 0, later, later, 0]
-    )
+    bends = [0, -away, -away, 0, later, later, 0]
+    own = np.interp(s2 - gore, [0, 40, 70, 110, 170, 320, 380], bends)
     curvature = road * follow + smooth(own, 24.0)
     apart = np.clip((s2 - gore - 70.0) / 150.0, 0.0, 1.0)
     rise = float(rng.choice([-1.0, 1.0])) * rng.uniform(2.0, 4.5)
-    elevation = main.elevation(inside) + rise * apart * apart * apart * (
-        10 + apart * (6 * apart - 15)
-    )
+    step = 10 + apart * (6 * apart - 15)
+    elevation = main.elevation(inside) + rise * apart * apart * apart * step
     x, y, cos, sin, *_, yaw = main.table[int(start / STEP_M)]
     return align(curvature, elevation, x - d * sin, y + d * cos, yaw)
 
@@ -114,16 +112,14 @@ def build_route(spec: RouteSpec) -> Route:
     """Build the world of a route (about 0.15 s)."""
     rng = np.random.default_rng([spec.seed, 2])
     highway = spec.kind == "highway"
-    curvature = winding(
-        rng, spec.length_m, spec.tightest_1pm, (60.0, 320.0) if highway else (30.0, 160.0)
-    )
+    straight_m = (60.0, 320.0) if highway else (30.0, 160.0)
+    curvature = winding(rng, spec.length_m, spec.tightest_1pm, straight_m)
     if spec.exit_m is not None:
         curvature = _straighten(curvature, spec.exit_m, spec.exit_m + TAPER_M + PARALLEL_M + 100.0)
     main = align(curvature, rolling(rng, spec.length_m, spec.steepest))
     ramp = None if spec.exit_m is None else _ramp(spec, main, spec.exit_m, rng)
-    grid, grid_x, grid_y = survey(
-        main.table, None if ramp is None else ramp.table, 4.0 + 60.0 * spec.steepest, rng
-    )
+    ramp_table = None if ramp is None else ramp.table
+    grid, grid_x, grid_y = survey(main.table, ramp_table, 4.0 + 60.0 * spec.steepest, rng)
     half = spec.lanes * spec.lane_width_m / 2
     left, right = (half + 1.0, -half - 2.5) if highway else (half + 0.7, -half - 0.7)
     median = 4.0 if highway else 0.0

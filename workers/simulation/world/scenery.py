@@ -22,14 +22,9 @@ from workers.simulation.world.shading import Light
 from workers.simulation.world.texture import pyramid
 
 CAR_COLOURS = (
-    (200, 202, 205),
-    (35, 37, 42),
-    (120, 124, 130),
-    (150, 30, 32),
-    (40, 62, 120),
-    (225, 226, 224),
-    (70, 88, 78),
-)
+    (200, 202, 205), (35, 37, 42), (120, 124, 130), (150, 30, 32),
+    (40, 62, 120), (225, 226, 224), (70, 88, 78),
+)  # fmt: skip
 Look = tuple[Floats | float, Floats | float, Floats | float, int, float, float]
 """Red, green, blue, pattern, retro-reflection and reach (objects.py)."""
 
@@ -95,69 +90,41 @@ class _Roadside:
         self.rows.append(rows[~on_ramp])
 
     def posts(self, road: Alignment, s: Floats, d: float) -> None:
-        self.add(
-            road,
-            s,
-            d,
-            CYLINDER,
-            (0.06, 0.06, 1.05, 0.0),
-            (232.0, 232.0, 228.0, BANDED, 0.55, 160.0),
-        )
+        look = (232.0, 232.0, 228.0, BANDED, 0.55, 160.0)
+        self.add(road, s, d, CYLINDER, (0.06, 0.06, 1.05, 0.0), look)
 
     def lamps(self, road: Alignment, s: Floats, d: float) -> None:
-        self.add(
-            road, s, d, CYLINDER, (0.11, 0.11, 8.5, 0.0), (128.0, 132.0, 134.0, PLAIN, 0.05, 300.0)
-        )
+        look = (128.0, 132.0, 134.0, PLAIN, 0.05, 300.0)
+        self.add(road, s, d, CYLINDER, (0.11, 0.11, 8.5, 0.0), look)
 
     def trees(self, road: Alignment, s: Floats, d: Floats | float) -> None:
-        radius, shape, trunk, tint = self.rng.uniform(
-            (1.3, 2.2, 0.8, 0.7), (3.2, 3.4, 2.4, 1.15), (len(s), 4)
-        ).T
-        self.add(
-            road,
-            s,
-            d,
-            CYLINDER,
-            (0.16, 0.16, trunk + 0.8, 0.0),
-            (74.0, 58.0, 44.0, PLAIN, 0.0, 180.0),
-        )
+        low, high = (1.3, 2.2, 0.8, 0.7), (3.2, 3.4, 2.4, 1.15)
+        radius, shape, trunk, tint = self.rng.uniform(low, high, (len(s), 4)).T
+        bark = (74.0, 58.0, 44.0, PLAIN, 0.0, 180.0)
+        self.add(road, s, d, CYLINDER, (0.16, 0.16, trunk + 0.8, 0.0), bark)
         crown = (66.0 * tint, 92.0 * tint, 44.0, LEAVES, 0.0, 420.0)
         self.add(road, s, d, ELLIPSOID, (radius, radius, radius * shape, trunk), crown)
 
     def rail(self, road: Alignment, start_m: float, stop_m: float, d: float) -> None:
         """A guard rail: plates of 4 m on posts."""
         s = np.arange(start_m + 2.0, min(stop_m, road.length_m - 3.0), 4.0)
-        self.add(
-            road, s, d, BOX, (2.02, 0.04, 0.32, 0.46), (168.0, 172.0, 176.0, PLAIN, 0.06, 170.0)
-        )
-        self.add(
-            road,
-            s,
-            d - 0.08,
-            CYLINDER,
-            (0.06, 0.06, 0.7, 0.0),
-            (120.0, 122.0, 124.0, PLAIN, 0.0, 60.0),
-        )
+        plate = (168.0, 172.0, 176.0, PLAIN, 0.06, 170.0)
+        post = (120.0, 122.0, 124.0, PLAIN, 0.0, 60.0)
+        self.add(road, s, d, BOX, (2.02, 0.04, 0.32, 0.46), plate)
+        self.add(road, s, d - 0.08, CYLINDER, (0.06, 0.06, 0.7, 0.0), post)
 
     def board(
         self, road: Alignment, s: Floats, d: float, colour: tuple[float, float, float]
     ) -> None:
         """A sign board on two posts."""
+        post = (130.0, 132.0, 134.0, PLAIN, 0.0, 220.0)
         for aside in (-1.0, 1.0):
-            self.add(
-                road,
-                s,
-                d + aside,
-                CYLINDER,
-                (0.07, 0.07, 3.0, 0.0),
-                (130.0, 132.0, 134.0, PLAIN, 0.0, 220.0),
-            )
+            self.add(road, s, d + aside, CYLINDER, (0.07, 0.07, 3.0, 0.0), post)
         self.add(road, s - 0.12, d, BOX, (0.04, 1.6, 1.7, 1.7), (*colour, SIGN, 0.5, 300.0))
 
     def parked(self, road: Alignment, s: Floats, d: float) -> None:
-        red, green, blue = np.array(CAR_COLOURS, dtype=np.float64)[
-            self.rng.integers(len(CAR_COLOURS), size=len(s))
-        ].T
+        drawn = self.rng.integers(len(CAR_COLOURS), size=len(s))
+        red, green, blue = np.array(CAR_COLOURS, dtype=np.float64)[drawn].T
         self.add(road, s, d, CAR, (2.25, 0.9, 1.47, 0.0), (red, green, blue, PLAIN, 0.06, 250.0))
 
 
@@ -182,22 +149,15 @@ def things_of(route: Route) -> Floats:
         side.lamps(main, np.arange(40.0, end, 45.0), g.right_paved - 2.4)
     left = rng.permuted(np.arange(int(end / 9.0)) % 2 == 0)
     away = rng.gamma(1.6, 9.0, len(left)) + 5.0
-    side.trees(
-        main,
-        rng.uniform(0.0, end, len(left)),
-        np.where(left, g.far_left + away, g.right_paved - away),
-    )
+    sides = np.where(left, g.far_left + away, g.right_paved - away)
+    side.trees(main, rng.uniform(0.0, end, len(left)), sides)
     if not highway:
-        side.trees(
-            main,
-            np.arange(rng.uniform(200, 900), end, 14.0)[: int(rng.integers(12, 40))],
-            g.right_paved - 3.2,
-        )
+        avenue = np.arange(rng.uniform(200, 900), end, 14.0)[: int(rng.integers(12, 40))]
+        side.trees(main, avenue, g.right_paved - 3.2)
     stopped = rng.uniform(150.0, end - 200.0, 9 if highway else 5)
     side.parked(main, stopped, g.right_paved + (1.15 if highway else -1.9))
-    side.board(
-        main, np.arange(rng.uniform(250, 500), end, 640.0), g.right_paved - 2.6, (30.0, 74.0, 150.0)
-    )
+    boards = np.arange(rng.uniform(250, 500), end, 640.0)
+    side.board(main, boards, g.right_paved - 2.6, (30.0, 74.0, 150.0))
     if route.ramp is not None and route.spec.exit_m is not None:
         _beside_ramp(side, g, route.ramp, route.spec.exit_m)
     return np.concatenate(side.rows)
@@ -207,8 +167,7 @@ def _beside_ramp(side: _Roadside, g: Ground, ramp: Alignment, exit_m: float) -> 
     after = np.arange(g.gore + 20.0, ramp.length_m, 25.0)
     side.posts(ramp, after, -0.5 * g.lane_width - 2.4)
     side.posts(ramp, after[4:], 0.5 * g.lane_width + 1.6)
-    side.trees(
-        ramp, side.rng.uniform(g.gore + 60, ramp.length_m, 24), -side.rng.uniform(8.0, 26.0, 24)
-    )
+    along, away = side.rng.uniform(g.gore + 60, ramp.length_m, 24), side.rng.uniform(8.0, 26.0, 24)
+    side.trees(ramp, along, -away)
     side.board(side.route.main, np.array([exit_m - 60.0]), g.right_paved - 2.2, (28.0, 110.0, 62.0))
     side.board(ramp, np.array([g.gore + 130.0]), 6.5, (28.0, 110.0, 62.0))
