@@ -16,6 +16,7 @@ BOXES: tuple[tuple[float, float, float, float, float, float], ...] = (
     (45.0, 3.0, 60.0, 14.0, 0.0, 7.0),
 )
 """x0, y0, x1, y1, z0, z1 m: a near car on the left, one farther on the right, poles, a house."""
+COLOURS = ((170, 60, 50), (60, 80, 160), (90, 90, 95), (80, 85, 80), (150, 140, 120))
 
 
 def _ground(x: Floats, y: Floats, pixel: Floats) -> Floats:
@@ -24,9 +25,9 @@ def _ground(x: Floats, y: Floats, pixel: Floats) -> Floats:
     for k, (a, b) in enumerate([(1.1, 0.4), (-0.7, 1.9), (2.6, -1.3), (0.3, 3.7), (4.1, 2.2)]):
         fade = np.exp(-((pixel * np.hypot(a, b) / 2.0) ** 2))
         grain += fade * np.sin(a * x + b * y + k) * (22 - 2 * k)
-    edge = np.clip(
-        (0.12 - np.abs(np.abs(y) - 1.8)) / np.maximum(pixel, 1e-3) + 0.5, 0, 1
-    ) * np.clip(0.24 / np.maximum(pixel, 1e-3), 0, 1)
+    wide = np.maximum(pixel, 1e-3)
+    inside = np.clip((0.12 - np.abs(np.abs(y) - 1.8)) / wide + 0.5, 0, 1)
+    edge = inside * np.clip(0.24 / wide, 0, 1)
     base = np.stack([110 + grain, 108 + grain, 104 + 0.8 * grain], axis=-1)
     return np.asarray(base + edge[..., None] * (np.array([235.0, 235, 225]) - base))
 
@@ -52,10 +53,8 @@ def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tupl
     motion = between(pose, mount, STILL, STILL)
     to_world = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]) @ motion
     u, v = np.meshgrid(np.arange(lens.width) + du, np.arange(lens.height) + dv)
-    rays = (
-        np.stack([(u - lens.cx) / lens.fx, (v - lens.cy) / lens.fy, np.ones_like(u)], axis=-1)
-        @ to_world[:, :3].T
-    )
+    rays = np.stack([(u - lens.cx) / lens.fx, (v - lens.cy) / lens.fy, np.ones_like(u)], axis=-1)
+    rays = rays @ to_world[:, :3].T
     eye = to_world[:, 3]
     best = np.full(u.shape, np.inf)
     sky = np.clip(rays[..., 2] / np.linalg.norm(rays, axis=-1), 0, 1)
@@ -65,25 +64,18 @@ def _cast(pose: Floats, mount: Floats, lens: Lens, du: float, dv: float) -> tupl
         hit = (t > 0) & (t < 400)
         best = np.where(hit, t, best)
         where = eye + np.where(hit, t, 0)[..., None] * rays
-        colour = np.where(
-            hit[..., None], _ground(where[..., 0], where[..., 1], t / lens.fx * 2), colour
-        )
+        ground = _ground(where[..., 0], where[..., 1], t / lens.fx * 2)
+        colour = np.where(hit[..., None], ground, colour)
         for k, (x0, y0, x1, y1, z0, z1) in enumerate(BOXES):
             low, high = (np.array([x0, y0, z0]) - eye) / rays, (np.array([x1, y1, z1]) - eye) / rays
             near, far = np.minimum(low, high).max(axis=-1), np.maximum(low, high).min(axis=-1)
             hit = (near > 0.1) & (near < far) & (near < best)
             side = np.argmax(np.minimum(low, high), axis=-1)
             where = eye + np.where(hit, near, 0)[..., None] * rays
-            stripes = 18 * np.sin(3 * where[..., 2] + k) + 14 * np.sin(
-                2.2 * (where[..., 0] + where[..., 1])
-            )
-            body = np.array(
-                [[170, 60, 50], [60, 80, 160], [90, 90, 95], [80, 85, 80], [150, 140, 120]][k],
-                float,
-            )
+            upright = 14 * np.sin(2.2 * (where[..., 0] + where[..., 1]))
+            stripes = 18 * np.sin(3 * where[..., 2] + k) + upright
             shade = np.choose(side, [1.0, 0.75, 1.15])
-            colour = np.where(
-                hit[..., None], (body + stripes[..., None]) * shade[..., None], colour
-            )
+            body = (np.array(COLOURS[k], float) + stripes[..., None]) * shade[..., None]
+            colour = np.where(hit[..., None], body, colour)
             best = np.where(hit, near, best)
     return colour, best

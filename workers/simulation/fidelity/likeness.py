@@ -28,9 +28,8 @@ def ssim(a: Frame, b: Frame) -> float:
 
     mx, my = blurred(x), blurred(y)
     xx, yy, xy = blurred(x * x) - mx * mx, blurred(y * y) - my * my, blurred(x * y) - mx * my
-    return float(
-        np.mean((2 * mx * my + C1) * (2 * xy + C2) / ((mx * mx + my * my + C1) * (xx + yy + C2)))
-    )
+    scale = (mx * mx + my * my + C1) * (xx + yy + C2)
+    return float(np.mean((2 * mx * my + C1) * (2 * xy + C2) / scale))
 
 
 def luma(rgb: Frame) -> NDArray[np.float64]:

@@ -76,11 +76,8 @@ class Agreement:
 
     @property
     def verdicts_agree(self) -> float:
-        return (
-            float(np.mean([a == b for a, b in self.verdicts.values()]))
-            if self.verdicts
-            else float("nan")
-        )
+        same = [a == b for a, b in self.verdicts.values()]
+        return float(np.mean(same)) if same else float("nan")
 
 
 @dataclass(frozen=True)
@@ -108,9 +105,8 @@ class RoughDepth:
         depth = np.nan_to_num(self.stored.depth(start, stop), nan=1000.0)
         coarse = np.random.default_rng(int(self.digest[:8], 16)).normal(0.0, ROUGH_SHARE, (8, 16))
         wrong = zoom(coarse, (depth.shape[1] / 8, depth.shape[2] / 16), order=1)
-        return np.asarray(
-            np.exp(gaussian_filter(np.log(depth), (0, ROUGH_BLUR, ROUGH_BLUR)) - wrong), np.float32
-        )
+        blurred = gaussian_filter(np.log(depth), (0, ROUGH_BLUR, ROUGH_BLUR))
+        return np.asarray(np.exp(blurred - wrong), np.float32)
 
 
 def sensed_segments(
@@ -135,13 +131,14 @@ def simulators(root: Path, scratch: Path) -> dict[str, DrivingSimulator]:
     def stored(name: str, root: Path = root) -> StoredSegment:
         return read_segment(root, name)
 
+    sensed: dict[str, DrivingSimulator] = {
+        sensor: over_segments(partial(stored, root=scratch / sensor), open_end)
+        for sensor in SENSORS
+    }
     return {
         "rendered": rendered.open_simulator(root, {}, {}),
         "stored": over_segments(stored, open_end),
-        **{
-            sensor: over_segments(partial(stored, root=scratch / sensor), open_end)
-            for sensor in SENSORS
-        },
+        **sensed,
         "rough": over_segments(lambda name: RoughDepth(stored(name)), open_end),
         "plane": over_segments(stored, replace(open_end, warp="plane")),
         "backward": over_segments(stored, replace(open_end, warp="backward")),
@@ -157,30 +154,28 @@ def drive_all(
 ) -> Table:
     """Every model on every segment from every offset; `progress` gets the count of ended ones."""
     spec = simulator_spec(simulator.name, {})
+    scenarios = [
+        Scenario(
+            segment_id=meta.segment_id,
+            segment_digest=meta.digest,
+            start_s=START_S,
+            end_s=meta.duration_s,
+            offset=Offset(lateral_m=offset),
+        )
+        for meta in segments
+        for offset in offsets
+    ]
     out: Table = {}
     for model, policy in models.items():
         keys = [
-            DriveKey(
-                model=model,
-                simulator=spec,
-                execution=EXECUTION,
-                scenario=Scenario(
-                    segment_id=meta.segment_id,
-                    segment_digest=meta.digest,
-                    start_s=START_S,
-                    end_s=meta.duration_s,
-                    offset=Offset(lateral_m=offset),
-                ),
-            )
-            for meta in segments
-            for offset in offsets
+            DriveKey(model=model, simulator=spec, execution=EXECUTION, scenario=scenario)
+            for scenario in scenarios
         ]
         for start in range(0, len(keys), ROWS_AT_ONCE):
             for rollout in drive(simulator, policy, keys[start : start + ROWS_AT_ONCE]):
                 scenario = rollout.key.scenario
-                out[model, scenario.segment_id, scenario.offset.lateral_m] = _driven(
-                    rollout, simulator.parameters.lateral_bound_m
-                )
+                place = (model, scenario.segment_id, scenario.offset.lateral_m)
+                out[place] = _driven(rollout, simulator.parameters.lateral_bound_m)
                 progress(len(out))
     return out
 
@@ -188,27 +183,26 @@ def drive_all(
 def agreement(source: str, truth: Table, found: Table) -> Agreement:
     """Compare two tables of the same keys."""
     keys = sorted(truth)
-    offsets = sorted({key[2] for key in keys})
     same = {key: truth[key].failed == found[key].failed for key in keys}
     apart = {key: _apart(truth[key].lateral_m, found[key].lateral_m) for key in keys}
     names = sorted({key[0] for key in keys})
     costs = np.array([[table[key].cost_m for key in keys] for table in (truth, found)])
+    varied = np.ptp(costs, axis=1).min() > 0
+    same_by_offset, apart_by_offset = {}, {}
+    for offset in sorted({key[2] for key in keys}):
+        here = [key for key in keys if key[2] == offset]
+        same_by_offset[offset] = float(np.mean([same[key] for key in here]))
+        apart_by_offset[offset] = _rms([apart[key] for key in here])
     return Agreement(
         source=source,
         rollouts=len(keys),
         failures_rendered=sum(d.failed for d in truth.values()),
         failures=sum(d.failed for d in found.values()),
         failures_agree=float(np.mean(list(same.values()))),
-        failures_agree_by_offset={
-            o: float(np.mean([v for k, v in same.items() if k[2] == o])) for o in offsets
-        },
+        failures_agree_by_offset=same_by_offset,
         path_difference_m=_rms(list(apart.values())),
-        path_difference_by_offset={
-            o: _rms([v for k, v in apart.items() if k[2] == o]) for o in offsets
-        },
-        cost_correlation=float(np.corrcoef(costs)[0, 1])
-        if np.ptp(costs, axis=1).min() > 0
-        else float("nan"),
+        path_difference_by_offset=apart_by_offset,
+        cost_correlation=float(np.corrcoef(costs)[0, 1]) if varied else float("nan"),
         ranking=_ranking(found, names),
         ranking_rendered=_ranking(truth, names),
         verdicts={
@@ -231,22 +225,20 @@ def verdict(table: Table, candidate: str, baseline: str) -> str:
     means = np.array([np.mean(values) for values in routes.values()])
     if len(means) < 2:
         return "undecided"
-    half = float(
-        student.ppf(0.5 + ENOUGH / 2, len(means) - 1) * means.std(ddof=1) / math.sqrt(len(means))
-    )
+    quantile = student.ppf(0.5 + ENOUGH / 2, len(means) - 1)
+    half = float(quantile * means.std(ddof=1) / math.sqrt(len(means)))
     mean = float(means.mean())
     return "worse" if mean - half > 0 else "better" if mean + half < 0 else "undecided"
 
 
 def _driven(rollout: Rollout, bound_m: float) -> Driven:
-    lateral = (
-        np.zeros(0) if rollout.trace is None else np.asarray(rollout.trace["lateral_offset_m"])
-    )
-    planned = len(lateral) if rollout.trace is None else rollout.trace.planned_steps
+    lateral, planned = np.zeros(0), 0
+    if rollout.trace is not None:
+        lateral = np.asarray(rollout.trace["lateral_offset_m"])
+        planned = rollout.trace.planned_steps
     failed = rollout.outcome is not Outcome.COMPLETED
-    full = np.concatenate(
-        [np.clip(lateral, -bound_m, bound_m), np.full(planned - len(lateral), bound_m)]
-    )
+    missed = np.full(planned - len(lateral), bound_m)
+    full = np.concatenate([np.clip(lateral, -bound_m, bound_m), missed])
     return Driven(failed=failed, cost_m=_rms(full), lateral_m=lateral)
 
 
@@ -256,12 +248,10 @@ def _apart(a: Floats, b: Floats) -> float:
 
 
 def _ranking(table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(
-        sorted(
-            names,
-            key=lambda name: float(np.mean([d.cost_m for k, d in table.items() if k[0] == name])),
-        )
-    )
+    def cost(name: str) -> float:
+        return float(np.mean([d.cost_m for k, d in table.items() if k[0] == name]))
+
+    return tuple(sorted(names, key=cost))
 
 
 def _rms(values: Sequence[float] | Floats) -> float:

@@ -30,6 +30,7 @@ from workers.simulation.world.corpus import make_segment
 ROUTES, PER_ROUTE = 9, 3
 """Of the demo world: what the loop drives."""
 PICTURED = (Displacement(lateral_m=1.0), Displacement(lateral_m=-2.0))
+SHOWN = ("exact", "lidar", "stereo", "rough", "plane", "backward")
 Say = Callable[[str], None]
 
 
@@ -54,12 +55,10 @@ class Report:
         """As JSON; without the pictures."""
         out = asdict(self)
         del out["pictures"]
-        for a, agreement in zip(out["agreements"], self.agreements, strict=True):
-            a["verdicts_agree"] = agreement.verdicts_agree
-        for b, bar in zip(out["bars"], self.bars, strict=True):
-            b["holds"] = bar.holds
-        for p, found in zip(out["probes"], self.probes, strict=True):
-            p["excess"] = found.excess
+        derived = {"agreements": "verdicts_agree", "bars": "holds", "probes": "excess"}
+        for name, figure in derived.items():
+            for row, found in zip(out[name], getattr(self, name), strict=True):
+                row[figure] = getattr(found, figure)
         return out
 
 
@@ -88,24 +87,20 @@ def measure(
     agreements = []
     count = 0
     if models:
+        numbers = range(PER_ROUTE)
         segments = [
-            make_segment(root, SEED, route, number)
-            for route in range(routes)
-            for number in range(PER_ROUTE)
+            make_segment(root, SEED, r, number) for r in range(routes) for number in numbers
         ]
         count = len(segments)
         tables = {}
         with TemporaryDirectory() as scratch:
-            say(f"depth as sensors would log it: {len(segments)} segments")
+            say(f"depth as sensors would log it: {count} segments")
             sensed = loop.sensed_segments(root, Path(scratch), segments)
             for name, simulator in loop.simulators(root, Path(scratch)).items():
-                say(f"the loop: {len(segments)} segments, {len(models)} models, {name}")
+                say(f"the loop: {count} segments, {len(models)} models, {name}")
                 tables[name] = loop.drive_all(simulator, models, sensed.get(name, segments))
-        agreements = [
-            loop.agreement(name, tables["rendered"], found)
-            for name, found in tables.items()
-            if name != "rendered"
-        ]
+        truth = tables.pop("rendered")
+        agreements = [loop.agreement(name, truth, found) for name, found in tables.items()]
     pairs: list[PairFidelity] = []
     pictures: dict[str, Frame | Grey] = _pictures(shots)
     if stereo is not None:
@@ -133,26 +128,19 @@ def measure(
 
 def worlds(root: Path, shots: list[Shot]) -> dict[str, list[Shot]]:
     """By name, the shots on which the warp's rules were chosen, and those on which none was."""
-    held_out = {
-        f"held-out world, seed {seed}": take(root, seed=seed, sensors=()) for seed in HELD_OUT_SEEDS
-    }
-    return {f"procedural world, seed {SEED}": shots, **held_out}
+    out = {f"procedural world, seed {SEED}": shots}
+    for seed in HELD_OUT_SEEDS:
+        out[f"held-out world, seed {seed}"] = take(root, seed=seed, sensors=())
+    return out
 
 
 def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
     """A day and a night scene: truth, and every source beside its error, three times as bright."""
-    chosen = [
-        next(
-            (s for s in shots if ("night" in s.tags) == night and "near_vehicle" in s.tags),
-            shots[0],
-        )
-        for night in (False, True)
-    ]
-    shown = [
-        s for s in SOURCES if s.name in ("exact", "lidar", "stereo", "rough", "plane", "backward")
-    ]
+    shown = [s for s in SOURCES if s.name in SHOWN]
+    near = [s for s in shots if "near_vehicle" in s.tags]
     out: dict[str, Frame | Grey] = {}
-    for shot in chosen:
+    for night in (False, True):
+        shot = next((s for s in near if ("night" in s.tags) == night), shots[0])
         for by in PICTURED:
             truth = shot.truth(by, FULL)
             columns = [np.concatenate([truth, np.zeros_like(truth)])]
@@ -161,7 +149,6 @@ def _pictures(shots: list[Shot]) -> dict[str, Frame | Grey]:
                 error = np.clip(3 * np.abs(view.astype(np.int16) - truth), 0, 255).astype(np.uint8)
                 columns.append(np.concatenate([view, error]))
             light = "night" if "night" in shot.tags else "day"
-            out[f"{light}, {by.name}: truth, then {', '.join(s.name for s in shown)}"] = (
-                np.concatenate(columns, axis=1)
-            )
+            title = f"{light}, {by.name}: truth, then {', '.join(s.name for s in shown)}"
+            out[title] = np.concatenate(columns, axis=1)
     return out

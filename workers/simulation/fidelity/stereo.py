@@ -71,16 +71,18 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
     own = {f: inverse_of_pair(*pair, rig) for f, pair in pairs.items()}
     out = []
     pictures = []
+    lens = rig.lens
+    up = np.array([0.0, 1.0, 0.0])
+    ground = plane_inverse_depth(lens, up, CAMERA_UP_M, lens.height, lens.width)
     for place, frame in enumerate(frames):
         near = np.full_like(own[frame], EMPTY)
         for other in frames[max(place - 1, 0) : place + 2]:
             if other != frame:
-                _carry(own[other], _motion(rig.poses[other], rig.poses[frame]), rig.lens, near)
+                motion = np.linalg.inv(rig.poses[frame]) @ rig.poses[other]
+                _splat(own[other], motion[:3], lens.numbers(), near)
+                _close(near)
         known = float(np.mean(near != EMPTY))
         left, right = pairs[frame]
-        ground = plane_inverse_depth(
-            rig.lens, np.array([0.0, 1.0, 0.0]), CAMERA_UP_M, rig.lens.height, rig.lens.width
-        )
         views = {
             "neighbours": _moved(left, np.where(near == EMPTY, ground, near), rig),
             "plane": _moved(left, ground, rig),
@@ -97,18 +99,16 @@ def compare(folder: Path) -> tuple[list[PairFidelity], list[Grey]]:
             )
         )
         best = views["neighbours"]
-        pictures.append(
-            np.concatenate([best, right, np.abs(best.astype(np.int16) - right).astype(np.uint8)])
-        )
+        difference = np.abs(best.astype(np.int16) - right).astype(np.uint8)
+        pictures.append(np.concatenate([best, right, difference]))
     return out, pictures
 
 
 def inverse_of_pair(left: Grey, right: Grey, rig: Rig) -> Inverse:
     """[H, W] inverse depth of the left picture, EMPTY where matching there and back disagree."""
     found = disparity(left, right, MAX_DISPARITY)
-    return np.where(
-        np.isfinite(found), found / np.float32(rig.lens.fx * rig.baseline_m), EMPTY
-    ).astype(np.float32)
+    near = found / np.float32(rig.lens.fx * rig.baseline_m)
+    return np.where(np.isfinite(found), near, EMPTY).astype(np.float32)
 
 
 def _moved(left: Grey, near: Inverse, rig: Rig) -> Grey:
@@ -120,28 +120,16 @@ def _moved(left: Grey, near: Inverse, rig: Rig) -> Grey:
     return np.ascontiguousarray(out[..., 0])
 
 
-def _motion(source: Floats, target: Floats) -> Floats:
-    return np.asarray((np.linalg.inv(target) @ source)[:3])
-
-
 def _rig(folder: Path) -> Rig:
     try:
         left, right = np.loadtxt(folder / "calib.txt").reshape(2, 3, 4)
         rows = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)
-        shape = _grey(
-            folder / "left" / sorted(p.name for p in (folder / "left").glob("*.png"))[0]
-        ).shape
+        shape = _grey(sorted((folder / "left").glob("*.png"))[0]).shape
     except (OSError, ValueError, IndexError) as error:
         raise _bad(folder, f"calib.txt, poses.txt and left/*.png expected ({error})") from error
     f = float(HALVED)
-    lens = Lens(
-        shape[1],
-        shape[0],
-        left[0, 0] / f,
-        left[1, 1] / f,
-        (left[0, 2] + 0.5) / f - 0.5,
-        (left[1, 2] + 0.5) / f - 0.5,
-    )
+    cx, cy = (left[:2, 2] + 0.5) / f - 0.5
+    lens = Lens(shape[1], shape[0], left[0, 0] / f, left[1, 1] / f, cx, cy)
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows
     return Rig(lens, float(-right[0, 3] / right[0, 0]), poses)
@@ -158,20 +146,13 @@ def _grey(path: Path) -> Grey:
 
 
 def _bad(path: Path, problem: str) -> DataError:
-    return DataError(
-        f"no stereo pairs in {path.name}: {problem}",
-        (Finding(str(path), problem, "see `workers/simulation/fidelity/stereo.py`"),),
-    )
-
-
-def _carry(near: Inverse, motion: Floats, lens: Lens, into: Inverse) -> None:
-    """Splat a neighbour's inverse depth [H, W]: the nearest wins, cracks of one pixel close."""
-    _splat(near, motion, lens.numbers(), into)
-    _close(into)
+    finding = Finding(str(path), problem, "see `workers/simulation/fidelity/stereo.py`")
+    return DataError(f"no stereo pairs in {path.name}: {problem}", (finding,))
 
 
 @njit(cache=True)
 def _splat(near, motion, lens, into):  # type: ignore[no-untyped-def]
+    """Carry a neighbour's inverse depth [H, W] over: the nearest wins."""
     h, w = near.shape
     for v in range(h):
         for u in range(w):
@@ -182,18 +163,9 @@ def _splat(near, motion, lens, into):  # type: ignore[no-untyped-def]
             z = motion[2, 0] * x + motion[2, 1] * y + motion[2, 2] + motion[2, 3] * q
             if z < 0.05:
                 continue
-            a = (
-                lens[0]
-                * (motion[0, 0] * x + motion[0, 1] * y + motion[0, 2] + motion[0, 3] * q)
-                / z
-                + lens[2]
-            )
-            b = (
-                lens[1]
-                * (motion[1, 0] * x + motion[1, 1] * y + motion[1, 2] + motion[1, 3] * q)
-                / z
-                + lens[3]
-            )
+            right = motion[0, 0] * x + motion[0, 1] * y + motion[0, 2] + motion[0, 3] * q
+            down = motion[1, 0] * x + motion[1, 1] * y + motion[1, 2] + motion[1, 3] * q
+            a, b = lens[0] * right / z + lens[2], lens[1] * down / z + lens[3]
             i, j = int(np.floor(a + 0.5)), int(np.floor(b + 0.5))
             if 0 <= i < w and 0 <= j < h:
                 into[j, i] = max(into[j, i], q / z)
@@ -201,6 +173,7 @@ def _splat(near, motion, lens, into):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _close(near):  # type: ignore[no-untyped-def]
+    """Close cracks of one pixel."""
     h, w = near.shape
     before = near.copy()
     for v in range(1, h - 1):

@@ -22,13 +22,8 @@ def share_of_response(responses: Sequence[Response], source: str, axis: str) -> 
     """Displacement along one axis (absolute value) to error over true change."""
     pooled: dict[float, list[Response]] = {}
     for r in responses:
-        values = {
-            "lateral_m": r.by.lateral_m,
-            "longitudinal_m": r.by.longitudinal_m,
-            "heading_rad": r.by.heading_rad,
-        }
-        along = abs(values.pop(axis))
-        if r.source == source and along and not any(values.values()):
+        along = abs(r.by.along(axis))
+        if r.source == source and along:
             pooled.setdefault(round(along, 6), []).append(r)
     return {
         along: math.sqrt(sum(r.error**2 for r in rows) / max(sum(r.true**2 for r in rows), 1e-12))
@@ -52,11 +47,8 @@ def horizon(shares: dict[float, float], tolerance: float = TOLERANCE, least: flo
     if k == 0:
         return 0.0
     slope = (values[k] - values[k - 1]) / (places[k] - places[k - 1])
-    return (
-        float(places[k - 1] + (tolerance - values[k - 1]) / slope)
-        if slope > 0
-        else float(places[k - 1])
-    )
+    inside = (tolerance - values[k - 1]) / slope if slope > 0 else 0.0
+    return float(places[k - 1] + inside)
 
 
 def longitudinal(slips: Sequence[Slip], bound: float = SLIP_MPS2) -> float:
@@ -64,12 +56,10 @@ def longitudinal(slips: Sequence[Slip], bound: float = SLIP_MPS2) -> float:
     pooled: dict[float, list[Slip]] = {}
     for slip in slips:
         pooled.setdefault(abs(slip.ahead_s), []).append(slip)
-    errors = {
-        float(np.mean([abs(s.ahead_m) for s in rows])): math.sqrt(
-            float(np.mean([s.error**2 for s in rows]))
-        )
-        for _, rows in sorted(pooled.items())
-    }
+    errors = {}
+    for _, rows in sorted(pooled.items()):
+        place = float(np.mean([abs(s.ahead_m) for s in rows]))
+        errors[place] = math.sqrt(float(np.mean([s.error**2 for s in rows])))
     return horizon(errors, bound, least=0.0)
 
 
@@ -78,13 +68,10 @@ def table(
 ) -> dict[str, dict[str, float]]:
     """By source of depth: lateral m, heading degrees, longitudinal m, as measured (not rounded)."""
     along = longitudinal(slips)
-    return {
-        source: {
-            "lateral_m": horizon(share_of_response(responses, source, "lateral_m")),
-            "heading_deg": math.degrees(
-                horizon(share_of_response(responses, source, "heading_rad"), least=0.0)
-            ),
-            "longitudinal_m": along,
-        }
-        for source in sources
-    }
+    out = {}
+    for source in sources:
+        lateral = horizon(share_of_response(responses, source, "lateral_m"))
+        turn = horizon(share_of_response(responses, source, "heading_rad"), least=0.0)
+        degrees = math.degrees(turn)
+        out[source] = {"lateral_m": lateral, "heading_deg": degrees, "longitudinal_m": along}
+    return out

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
 from suites.manifest import VirtualCamera
+from suites.segment import DepthSource
 from workers.simulation.fidelity.shots import (
     LEVELLED_MOUNT,
     LOGGED_MOUNT,
@@ -64,39 +65,25 @@ def rough(shot: Shot) -> Inverse:
     return np.asarray(np.exp(blurred + wrong), np.float32)
 
 
+def exact(shot: Shot) -> Inverse:
+    return inverse_depth(shot.depth)
+
+
+def stored(shot: Shot) -> Inverse:
+    return inverse_depth(shot.stored_depth)
+
+
+def logged(sensor: DepthSource) -> Callable[[Shot], Inverse]:
+    return lambda shot: inverse_depth(shot.sensed[sensor])
+
+
 SOURCES = (
-    ViewSource(
-        "exact",
-        "exact depth, no codec, forward warp",
-        "forward",
-        lambda shot: inverse_depth(shot.depth),
-    ),
-    ViewSource(
-        "stored",
-        "exact depth and frames as the store keeps them",
-        "forward",
-        lambda s: inverse_depth(s.stored_depth),
-        True,
-    ),
-    ViewSource(
-        "lidar",
-        "depth from 64 lidar beams, filled",
-        "forward",
-        lambda shot: inverse_depth(shot.sensed["lidar"]),
-    ),
-    ViewSource(
-        "stereo",
-        "depth from a right camera, filled",
-        "forward",
-        lambda shot: inverse_depth(shot.sensed["stereo"]),
-    ),
+    ViewSource("exact", "exact depth, no codec, forward warp", "forward", exact),
+    ViewSource("stored", "exact depth and frames as the store keeps them", "forward", stored, True),
+    ViewSource("lidar", "depth from 64 lidar beams, filled", "forward", logged("lidar")),
+    ViewSource("stereo", "depth from a right camera, filled", "forward", logged("stereo")),
     ViewSource("rough", "depth as rough as a network's (10 %, blurred edges)", "forward", rough),
     ViewSource("plane", "the ground plane for depth, forward warp", "forward", ground),
-    ViewSource(
-        "backward",
-        "exact depth, plain backward warp",
-        "backward",
-        lambda shot: inverse_depth(shot.depth),
-    ),
+    ViewSource("backward", "exact depth, plain backward warp", "backward", exact),
     ViewSource("plane backward", "the ground plane, plain backward warp", "backward", ground),
 )
