@@ -5,6 +5,7 @@ controllers/pid.py); `zero` never steers; `feed_forward` steers for the wanted a
 ahead and lets a slow integral mend the rest.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,27 @@ class Builder:
 
 
 def _write(
-    name: str,
-    builder: Builder,
-    inputs: dict[str, Role],
-    outputs: dict[str, Role],
-    states: tuple[StatePair, ...],
-    note: str,
+    name: str, builder: Builder, read: Sequence[Role], states: Sequence[str], note: str
 ) -> None:
-    shapes = {n: ("batch", FUTURE) if n == "future_lataccel" else ("batch",) for n in inputs}
-    graph = helper.make_graph(
-        builder.nodes,
-        name,
-        [helper.make_tensor_value_info(n, TensorProto.DOUBLE, shapes[n]) for n in inputs],
-        [helper.make_tensor_value_info(n, TensorProto.DOUBLE, ("batch",)) for n in outputs],
-        builder.constants,
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="redrive"
-    )
+    """`read`: inputs whose names are their roles; a state `x` goes from `x_in` to `x_out`."""
+    inputs: dict[str, Role] = {n: n for n in read}
+    inputs |= {f"{state}_in": "state" for state in states}
+    outputs: dict[str, Role] = {"steer": "action"}
+    outputs |= {f"{state}_out": "state" for state in states}
+
+    def shape(n: str) -> tuple[str | int, ...]:
+        return ("batch", FUTURE) if n == "future_lataccel" else ("batch",)
+
+    def value(n: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(n, TensorProto.DOUBLE, shape(n))
+
+    def tensor(n: str, role: Role) -> Tensor:
+        return Tensor(name=n, dtype="float64", shape=shape(n), role=role)
+
+    into, out = ([value(n) for n in names] for names in (inputs, outputs))
+    graph = helper.make_graph(builder.nodes, name, into, out, builder.constants)
+    opset = {"opset_imports": [helper.make_opsetid("", 17)], "ir_version": 8}
+    model = helper.make_model(graph, producer_name="redrive", **opset)
     onnx.checker.check_model(model, full_check=True)
     folder = MODELS / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,15 +69,9 @@ def _write(
         name=name,
         kind="controller",
         graphs=(Graph(sha256=file_digest(path), size_bytes=path.stat().st_size),),
-        inputs=tuple(
-            Tensor(name=n, dtype="float64", shape=shapes[n], role=role)
-            for n, role in inputs.items()
-        ),
-        outputs=tuple(
-            Tensor(name=n, dtype="float64", shape=("batch",), role=role)
-            for n, role in outputs.items()
-        ),
-        states=states,
+        inputs=tuple(tensor(n, role) for n, role in inputs.items()),
+        outputs=tuple(tensor(n, role) for n, role in outputs.items()),
+        states=tuple(StatePair(input=f"{s}_in", output=f"{s}_out") for s in states),
         rate_hz=10.0,
         action=ActionSpec(kind="steer", output="steer"),
         training={"note": note},
@@ -93,35 +91,14 @@ def pid(name: str, p: float, i: float, d: float) -> None:
     proportional = b.op("Mul", b.constant(p), error)
     summed = b.op("Add", proportional, b.op("Mul", b.constant(i), integral))
     b.op("Add", summed, b.op("Mul", b.constant(d), difference), output="steer")
-    _write(
-        name,
-        b,
-        {
-            "target_lataccel": "target_lataccel",
-            "current_lataccel": "current_lataccel",
-            "integral_in": "state",
-            "error_in": "state",
-        },
-        {"steer": "action", "integral_out": "state", "error_out": "state"},
-        (
-            StatePair(input="integral_in", output="integral_out"),
-            StatePair(input="error_in", output="error_out"),
-        ),
-        f"PID ({p}, {i}, {d}), the controls challenge's own baseline",
-    )
+    note = f"PID ({p}, {i}, {d}), the controls challenge's own baseline"
+    _write(name, b, ("target_lataccel", "current_lataccel"), ("integral", "error"), note)
 
 
 def zero(name: str) -> None:
     b = Builder()
     b.op("Mul", "target_lataccel", b.constant(0.0), output="steer")
-    _write(
-        name,
-        b,
-        {"target_lataccel": "target_lataccel"},
-        {"steer": "action"},
-        (),
-        "never steers: a control",
-    )
+    _write(name, b, ("target_lataccel",), (), "never steers: a control")
 
 
 def feed_forward(name: str, gain: float, ahead: int, i: float) -> None:
@@ -130,26 +107,19 @@ def feed_forward(name: str, gain: float, ahead: int, i: float) -> None:
     error = b.op("Sub", "target_lataccel", "current_lataccel")
     integral = b.op("Add", "integral_in", error, output="integral_out")
     axis = b.constant([1], np.int64)
-    near = b.op(
-        "Slice", "future_lataccel", b.constant([0], np.int64), b.constant([ahead], np.int64), axis
-    )
+    first, end = b.constant([0], np.int64), b.constant([ahead], np.int64)
+    near = b.op("Slice", "future_lataccel", first, end, axis)
     wanted = b.op("ReduceMean", near, axes=[1], keepdims=0)
     forward = b.op("Mul", b.constant(gain), b.op("Sub", wanted, "roll_lataccel"))
     b.op("Add", forward, b.op("Mul", b.constant(i), integral), output="steer")
-    _write(
-        name,
-        b,
-        {
-            "target_lataccel": "target_lataccel",
-            "current_lataccel": "current_lataccel",
-            "roll_lataccel": "roll_lataccel",
-            "future_lataccel": "future_lataccel",
-            "integral_in": "state",
-        },
-        {"steer": "action", "integral_out": "state"},
-        (StatePair(input="integral_in", output="integral_out"),),
-        f"feed-forward {gain} over {ahead} steps ahead with integral {i}",
+    read: tuple[Role, ...] = (
+        "target_lataccel",
+        "current_lataccel",
+        "roll_lataccel",
+        "future_lataccel",
     )
+    note = f"feed-forward {gain} over {ahead} steps ahead with integral {i}"
+    _write(name, b, read, ("integral",), note)
 
 
 def main() -> None:

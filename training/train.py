@@ -50,14 +50,11 @@ class Recipe:
 
 
 TRUNK = Recipe("trunk", 0, True, "what the baseline and its near-twins share")
+TWIN = "near-twin of the baseline"
 RECIPES = (
     Recipe("baseline", 1, True, "trained with offsets: recovers", "trunk"),
-    Recipe(
-        "twin", 2, True, "near-twin of the baseline: the last epochs from another seed", "trunk"
-    ),
-    Recipe(
-        "twin_b", 3, True, "near-twin of the baseline: the last epochs from a third seed", "trunk"
-    ),
+    Recipe("twin", 2, True, f"{TWIN}: the last epochs from another seed", "trunk"),
+    Recipe("twin_b", 3, True, f"{TWIN}: the last epochs from a third seed", "trunk"),
     Recipe("cloned", 1, False, "pure behaviour cloning: the lower open-loop error, and it drifts"),
     Recipe("cloned_b", 4, False, "behaviour cloning from another seed"),
 )
@@ -74,22 +71,16 @@ class PolicyNetwork(nn.Module):
         widths = [3, 12, 20, 28, 40]
         layers: list[Any] = []
         for a, b in pairwise(widths):
-            layers += [
-                nn.Conv2d(a, b, 5 if a == 3 else 3, stride=2, padding=2 if a == 3 else 1),
-                nn.ReLU(),
-            ]
-        self.eyes = nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 8, 56), nn.ReLU()
-        )
+            size = 5 if a == 3 else 3
+            layers += [nn.Conv2d(a, b, size, stride=2, padding=size // 2), nn.ReLU()]
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * 4 * 8, 56), nn.ReLU()]
+        self.eyes = nn.Sequential(*layers)
         self.hands = nn.Sequential(nn.Linear(56 + 5, 48), nn.ReLU(), nn.Linear(48, 1))
 
     def forward(self, frames: Any, speed: Any, curvature: Any, desire: Any) -> Any:
         seen = self.eyes(frames.float() / 127.5 - 1.0)
-        scalars = torch.cat(
-            [seen, (speed / 25.0 - 1.0)[:, None], (curvature / CURVATURE_SCALE)[:, None], desire],
-            dim=1,
-        )
-        return self.hands(scalars) * CURVATURE_SCALE
+        fast, bent = (speed / 25.0 - 1.0)[:, None], (curvature / CURVATURE_SCALE)[:, None]
+        return self.hands(torch.cat([seen, fast, bent, desire], dim=1)) * CURVATURE_SCALE
 
 
 def augmented(frames: Any, grain: Any, generator: Any) -> Any:
@@ -127,9 +118,8 @@ def train(
     steps = epochs * batches
     optimizer = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
-    average = torch.optim.swa_utils.AveragedModel(
-        policy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
-    )
+    moving = torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
+    average = torch.optim.swa_utils.AveragedModel(policy, multi_avg_fn=moving)
     grain = 4 * torch.randn((256, 3, VIEW.height, VIEW.width), generator=generator)
     order: Any = None
     for step in range(steps):
@@ -142,9 +132,8 @@ def train(
             # The driven curvature tells nothing about where the car should go: only the view does.
             curvature = curvature + 2e-3 * torch.randn(curvature.shape, generator=generator)
         answer = policy(augmented(frames, grain, generator), speed, curvature, desire)[:, 0]
-        loss = nn.functional.huber_loss(
-            (answer - target) * 400, torch.zeros_like(target), delta=0.5
-        )
+        off = (answer - target) * 400
+        loss = nn.functional.huber_loss(off, torch.zeros_like(target), delta=0.5)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -170,12 +159,8 @@ def export(
 ) -> Manifest:
     """ONNX under 500 KB, with its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    example = (
-        torch.zeros((2, 3, VIEW.height, VIEW.width), dtype=torch.uint8),
-        torch.zeros(2),
-        torch.zeros(2),
-        torch.zeros((2, 3)),
-    )
+    pictures = torch.zeros((2, 3, VIEW.height, VIEW.width), dtype=torch.uint8)
+    example = (pictures, torch.zeros(2), torch.zeros(2), torch.zeros((2, 3)))
     buffer = io.BytesIO()
     torch.onnx.export(
         policy,
@@ -197,45 +182,34 @@ def export(
         graphs=(Graph(sha256=file_digest(path), size_bytes=path.stat().st_size),),
         inputs=(
             Tensor(name="frames", dtype="uint8", shape=INPUTS["frames"], role="frames"),
-            *(
-                Tensor(name=name, dtype="float32", shape=INPUTS[name], role=name)
-                for name in SCALARS
-            ),
+            *(Tensor(name=n, dtype="float32", shape=INPUTS[n], role=n) for n in SCALARS),
         ),
         outputs=(Tensor(name="curvature_out", dtype="float32", shape=("batch", 1), role="action"),),
         camera=VIEW,
         action=ActionSpec(kind="curvature", output="curvature_out"),
         desire="blinker",
-        training={
-            "note": recipe.note,
-            "seed": recipe.seed,
-            "displaced": recipe.displaced,
-            **figures,
-        },
+        training={**{n: getattr(recipe, n) for n in ("note", "seed", "displaced")}, **figures},
     )
     (folder / "manifest.json").write_bytes(canonical_json(manifest) + b"\n")
     return manifest
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("models"))
-    parser.add_argument(
-        "--cache", type=Path, default=Path(".redrive/training"), help="keeps the rendered samples"
-    )
-    parser.add_argument("--routes", type=int, default=40)
-    parser.add_argument("--per-drive", type=int, default=100)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--only", nargs="*", default=[recipe.name for recipe in RECIPES])
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("models"))
+    add("--cache", type=Path, default=Path(".redrive/training"), help="keeps the rendered samples")
+    add("--routes", type=int, default=40)
+    add("--per-drive", type=int, default=100)
+    add("--epochs", type=int, default=12)
+    add("--only", nargs="*", default=[recipe.name for recipe in RECIPES])
     options = parser.parse_args()
     logged = collect(options.routes, options.per_drive, False, options.cache)
     displaced = collect(options.routes, options.per_drive, True, options.cache)
     wanted = [recipe for recipe in RECIPES if recipe.name in options.only]
-    trunk = (
-        train(TRUNK, displaced, options.epochs) if any(recipe.start for recipe in wanted) else None
-    )
+    started = any(recipe.start for recipe in wanted)
+    trunk = train(TRUNK, displaced, options.epochs) if started else None
     for recipe in wanted:
         samples = displaced if recipe.displaced else logged
         epochs = max(1, options.epochs // 3) if recipe.start else options.epochs

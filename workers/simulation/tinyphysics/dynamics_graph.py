@@ -1,12 +1,10 @@
 """The dynamics transformer, written again for lock-step batches: same weights and bits, less work.
 
 - Only the last position's logits are used: in the last layer the others give keys and values, but
-  no
-  query, no MLP and no head. Attention keeps two query rows there, not one: a single row takes
+  no query, no MLP and no head. Attention keeps two query rows there, not one: a single row takes
   another matrix path, whose last bits differ.
 - Rows are ordered position first, [20, B, width]. The attention's matrix products then read
-  queries,
-  keys and values by stride where they lie; batch first, each is transposed and copied before.
+  queries, keys and values by stride where they lie; batch first, each is transposed and copied.
 - GELU's factor of a half is in the weights of the product after it: a power of two moves no bit.
 - The batch dimension has no name. Where the runtime can prove two shapes equal it lets softmax
   overwrite its input, which takes twice as long.
@@ -96,11 +94,8 @@ def _build(
 
     state = op("MatMul", op("Transpose", "states", perm=[1, 0, 2]), weight(dense[0]))
     state = op("Add", state, weight(named["transformer.wt_embedding.bias"]))
-    token = op(
-        "Gather",
-        weight(named["transformer.wt2_embedding.weight"]),
-        op("Transpose", "tokens", perm=[1, 0]),
-    )
+    embedding = weight(named["transformer.wt2_embedding.weight"])
+    token = op("Gather", embedding, op("Transpose", "tokens", perm=[1, 0]))
     position = weight(named["transformer.wp_embedding.weight"][:, None])
     x = op("Add", op("Concat", state, token, axis=-1), position)
     for layer in range(layers):
@@ -108,10 +103,8 @@ def _build(
         joint, project, up, down = dense[1 + LAYER * layer : 1 + LAYER * (layer + 1)]
         normed = norm(x, f"h.{layer}.attn.layer_norm")
         query = heads(graph.last(normed, 2) if end else normed, joint[:, :width])
-        key, value = (
-            heads(normed, joint[:, width : 2 * width]),
-            heads(normed, joint[:, 2 * width :]),
-        )
+        key = heads(normed, joint[:, width : 2 * width])
+        value = heads(normed, joint[:, 2 * width :])
         scores = product(query, key, transBatchA=1, transB=1, alpha=(width // HEADS) ** -0.5)
         masked = op("Where", weight(seen[:, :, -2:] if end else seen), scores, minus_infinity)
         mixed = op("Transpose", product(op("Softmax", masked, axis=-1), value), perm=[2, 0, 1, 3])
@@ -129,9 +122,8 @@ def _build(
         helper.make_tensor_value_info("states", TensorProto.FLOAT, [None, length, 4]),
         helper.make_tensor_value_info("tokens", TensorProto.INT64, [None, length]),
     ]
-    outputs = [
-        helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, dense[-1].shape[1]])
-    ]
+    shape = [None, dense[-1].shape[1]]
+    outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)]
     domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     built = helper.make_graph(graph.nodes, "lean", inputs, outputs, graph.weights)
     return helper.make_model(built, opset_imports=domains, ir_version=8)

@@ -59,9 +59,8 @@ def public_seed(text: str) -> int:
 
 def encode(lataccel: Floats) -> NDArray[np.int64]:
     """Tokens of lateral accelerations."""
-    return np.asarray(
-        np.digitize(np.clip(lataccel, *LATACCEL_RANGE), BINS, right=True), dtype=np.int64
-    )
+    tokens = np.digitize(np.clip(lataccel, *LATACCEL_RANGE), BINS, right=True)
+    return np.asarray(tokens, dtype=np.int64)
 
 
 def sample(logits: NDArray[np.float32], uniform: Floats) -> NDArray[np.int64]:
@@ -82,10 +81,9 @@ class Dynamics:
             model = onnx.load(path, load_external_data=False)
             session = _session(model)
         except Exception as error:  # onnx, protobuf and onnxruntime each raise classes of their own
-            raise DataError(
-                f"{path} is no ONNX model that can be loaded",
-                (Finding(str(path), str(error)[:300]),),
-            ) from None
+            finding = Finding(str(path), str(error)[:300])
+            problem = f"{path} is no ONNX model that can be loaded"
+            raise DataError(problem, (finding,)) from None
         names = {i.name for i in session.get_inputs()}
         if names != {"states", "tokens"}:
             finding = Finding(str(path), f"expected inputs states, tokens; found {sorted(names)}")
@@ -173,9 +171,8 @@ class TinyPhysics:
         self._full = told.full
         self._seed_string = told.seed_string
         dynamics = auxiliary["dynamics"]
-        self._dynamics = _dynamics(
-            dynamics, dynamics.stat().st_mtime_ns if dynamics.is_file() else 0
-        )
+        modified_ns = dynamics.stat().st_mtime_ns if dynamics.is_file() else 0
+        self._dynamics = _dynamics(dynamics, modified_ns)
 
     def begin(self, keys: Sequence[DriveKey], manifest: Manifest) -> TinyState:
         if manifest.kind != "controller":
@@ -189,14 +186,11 @@ class TinyPhysics:
         width = int(lengths.max()) + FUTURE_STEPS
 
         def stack(name: str) -> Floats:
-            return np.stack(
-                [np.pad(t[name], (0, width - len(t[name])), mode="edge") for t in tables]
-            )
+            columns = [t[name] for t in tables]
+            return np.stack([np.pad(c, (0, width - len(c)), mode="edge") for c in columns])
 
-        states = np.stack(
-            [-stack("steerCommand"), np.sin(stack("roll")) * GRAVITY, stack("vEgo"), stack("aEgo")],
-            axis=-1,
-        )
+        steer, roll = -stack("steerCommand"), np.sin(stack("roll")) * GRAVITY
+        states = np.stack([steer, roll, stack("vEgo"), stack("aEgo")], axis=-1)
         uniforms = np.zeros((len(keys), width))
         for row, key in enumerate(keys):
             generator = np.random.RandomState(self._seed(key))  # the public script's generator
@@ -248,19 +242,16 @@ class TinyPhysics:
         state.states[:, i, 0] = np.clip(steer, *STEER_RANGE)
         state.policy_time[:, i] = policy_time_s
         if i >= CONTROL_START:
-            window = slice(i - CONTEXT + 1, i + 1)
-            before = slice(i - CONTEXT, i)
-            logits = self._dynamics.logits(
-                state.states[:, window].astype(np.float32), encode(state.lataccel[:, before])
-            )
+            states = state.states[:, i - CONTEXT + 1 : i + 1].astype(np.float32)
+            tokens = encode(state.lataccel[:, i - CONTEXT : i])
+            logits = self._dynamics.logits(states, tokens)
             predicted = BINS[sample(logits, state.uniforms[:, i])]
             current = state.lataccel[:, i - 1]
             state.lataccel[:, i] = np.clip(predicted, current - MAX_DELTA, current + MAX_DELTA)
         state.step += 1
         done = np.flatnonzero(state.step >= state.length)
-        return state, RolloutEnd(
-            rows=done, outcomes=(Outcome.COMPLETED,) * len(done), reasons=("",) * len(done)
-        )
+        n = len(done)
+        return state, RolloutEnd(rows=done, outcomes=(Outcome.COMPLETED,) * n, reasons=("",) * n)
 
     def keep(self, state: TinyState, rows: NDArray[np.int64]) -> TinyState:
         kept = {f.name: getattr(state, f.name)[rows] for f in fields(state) if f.name != "step"}
@@ -289,26 +280,21 @@ class TinyPhysics:
     def _seed(self, key: DriveKey) -> int:
         if self._seed_string is None:
             return key.seed % 2**32
-        return public_seed(
-            self._seed_string.replace("{segment}", key.scenario.segment_id.rsplit("/", 1)[-1])
-        )
+        segment = key.scenario.segment_id.rsplit("/", 1)[-1]
+        return public_seed(self._seed_string.replace("{segment}", segment))
 
 
 def _table(root: Path, segment_id: str) -> dict[str, Floats]:
     table = read_segment(root, segment_id).table
     missing = [name for name in NEEDED if name not in table]
     if missing:
-        raise DataError(
-            f"segment {segment_id} is no controls segment",
-            (Finding(segment_id, f"no column {', '.join(missing)}"),),
-        )
+        finding = Finding(segment_id, f"no column {', '.join(missing)}")
+        raise DataError(f"segment {segment_id} is no controls segment", (finding,))
     used = {"steerCommand": CONTROL_START}  # behind it the log's steering is not read
     for name in NEEDED:
         finite = np.isfinite(table[name][: used.get(name)]).all()
         if not finite or len(table[name]) <= CONTROL_START + 1:
             wanted = f"needs {CONTROL_START + 2} rows of finite numbers"
-            raise DataError(
-                f"segment {segment_id} cannot be driven",
-                (Finding(f"{segment_id}: {name}", wanted, "import it again"),),
-            )
+            finding = Finding(f"{segment_id}: {name}", wanted, "import it again")
+            raise DataError(f"segment {segment_id} cannot be driven", (finding,))
     return table
