@@ -16,7 +16,6 @@ CPU time of this process on one thread. Everything is made in a temporary folder
 world's seed 0.
 """
 
-import argparse
 import os
 import resource
 import tempfile
@@ -35,6 +34,7 @@ import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.reports import command_line
 from suites.execution_classes import default_execution
 from suites.identity import canonical_json, digest
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor, VirtualCamera
@@ -220,10 +220,9 @@ def share(root: Path, metas: Sequence[SegmentMeta], seconds: float) -> None:
     for camera, width, depth in CASES:
         data, gflop = graph_of(camera, width, depth)
         (first, one), (second, other) = policy_of(camera, data), policy_of(camera, data)
+        every = f"{len(metas)} segments x {len(OFFSETS_M)} offsets x 2 models"
         sets = {
-            f"{len(metas)} segments x {len(OFFSETS_M)} offsets x 2 models": keys_of(
-                metas, first, seconds
-            ),
+            every: keys_of(metas, first, seconds),
             "4 segments x 1 offset x 2 models": keys_of(metas[:4], first, seconds, (0.5,)),
         }
         for what, keys in sets.items():
@@ -375,9 +374,7 @@ def say(line: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--parts", default="share,shards,loop,flat,store")
     parser.add_argument("--counts", default="10,100,500")
     parser.add_argument("--seconds", type=float, default=4.0)

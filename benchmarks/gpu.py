@@ -10,7 +10,6 @@ loop     a rollout with the model on the device (onnxruntime-gpu) against the CP
 Where there is no device it says why and ends well.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.driving import LARGE, OPEN, SMALL, graph_of, keys_of, policy_of, say
+from benchmarks.reports import command_line
 from suites.errors import MachineError
 from suites.manifest import VirtualCamera
 from suites.parameters import parse
@@ -126,9 +126,7 @@ def loop(root: Path, metas: Sequence[SegmentMeta], camera: VirtualCamera, second
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--parts", default="views,staging,loop")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=50)

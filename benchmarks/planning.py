@@ -151,11 +151,8 @@ def simulate(runs: int, until: float, stored: dict[str, list[int]]) -> None:
 
 
 def report(stored: dict[str, list[int]]) -> str:
-    checked = [
-        f"{what} at the plan for {100 * p:g} %"
-        for what in ("found", "equal models cleared")
-        for p in PLANNED_AT
-    ]
+    kinds = ("found", "equal models cleared")
+    checked = [f"{what} at the plan for {100 * p:g} %" for what in kinds for p in PLANNED_AT]
     by_k = [f"k = {k:g}" for k in FACTORS]
     columns = ["CostNoise and effect", *by_k, "critical value", "factor for 80 %", *checked]
     factors, rows = [], []
@@ -200,9 +197,8 @@ def _row(noise: CostNoise, stored: dict[str, list[int]]) -> tuple[list[str], flo
 def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--runs", type=int, default=300, help="simulated runs of each cell")
-    parser.add_argument(
-        "--seconds", type=float, default=500.0, help="stop after so long; a later call goes on"
-    )
+    later = "stop after so long; a later call goes on"
+    parser.add_argument("--seconds", type=float, default=500.0, help=later)
     can_write(parser)
     chosen = parser.parse_args()
     stored: dict[str, list[int]] = json.loads(STORED.read_text()) if STORED.exists() else {}

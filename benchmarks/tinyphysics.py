@@ -17,7 +17,6 @@ costs. Theirs: its session, reading the CSV, costs. The core's peak is the best 
 this run.
 """
 
-import argparse
 import importlib
 import os
 import sys
@@ -36,6 +35,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.reports import command_line
 from suites.execution_classes import default_execution
 from suites.manifest import load_manifest
 from suites.metrics import measure
@@ -141,9 +141,8 @@ def peak_flops() -> float:
     best = 0.0
     for size in (512, 768, 1024):
         a = generator.random((size, size), np.float32)
-        x, y = (
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, size]) for name in "xy"
-        )
+        shape = [size, size]
+        x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in "xy")
         node = helper.make_node("MatMul", ["x", "w"], ["y"])
         graph = helper.make_graph([node], "product", [x], [y], [numpy_helper.from_array(a, "w")])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -259,9 +258,7 @@ class Bench:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--dynamics", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--segments", type=int, default=64)

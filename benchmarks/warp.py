@@ -7,7 +7,6 @@ Then CPU milliseconds a view at 128 x 256, medians of interleaved rounds in one 
 `--torch`: a Python with torch, which is timed in a process of its own right after.
 """
 
-import argparse
 import statistics
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.reports import command_line
 from workers.simulation.fidelity.bars import bars
 from workers.simulation.fidelity.report import worlds
 from workers.simulation.fidelity.shots import (
@@ -81,9 +81,7 @@ def remapped(shot: Shot, near: NDArray[np.float32], back: NDArray[np.float32]) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--torch", type=Path)
     parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args()
