@@ -156,10 +156,7 @@ def lens_of(lenses, which):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def rays(motion, y):  # type: ignore[no-untyped-def]
-    """What [R | t] makes of the rays (x, y, 1) of one row: x, y, z each of three parts.
-
-    The constant part, the part by x, and the part by inverse depth.
-    """
+    """What [R | t] makes of the rays (x, y, 1) of a row: constant parts, parts by x, by 1 / depth."""
     return (
         motion[0, 1] * y + motion[0, 2],
         motion[1, 1] * y + motion[1, 2],
@@ -233,11 +230,9 @@ def _splat(near, motion, optics, depth):  # type: ignore[no-untyped-def]
     rows, columns = np.float32(depth.shape[0]), np.float32(depth.shape[1])
     source, target = lens_of(optics.lenses, 0), lens_of(optics.lenses, 1)
     scale, shift = sample_rays(fine, grid[0], source[0], source[2])
-    tall, fast, to_q = (
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-    )
+    tall = np.empty(width, np.float32)
+    fast = np.empty(width, np.float32)
+    to_q = np.empty(width, np.float32)
     spot = np.empty(width, np.int32)
     flat = depth.reshape(-1)
     across = np.empty((fine, width), np.float32)
