@@ -10,21 +10,29 @@ from cli.main import COMMANDS
 from server.app import create_app
 from server.settings import Settings
 from suites.definition.selector import Selector
-from suites.metrics.registry import METRICS
+from suites.metrics.registry import METRICS, Metric
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "benchmarks").glob("**/*.md")),
 ]
 
 
+def metric_row(metric: Metric) -> str:
+    higher = " (higher is better)" if metric.direction == "higher" else ""
+    cap = "" if metric.cap is None else f"{metric.cap:g}"
+    return f"| `{metric.name}` | {metric.unit} | {metric.description}{higher} | {cap} |"
+
+
 def test_every_metric_and_setting_is_documented_as_it_is() -> None:
-    for metric in METRICS.values():
-        assert f"| `{metric.name}` | {metric.unit} | {metric.description}" in REFERENCE, metric.name
+    rows = REFERENCE.split("## Metrics")[1].split("## ")[0].splitlines()
+    assert {line for line in rows if line.startswith("| `")} == {
+        metric_row(metric) for metric in METRICS.values()
+    }
     for name, setting in Settings.model_fields.items():
         assert f"| `{setting.validation_alias or 'REDRIVE_' + name.upper()}` |" in REFERENCE, name
 

@@ -61,4 +61,4 @@ def test_each_kind_of_model_has_a_simulator(models: str, simulator: str) -> None
 def test_an_unknown_simulator_is_answered_with_those_there_are() -> None:
     with pytest.raises(SubmitterError) as refused:
         simulator_spec("carla", {})
-    assert refused.value.findings[0].remedy == "one of reprojection, tinyphysics, rendered"
+    assert refused.value.findings[0].remedy == f"one of {', '.join(SIMULATORS)}"

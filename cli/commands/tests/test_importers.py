@@ -1,5 +1,7 @@
-"""The recipe for an importer: its own file, a command, a line in the README, and nothing else."""
+"""An importer is its own file, a command and a line in the README (docs/recipes/importer.md)."""
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -14,11 +16,16 @@ from workers.segments.tests.segment_parts import CAMERA, camera_meta, depths, mo
 from workers.simulation.tests.columns import straight_columns
 
 ROOT = Path(__file__).parents[3]
-IMPORTERS = {
-    "openpilot": "workers.segments.openpilot.importer",
-    "controls-csv": "workers.segments.controls_csv",
-}
-"""Commands of `redrive segments import`, and the file that each stands for."""
+
+
+def importers() -> dict[str, str]:
+    """Commands of `redrive segments import`, and the module that each calls."""
+    found = {}
+    for command in imports.registered_commands:
+        source = inspect.getsource(command.callback or importers)
+        [module] = re.findall(r"from ([\w.]+) import import_", source)
+        found[str(command.name)] = module
+    return found
 
 
 def import_speeds(file: Path, root: Path, stated: Stated) -> SegmentMeta:
@@ -48,10 +55,25 @@ def test_importers_are_known_to_the_command_line_only(package: str) -> None:
         place = file.relative_to(ROOT)
         if "tests" not in place.parts and place.parts[:2] != ("workers", "segments"):
             code = file.read_text()
-            assert not [name for name in IMPORTERS.values() if name in code], place
+            assert not [name for name in importers().values() if name in code], place
 
 
 def test_each_importer_has_its_command_and_its_line_in_the_readme() -> None:
-    assert {command.name for command in imports.registered_commands} == set(IMPORTERS)
     named = re.findall(r"redrive segments import ([a-z-]+)", (ROOT / "README.md").read_text())
-    assert set(named) == set(IMPORTERS)
+    assert set(named) == set(importers())
+
+
+def test_an_importer_says_its_version() -> None:
+    assert importers().keys() >= {"openpilot", "controls-csv"}
+    for module in importers().values():
+        assert re.fullmatch(r"[a-z-]+/\d+", importlib.import_module(module).SOURCE)
+
+
+def test_no_importer_is_without_its_command() -> None:
+    folder = ROOT / "workers" / "segments"
+    found = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in folder.rglob("*.py")
+        if re.search(r"^def import_", path.read_text(), re.MULTILINE) and "tests" not in path.parts
+    }
+    assert found == set(importers().values())

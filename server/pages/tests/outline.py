@@ -2,7 +2,10 @@
 
 from html.parser import HTMLParser
 
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
+
+from server.pages import ROUTERS
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 INLINE = {"a", "b", "code", "i", "span", "strong", "time"}
@@ -50,3 +53,11 @@ def look(client: TestClient, path: str) -> Outline:
     answer = client.get(path, headers=BROWSER)
     assert answer.status_code == 200, answer.text
     return Outline(answer.text)
+
+
+def pages_without_id() -> list[str]:
+    """Addresses of all pages that show no one thing: each has a JSON twin."""
+    routes = [route for router in ROUTERS for route in router.routes]
+    paths = [route.path for route in routes if isinstance(route, APIRoute)]
+    twins = [path for path in paths if path.endswith(".json") and "{" not in path]
+    return [path.removesuffix(".json") for path in twins]

@@ -1,6 +1,8 @@
-"""Templates, styles and scripts are lines that one reads."""
+"""Templates, styles and scripts are lines that one reads; the head of a page is the way to all."""
 
 import web
+from server.pages.rendering import templates
+from server.pages.tests.outline import pages_without_id
 
 WIDTH = 140
 
@@ -15,3 +17,8 @@ def test_no_line_is_longer_than_one_reads() -> None:
         if len(line) > WIDTH
     ]
     assert long == []
+
+
+def test_the_head_of_a_page_links_to_every_page_without_an_id() -> None:
+    sections = templates().get_template("base.html").module.SECTIONS  # type: ignore[attr-defined]
+    assert sorted(sections) == sorted(pages_without_id())
