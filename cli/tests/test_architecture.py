@@ -72,7 +72,9 @@ def test_every_file_that_the_documents_name_exists() -> None:
         (page.name, path)
         for page in pages
         for path in re.findall(
-            r"`((?:suites|workers|server|cli|web|migrations|models|benchmarks|docs)/[\w./-]*)`",
+            # a recipe's new file is not there yet
+            r"`((?:suites|workers|server|cli|web|migrations|models|benchmarks|docs)/[\w./-]*)`"
+            r"(?!, new file)",
             page.read_text(),
         )
     }
