@@ -156,7 +156,7 @@ def lens_of(lenses, which):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def rays(motion, y):  # type: ignore[no-untyped-def]
-    """What [R | t] makes of the rays (x, y, 1) of a row: parts that are constant, by x, by 1 / z."""
+    """What [R | t] makes of the rays (x, y, 1) of a row: constant parts, by x, by 1 / z."""
     return (
         motion[0, 1] * y + motion[0, 2],
         motion[1, 1] * y + motion[1, 2],
