@@ -34,7 +34,7 @@ import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.reports import command_line
+from benchmarks.result_pages import command_line
 from suites.execution_classes import default_execution
 from suites.identity import canonical_json, digest
 from suites.manifest import ActionSpec, Graph, Manifest, Tensor, VirtualCamera

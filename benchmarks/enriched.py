@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.reports import RESULTS, can_write, command_line, publish
+from benchmarks.result_pages import RESULTS, can_write, command_line, publish
 from suites.enriched_rates import mixture, weighted_mean, weights
 
 Floats = NDArray[np.float64]

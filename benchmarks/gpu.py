@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.driving import LARGE, OPEN, SMALL, graph_of, keys_of, policy_of, say
-from benchmarks.reports import command_line
+from benchmarks.result_pages import command_line
 from suites.errors import MachineError
 from suites.manifest import VirtualCamera
 from suites.parameters import parse

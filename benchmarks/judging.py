@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reports import can_write, command_line, publish
+from benchmarks.result_pages import can_write, command_line, publish
 from benchmarks.simulated_pairs import N
 from benchmarks.verdict_scenarios import judging_cost
 from cli.model_folders import local_model

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from benchmarks.reports import can_write, command_line, publish, share
+from benchmarks.result_pages import can_write, command_line, publish, share
 from benchmarks.simulated_pairs import Floats, claim, judged, moved, suite_of, table_of
 from benchmarks.simulated_pairs import cleared as shown_not_worse
 from suites.statistics.sample_size import clearing_segments, segments_needed

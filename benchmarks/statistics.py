@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reports import command_line, share
+from benchmarks.result_pages import command_line, share
 from benchmarks.simulated_pairs import REAL
 from benchmarks.verdict_scenarios import SCENARIOS
 

@@ -35,7 +35,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.reports import command_line
+from benchmarks.result_pages import command_line
 from suites.execution_classes import default_execution
 from suites.manifest import load_manifest
 from suites.metrics import measure

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.reports import command_line
+from benchmarks.result_pages import command_line
 from workers.simulation.fidelity.bars import bars
 from workers.simulation.fidelity.report import worlds
 from workers.simulation.fidelity.shots import (

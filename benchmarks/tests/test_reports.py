@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import reports
+from benchmarks import result_pages as reports
 
 
 @pytest.mark.parametrize("arguments", [[], ["--write"]])

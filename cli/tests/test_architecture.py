@@ -47,7 +47,7 @@ def picture() -> str:
     drawn, said = [], []
     for contract in contracts():
         if contract["type"] == "layers":
-            floors = [[r.strip().split(".")[-1] for r in f.split(":")] for f in contract["layers"]]
+            floors = [[r.strip().split(".")[-1] for r in f.split("|")] for f in contract["layers"]]
             drawn += [f"    {contract['name']}", *(f"    {line}" for line in draw(floors)), ""]
         else:
             said.append(f"- {contract['name']}.")

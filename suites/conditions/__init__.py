@@ -16,6 +16,6 @@ for what one hiccup of the machine must not decide, such as the wall time of a s
 """
 
 from suites.conditions.condition import Condition, load_condition, result_name
-from suites.conditions.judging import Judgement, judge
+from suites.conditions.evaluation import Judgement, judge
 
 __all__ = ["Condition", "Judgement", "judge", "load_condition", "result_name"]

@@ -25,7 +25,7 @@ from suites.errors import DataError, Finding
 from suites.identity import file_digest
 from suites.segment import DepthSource, Floats, SegmentColumns, SegmentMeta
 from workers.segments.data_errors import IMPORT_AGAIN, data_error
-from workers.segments.depth.codec import Depth, DepthCodec, read_depth, write_depth
+from workers.segments.depth_codec import Depth, DepthCodec, read_depth, write_depth
 from workers.segments.video import Frames, read_video, write_video
 
 META = "meta.json"

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from suites.conditions.signals import signal_values
 from suites.rollout import Trace
+from suites.verdict.gate_word import GOOD
 
 
 class Bounded(NamedTuple):
@@ -42,7 +43,6 @@ SIGNALS = {
     ),
     "longitudinal_jerk_mps3": Bounded("longitudinal jerk", 5.0, "m/s³", "longitudinal_jerk"),
 }
-GOOD = ("better", "equivalent", "not worse", "slightly worse")
 
 
 class Suggestion(BaseModel):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from suites.conditions import judge, load_condition
-from suites.conditions.judging import evaluate
+from suites.conditions.evaluation import evaluate
 from suites.metrics.tests.test_metrics import T, drive, moved
 from suites.rollout import Trace
 from suites.vocabulary import FAILING, Outcome

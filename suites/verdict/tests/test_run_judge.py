@@ -1,4 +1,4 @@
-"""decide(): the table of CONTRACTS, whole runs, and every kind of bad input."""
+"""decide(): the verdict table, whole runs, and every kind of bad input."""
 
 from dataclasses import replace
 from itertools import product

@@ -13,8 +13,8 @@ from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import spsolve
 
 from suites.segment import Camera
-from workers.segments.depth.codec import Depth
 from workers.segments.depth.plane import ground_depth
+from workers.segments.depth_codec import Depth
 from workers.segments.video import Frames
 
 NEAREST_M = 0.5

@@ -15,10 +15,10 @@ from PIL import Image, UnidentifiedImageError
 from suites.errors import DataError
 from suites.segment import Camera
 from workers.segments.data_errors import data_error
-from workers.segments.depth.codec import Depth
 from workers.segments.depth.disparity import disparity
 from workers.segments.depth.fill import Inverse, filled
 from workers.segments.depth.plane import ground_depth
+from workers.segments.depth_codec import Depth
 from workers.segments.store import StoredSegment
 from workers.segments.video import Frames
 

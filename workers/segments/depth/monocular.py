@@ -13,8 +13,8 @@ from suites.errors import DataError
 from suites.identity import file_digest
 from suites.segment import Camera
 from workers.segments.data_errors import data_error
-from workers.segments.depth.codec import Depth
 from workers.segments.depth.plane import ground_depth
+from workers.segments.depth_codec import Depth
 from workers.segments.video import Frames
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

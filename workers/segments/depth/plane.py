@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from suites.segment import Camera
-from workers.segments.depth.codec import Depth
+from workers.segments.depth_codec import Depth
 
 
 def ground_depth(camera: Camera, width: int, height: int) -> Depth:

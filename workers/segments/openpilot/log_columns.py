@@ -198,6 +198,7 @@ def _yaw_rate(odometry: Channel, frames: FrameTimes, by_wheel: Floats) -> tuple[
 
 def _wheel_curvature(car: Vehicle, steering: Floats, speed: Floats, roll: Floats) -> Floats:
     """1/m of the bicycle model: a road that leans right (roll > 0) turns the car right."""
+    # Not road/vehicle.bicycle: this order of operations is in the digests of imported segments.
     bend = 1.0 - car.slip_factor * speed**2
     wheel = np.tan((steering - car.angle_offset_rad) / car.steer_ratio)
     return np.asarray(wheel / car.wheelbase_m / bend + GRAVITY * roll * car.slip_factor / bend)

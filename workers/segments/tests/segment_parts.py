@@ -3,7 +3,7 @@
 import numpy as np
 
 from suites.segment import Camera, SegmentMeta, Vehicle
-from workers.segments.depth.codec import Depth
+from workers.segments.depth_codec import Depth
 from workers.segments.video import Frames
 
 COUNT, WIDTH, HEIGHT = 25, 64, 32

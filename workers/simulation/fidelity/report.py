@@ -10,8 +10,8 @@ import numpy as np
 
 from workers.policy.policy import Policy
 from workers.simulation.fidelity import loop_agreement as loop
+from workers.simulation.fidelity import single_views as views
 from workers.simulation.fidelity import trust_bounds as trust
-from workers.simulation.fidelity import views
 from workers.simulation.fidelity.artifact_probe import ArtifactProbe, probe
 from workers.simulation.fidelity.bars import Bar, bars
 from workers.simulation.fidelity.shots import (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workers.simulation.fidelity.views import Response, Slip
+from workers.simulation.fidelity.single_views import Response, Slip
 
 TOLERANCE = 0.5
 SLIP_MPS2 = 0.2

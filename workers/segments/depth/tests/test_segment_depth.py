@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from suites.errors import DataError
-from workers.segments.depth.codec import CHUNK_FRAMES, DepthCodec, read_depth, write_depth
+from workers.segments.depth_codec import CHUNK_FRAMES, DepthCodec, read_depth, write_depth
 
 CODEC = DepthCodec(width=8, height=4)
 

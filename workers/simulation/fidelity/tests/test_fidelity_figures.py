@@ -11,7 +11,7 @@ from workers.simulation.fidelity import trust_bounds as trust
 from workers.simulation.fidelity.likeness import psnr, ssim
 from workers.simulation.fidelity.loop_agreement import Driven, Table
 from workers.simulation.fidelity.shots import Displacement
-from workers.simulation.fidelity.views import Response, Slip
+from workers.simulation.fidelity.single_views import Response, Slip
 
 
 def test_psnr_and_ssim_of_known_pictures() -> None:

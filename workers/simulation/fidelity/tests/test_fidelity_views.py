@@ -11,7 +11,7 @@ from PIL import Image
 from suites.errors import DataError
 from workers.policy.policy import Action, Observation
 from workers.segments.store import read_segment
-from workers.simulation.fidelity import views
+from workers.simulation.fidelity import single_views as views
 from workers.simulation.fidelity.artifact_probe import ArtifactProbe
 from workers.simulation.fidelity.bars import BARS_DB, bars
 from workers.simulation.fidelity.loop_agreement import (

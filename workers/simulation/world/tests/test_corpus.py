@@ -14,7 +14,7 @@ import pytest
 from suites.errors import SubmitterError
 from suites.identity import digest
 from suites.segment import UNKNOWN
-from workers.segments.depth.codec import DepthCodec
+from workers.segments.depth_codec import DepthCodec
 from workers.segments.store import read_segment
 from workers.simulation.world import corpus as world
 from workers.simulation.world.corpus import make_corpus, make_route, make_segment, meta_of
