@@ -47,7 +47,7 @@ from workers.batches import drive_keys
 from workers.segments.controls_csv import import_controls_csv
 from workers.segments.store import read_segment
 from workers.simulation.tinyphysics.lockstep import CONTEXT, CONTROL_START, COST_END
-from workers.simulation.tinyphysics.tests.test_tinyphysics import PID, plain
+from workers.simulation.tinyphysics.tests.test_lockstep import PID, plain
 
 Floats = NDArray[np.float64]
 History = dict[str, Floats]

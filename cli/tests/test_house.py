@@ -18,8 +18,46 @@ FACES = ("server/api/", "server/pages/", "cli/commands/", "benchmarks/")
 """A subject has one name on these floors and where it is at home; others share no name."""
 
 
-def production() -> dict[str, str]:
-    """Path to text of every Python file but tests and migrations, in a checkout of git."""
+ACROSS = frozenset(
+    [
+        "architecture",
+        "bad_input",
+        "browser",
+        "command_snapshot",
+        "containers",
+        "curated_suites",
+        "damaged_segments",
+        "docs",
+        "enriched_run",
+        "enriched_suite",
+        "faults",
+        "fixtures",
+        "golden_rollouts",
+        "help",
+        "house",
+        "identities",
+        "importers",
+        "live_evidence",
+        "metrics",
+        "models_and_suites_command",
+        "offset_weights",
+        "openapi",
+        "openapi_snapshot",
+        "pages",
+        "queries",
+        "recipes",
+        "reference_values",
+        "run",
+        "stereo_command",
+        "templates",
+        "verdict_snapshot",
+    ]
+)
+"""Tests of more than one file: of documents, snapshots, whole rooms, the command run.py."""
+
+
+def tracked() -> list[str]:
+    """The Python files of a checkout of git, new ones too."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
         cwd=ROOT,
@@ -29,14 +67,13 @@ def production() -> dict[str, str]:
     )
     if listed.returncode:
         pytest.skip("not a checkout of git")
-    names = [
-        name
-        for name in listed.stdout.split()
-        if not {"tests", "migrations"} & set(Path(name).parts)
-        and Path(name).name != "conftest.py"
-        and (ROOT / name).exists()
-    ]
-    return {name: (ROOT / name).read_text() for name in names}
+    return [path for path in listed.stdout.split() if (ROOT / path).exists()]
+
+
+def production() -> dict[str, str]:
+    """Path to text of every Python file but tests and migrations."""
+    names = [path for path in tracked() if not {"tests", "migrations"} & set(Path(path).parts)]
+    return {path: (ROOT / path).read_text() for path in names if Path(path).name != "conftest.py"}
 
 
 def bodies(text: str) -> Iterator[tuple[str, int]]:
@@ -77,6 +114,18 @@ def test_a_module_name_stands_for_one_thing() -> None:
         for module, names in places.items()
     }
     assert {module: names for module, names in homes.items() if len(names) > 1} == {}
+
+
+def test_tests_mirror_the_files() -> None:
+    """A test file has the name of a file of its folder, or is of several and stands in ACROSS."""
+    tests = [path for path in tracked() if Path(path).match("tests/test_*.py")]
+    subjects = {path: Path(path).parents[1] / Path(path).name[len("test_") :] for path in tests}
+    alone = {
+        subject.stem
+        for path, subject in subjects.items()
+        if not (ROOT / subject).exists() and not (ROOT / subject.with_suffix("")).is_dir()
+    }
+    assert alone == ACROSS
 
 
 def test_a_class_name_stands_for_one_thing() -> None:

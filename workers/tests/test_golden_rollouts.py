@@ -28,8 +28,8 @@ from workers.simulation.loop import drive
 from workers.simulation.open_simulator import open_simulator
 from workers.simulation.tests.analytic import key_for, segment
 from workers.simulation.tests.models import Model, manifest, seeing
-from workers.simulation.tests.test_loop_lockstep import depth_picture, noise_picture
-from workers.simulation.tinyphysics.tests.test_tinyphysics import dynamics, stored, table
+from workers.simulation.tests.test_loop import depth_picture, noise_picture
+from workers.simulation.tinyphysics.tests.test_lockstep import dynamics, stored, table
 from workers.simulation.views.reprojection import over_segments
 from workers.simulation.world.corpus import SOURCE, meta_of, store_drive
 from workers.simulation.world.drive import FORMAT, drive_spec, make_drive

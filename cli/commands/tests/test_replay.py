@@ -15,7 +15,7 @@ from suites.errors import DataError, MachineError, SubmitterError
 from suites.metrics.tests.test_metrics import moved
 from suites.rollout import DriveKey, Rollout
 from suites.vocabulary import Outcome
-from workers.simulation.tinyphysics.tests.test_tinyphysics import PID, dynamics, plain, table
+from workers.simulation.tinyphysics.tests.test_lockstep import PID, dynamics, plain, table
 
 MODELS = Path(__file__).parents[3] / "models"
 

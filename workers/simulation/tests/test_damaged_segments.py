@@ -19,7 +19,7 @@ from workers.policy.log_policy import LogPolicy
 from workers.simulation.loop import drive
 from workers.simulation.tests.analytic import CAMERA, MemorySegment, columns_of, key_for, segment
 from workers.simulation.tests.models import Model, manifest, seeing
-from workers.simulation.tests.test_loop_lockstep import (
+from workers.simulation.tests.test_loop import (
     SEGMENTS,
     all_of,
     bits,

@@ -23,7 +23,7 @@ from workers.segments.store import (
     write_segment,
 )
 from workers.segments.tests.segment_parts import CAMERA, camera_meta
-from workers.segments.tests.test_segment_store import COLUMNS
+from workers.segments.tests.test_store import COLUMNS
 from workers.segments.video import write_video
 
 BASELINE_M, COUNT = 0.5, 25

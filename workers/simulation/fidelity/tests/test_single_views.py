@@ -25,7 +25,7 @@ from workers.simulation.fidelity.report import Report
 from workers.simulation.fidelity.sensors import SENSORS
 from workers.simulation.fidelity.shots import Displacement, Shot, take
 from workers.simulation.fidelity.stereo import compare
-from workers.simulation.fidelity.tests.test_fidelity_figures import response, table
+from workers.simulation.fidelity.tests.test_trust_bounds import response, table
 from workers.simulation.fidelity.view_sources import SOURCES
 from workers.simulation.tests.models import Model, manifest, straight
 from workers.simulation.world.corpus import make_segment

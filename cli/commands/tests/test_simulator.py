@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cli.commands.simulator import app
 from suites.segment import SegmentColumns, SegmentMeta
 from workers.segments.store import write_segment
-from workers.simulation.road.tests.test_learner import BELIEVED, log_of
+from workers.simulation.road.tests.test_vehicle_learner import BELIEVED, log_of
 
 
 def stored(data: Path, columns: SegmentColumns) -> None:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from workers.simulation.tinyphysics.dynamics_graph import lean
 from workers.simulation.tinyphysics.lockstep import Dynamics
-from workers.simulation.tinyphysics.tests.test_tinyphysics import SHARED, dynamics
+from workers.simulation.tinyphysics.tests.test_lockstep import SHARED, dynamics
 
 T, HEADS, WIDTH, LAYERS = 20, 4, 16, 2
 
