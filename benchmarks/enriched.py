@@ -196,7 +196,8 @@ def repeat(
 def report(bank: Bank, draws: int) -> str:
     """Markdown."""
     tenth = len(bank.natural) // 10
-    first, last = OFFSETS_M[0], OFFSETS_M[-1]
+    first = OFFSETS_M[0]
+    last = OFFSETS_M[-1]
     columns = (
         "Natural mean of",
         "Replays",

@@ -66,7 +66,9 @@ def replay(root: Path, metas: list[SegmentMeta], suite: Suite) -> tuple[int, flo
 
 def report(judging: float, rollouts: int, each: float, window: float) -> str:
     """Seconds of CPU: of the verdict, and of each of so many rollouts of `window` seconds."""
-    both, candidate, minute = 2 * N * each, N * each, 2 * N * each * 60 / window
+    both = 2 * N * each
+    candidate = N * each
+    minute = 2 * N * each * 60 / window
     lines = [
         f"## Judging {N:,} routes x {METRICS} metrics beside replaying them",
         "",

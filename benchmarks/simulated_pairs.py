@@ -39,7 +39,8 @@ def costs(
     difficulty = 50 * np.exp(rng.normal(0, 0.6, (n, 1)))
 
     def one() -> Floats:
-        common, own = rng.standard_t(4, (n, 1)), rng.standard_t(4, (n, metrics))
+        common = rng.standard_t(4, (n, 1))
+        own = rng.standard_t(4, (n, metrics))
         noise = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
         spikes = rng.random((n, metrics)) < 0.005
         spike = np.where(spikes, 1 + 2 * rng.pareto(1.5, (n, metrics)), 1.0)

@@ -39,7 +39,8 @@ def peeking(c: Floats, b: Floats) -> bool:
     """The naive control: a paired t-test of the relative difference at every segment from 20."""
     r = 2 * (c - b)[:, 0] / (c + b)[:, 0]
     k = np.arange(1, len(r) + 1)
-    mean, square = np.cumsum(r) / k, np.cumsum(r * r)
+    mean = np.cumsum(r) / k
+    square = np.cumsum(r * r)
     error = np.sqrt(np.maximum(square / k - mean**2, 1e-300) / np.maximum(k - 1, 1))
     return bool((np.abs(mean / error) > student.isf(0.025, np.maximum(k - 1, 1)))[19:].any())
 

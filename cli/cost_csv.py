@@ -146,7 +146,8 @@ def _field_count(row: dict[str, str], columns: _Columns) -> str:
 
 def _add(costs: Costs, columns: _Columns, where: str, row: dict[str, str]) -> Iterator[Finding]:
     """Store a row's values; what is wrong with it."""
-    segment, model = row["segment"], row[columns.model]
+    segment = row["segment"]
+    model = row[columns.model]
     if not segment or not model:
         yield Finding(where, f"no {columns.model if segment else 'segment'}", "name it")
         return

@@ -87,7 +87,8 @@ def parse_execution(text: str) -> tuple[str, str, str]:
         ("device", device, kind.devices),
     ):
         if asked not in known:
-            problem, remedy = f"{runtime} knows no {part} {asked!r}", f"one of {', '.join(known)}"
+            problem = f"{runtime} knows no {part} {asked!r}"
+            remedy = f"one of {', '.join(known)}"
             findings.append(Finding(f"execution.{part}", problem, remedy))
     if findings:
         raise SubmitterError(f"no execution class is named {text!r}", tuple(findings))

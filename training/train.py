@@ -79,7 +79,8 @@ class PolicyNetwork(nn.Module):
 
     def forward(self, frames: Any, speed: Any, curvature: Any, desire: Any) -> Any:
         seen = self.eyes(frames.float() / 127.5 - 1.0)
-        fast, bent = (speed / 25.0 - 1.0)[:, None], (curvature / CURVATURE_SCALE)[:, None]
+        fast = (speed / 25.0 - 1.0)[:, None]
+        bent = (curvature / CURVATURE_SCALE)[:, None]
         return self.hands(torch.cat([seen, fast, bent, desire], dim=1)) * CURVATURE_SCALE
 
 

@@ -24,7 +24,8 @@ from suites.vocabulary import NOT_SCORED, Estimand
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-BEST, WORST = 0, -1
+BEST = 0
+WORST = -1
 """The first and the last of the cases; one case where they agree."""
 
 

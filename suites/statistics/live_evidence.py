@@ -48,6 +48,7 @@ class LiveEvidence:
 
 
 def _e_value(differences: NDArray[np.float64]) -> float:
-    pilot, rest = differences[:PILOT], differences[PILOT:]
+    pilot = differences[:PILOT]
+    rest = differences[PILOT:]
     variance = float((pilot**2).mean()) if rest.size else 0.0
     return self_normalised_e(rest, [variance * scale for scale in SCALES]) if variance > 0 else 1.0

@@ -20,7 +20,8 @@ def poisson_interval(
     y = fsum(weights)
     v = fsum(w * w for w in weights)
     low = float(chi2.ppf(tail, 2 * y * y / v)) * v / (2 * y) if y else 0.0
-    more, spread = y + largest, v + largest**2
+    more = y + largest
+    spread = v + largest**2
     return low, float(chi2.ppf(1 - tail, 2 * more * more / spread)) * spread / (2 * more)
 
 
@@ -63,7 +64,8 @@ def label_e_value(candidate_only: int, baseline_only: int) -> float:
     E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2), the beta-binomial mixture at Jeffreys' prior;
     P(ever >= 1/alpha) <= alpha (Ville).
     """
-    k, n = candidate_only, candidate_only + baseline_only
+    k = candidate_only
+    n = candidate_only + baseline_only
     return exp(n * log(2) + float(betaln(0.5 + k, 0.5 + n - k)) - float(betaln(0.5, 0.5)))
 
 

@@ -51,7 +51,8 @@ def self_normalised_e(differences: NDArray[np.float64], rhos: float | Sequence[f
     An e-process for symmetric differences (de la Pena 1999; de la Pena, Klass & Lai 2004): D in any
     unit, rho in its square. At most e^700, so that it stays finite.
     """
-    total, square = float(differences.sum()), float((differences**2).sum())
+    total = float(differences.sum())
+    square = float((differences**2).sum())
     rho = np.atleast_1d(np.asarray(rhos, dtype=np.float64))
     return float(
         np.mean(

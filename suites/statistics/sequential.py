@@ -154,7 +154,8 @@ class SequentialJudge:
         self, alone: Shown, joint: Shown, over: NDArray[np.bool_], slot: int, g: int
     ) -> Claims:
         # What is above theta must be so even at the candidate's best, what is below at its worst.
-        above, below = joint[BEST, slot, g] > 0, joint[WORST, slot, g] < 0
+        above = joint[BEST, slot, g] > 0
+        below = joint[WORST, slot, g] < 0
         within = alone[WORST, slot, g, 2] < 0
         readable, improvable = self.readable(slot, g), self.improvable(slot, g)
         worsened = improvable or (slot == OTHER and readable)
@@ -254,7 +255,8 @@ class SequentialJudge:
         if self._is_mean(slot, g):
             low = max(low, -1.0)
         else:
-            low, high = max(low, -2.0), min(high, 2.0)
+            low = max(low, -2.0)
+            high = min(high, 2.0)
         if slot == OWN and not low <= estimate <= high:
             self.contradicted[g] = low if low > estimate else high
         if not np.isfinite(high):

@@ -19,7 +19,8 @@ def gate_verdict(
     intervals: GateIntervals,
 ) -> GateVerdict:
     """Gate number `g`, which says `word` since `decided_at` pairs."""
-    gate, totals = judge.gates[g], judge.totals
+    gate = judge.gates[g]
+    totals = judge.totals
     valid, lopsided = int(totals.valid[g]), int(totals.lopsided[g])
     candidate_mean, baseline_mean = totals.means(g)
     return GateVerdict(
@@ -58,7 +59,8 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, interval: Inter
     """Why the gate says no more, or what to know beside its word; empty where there is nothing."""
     if unreadable := _unreadable(judge, g):
         return unreadable
-    gate, totals = judge.gates[g], judge.totals
+    gate = judge.gates[g]
+    totals = judge.totals
     notes = [_contradicted(judge, g, interval)]
     if lopsided := int(totals.lopsided[g]):
         pairs = plural(lopsided, "pair")
@@ -85,7 +87,8 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, interval: Inter
 
 def _unreadable(judge: SequentialJudge, g: int) -> str:
     """Why the gate's change cannot be read at all; empty if it can."""
-    gate, totals = judge.gates[g], judge.totals
+    gate = judge.gates[g]
+    totals = judge.totals
     if not totals.valid[g]:
         return "no pair has a value of both models"
     if totals.negative[g]:

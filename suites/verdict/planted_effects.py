@@ -321,7 +321,8 @@ class _Change:
         """The change that multiplying every pair brings; positive is worse."""
         if not len(self._c):
             return 0.0
-        c, b = np.minimum(self._c * factor**self._sign, self._cap), np.minimum(self._b, self._cap)
+        c = np.minimum(self._c * factor**self._sign, self._cap)
+        b = np.minimum(self._b, self._cap)
         if self._mean:
             return float(self._sign * (c.sum() - b.sum()) / b.sum()) if b.sum() > 0 else 0.0
         relative = np.divide(c - b, c + b, out=np.zeros_like(c), where=c + b > 0)
@@ -329,7 +330,8 @@ class _Change:
 
     def factor(self, size: float) -> float | None:
         """The factor that brings a change of `size`; None where none does."""
-        low, high = 1.0, LARGEST_FACTOR
+        low = 1.0
+        high = LARGEST_FACTOR
         if self.of(high) < size:
             return None
         while high / low > 1 + 1e-9:

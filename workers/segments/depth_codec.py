@@ -101,7 +101,8 @@ def read_depth(path: Path, codec: DepthCodec, start: int, stop: int) -> Depth:
                     unzstd = zstandard.ZstdDecompressor()
                     data = unzstd.decompress(file.read(packed), max_output_size=raw)
                     chunk = np.frombuffer(data, np.uint8).reshape(n, size)
-                    low, high = max(start, first), min(stop, first + n)
+                    low = max(start, first)
+                    high = min(stop, first + n)
                     codes[low - start : high - start] = chunk[low - first : high - first]
                 position += packed
                 first += n

@@ -31,7 +31,8 @@ def _changes_lane(columns: SegmentColumns, blinker: NDArray[np.bool_], side: flo
     t = columns.t_s
     for start, stop in _runs(blinker):
         rows = (t >= t[start]) & (t <= t[stop - 1] + LANE_SETTLE_S)
-        time, yaw = t[rows], columns.yaw_rad[rows]
+        time = t[rows]
+        yaw = columns.yaw_rad[rows]
         if len(time) < 2 or abs(yaw[-1] - yaw[0]) > LANE_MAX_TURN_RAD:
             continue
         aside = yaw - np.interp(time, time[[0, -1]], yaw[[0, -1]])

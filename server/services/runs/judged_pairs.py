@@ -50,7 +50,8 @@ def read_pairs(session: Session, run_id: str, start: int, stop: int) -> list[Jud
     for position, case_id, route, *ended in rows:
         if position != start + len(found):
             break
-        candidate, baseline = JudgedRollout(*ended[:3]), JudgedRollout(*ended[3:])
+        candidate = JudgedRollout(*ended[:3])
+        baseline = JudgedRollout(*ended[3:])
         found.append(JudgedPair(case_id, route, candidate, baseline))
     return found
 

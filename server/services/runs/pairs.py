@@ -204,7 +204,8 @@ def list_results(
 
 
 def _view(metric: str, row: Sequence[Any]) -> PairView:
-    candidate, baseline = row[:4], row[4:8]
+    candidate = row[:4]
+    baseline = row[4:8]
     segment_id, delta, change, verdict, _ = row[8:]
     demand: DemandRow = candidate[0]
     return PairView(

@@ -146,7 +146,8 @@ def _driven_pairs(session: Session, run_id: str) -> list[_DrivenPair]:
     count = len(_Drive._fields)
     found = []
     for position, route, mandatory, segment_id, start, *ended in session.execute(query):
-        candidate, baseline = _Drive(*ended[:count]), _Drive(*ended[count:])
+        candidate = _Drive(*ended[:count])
+        baseline = _Drive(*ended[count:])
         place = (position, route, mandatory, segment_id, Offset(**start))
         found.append(_DrivenPair(*place, candidate, baseline))
     return found

@@ -27,7 +27,8 @@ FREE_SIZE = 14 * 14
 """Height fed where the graph leaves it open: a multiple of the usual patch sizes."""
 NEAR_M, FAR_M, HALF_WIDTH_M = 4.0, 20.0, 1.2
 """Ground before the ego that counts as free: it was driven over a moment later."""
-TRIM_ROUNDS, TRIM_FACTOR = 4, 2.0
+TRIM_ROUNDS = 4
+TRIM_FACTOR = 2.0
 LEAST_PIXELS = 20
 FAR_INVERSE = 1e-3
 ANOTHER = "name another with --depth-model"

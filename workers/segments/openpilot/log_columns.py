@@ -19,7 +19,8 @@ MAX_SPEED_MPS, MAX_ACCELERATION_MPS2, MAX_STEERING_RAD, MAX_YAW_RATE = 100.0, 50
 """Beyond these a value is damage, not driving."""
 SETTLED_ROT_STD = 0.004
 """rad/s: odometry less sure of the yaw rate (a model that has just started) is left out."""
-BUMP_SAMPLES, BUMP_YAW_RATE = 7, 0.015
+BUMP_SAMPLES = 7
+BUMP_YAW_RATE = 0.015
 """A sample this far (rad/s) from the median of its neighbours is a bump of the road, not a turn.
 
 At 4 Hz it would bend the path for half a second."""
@@ -156,7 +157,8 @@ def _signal(
         row = int(np.argmax(silent))
         problem = f"silent or invalid for {times[row + 1] - times[row]:.1f} s after this"
         raise channel.wrong(int(rows[row]), problem)
-    first, last = times[0] - t[0], t[-1] - times[-1]
+    first = times[0] - t[0]
+    last = t[-1] - times[-1]
     if first > MAX_HOLD_S:
         problem = f"frames go on for {first:.1f} s before this, its first"
         raise channel.wrong(int(rows[0]), problem)

@@ -87,7 +87,8 @@ class _Moved(Shot):
 
 
 def _logged_at(drive: Drive, row: int, aside_m: float) -> Shot:
-    blank, empty = np.empty((0, 0, 3), np.uint8), np.empty((0, 0), np.float32)
+    blank = np.empty((0, 0, 3), np.uint8)
+    empty = np.empty((0, 0), np.float32)
     at = _Moved(drive, row, (), blank, empty, blank, empty, aside_m=aside_m)
     picture, depth = render_pose(drive, at.time_s, at.pose)
     return _Moved(drive, row, (), picture, halved(depth), picture, depth, aside_m=aside_m)
@@ -120,7 +121,8 @@ def _held_out_r2(
 
 
 def _r2(x: Floats, y: Floats, x_new: Floats, y_new: Floats, ridge: float) -> float:
-    centre, wide = x.mean(axis=0), x.std(axis=0) + 1e-6
+    centre = x.mean(axis=0)
+    wide = x.std(axis=0) + 1e-6
     a = (x - centre) / wide
     weights = np.linalg.solve(a.T @ a + ridge * np.eye(a.shape[1]), a.T @ (y - y.mean()))
     left = y_new - y.mean() - (x_new - centre) / wide @ weights

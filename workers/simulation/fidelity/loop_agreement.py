@@ -232,7 +232,8 @@ def verdict(table: Table, candidate: str, baseline: str) -> str:
 
 
 def _driven(rollout: Rollout, bound_m: float) -> Driven:
-    lateral, planned = np.zeros(0), 0
+    lateral = np.zeros(0)
+    planned = 0
     if rollout.trace is not None:
         lateral = np.asarray(rollout.trace["lateral_offset_m"])
         planned = rollout.trace.planned_steps

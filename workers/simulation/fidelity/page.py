@@ -130,7 +130,8 @@ def _lines(rows: Sequence[Any], group: str, axis: str, value: str) -> Curves:
 
 
 def _curves(report: Report, sources: Sequence[str]) -> dict[str, Markup]:
-    alike, stored = report.likeness, [x for x in report.responses if x.source == "stored"]
+    alike = report.likeness
+    stored = [x for x in report.responses if x.source == "stored"]
     turned = {
         name: [(math.degrees(angle), db) for angle, db in line]
         for name, line in _lines(alike, "source", "heading_rad", "psnr_db").items()

@@ -29,7 +29,9 @@ from workers.simulation.world.drive import (
 Frame = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
-BEAMS, HIGHEST_DEG, LOWEST_DEG = 64, 2.0, -24.8
+BEAMS = 64
+HIGHEST_DEG = 2.0
+LOWEST_DEG = -24.8
 REACH_M, LOST, NOISE_M = 120.0, 0.1, 0.02
 BASELINE_M = 0.54
 SENSORS: tuple[DepthSource, ...] = ("lidar", "stereo")

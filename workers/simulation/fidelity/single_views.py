@@ -79,7 +79,8 @@ def likeness(
             db = np.array([psnr(view, real) for view, real in pairs])
             alike = float(np.mean([ssim(view, real) for view, real in pairs]))
             groups = {name: float(db[rows].mean()) for name, rows in among.items() if any(rows)}
-            mean, name = float(db.mean()), source.name
+            mean = float(db.mean())
+            name = source.name
             out.append(Likeness(by=by, source=name, psnr_db=mean, ssim=alike, groups=groups))
     return out
 

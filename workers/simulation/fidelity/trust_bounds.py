@@ -37,7 +37,8 @@ def horizon(shares: dict[float, float], tolerance: float = TOLERANCE, least: flo
     The largest measured displacement where it never does; 0 where it is beyond at once.
     Displacements below `least` are not looked at: so near, both are noise.
     """
-    places, values = np.array(list(shares)), np.array(list(shares.values()))
+    places = np.array(list(shares))
+    values = np.array(list(shares.values()))
     if not len(places):
         return 0.0
     beyond = np.flatnonzero((values > tolerance) & (places > least))

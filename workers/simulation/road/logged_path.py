@@ -176,10 +176,12 @@ def _damage(table: dict[str, Floats]) -> Iterator[tuple[int, str, str]]:
 def _interpolated(column, first, frames, slot, index):  # type: ignore[no-untyped-def]
     out = np.empty(len(slot))
     for row in range(len(slot)):
-        start, last = first[slot[row]], frames[slot[row]] - 1
+        start = first[slot[row]]
+        last = frames[slot[row]] - 1
         low = min(max(int(np.floor(index[row])), 0), max(last - 1, 0))
         weight = min(max(index[row] - low, 0.0), 1.0)
-        a, b = column[start + low], column[start + min(low + 1, last)]
+        a = column[start + low]
+        b = column[start + min(low + 1, last)]
         out[row] = a if weight == 0.0 else a + weight * (b - a)
     return out
 
@@ -230,7 +232,8 @@ def _index_at_station(station, first, frames, slot, s, time_index):  # type: ign
     for row in range(len(slot)):
         start = first[slot[row]]
         log = station[start : start + frames[slot[row]]]
-        low, high = _at(log, s[row] - PLATEAU_M, 0), _at(log, s[row] + PLATEAU_M, 1)
+        low = _at(log, s[row] - PLATEAU_M, 0)
+        high = _at(log, s[row] + PLATEAU_M, 1)
         out[row] = min(max(time_index[row], low), high)
     return out
 
@@ -245,12 +248,15 @@ def _nearest(course, slot, px, py, hint, ahead):  # type: ignore[no-untyped-def]
         last = n - 2
         low = max(np.searchsorted(log, hint[row] - BACK_M, side="right") - 1, 0)
         # An edge that carries the path beyond its ends: the first and last that have a length.
-        head, tail = 0, last
+        head = 0
+        tail = last
         while head < last and log[head + 1] == log[head]:
             head += 1
         while tail > 0 and log[tail + 1] == log[tail]:
             tail -= 1
-        best, s_best, e_best = np.inf, hint[row], 0.0
+        best = np.inf
+        s_best = hint[row]
+        e_best = 0.0
         low = min(low, max(tail, 0))
         for k in range(low, last + 1):
             length = log[k + 1] - log[k]
@@ -269,7 +275,8 @@ def _nearest(course, slot, px, py, hint, ahead):  # type: ignore[no-untyped-def]
             rx, ry = dx - along * ux, dy - along * uy
             distance = rx * rx + ry * ry
             if distance < best:
-                best, s_best = distance, log[k] + along
+                best = distance
+                s_best = log[k] + along
                 side = ux * dy - uy * dx
                 e_best = np.sqrt(distance) if side >= 0.0 else -np.sqrt(distance)
         if best == np.inf:  # the log never moves here: its heading is all there is

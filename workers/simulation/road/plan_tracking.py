@@ -79,10 +79,12 @@ def _curvature(plan, times, speed, ahead, last, out):  # type: ignore[no-untyped
             continue
         # Normal equations of y = a + b u + c u² + d u³ with u = x / far, and a trace of a ridge for
         # plans on one spot.
-        matrix, right = np.zeros((4, 4)), np.zeros(4)
+        matrix = np.zeros((4, 4))
+        right = np.zeros(4)
         for p in range(use):
             dx, dy = plan[r, p, 0] - x0, plan[r, p, 1] - y0
-            u, v = (dx * cos + dy * sin) / far, dy * cos - dx * sin
+            u = (dx * cos + dy * sin) / far
+            v = dy * cos - dx * sin
             power = np.array([1.0, u, u * u, u * u * u])
             for i in range(4):
                 right[i] += power[i] * v
@@ -91,7 +93,9 @@ def _curvature(plan, times, speed, ahead, last, out):  # type: ignore[no-untyped
         for i in range(4):
             matrix[i, i] += 1e-9 * use
         _solve(matrix, right)
-        error, slope, bend = right[0], right[1] / far, 2.0 * right[2] / (far * far)
+        error = right[0]
+        slope = right[1] / far
+        bend = 2.0 * right[2] / (far * far)
         steep = 1.0 + slope * slope
         look = max(LOOK_AHEAD_S * speed[r], MIN_LOOK_AHEAD_M)
         out[r] = (

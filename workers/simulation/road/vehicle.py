@@ -37,7 +37,8 @@ MAX_CURVATURE = 0.2
 """1/m: full lock of a passenger car, and what any absurd command is clipped to."""
 LONGITUDINAL_LAG_S = 0.3
 """Time constant from wanted to driven acceleration."""
-MIN_ACCELERATION_MPS2, MAX_ACCELERATION_MPS2 = -9.0, 4.0
+MIN_ACCELERATION_MPS2 = -9.0
+MAX_ACCELERATION_MPS2 = 4.0
 LEAST_BEND = 0.1
 """Of 1 - slip v²: an oversteering car beyond its critical speed is held here."""
 
@@ -247,7 +248,8 @@ def _steer(rows, motion, wanted, next_speed, roll, dt, cut):  # type: ignore[no-
         held = rows.held_lateral_acceleration[r]
         jerk = min(rows.max_lateral_jerk[r], rows.held_lateral_jerk[r])
         step = min(rows.max_rate[r], jerk / v2) * dt
-        least, most = max(-bound, (-held - lean) / v2), min(bound, (held - lean) / v2)
+        least = max(-bound, (-held - lean) / v2)
+        most = min(bound, (held - lean) / v2)
         last = motion.command[r]
         sent = min(max(wanted[r], least), most)
         sent = min(max(sent, last - step), last + step)
@@ -338,4 +340,5 @@ def _in_ego_frame(ego_x, ego_y, yaw, x, y, out):  # type: ignore[no-untyped-def]
         cos, sin = math.cos(yaw[r]), math.sin(yaw[r])
         for p in range(x.shape[1]):
             dx, dy = x[r, p] - ego_x[r], y[r, p] - ego_y[r]
-            out[r, p, 0], out[r, p, 1] = dx * cos + dy * sin, dy * cos - dx * sin
+            out[r, p, 0] = dx * cos + dy * sin
+            out[r, p, 1] = dy * cos - dx * sin

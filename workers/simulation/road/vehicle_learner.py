@@ -135,7 +135,8 @@ def held_out_drift(columns: SegmentColumns, start: Vehicle) -> tuple[float, floa
     Before: with `start`. After: with what the other half taught.
     """
     half = len(columns) // 2
-    one, other = columns.window(0, half), columns.window(half, len(columns))
+    one = columns.window(0, half)
+    other = columns.window(half, len(columns))
     window = min(WINDOW_S, 0.9 * float(min(p.t_s[-1] - p.t_s[0] for p in (one, other))))
 
     def mean(first: Vehicle, second: Vehicle) -> float:

@@ -77,10 +77,13 @@ def _build(
     graph = _Graph()
     op = graph.op
     weight = graph.weight
-    split, merge = weight(np.array([0, 0, HEADS, width // HEADS])), weight(np.array([0, 0, width]))
+    split = weight(np.array([0, 0, HEADS, width // HEADS]))
+    merge = weight(np.array([0, 0, width]))
     seen = np.tril(np.ones((1, 1, length, length), dtype=bool))
-    minus_infinity, one = weight(np.float32(-np.inf)), weight(np.float32(1))
-    cubic, outer = weight(np.float32(0.044715)), weight(np.float32(math.sqrt(2 / math.pi)))
+    minus_infinity = weight(np.float32(-np.inf))
+    one = weight(np.float32(1))
+    cubic = weight(np.float32(0.044715))
+    outer = weight(np.float32(math.sqrt(2 / math.pi)))
 
     def norm(value: str, name: str) -> str:
         parts = (weight(named[f"transformer.{name}.{part}"]) for part in ("weight", "bias"))

@@ -189,7 +189,8 @@ class TinyPhysics:
             columns = [t[name] for t in tables]
             return np.stack([np.pad(c, (0, width - len(c)), mode="edge") for c in columns])
 
-        steer, roll = -stack("steerCommand"), np.sin(stack("roll")) * GRAVITY
+        steer = -stack("steerCommand")
+        roll = np.sin(stack("roll")) * GRAVITY
         states = np.stack([steer, roll, stack("vEgo"), stack("aEgo")], axis=-1)
         uniforms = np.zeros((len(keys), width))
         for row, key in enumerate(keys):

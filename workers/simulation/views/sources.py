@@ -55,7 +55,8 @@ class WarpSource:
 
     def at(self, frame: int) -> tuple[Picture, Inverse]:
         """(picture [H, W], inverse depth [h, w]) of a frame whose chunk is loaded."""
-        chunk, k = self.chunks[frame // CHUNK], frame % CHUNK
+        chunk = self.chunks[frame // CHUNK]
+        k = frame % CHUNK
         return chunk.pictures[k], self.ground if self.flat else chunk.near[k]
 
     def motion(self, frame: int, ego: Floats) -> Floats:
@@ -72,7 +73,8 @@ class WarpSource:
         name = self.segment.digest, self.reduced, number, stage
         chunk = self.shared.get(name)
         if chunk is None:
-            start, stop = number * CHUNK, min((number + 1) * CHUNK, len(self.poses))
+            start = number * CHUNK
+            stop = min((number + 1) * CHUNK, len(self.poses))
             pictures = packed(self.segment.frames(start, stop), self.reduced)
             flat = self.flat
             near = self.ground[None] if flat else inverse_depth(self.segment.depth(start, stop))
@@ -117,7 +119,8 @@ def _check_seen(segment_id: str, camera: Camera, target: Lens) -> None:
     """Raises DataError where the stored camera looks elsewhere (LEAST_SEEN)."""
     stored = Lens.of(camera)
     turn = between(STILL, levelled(camera), STILL, mount(camera))[:, :3]
-    share, straight = _seen(target, stored, turn), _seen(target, stored, np.eye(3))
+    share = _seen(target, stored, turn)
+    straight = _seen(target, stored, np.eye(3))
     if share < LEAST_SEEN * straight:
         problem = (
             f"{share:.0%} of what the model's camera sees is in the stored frames, straight ahead "

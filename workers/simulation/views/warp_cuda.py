@@ -225,7 +225,8 @@ def _close_down(depth, slack):  # type: ignore[no-untyped-def]
 def _same_place(near, frame, source, target, grid_u, grid_v, depth):  # type: ignore[no-untyped-def]
     pixel, b = cuda.grid(2)
     if pixel < depth.shape[1] * depth.shape[2]:
-        v, u = pixel // depth.shape[2], pixel % depth.shape[2]
+        v = pixel // depth.shape[2]
+        u = pixel % depth.shape[2]
         i = _same_sample(u, target[0], target[2], source[0], source[2], grid_u, near.shape[2])
         j = _same_sample(v, target[1], target[3], source[1], source[3], grid_v, near.shape[1])
         depth[b, v, u] = near[frame[b] % len(near), j, i]
@@ -239,7 +240,8 @@ def _colours(  # type: ignore[no-untyped-def]  # noqa: PLR0913  (a kernel's arra
     pixel, b = cuda.grid(2)
     if pixel >= depth.shape[1] * depth.shape[2]:
         return
-    v, u = pixel // depth.shape[2], pixel % depth.shape[2]
+    v = pixel // depth.shape[2]
+    u = pixel % depth.shape[2]
     samples = near[frame[b] % len(near)]
     picture = pictures[frame[b]]
     scale, shift = _pixel_rays(target[0], target[2])
@@ -282,6 +284,7 @@ def _paint_rows(colour, depth, hidden):  # type: ignore[no-untyped-def]
 def _unpack(colour, place, out):  # type: ignore[no-untyped-def]
     pixel, b = cuda.grid(2)
     if pixel < colour.shape[1] * colour.shape[2]:
-        v, u = pixel // colour.shape[2], pixel % colour.shape[2]
+        v = pixel // colour.shape[2]
+        u = pixel % colour.shape[2]
         red, green, blue = _unpacked(colour[b, v, u])
         out[place[b], v, u, 0], out[place[b], v, u, 1], out[place[b], v, u, 2] = red, green, blue

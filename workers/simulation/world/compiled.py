@@ -30,7 +30,8 @@ CACHE = _cache_folder()
 
 def kernel(function: Kernel) -> Kernel:
     """Compile with numba; division by zero gives inf as in numpy, never an exception."""
-    usual, config.CACHE_DIR = config.CACHE_DIR, CACHE
+    usual = config.CACHE_DIR
+    config.CACHE_DIR = CACHE
     try:
         return cast(Kernel, njit(cache=True, nogil=True, error_model="numpy")(function))
     finally:

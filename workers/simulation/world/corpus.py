@@ -72,9 +72,11 @@ def _near_vehicle(drive: Drive) -> bool:
     # from the world to the segment's frame, then to the ego's
     c, s = np.cos(drive.frame[3]), np.sin(drive.frame[3])
     dx, dy = places[..., 0] - drive.frame[0], places[..., 1] - drive.frame[1]
-    x, y = c * dx + s * dy - log.x_m[rows], c * dy - s * dx - log.y_m[rows]
+    x = c * dx + s * dy - log.x_m[rows]
+    y = c * dy - s * dx - log.y_m[rows]
     c, s = np.cos(log.yaw_rad[rows]), np.sin(log.yaw_rad[rows])
-    ahead, aside = x * c + y * s, np.abs(y * c - x * s)
+    ahead = x * c + y * s
+    aside = np.abs(y * c - x * s)
     near = (ahead > -NEAR_BEHIND_M) & (ahead < NEAR_AHEAD_M) & (aside < NEAR_ASIDE_M)
     return bool(near.any())
 

@@ -23,7 +23,8 @@ def write_sheet(path: Path, root: Path, metas: Sequence[SegmentMeta]) -> None:
     sheet = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, meta in enumerate(shown):
-        x, y = number % COLUMNS * width, number // COLUMNS * height
+        x = number % COLUMNS * width
+        y = number // COLUMNS * height
         middle = meta.frame_count // 2
         frame = read_segment(root, meta.segment_id, verify=False).frames(middle, middle + 1)[0]
         sheet.paste(Image.fromarray(frame), (x, y + 2 * TEXT_HEIGHT))

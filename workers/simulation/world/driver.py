@@ -98,7 +98,8 @@ def drive_path(
     columns agree to the integration's step (1e-6).
     """
     s = start_m + np.arange(int((stop_m - start_m) / FINE_M) + 1, dtype=np.float64) * FINE_M
-    kappa, kappa_rate = road.curvature(s), road.curvature(s, 1)
+    kappa = road.curvature(s)
+    kappa_rate = road.curvature(s, 1)
     at, rate, bend = lateral(s, d, moves, wander)
     shrink = 1 - kappa * at
     stretch = np.sqrt(shrink**2 + rate**2)
@@ -109,7 +110,8 @@ def drive_path(
     yaw0 = node[7] + node[4] * rest
     yaw = yaw0 + arctan(rate[:1] / shrink[:1]) + cumulative(curvature * stretch, FINE_M)
     cos0, sin0 = cos_sin(yaw0)
-    x0, y0 = node[0] + rest * node[2] - at[0] * sin0, node[1] + rest * node[3] + at[0] * cos0
+    x0 = node[0] + rest * node[2] - at[0] * sin0
+    y0 = node[1] + rest * node[3] + at[0] * cos0
     cos, sin = cos_sin(yaw)
     speed = speed_profile(s, curvature, cruise_mps, breath)
     t = cumulative(stretch / speed, FINE_M)

@@ -28,7 +28,8 @@ def cos_sin(angle: Floats) -> tuple[Floats, Floats]:
     """(cosine, sine) of angles in radians, any shape, up to 1e6."""
     quarters = np.rint(angle * (2.0 / math.pi))
     rest = ((angle - quarters * QUARTER[0]) - quarters * QUARTER[1]) - quarters * QUARTER[2]
-    cosine, sine = _series(COSINE, rest * rest), rest * _series(SINE, rest * rest)
+    cosine = _series(COSINE, rest * rest)
+    sine = rest * _series(SINE, rest * rest)
     which = quarters.astype(np.int64) & 3
     cosine, sine = np.where(which & 1, sine, cosine), np.where(which & 1, cosine, sine)
     return np.where((which == 1) | (which == 2), -cosine, cosine), np.where(which >= 2, -sine, sine)

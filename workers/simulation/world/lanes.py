@@ -52,13 +52,15 @@ def _lane_edges(
     for i in range(len(x)):
         _, _, _, s, d, s2, d2 = at_ground(g, x[i], y[i])
         lane = min(max(math.floor((half - d) / g.lane_width), 0), g.lanes - 1)
-        left, right = half - lane * g.lane_width, half - (lane + 1) * g.lane_width
+        left = half - lane * g.lane_width
+        right = half - (lane + 1) * g.lane_width
         road_left = sideways(g.main, s, d, x[i], y[i], -sin[i], cos[i], g.left_paved)
         road_right = sideways(g.main, s, d, x[i], y[i], -sin[i], cos[i], g.right_paved)
         table, at_s, at_d = g.main, s, d
         if d2 < AWAY and s2 > g.taper_start:
             opened = ramp_opening(g, s2)
-            ramp_left, ramp_right = 0.5 * g.lane_width, 0.5 * g.lane_width - opened
+            ramp_left = 0.5 * g.lane_width
+            ramp_right = 0.5 * g.lane_width - opened
             paved_left = sideways(
                 g.ramp, s2, d2, x[i], y[i], -sin[i], cos[i], ramp_left + RAMP_LEFT_M
             )

@@ -207,14 +207,16 @@ def cylinder(thing: Floats, focal: float, centre: Colour, ray: Colour) -> Patch:
     if thing[PATTERN] == BANDED and 0.62 * height < rise < 0.85 * height:
         colour = (30.0, 30.0, 32.0)
         if 0.68 * height < rise < 0.8 * height:
-            colour, glow = (240.0, 190.0, 90.0), 0.5
+            colour = (240.0, 190.0, 90.0)
+            glow = 0.5
     return Patch(share, t, colour, 0.85 - 0.25 * aside / radius, glow)
 
 
 @device
 def ellipsoid(thing: Floats, light: Light, focal: float, centre: Colour, ray: Colour) -> Patch:
     """Foliage: an ellipsoid whose rim is roughened by texture, in coordinates of its unit ball."""
-    radius, half = thing[HALF_LENGTH], 0.5 * thing[HEIGHT]
+    radius = thing[HALF_LENGTH]
+    half = 0.5 * thing[HEIGHT]
     colour = (thing[RED], thing[GREEN], thing[BLUE])
     qx, qy, qz = centre[0] / radius, centre[1] / radius, (centre[2] + half) / half
     sx, sy, sz = ray[0] / radius, ray[1] / radius, ray[2] / half
@@ -293,7 +295,8 @@ def draw(
     u0, u1, v0, v1 = bounds(thing, 0.0, view, corners, depth.shape[1], depth.shape[0])
     kind = int(thing[KIND])
     cx, cy, cz = thing[X] - view.eye[0], thing[Y] - view.eye[1], thing[Z] - view.eye[2]
-    ox, oy = -cx * thing[COS] - cy * thing[SIN], cx * thing[SIN] - cy * thing[COS]
+    ox = -cx * thing[COS] - cy * thing[SIN]
+    oy = cx * thing[SIN] - cy * thing[COS]
     oz = -cz - thing[GRADE] * ox
     for v in range(v0, v1 + 1):
         down = (v - view.lens[3]) / view.lens[1]
@@ -335,7 +338,8 @@ def shade_ground(thing: Floats, view: Pinhole, corners: Floats, rgb: Bytes, dept
             x = view.eye[0] + t * ray[0] - thing[X]
             y = view.eye[1] + t * ray[1] - thing[Y]
             z = view.eye[2] + t * ray[2] - thing[Z]
-            along, aside = x * thing[COS] + y * thing[SIN], y * thing[COS] - x * thing[SIN]
+            along = x * thing[COS] + y * thing[SIN]
+            aside = y * thing[COS] - x * thing[SIN]
             if abs(z - along * thing[GRADE]) > 0.3:
                 continue
             room = min(thing[HALF_LENGTH] - abs(along), thing[HALF_WIDTH] - abs(aside))

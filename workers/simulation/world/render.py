@@ -118,7 +118,8 @@ def render_ground(
                 red, green, blue = sky(light, rx, ry, rz)
             else:
                 pixel = t / view.lens[0]
-                fs, fd = 2.0 * pixel * t, pixel
+                fs = 2.0 * pixel * t
+                fd = pixel
                 if t0 > 0.0:
                     fs, fd = abs(s - last[u, ALONG]), abs(d - last[u, ACROSS])
                 if left_t < FAR_M:

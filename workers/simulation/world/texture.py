@@ -50,8 +50,10 @@ def sample(tile: Pyramid, u: float, v: float, footprint: float) -> float:
     u -= fu
     v -= fv
     mask = size - 1
-    i0, i1 = i & mask, (i + 1) & mask
-    j0, j1 = start + (j & mask) * size, start + ((j + 1) & mask) * size
+    i0 = i & mask
+    i1 = (i + 1) & mask
+    j0 = start + (j & mask) * size
+    j1 = start + ((j + 1) & mask) * size
     low = tile[j0 + i0] + u * (tile[j0 + i1] - tile[j0 + i0])
     high = tile[j1 + i0] + u * (tile[j1 + i1] - tile[j1 + i0])
     return float(low + v * (high - low))
@@ -67,7 +69,8 @@ def covered(low: float, high: float, at: float, width: float) -> float:
 @device
 def dashed(at: float, width: float, period: float, length: float) -> float:
     """Share of a box filter of that width around `at` that lies on dashes, one every `period`."""
-    low, high = (at - 0.5 * width) / period, (at + 0.5 * width) / period
+    low = (at - 0.5 * width) / period
+    high = (at + 0.5 * width) / period
     a, b = math.floor(low), math.floor(high)
     filled = (b - a) * length + min((high - b) * period, length) - min((low - a) * period, length)
     return min(max(filled / width, 0.0), 1.0)

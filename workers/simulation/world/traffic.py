@@ -63,7 +63,8 @@ def make_traffic(
         *_in_free_lanes(route, rng, ego_s, free),
         *_oncoming(route, rng, ego_s, first_lane),
     ]
-    states, looks = np.empty((len(cars), len(ego_s), 6)), np.empty((len(cars), 6))
+    states = np.empty((len(cars), len(ego_s), 6))
+    looks = np.empty((len(cars), 6))
     for i, car in enumerate(cars):
         states[i] = _states(route, car)
         colour = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
