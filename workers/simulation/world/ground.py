@@ -63,8 +63,7 @@ def arc_coordinates(table: Floats, guess: float, x: float, y: float) -> tuple[fl
         node = min(max(int(s + 0.5), 0), last)
         dx, dy = x - table[node, 0], y - table[node, 1]
         cos, sin, kappa = table[node, 2], table[node, 3], table[node, 4]
-        along = dx * cos + dy * sin
-        across = dy * cos - dx * sin
+        along, across = dx * cos + dy * sin, dy * cos - dx * sin
         scale = 1.0 - kappa * across
         step = along / (scale if scale > 0.2 else 0.2)
         s = node + step
@@ -115,21 +114,14 @@ def at_ground(
     i, j = int(u), int(v)
     u -= i
     v -= j
-    w00 = (1 - u) * (1 - v)
-    w01 = u * (1 - v)
-    w10 = (1 - u) * v
-    w11 = u * v
+    w00, w01, w10, w11 = (1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v
     s = corners(grid, j, i, 0, w00, w01, w10, w11)
     d = corners(grid, j, i, 1, w00, w01, w10, w11)
-    z00 = grid[j, i, 2]
-    z01 = grid[j, i + 1, 2]
-    z10 = grid[j + 1, i, 2]
-    z11 = grid[j + 1, i + 1, 2]
+    z00, z01, z10, z11 = grid[j, i, 2], grid[j, i + 1, 2], grid[j + 1, i, 2], grid[j + 1, i + 1, 2]
     z = w00 * z00 + w01 * z01 + w10 * z10 + w11 * z11
     slope_x = ((z01 - z00) * (1 - v) + (z11 - z10) * v) / CELL_M
     slope_y = ((z10 - z00) * (1 - u) + (z11 - z01) * u) / CELL_M
-    s2 = 0.0
-    d2 = AWAY
+    s2, d2 = 0.0, AWAY
     off = max(d - g.far_left, g.right_paved - d)
     off2 = AWAY
     if g.has_ramp:
@@ -214,11 +206,9 @@ def _fill(
                     nearest, best = k, r2
             s, d, _ = arc_coordinates(main, nearest, x, y)
             grid[j, i, 0], grid[j, i, 1], grid[j, i, 2] = s, d, height / weights
-            grid[j, i, 3] = 0.0
-            grid[j, i, 4] = AWAY
+            grid[j, i, 3], grid[j, i, 4] = 0.0, AWAY
             if has_ramp:
-                nearest = 0
-                best = math.inf
+                nearest, best = 0, math.inf
                 for k in range(0, ramp.shape[0], 8):
                     r2 = (ramp[k, 0] - x) ** 2 + (ramp[k, 1] - y) ** 2
                     if r2 < best:
@@ -238,8 +228,7 @@ def survey(
     `relief_m` is the standard deviation of the hills beside the road.
     """
     nodes = main if ramp is None else np.concatenate([main, ramp])
-    low = nodes[:, :2].min(axis=0) - MARGIN_M
-    high = nodes[:, :2].max(axis=0) + MARGIN_M
+    low, high = nodes[:, :2].min(axis=0) - MARGIN_M, nodes[:, :2].max(axis=0) + MARGIN_M
     columns, rows = (int(n) for n in np.ceil((high - low) / CELL_M) + 1)
     grid = np.zeros((rows, columns, 5), dtype=np.float32)
     _fill(grid, low[0], low[1], main, main[:1] if ramp is None else ramp, ramp is not None)
