@@ -65,7 +65,7 @@ def replay(root: Path, metas: list[SegmentMeta], suite: Suite) -> tuple[int, flo
 
 
 def report(judging: float, rollouts: int, each: float, window: float) -> str:
-    """Seconds of CPU: of the verdict, and of each of so many rollouts of `window` seconds."""
+    """Seconds of CPU: of the verdict, and of each of `rollouts` rollouts of `window` seconds."""
     both = 2 * N * each
     candidate = N * each
     minute = 2 * N * each * 60 / window

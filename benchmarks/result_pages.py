@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from suites.formatting import rate_text
 from suites.verdict.planted_effects import rate
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,5 +33,4 @@ def publish(text: str, name: str, write: bool) -> None:
 def share(values: Sequence[float], digits: int = 0) -> str:
     """`97 % [94, 98]`: the share of ones with its 95 % interval (Wilson)."""
     found = rate(int(sum(values)), len(values))
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * np.mean(values):.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
+    return rate_text(float(np.mean(values)), found.low, found.high, digits)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from cli.printing import Columns, print_items, print_table
+from suites.formatting import number, share
 
 COLUMNS = (
     ("incident", lambda kind: kind["kind"]),
@@ -14,7 +15,7 @@ COLUMNS = (
     ("evidence", lambda kind: f"{kind['e_value']:.2g} of {kind['threshold']:g}"),
     ("p", lambda kind: "-" if kind["p_value"] is None else f"{kind['p_value']:.2g}"),
     ("candidate has", lambda kind: kind["word"]),
-    ("hours needed", lambda kind: _whole(kind["hours_needed"])),
+    ("hours needed", lambda kind: "-" if (h := kind["hours_needed"]) is None else f"{h:,.0f}"),
 )
 EVIDENCE = (
     "evidence: label test on distinct routes, readable at any time. "
@@ -38,7 +39,7 @@ def print_incidents(view: dict[str, Any]) -> None:
 def _exposure(weights: dict[str, float]) -> str:
     if not weights:
         return "over drives that began on the logged path"
-    parts = ", ".join(f"{offset} {100 * weight:g} %" for offset, weight in weights.items())
+    parts = ", ".join(f"{offset} {share(weight, 6)}" for offset, weight in weights.items())
     return f"starting offsets weighted as the suite states: {parts}"
 
 
@@ -80,20 +81,11 @@ def _rate(rate: dict[str, Any]) -> str:
     if rate["low"] is None:
         return "nothing driven"
     per_1000_h = rate["per_1000_h"]
-    quoted = "too little driven for a rate" if per_1000_h is None else _figure(per_1000_h)
-    driven = f"{rate['with_incident']} in {_figure(rate['hours'])} h"
+    quoted = "too little driven for a rate" if per_1000_h is None else number(per_1000_h)
+    driven = f"{rate['with_incident']} in {number(rate['hours'])} h"
     if f"{rate['hours']:.2f}" != f"{rate['effective_hours']:.2f}":
-        driven += f" worth {_figure(rate['effective_hours'])} h"
-    return f"{quoted} [{_figure(rate['low'])}, {_figure(rate['high'])}] ({driven})"
-
-
-def _figure(value: float) -> str:
-    """Three digits, never an exponent."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+        driven += f" worth {number(rate['effective_hours'])} h"
+    return f"{quoted} [{number(rate['low'])}, {number(rate['high'])}] ({driven})"
 
 
 def _share(drives: dict[str, Any]) -> str:

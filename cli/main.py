@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from cli.exit_codes import EXIT_OURS, EXIT_USAGE
 from cli.once import OnceGroup, once
 from suites.errors import DataError, RedriveError, SubmitterError
 
@@ -37,8 +38,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name to (module with a typer `app`, one-line help)."""
 
-EXIT_USAGE = 2
-EXIT_OURS = 4
 OWNERS = {SubmitterError: "the submission", DataError: "the data"}
 """What an error of the user's lies in; every other error lies in `OURS`."""
 OURS = "this machine"

@@ -26,7 +26,7 @@ Port = Annotated[
     int | None,
     option("Port to listen on.", "REDRIVE_PORT", show_default="8700, or the next free one"),
 ]
-Most = Annotated[int, option("At most so many.", "REDRIVE_MOST", min=1)]
+Most = Annotated[int, option("At most this number.", "REDRIVE_MOST", min=1)]
 OfStatus = Annotated[str | None, option("Only with this status.", "REDRIVE_STATUS")]
 Simulator = Annotated[str, option("Which simulator.", "REDRIVE_SIMULATOR")]
 Timeout = Annotated[float | None, option("Wait at most so long, s.", "REDRIVE_TIMEOUT", min=0)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.client import Client
+from suites.formatting import unit_ending
 
 QUIET_S = 15.0
 """Without a terminal, at least so long passes between two lines, s."""
@@ -37,8 +38,7 @@ def progress_line(run: Mapping[str, Any]) -> str:
 
 
 def _worst(case: Mapping[str, Any]) -> str:
-    unit = "" if case["unit"] == "1" else f" {case['unit']}"
-    values = f"{case['candidate']:.3g} against {case['baseline']:.3g}{unit}"
+    values = f"{case['candidate']:.3g} against {case['baseline']:.3g}{unit_ending(case['unit'])}"
     return f"worst so far {case['case_id']}: {values}"
 
 

@@ -17,9 +17,15 @@ def percent(change: float | None, digits: int | None = None, signed: bool = True
     return f"{value:{sign}.{digits}f} %"
 
 
-def share(value: float) -> str:
-    """`2.5 %`: a margin as it was written."""
-    return f"{100 * value:.4g} %"
+def share(value: float, digits: int = 4, signed: bool = False) -> str:
+    """`2.5 %`: a margin as it was written, up to `digits` significant digits."""
+    return f"{100 * value:{'+' if signed else ''}.{digits}g} %"
+
+
+def rate_text(rate: float, low: float, high: float, digits: int = 1) -> str:
+    """`12.5 % [8.1, 19.0]`: a share with its interval."""
+    interval = f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+    return f"{percent(rate, digits, signed=False)} {interval}"
 
 
 def interval_text(

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import EXIT_REGRESSION, EXIT_TIMED_OUT, connect, model_reference
+from cli.connection import connect, model_reference
+from cli.exit_codes import EXIT_REGRESSION, EXIT_TIMED_OUT
 from cli.model_folders import local_model
 from cli.options import (
     DEFAULT_URL,

@@ -14,7 +14,7 @@ from typing import Literal
 import psutil
 import typer
 
-from cli.connection import EXIT_OURS
+from cli.exit_codes import EXIT_OURS
 from cli.options import HERE, AsJson, Data, Port
 from cli.printing import print_json
 from cli.supervision.embedded import (

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import EXIT_REGRESSION, connect
+from cli.connection import connect
+from cli.exit_codes import EXIT_REGRESSION
 from cli.options import DEFAULT_URL, AsJson, Most, OfStatus, Url, argument, option
 from cli.printing import Columns, print_items, print_json
 from server.client import Client

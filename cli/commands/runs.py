@@ -6,7 +6,8 @@ import typer
 
 from cli.commands.submit import show as show_verdict
 from cli.commands.submit import watched, write_documents
-from cli.connection import connect, exit_code
+from cli.connection import connect
+from cli.exit_codes import exit_code
 from cli.incidents_text import print_incidents
 from cli.options import (
     DEFAULT_URL,

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import EXIT_OURS, connect
+from cli.connection import connect
 from cli.cost_csv import paired, read_costs
+from cli.exit_codes import EXIT_OURS
 from cli.options import DEFAULT_URL, AsJson, RouteColumn, Url, argument, option
 from cli.printing import Columns, print_items, print_json
 from cli.stored_pairs import replayed_table, run_table
@@ -62,7 +63,7 @@ def selfcheck(
     ] = False,
     workers: Annotated[bool, option("Look for a worker whose rollouts lie differently.")] = False,
     probe: Annotated[
-        int | None, option("Drive so many stored rollouts again.", "REDRIVE_PROBE", min=1, max=1000)
+        int | None, option("Stored rollouts to drive again.", "REDRIVE_PROBE", min=1, max=1000)
     ] = None,
     show: Annotated[
         bool,

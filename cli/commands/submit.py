@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import EXIT_TIMED_OUT, connect, exit_code, model_reference
+from cli.connection import connect, model_reference
+from cli.exit_codes import EXIT_TIMED_OUT, exit_code
 from cli.options import (
     DEFAULT_URL,
     AllowInconclusive,
@@ -48,7 +49,7 @@ def submit(
     ] = True,
     timeout: Timeout = None,
     routes: Annotated[
-        int | None, option("Only the suite's first so many routes.", "REDRIVE_ROUTES", min=1)
+        int | None, option("Number of routes, the suite's first.", "REDRIVE_ROUTES", min=1)
     ] = None,
     execution: Annotated[
         str | None,

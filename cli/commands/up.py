@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import EXIT_OURS
+from cli.exit_codes import EXIT_OURS
 from cli.options import HERE, Data, Port, option
 from cli.supervision.supervisor import running_service, say
 

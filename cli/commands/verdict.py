@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.connection import EXIT_INCONCLUSIVE, EXIT_OURS, EXIT_PASS, EXIT_REGRESSION
 from cli.cost_csv import Costs, paired, read_costs
+from cli.exit_codes import EXIT_INCONCLUSIVE, EXIT_OURS, EXIT_PASS, EXIT_REGRESSION
 from cli.options import AsJson, argument, option
 from cli.printing import Columns, print_items, print_json
 from suites.definition.selector import Selector
@@ -24,7 +24,7 @@ from suites.vocabulary import Estimand, RunVerdict
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 DOZENS = 12
-"""From so many metrics on, fewer sign vectors keep judging cheap.
+"""From this number of metrics on, fewer sign vectors keep judging cheap.
 
 The first look of 5,000 pairs then spends nothing yet.
 """
@@ -71,7 +71,7 @@ def verdict(
         ),
     ] = None,
     look_every: Annotated[
-        int, option("Look after each so many pairs.", "REDRIVE_LOOK_EVERY", min=1)
+        int, option("Look each time after this number of pairs.", "REDRIVE_LOOK_EVERY", min=1)
     ] = 20,
     order_seed: Annotated[
         int, option("Seed of the order and of the signs.", "REDRIVE_ORDER_SEED", min=0)

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.connection import EXIT_OURS, push_local
+from cli.connection import push_local
 from cli.demo.demo_comparison import compare
 from cli.demo.surprise_demo import surprise
+from cli.exit_codes import EXIT_OURS
 from cli.options import HERE, Data, Port, argument, option
 from cli.printing import print_json
 from cli.supervision.supervisor import running_service, say, serving

@@ -22,7 +22,7 @@ OWNER_VARIABLE = "REDRIVE_SUPERVISED_DATA"
 LOG_LIMIT_BYTES = 10_000_000
 POLL_S = 0.05
 Pause = Callable[[float], object]
-"""Waits for so many seconds."""
+"""Waits for a number of seconds."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -30,7 +30,7 @@ Costs = Callable[[Random, int], tuple[Any, ...]]
 
 
 def near(effect: float, noise: float = 0.1) -> Costs:
-    """Costs of two models, the candidate's so much larger."""
+    """Costs of two models, the candidate's larger by `effect`."""
 
     def cells(random: Random, at: int) -> tuple[Any, ...]:
         cost = random.lognormvariate(0, 0.6)

@@ -12,6 +12,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from suites.formatting import share
+
 WIDTH = 440.0
 """In units of the drawings. All are stretched alike: their zero lines meet."""
 ROW = 46.0
@@ -76,10 +78,6 @@ def _root_ticks(low: float, high: float) -> tuple[float, ...]:
     return tuple(tick for tick in ticks if low <= tick <= high)
 
 
-def _label(value: float) -> str:
-    return "0" if abs(value) < 1e-12 else f"{100 * value:+.3g} %"
-
-
 def draw_axis(scale: Scale) -> Markup:
     """The scale's labels, for the head of the column."""
     shown: list[tuple[float, float]] = []
@@ -90,7 +88,8 @@ def draw_axis(scale: Scale) -> Markup:
     labels = ""
     for place, tick in shown:
         x = min(max(place, LABEL / 2), WIDTH - LABEL / 2)
-        labels += f'<text x="{x:.1f}" y="15" text-anchor="middle">{_label(tick)}</text>'
+        label = "0" if abs(tick) < 1e-12 else share(tick, 3, signed=True)
+        labels += f'<text x="{x:.1f}" y="15" text-anchor="middle">{label}</text>'
     box = f'viewBox="0 0 {WIDTH:g} {AXIS:g}"'
     return Markup(f'<svg class="axis" {box} aria-hidden="true">{labels}</svg>')
 

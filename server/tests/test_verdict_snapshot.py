@@ -68,7 +68,7 @@ Behaviour = Callable[[Random, Place], Pair]
 
 
 def near(effect: float, noise: float = 0.1, *metrics: str) -> Behaviour:
-    """Two models, the candidate's costs so much larger by each metric."""
+    """Two models, the candidate's costs larger by `effect` in each metric."""
 
     def pair(random: Random, place: Place) -> Pair:
         ours: dict[str, Any] = {}

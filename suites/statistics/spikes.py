@@ -37,7 +37,7 @@ one excludes less."""
 
 
 def unseen(pairs: float, alpha: float) -> float:
-    """About the bound that so many quiet pairs give: 2 ln(4 / alpha) / n."""
+    """About the bound that `pairs` quiet pairs give: 2 ln(4 / alpha) / n."""
     return 2 * float(np.log(4 / alpha)) / pairs
 
 

@@ -21,6 +21,7 @@ from scipy.stats import binomtest
 from suites.definition.resolving import breadth_first
 from suites.definition.suite_schema import Gate, PlannedRollout, Suite
 from suites.errors import Finding, SubmitterError
+from suites.formatting import rate_text, share
 from suites.pair_table import CANDIDATE, VALUE, PairTable, concat
 from suites.rollout import Scenario
 from suites.statistics.contrasts import WORST, evidence, sign_of
@@ -60,8 +61,7 @@ class Rate:
         return self.hits / self.runs
 
     def __str__(self) -> str:
-        low, high = 100 * self.low, 100 * self.high
-        return f"{100 * self.share:.1f} % [{low:.1f}, {high:.1f}] of {self.runs:,} runs"
+        return f"{rate_text(self.share, self.low, self.high)} of {self.runs:,} runs"
 
 
 def rate(hits: int, runs: int) -> Rate:
@@ -121,7 +121,7 @@ class SelfCheck:
             if p.multiple == 1.0
         ]
         return tuple(
-            f"{what}: {r} where alpha is {100 * self.alpha:g} %"
+            f"{what}: {r} where alpha is {share(self.alpha, 6)}"
             for what, r in found
             if r.low > self.alpha
         )
@@ -290,7 +290,7 @@ def _shifts(
         by_spike = change.of(SPIKE)
         for multiple in MULTIPLES:
             size = multiple * gate.margin
-            by = f"worse by {100 * size:g} %"
+            by = f"worse by {share(size, 6)}"
             factor = change.factor(size)
             spikes = size / by_spike if by_spike > 0 else np.inf
             if factor is None:

@@ -51,7 +51,7 @@ def span(interval: Interval | None, estimand: Estimand) -> str:
 
 def margins(gates: Sequence[GateVerdict]) -> str:
     low, high = min(g.margin for g in gates), max(g.margin for g in gates)
-    return share(low) if low == high else f"{100 * low:.4g}–{share(high)}"
+    return share(low) if low == high else f"{share(low).removesuffix(' %')}–{share(high)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from suites.definition.suite_schema import Suite
-from suites.formatting import plural
+from suites.formatting import plural, share
 from suites.pair_table import BASELINE, CANDIDATE, PairTable
 from suites.statistics.rates import label_e_value
 from suites.vocabulary import FAILING, NOT_SCORED
@@ -61,8 +61,8 @@ class Tally:
             failures = sum(self.outcomes[CANDIDATE][outcome] for outcome in FAILING)
             if failures <= limit * planned:
                 return ""
-            share = f"more than {100 * limit:g} % of {planned:,}"
-            return f"the candidate failed on {plural(failures, 'rollout')}, {share}"
+            excess = f"more than {share(limit, 6)} of {planned:,}"
+            return f"the candidate failed on {plural(failures, 'rollout')}, {excess}"
         candidate, baseline = self.failed_alone
         if candidate <= baseline or self.e_value < 1 / self._suite.alpha:
             return ""

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 RATE_WINDOW_S = 60
+"""Rates are those of the last minute, so that they follow workers that come and go."""
 
 GAUGES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "redrive_shards": (

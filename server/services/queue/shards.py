@@ -13,7 +13,7 @@ from server.settings import Settings
 from suites.vocabulary import ShardStatus
 
 OVERDUE = 1.2
-"""A shard that is held so many times the limit is taken back, whatever its worker says."""
+"""A shard that is held longer than its limit times this is taken back, whatever its worker says."""
 
 WHO_ACTS = {
     "submitter": "whoever submitted it has to correct it",

@@ -67,7 +67,7 @@ class Comparison(BaseModel):
 
 MOST_KEPT = 10_000
 _judged: dict[tuple[str, int], Corrected] = {}
-"""What finished runs (by id) say among so many candidates. Their evidence no longer changes, and
+"""What finished runs (by id) say, by number of candidates. Their evidence no longer changes, and
 judging it again takes about 0.4 s for 2,000 pairs and five gates."""
 
 

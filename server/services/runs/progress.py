@@ -11,13 +11,11 @@ from server.db.base import Role
 from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow, ShardRow
 from server.db.run_tables import RunRow
 from server.services.queue.demands import run_owner
+from server.services.queue.gauges import RATE_WINDOW_S
 from server.services.queue.paired_demands import PairedDemands
 from suites.metrics.registry import METRICS
 from suites.statistics.contrasts import sign_of
 from suites.vocabulary import STATUS_TRANSITIONS, Outcome, ShardStatus
-
-RATE_WINDOW_S = 60.0
-"""The rate is that of the last minute, so that it follows workers that come and go."""
 
 
 class WorstCase(BaseModel):

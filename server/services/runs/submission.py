@@ -61,7 +61,7 @@ class Submission(BaseModel):
     suite: Annotated[str, Field(min_length=1, max_length=200)]
     """A suite by name (its newest version), `name@digest`, or digest."""
     max_routes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Only the first so many routes of the suite's order: a smaller run, another digest."""
+    """This number of routes, the first of the suite's order: a smaller run, another digest."""
     execution: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """What both models run on: `RUNTIME[/PRECISION[/DEVICE]]`, e.g. `openvino/bf16`; ONNX Runtime
     on the CPU when not given. Built-in models run as themselves."""

@@ -122,7 +122,7 @@ def placed(state: DrivingState) -> DrivingState:
         return logs.at(column, slot, index)
 
     def given(steps: int) -> Floats:
-        """The log's curvature by the time at which a command of so many steps ago has acted."""
+        """The log's curvature by the time at which a command `steps` steps ago has acted."""
         acts_at = time - steps * state.dt_s + rows.delay_s + rows.lag_s
         return logs.at("curvature", slot, logs.index_at_time(slot, acts_at))
 

@@ -1,4 +1,4 @@
-"""Several candidates against one baseline: what each word is worth among so many."""
+"""Several candidates against one baseline: what each word is worth among them all."""
 
 from collections.abc import Callable
 from typing import Any
