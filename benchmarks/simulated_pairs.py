@@ -15,6 +15,7 @@ from cli.cost_csv import paired, read_costs
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.pair_table import VALUE, PairTable
+from suites.run_plan import RunPlan
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import Claims, SequentialJudge
 from suites.verdict.run_judge import RunJudge
@@ -122,7 +123,7 @@ def judged(
     table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]
 ) -> SequentialJudge:
     """Consumes a table look by look until `stop`."""
-    judge = SequentialJudge(suite, len(table))
+    judge = SequentialJudge(suite, RunPlan(len(table)))
     while judge.consumed < len(table):
         judge.consume(table.rows(slice(judge.consumed, judge.consumed + judge.room)))
         judge.look()
@@ -133,7 +134,7 @@ def judged(
 
 def decided(table: PairTable, suite: Suite) -> RunJudge:
     """The whole table through the judge of runs."""
-    judge = RunJudge(suite, len(table))
+    judge = RunJudge(suite, RunPlan(len(table)))
     judge.extend(table)
     return judge
 

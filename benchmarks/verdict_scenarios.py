@@ -24,6 +24,7 @@ from benchmarks.simulated_pairs import (
     table_of,
 )
 from benchmarks.stopped_runs import STOPPED, at_the_stop
+from suites.run_plan import RunPlan
 from suites.statistics.sequential import SequentialJudge
 from suites.statistics.signflip import FlipPlan, SignFlips
 from suites.verdict.gate_word import GOOD
@@ -62,7 +63,7 @@ def null_easy_first(rng: np.random.Generator, seed: int) -> Row:
     tilt = np.empty((N, 1))
     tilt[order, 0] = np.linspace(-0.05, 0.05, N)
     c = c * np.exp(tilt)
-    judge = SequentialJudge(suite_of([0.02], seed), N)
+    judge = SequentialJudge(suite_of([0.02], seed), RunPlan(N))
     arrived = np.zeros(N, dtype=bool)
     buffer = table_of(c, b)
     for done in np.array_split(order, 50):

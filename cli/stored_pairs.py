@@ -72,7 +72,7 @@ def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
         problem = f"no rollout is in {baseline} as well"
         finding = Finding(str(candidate), problem, "replay the same segments and offsets")
         raise SubmitterError("nothing is paired", finding)
-    order = in_order(names, [_route(name) for name in names], suite.order_seed)
+    order = in_order(names, [_route(name) for name in names], suite.order_seed or 0)
     candidates, baselines = (
         [Outcome(answer[name]["outcome"]) for name in order] for answer in answers
     )

@@ -35,6 +35,12 @@ class GateVerdict:
     candidate_mean: float = float("nan")
     baseline_mean: float = float("nan")
     reason: str = ""
+    new_spikes: tuple[str, ...] = ()
+    """Pairs where the candidate newly spikes or fails, whatever it mends elsewhere."""
+    mended_spikes: int = 0
+    """Pairs where only the baseline does."""
+    spikes_below: float | None = None
+    """Share of pairs that new spikes are shown to stay below; None: not even below 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,13 @@ class Verdict:
     cases: tuple[CaseVerdict, ...] = ()
     pairs_planned: int = 0
     pairs_consumed: int = 0
+    """Those that the decision rests on."""
+    pairs_judged: int = 0
+    """All that were judged: more, where driving went on after the decision."""
+    complete: bool = False
+    """All planned pairs were judged. A pass before is provisional: it may merge, not promote."""
+    withdrawn: str = ""
+    """Why a provisional pass does not stand any more, after evidence that came later."""
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     """{"candidate": {outcome: count}, "baseline": {...}}: shown beside the verdict."""
     method: dict[str, Any] = field(default_factory=dict)

@@ -88,6 +88,8 @@ class Estimand(StrEnum):
     """The raw mean, relative to the baseline's: spikes count; what the fleet feels."""
     TYPICAL = "typical"
     """The mean of the bounded relative difference 2(c-b)/(c+b): the typical drive."""
+    RATE = "rate"
+    """The share of pairs with an event, or the mean of a cost in [0, 1]: its difference."""
 
 
 class CaseStatus(StrEnum):

@@ -19,6 +19,7 @@ from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.formatting import percent, plural, share
 from suites.pair_table import PairTable
+from suites.run_plan import RunPlan
 from suites.statistics.contrasts import BEST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines
 from suites.statistics.sample_size import (
@@ -235,7 +236,7 @@ def _plans(seen: Spreads, gate: Gate, power: float, budget: int) -> list[Plan]:
         finding = Finding(gate.metric, problem, "take two distinct models")
         raise SubmitterError("there is nothing to plan from", finding)
     suite = Suite(name="plan", kind="overall", select=Selector(), gates=(gate,), flips=99)
-    engines = Engines(suite, len(seen.table.case_ids), np.zeros((1, 2, 1, 1)))
+    engines = Engines(suite, RunPlan(len(seen.table)), np.zeros((1, 2, 1, 1)))
     engines.consume(seen.table.routes, (typical, mean))
     errors = engines.error()[0, :, 0]
     spreads = {

@@ -18,6 +18,7 @@ from suites.definition.suite_schema import Gate, Suite
 from suites.errors import SubmitterError
 from suites.formatting import plural, share
 from suites.judgement import GateVerdict, Interval, Verdict
+from suites.run_plan import RunPlan
 from suites.verdict.run_judge import decide
 from suites.verdict.sentence import span
 from suites.vocabulary import Estimand, RunVerdict
@@ -100,7 +101,7 @@ def verdict(
             for m in read.metrics
         ),
     )
-    result = decide(table, suite, len(table.case_ids))
+    result = decide(table, suite, RunPlan(len(table)))
     missing = {name: len(table.case_ids) - len(read.values[name]) for name in (candidate, baseline)}
     if as_json:
         counts = {"missing": missing, "not_finite": read.not_finite}

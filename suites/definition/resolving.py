@@ -77,7 +77,7 @@ def _selected_rollouts(
             planned += _repeated(name, meta.route, scenario, suite.repeats)
     if not planned:
         raise _nothing_selected(suite, selector, chosen, metas)
-    return breadth_first(planned, suite.order_seed, selector.max_routes)
+    return breadth_first(planned, suite.order_seed or 0, selector.max_routes)
 
 
 def _repeated(
@@ -115,7 +115,7 @@ def _drawn(
     """The scenarios of an enriched suite that are driven, with their natural weights."""
     scenarios = list(dict.fromkeys(p.scenario for p in planned))
     natural = dict(zip(suite.offsets, suite.offset_weights, strict=True))
-    return draw(enriched, scenarios, natural, by_id, suite.order_seed)
+    return draw(enriched, scenarios, natural, by_id, suite.order_seed or 0)
 
 
 def _nothing_selected(

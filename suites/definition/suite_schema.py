@@ -27,13 +27,18 @@ class Gate:
     metric: str
     estimand: Estimand = Estimand.TYPICAL
     margin: Annotated[float, Field(gt=0, le=10)] = 0.02
-    """Largest relative worsening that is accepted (0.02 is 2 %)."""
+    """Largest relative worsening that is accepted (0.02 is 2 %); of a rate, the largest
+    difference (0.005 is 5 more in 1,000 pairs)."""
+    direction: Literal["lower", "higher"] | None = None
+    """Which way is better; the registry's when not given."""
     critical: bool = True
     """False: advisory, shown but never decides the run."""
     fail_fast: bool = False
     """Fail at once when worse is certain though its size is open (0 < L <= margin < U)."""
     winsor_cap: Annotated[float, Field(gt=0)] | None = None
     """For the raw mean: costs above it count as the cap. Rare spikes make it necessary."""
+    relative_cap: Annotated[float, Field(gt=1, le=1000)] | None = None
+    """Instead, with stored costs: a segment's costs count up to so many times its expected cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,19 @@ class CaseSpec:
     conditions: tuple[dict[str, Any], ...] = ()
     note: str = ""
     """Why it exists: required when a case is registered from a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A part of what is selected, of which a pass must have seen enough."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
+    tags: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Segments that carry all of them."""
+    minimum: Annotated[int, Field(ge=1)] = 20
+    """Pairs before a pass; all that there are, where there are fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +118,19 @@ class Suite:
     """Sign vectors drawn once from the registered seed."""
     look_every: Annotated[int, Field(ge=1)] = 20
     """Pairs between two looks at the evidence; the last look is at the end."""
-    order_seed: Annotated[int, Field(ge=0)] = 0
+    order_seed: Annotated[int, Field(ge=0)] | None = None
+    """Of the order and of the signs; without it each run has its own, which nobody can foresee."""
+    draw: Literal["uniform", "cost"] = "uniform"
+    """`cost`: what the baseline finds hard is drawn earlier, and weighted back."""
+    draw_metric: str | None = None
+    """Whose stored costs weigh the draw; the first gate's when not given."""
+    draw_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """a in the weight a b / mean(b) + 1 - a: 0.3 beside gates of the typical drive, 0.8 alone."""
+    draw_else_uniform: bool = False
+    """Where the baseline has no stored costs: draw uniformly instead of refusing."""
+    new_spikes: Annotated[float, Field(gt=0, lt=1)] = 0.0075
+    """Largest share of pairs where the candidate newly spikes that a pass leaves possible."""
+    slices: tuple[Slice, ...] = ()
     max_failed_share: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share of rollouts that may fail; None: not more than the baseline's, by the exact test."""
 
@@ -129,6 +159,8 @@ class SuiteVersion:
     natural_weights: tuple[float, ...] = ()
     """Of an enriched suite: how many natural drives each of the first `planned` counts for.
     Those that follow are cases."""
+    slices: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Declared slice to the ids of its segments."""
 
     @property
     def digest(self) -> str:

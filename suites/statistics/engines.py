@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suites.definition.suite_schema import Suite
+from suites.run_plan import RunPlan
 from suites.statistics.betting import Betting
 from suites.statistics.contrasts import WORST, GateEvidence
 from suites.statistics.route_sums import RouteSums
@@ -45,7 +46,7 @@ class Engines:
         mean without            _bare      asymptotic confidence sequence
     """
 
-    def __init__(self, suite: Suite, planned: int, thetas: Floats) -> None:
+    def __init__(self, suite: Suite, plan: RunPlan, thetas: Floats) -> None:
         self.thetas = thetas
         self.shape = cases, slots, count = thetas.shape[:3]
         self._flat = thetas.reshape(cases * slots * count, thetas.shape[3])
@@ -80,8 +81,8 @@ class Engines:
                 alpha=suite.alpha,
                 rho=suite.spending_rho,
                 flips=suite.flips,
-                seed=suite.order_seed,
-                planned=planned,
+                seed=suite.order_seed or 0,
+                planned=plan.pairs,
             ),
             families=families[flipped].tolist(),
             levels=(suite.alpha * shares).tolist(),

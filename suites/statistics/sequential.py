@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from suites.definition.suite_schema import Suite
 from suites.judgement import Interval
 from suites.pair_table import PairTable, concat
+from suites.run_plan import RunPlan
 from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
 from suites.statistics.gate_totals import GateTotals
@@ -89,9 +90,10 @@ class GateIntervals(NamedTuple):
 class SequentialJudge:
     """Consumes pairs in the registered order; look when `room` is zero, and at the end."""
 
-    def __init__(self, suite: Suite, planned: int) -> None:
+    def __init__(self, suite: Suite, plan: RunPlan) -> None:
         self.suite = suite
-        self.planned = planned
+        self.plan = plan
+        self.planned = plan.pairs
         self.gates = suite.gates
         self.consumed = 0
         self.looked = 0
@@ -102,7 +104,7 @@ class SequentialJudge:
         self.totals = GateTotals(self.gates)
         self._margins = np.array([gate.margin for gate in self.gates])
         thetas = self._margins[:, None] * DECIDING
-        self._engines = Engines(suite, planned, np.broadcast_to(thetas, (2, 2, *thetas.shape)))
+        self._engines = Engines(suite, plan, np.broadcast_to(thetas, (2, 2, *thetas.shape)))
         self._blocks: list[tuple[tuple[str, ...], tuple[GateEvidence, GateEvidence]]] = []
         """Routes and evidence of each look, kept to invert the tests at other thetas."""
         self._shown: list[bool] = []
@@ -237,7 +239,7 @@ class SequentialJudge:
 
     def _replayed(self, grid: Floats) -> Engines:
         """The tests at other thetas, with the looks that count for what is shown."""
-        engines = Engines(self.suite, self.planned, grid)
+        engines = Engines(self.suite, self.plan, grid)
         seen = 0
         for (routes, rows), due in zip(self._blocks, self._shown, strict=True):
             engines.consume(routes, rows)

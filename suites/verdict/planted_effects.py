@@ -24,6 +24,7 @@ from suites.errors import Finding, SubmitterError
 from suites.formatting import rate_text, share
 from suites.pair_table import CANDIDATE, VALUE, PairTable, concat
 from suites.rollout import Scenario
+from suites.run_plan import RunPlan
 from suites.statistics.contrasts import WORST, evidence, sign_of
 from suites.verdict.gate_word import GOOD
 from suites.verdict.run_judge import RunJudge
@@ -232,7 +233,7 @@ def _unjudged(table: PairTable, gate: Gate) -> str:
 
 def _judged(table: PairTable, suite: Suite) -> tuple[RunJudge, int]:
     """What the judge says when a run would have been stopped, and after how many pairs that is."""
-    judge = RunJudge(suite, len(table))
+    judge = RunJudge(suite, RunPlan(len(table)))
     consumed = 0
     while consumed < len(table) and judge.reached is None:
         block = table.rows(slice(consumed, consumed + suite.look_every))
@@ -257,11 +258,12 @@ class _Bank:
 
     def null(self, generator: np.random.Generator) -> tuple[PairTable, Suite]:
         """The pairs in a new registered order, labels swapped on half of the routes; its suite."""
-        suite = replace(self.suite, order_seed=int(generator.integers(2**31)))
-        order = [self._index[p.case_id] for p in breadth_first(self._plan, suite.order_seed)]
+        seed = int(generator.integers(2**31))
+        order = [self._index[p.case_id] for p in breadth_first(self._plan, seed)]
         heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
         table = self.table.rows(np.array(order))
-        return table.swap(np.array([heads[route] for route in table.routes])), suite
+        swapped = table.swap(np.array([heads[route] for route in table.routes]))
+        return swapped, replace(self.suite, order_seed=seed)
 
 
 def _plant(

@@ -8,6 +8,7 @@ from suites.errors import Finding, SubmitterError
 from suites.formatting import plural
 from suites.judgement import CaseVerdict, GateVerdict, Interval, Verdict
 from suites.pair_table import PairTable
+from suites.run_plan import RunPlan
 from suites.statistics.engines import OTHER, OWN
 from suites.statistics.sequential import Claims, GateIntervals, SequentialJudge
 from suites.verdict.gate_verdicts import gate_verdict
@@ -25,18 +26,18 @@ ZERO = Interval(estimate=0.0, low=0.0, high=0.0)
 def decide(
     table: PairTable,
     suite: Suite,
-    planned: int,
+    plan: RunPlan,
     cases: Sequence[CaseVerdict] = (),
     final: bool = True,
 ) -> Verdict:
     """Judges the first rows of a run's registered order: pure, anyone can judge again.
 
     `table` holds the rows of the overall part of the suite (not those of must-pass cases),
-    `planned` is how many there will be, `cases` are the must-pass cases judged so far. With `final`
+    `plan` says how many there will be, `cases` are the must-pass cases judged so far. With `final`
     no more will come. `verdict` is None while undecided. Raises SubmitterError where the table
     cannot be judged at all (duplicates, unknown metric, more rows than planned).
     """
-    judge = RunJudge(suite, planned)
+    judge = RunJudge(suite, plan)
     judge.extend(table)
     return judge.verdict(cases, final)
 
@@ -44,10 +45,11 @@ def decide(
 class RunJudge:
     """`decide` for a caller that receives the rows piece by piece: each is consumed once."""
 
-    def __init__(self, suite: Suite, planned: int) -> None:
+    def __init__(self, suite: Suite, plan: RunPlan) -> None:
         self.suite = suite
-        self.planned = planned
-        self._judge = SequentialJudge(suite, planned)
+        self.plan = plan
+        self.planned = plan.pairs
+        self._judge = SequentialJudge(suite, plan)
         self._tally = Tally(suite)
         self._names: set[str] = set()
         self._critical = [g for g, gate in enumerate(suite.gates) if gate.critical]

@@ -29,6 +29,7 @@ from server.settings import Settings
 from server.tests.plain_segments import add_plain_segment
 from suites.errors import RedriveError
 from suites.manifest import ActionSpec, Manifest
+from suites.run_plan import RunPlan
 from suites.verdict.planted_effects import self_check
 from suites.verdict.run_judge import decide
 from suites.vocabulary import Outcome, RunVerdict, Status
@@ -149,7 +150,7 @@ class TestStoredRun:
             evidence.consume(session)
         there = document(evidence.verdict())
         del there["method"]["suite_digest"]
-        assert document(decide(table, suite, len(table.case_ids))) == there
+        assert document(decide(table, suite, RunPlan(len(table)))) == there
         assert evidence.consumed == 2 * ROUTES
         assert there["outcomes"]["candidate"] == {
             "completed": 2 * ROUTES - 3,

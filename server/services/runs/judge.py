@@ -28,6 +28,7 @@ from suites.conditions import result_name
 from suites.judgement import CaseVerdict, Verdict
 from suites.metrics.registry import METRICS
 from suites.pair_table import PairTable
+from suites.run_plan import RunPlan
 from suites.statistics.live_evidence import LiveEvidence
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Outcome, RunVerdict
@@ -52,7 +53,7 @@ class RunEvidence:
         # must-pass cases come last; the gates of a suite that has nothing else are over them
         only_cases = suite.select is None and bool(suite.gates)
         self.overall = len(planned) if only_cases else sum(p.case is None for p in planned)
-        self.judge = RunJudge(suite, self.overall)
+        self.judge = RunJudge(suite, RunPlan(self.overall))
         self._live = LiveEvidence(suite.gates)
         self.consumed = 0
         self.unmeasured: Unmeasured = {}

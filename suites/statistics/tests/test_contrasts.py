@@ -5,6 +5,7 @@ from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.metrics.registry import METRICS
 from suites.pair_table import CANDIDATE, HIGH, LOW, PairTable
+from suites.run_plan import RunPlan
 from suites.statistics.contrasts import BEST, WORST, evidence
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import SequentialJudge
@@ -83,7 +84,7 @@ def test_rare_spikes_that_make_up_the_margin_are_not_passed() -> None:
             order_seed=seed,
         )
         for values in (c, spiky):
-            judge, rows = SequentialJudge(suite, n), table(values.tolist(), b.tolist())
+            judge, rows = SequentialJudge(suite, RunPlan(n)), table(values.tolist(), b.tolist())
             while judge.consumed < n:
                 judge.consume(rows.rows(slice(judge.consumed, judge.consumed + judge.room)))
                 judge.look()

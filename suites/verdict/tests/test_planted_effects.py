@@ -69,7 +69,7 @@ def test_equal_seeds_give_equal_reports() -> None:
     assert first != other
 
 
-@pytest.mark.parametrize("estimand", list(Estimand))
+@pytest.mark.parametrize("estimand", [Estimand.MEAN, Estimand.TYPICAL])
 def test_a_planted_factor_changes_the_mean_over_all_swaps_by_what_was_asked(
     estimand: Estimand,
 ) -> None:

@@ -11,6 +11,7 @@ from suites.definition.suite_schema import CaseSpec, Gate, Suite
 from suites.errors import SubmitterError
 from suites.judgement import CaseVerdict
 from suites.pair_table import BASELINE, CANDIDATE, HIGH, LOW, VALUE, PairTable, concat
+from suites.run_plan import RunPlan
 from suites.statistics.sequential import Claims
 from suites.verdict.gate_word import gate_word
 from suites.verdict.run_judge import RunJudge, decide
@@ -36,6 +37,9 @@ def table(candidate: np.ndarray, baseline: np.ndarray, routes: int) -> PairTable
         routes=[f"r{i % routes}" for i in range(n)],
         metrics=[f"m{i}" for i in range(c.shape[1])],
     )
+
+
+PLAN = RunPlan(180)
 
 
 def suite(*margins: float, **changes: object) -> Suite:
@@ -105,7 +109,7 @@ def test_opposite_directions_are_mixed() -> None:
 
 
 def test_near_twin_passes_and_the_sentence_says_on_what() -> None:
-    verdict = decide(drives(0.0, metrics=5), suite(0.2, 0.2, 0.2, 0.2, 0.2), 180)
+    verdict = decide(drives(0.0, metrics=5), suite(0.2, 0.2, 0.2, 0.2, 0.2), PLAN)
     assert verdict.verdict is RunVerdict.PASS
     assert (
         verdict.sentence == "PASS: not worse by 20 % on 5 of 5 gates over 60 segments of 20 routes."
@@ -122,7 +126,7 @@ def test_near_twin_passes_and_the_sentence_says_on_what() -> None:
 
 
 def test_drifting_model_fails_early() -> None:
-    judge = RunJudge(suite(0.1), 180)
+    judge = RunJudge(suite(0.1), PLAN)
     judge.extend(drives(0.5).rows(slice(0, 60)))
     verdict = judge.verdict(final=False)
     assert verdict.verdict is judge.reached is RunVerdict.FAIL
@@ -134,7 +138,7 @@ def test_drifting_model_fails_early() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_six_routes_cannot_tell_of_a_near_twin_and_say_what_would(seed: int) -> None:
-    verdict = decide(drives(0.0, n=54, routes=6, seed=seed), suite(0.25), 54)
+    verdict = decide(drives(0.0, n=54, routes=6, seed=seed), suite(0.25), RunPlan(54))
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert verdict.gates[0].verdict is MetricVerdict.CANNOT_TELL
     assert "more segments of other routes would tell" in verdict.sentence
@@ -143,7 +147,7 @@ def test_six_routes_cannot_tell_of_a_near_twin_and_say_what_would(seed: int) -> 
 def test_values_that_one_model_lacks_are_asked_for_instead_of_more_segments() -> None:
     rows = drives(0.0)
     rows.results[:, CANDIDATE, ::2] = np.nan
-    verdict = decide(rows, suite(0.25), 180)
+    verdict = decide(rows, suite(0.25), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert (
         "in 90 pairs one model has no value, which counts at its best and worst: supply it"
@@ -153,7 +157,7 @@ def test_values_that_one_model_lacks_are_asked_for_instead_of_more_segments() ->
 
 
 def test_pairs_that_wait_for_the_next_look_are_not_invalid() -> None:
-    judge = RunJudge(suite(0.25), 180)
+    judge = RunJudge(suite(0.25), PLAN)
     judge.extend(drives(1.0).rows(slice(0, 24)))
     (gate,) = judge.verdict(final=False).gates
     assert (gate.pairs, gate.invalid) == (20, 0)
@@ -161,35 +165,35 @@ def test_pairs_that_wait_for_the_next_look_are_not_invalid() -> None:
 
 def test_pieces_give_the_verdict_of_the_whole() -> None:
     rows, rules = drives(0.05, metrics=3), suite(0.1, 0.15, 0.02)
-    judge = RunJudge(rules, 180)
+    judge = RunJudge(rules, PLAN)
     for start in range(0, 180, 7):
         judge.extend(rows.rows(slice(start, start + 7)))
-    assert judge.verdict() == decide(rows, rules, 180)
+    assert judge.verdict() == decide(rows, rules, PLAN)
 
 
 def test_first_crossing_is_final() -> None:
     bad, good = drives(0.5), drives(-0.5, seed=1)
     rows = concat([bad.rows(slice(40)), good.rows(slice(40, None))])
-    assert decide(rows.rows(slice(0, 40)), suite(0.1), 180, final=False).verdict is RunVerdict.FAIL
-    verdict = decide(rows, suite(0.1), 180)
+    assert decide(rows.rows(slice(0, 40)), suite(0.1), PLAN, final=False).verdict is RunVerdict.FAIL
+    verdict = decide(rows, suite(0.1), PLAN)
     assert verdict.verdict is RunVerdict.FAIL
     assert verdict.pairs_consumed <= 40
 
 
 def test_prefix_is_undecided_and_says_how_far_it_is() -> None:
-    verdict = decide(drives(0.0).rows(slice(0, 20)), suite(0.1), 180, final=False)
+    verdict = decide(drives(0.0).rows(slice(0, 20)), suite(0.1), PLAN, final=False)
     assert verdict.verdict is None
     assert verdict.sentence == "Not decided yet: 0 of 1 gate after 20 of 180 pairs."
 
 
 def test_pass_waits_for_the_bank_unless_the_mean_agrees() -> None:
     rows = drives(0.0, n=2000, routes=2000)
-    open_ended = RunJudge(suite(0.2), 2000)
+    open_ended = RunJudge(suite(0.2), RunPlan(2000))
     open_ended.extend(rows.rows(slice(0, 1000)))
     assert open_ended.words == (MetricVerdict.EQUIVALENT,)
     assert open_ended.reached is None  # rare spikes may still come, and the mean has no cap
     capped = RunJudge(
-        replace(suite(0.2), gates=(Gate(metric="m0", margin=0.2, winsor_cap=6.0),)), 2000
+        replace(suite(0.2), gates=(Gate(metric="m0", margin=0.2, winsor_cap=6.0),)), RunPlan(2000)
     )
     capped.extend(rows.rows(slice(0, 1000)))
     assert capped.reached is RunVerdict.PASS
@@ -201,12 +205,12 @@ def test_smoother_but_spiking_is_mixed_and_never_passes() -> None:
     spikes = np.random.default_rng(3).random(candidate.shape) < 0.015
     spiky = table(np.where(spikes, 20 * candidate, candidate), baseline, 1500)
     rules = replace(suite(0.05), gates=(Gate(metric="m0", margin=0.05, winsor_cap=20.0),))
-    verdict = decide(spiky, rules, 1500)
+    verdict = decide(spiky, rules, RunPlan(1500))
     assert verdict.gates[0].verdict is MetricVerdict.MIXED
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "the mean and the typical drive disagree" in verdict.sentence
     undecided = decide(
-        spiky, suite(0.05), 1500
+        spiky, suite(0.05), RunPlan(1500)
     )  # without a cap less is shown of the mean, yet never "better"
     assert undecided.gates[0].verdict is not MetricVerdict.BETTER
     assert (
@@ -220,7 +224,7 @@ def test_advisory_gates_never_decide() -> None:
     rows = drives(0.0, metrics=2)
     rows.results[:, CANDIDATE, :, 1] *= 2
     rules = replace(rules, gates=(rules.gates[0], replace(rules.gates[1], critical=False)))
-    verdict = decide(rows, rules, 180)
+    verdict = decide(rows, rules, PLAN)
     assert verdict.verdict is RunVerdict.PASS
     assert verdict.gates[1].verdict is MetricVerdict.WORSE
 
@@ -228,7 +232,7 @@ def test_advisory_gates_never_decide() -> None:
 def test_a_mean_without_a_cap_is_never_judged() -> None:
     rules = replace(suite(0.1), gates=(Gate(metric="m0", margin=0.1, estimand=Estimand.MEAN),))
     for effect in (0.0, 1.0):
-        verdict = decide(drives(effect), rules, 180)
+        verdict = decide(drives(effect), rules, PLAN)
         assert verdict.verdict is RunVerdict.INCONCLUSIVE
         assert "winsor_cap" in verdict.gates[0].reason
         assert "winsor_cap" in verdict.sentence
@@ -245,11 +249,11 @@ def test_a_cap_that_leaves_nothing_to_compare_shows_nothing() -> None:
             suite(3.0),
             gates=(Gate(metric="m0", margin=3.0, estimand=Estimand.MEAN, winsor_cap=cap),),
         )
-        verdict = decide(rows, rules, 180)
+        verdict = decide(rows, rules, PLAN)
         assert said in verdict.gates[0].reason
         assert (verdict.verdict is RunVerdict.PASS) is (cap > 1e-3)
     rules = replace(suite(0.4), gates=(Gate(metric="m0", margin=0.4, winsor_cap=1e-6),))
-    assert decide(rows, rules, 180).gates[0].reason == ""  # the typical drive knows no cap
+    assert decide(rows, rules, PLAN).gates[0].reason == ""  # the typical drive knows no cap
 
 
 def test_a_change_that_goes_with_the_length_of_a_route_is_said() -> None:
@@ -259,7 +263,7 @@ def test_a_change_that_goes_with_the_length_of_a_route_is_said() -> None:
     effect = np.where(np.array([int(name[1:]) for name in names]) < 10, -0.02, 0.2)
     b = np.exp(rng.normal(0, 0.4, 440))
     rows = replace(table(b * np.exp(effect + rng.normal(0, 0.02, 440)), b, 50), routes=tuple(names))
-    verdict = decide(rows, suite(0.05), 440)
+    verdict = decide(rows, suite(0.05), RunPlan(440))
     assert verdict.verdict is RunVerdict.FAIL  # the first crossing is final
     gate = verdict.gates[0]
     assert gate.interval is not None
@@ -268,7 +272,7 @@ def test_a_change_that_goes_with_the_length_of_a_route_is_said() -> None:
     assert "(at least" not in verdict.sentence  # all pairs together do not bear it out
     assert gate.reason in verdict.sentence
     alike = replace(table(b * 1.2, b, 50), routes=rows.routes)
-    same = decide(alike, suite(0.05), 440)
+    same = decide(alike, suite(0.05), RunPlan(440))
     assert same.gates[0].reason == ""
 
 
@@ -288,29 +292,29 @@ def test_failing_on_more_routes_fails_whatever_the_gates_say() -> None:
         ended(rows, Outcome.FAILED, list(range(6))),
         ended(rows, Outcome.POLICY_FAILED, list(range(8))),
     )
-    assert decide(few, suite(0.2), 180).verdict is RunVerdict.PASS
-    assert "6 routes failed for the candidate only" in decide(few, suite(0.2), 180).sentence
-    verdict = decide(many, suite(0.2), 180)
+    assert decide(few, suite(0.2), PLAN).verdict is RunVerdict.PASS
+    assert "6 routes failed for the candidate only" in decide(few, suite(0.2), PLAN).sentence
+    verdict = decide(many, suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.FAIL
     assert "failed on 8 routes where the baseline did not" in verdict.sentence
     assert verdict.outcomes["candidate"] == {"completed": 172, "policy_failed": 8}
     both = ended(many, Outcome.FAILED, list(range(8)), BASELINE)
-    assert decide(both, suite(0.2), 180).verdict is RunVerdict.PASS
+    assert decide(both, suite(0.2), PLAN).verdict is RunVerdict.PASS
 
 
 def test_declared_share_of_failures() -> None:
     rows = ended(
         drives(0.0), Outcome.FAILED, [0, 20, 40, 60]
     )  # one route: the label test sees one failing place
-    assert decide(rows, suite(0.2, max_failed_share=0.05), 180).verdict is RunVerdict.PASS
-    assert decide(rows, suite(0.2, max_failed_share=0.02), 180).verdict is RunVerdict.FAIL
+    assert decide(rows, suite(0.2, max_failed_share=0.05), PLAN).verdict is RunVerdict.PASS
+    assert decide(rows, suite(0.2, max_failed_share=0.02), PLAN).verdict is RunVerdict.FAIL
 
 
 def test_censored_pairs_count_at_best_and_at_worst() -> None:
     rows = drives(0.0)
     rows.results[LOW, CANDIDATE, :30] = 0.0
     rows.results[HIGH, CANDIDATE, :30] = 20.0
-    verdict = decide(rows, suite(0.2), 180)
+    verdict = decide(rows, suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     interval = verdict.gates[0].interval
     assert interval is not None
@@ -319,13 +323,13 @@ def test_censored_pairs_count_at_best_and_at_worst() -> None:
     slight = drives(0.0)
     slight.results[LOW, CANDIDATE] *= 0.99
     slight.results[HIGH, CANDIDATE] *= 1.01
-    assert decide(slight, suite(0.2), 180).verdict is RunVerdict.PASS
+    assert decide(slight, suite(0.2), PLAN).verdict is RunVerdict.PASS
 
 
 def test_data_invalid_drops_the_pair_and_is_counted() -> None:
     rows = drives(0.0)
     rows.results[:, CANDIDATE, :9] = 1e6
-    verdict = decide(ended(rows, Outcome.DATA_INVALID, list(range(9))), suite(0.2), 180)
+    verdict = decide(ended(rows, Outcome.DATA_INVALID, list(range(9))), suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.PASS
     assert (verdict.gates[0].pairs, verdict.gates[0].invalid) == (171, 9)
     assert "over 57 segments of 20 routes (9 pairs without valid data left out)" in verdict.sentence
@@ -333,7 +337,7 @@ def test_data_invalid_drops_the_pair_and_is_counted() -> None:
 
 def test_routes_without_valid_data_are_not_claimed() -> None:
     most = ended(drives(0.0), Outcome.DATA_INVALID, [i for i in range(180) if i % 20 > 0])
-    verdict = decide(most, suite(0.2), 180)
+    verdict = decide(most, suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "over 9 segments of 1 route (171 pairs without valid data left out)" in verdict.sentence
     assert "1 route cannot show it" in verdict.sentence
@@ -342,25 +346,25 @@ def test_routes_without_valid_data_are_not_claimed() -> None:
 def test_values_of_one_route_alone_are_not_promised_more_segments() -> None:
     rows = drives(0.0)
     rows.results[:, :, np.arange(180) % 20 > 0] = np.nan
-    assert "1 route cannot show it" in decide(rows, suite(0.2), 180).sentence
+    assert "1 route cannot show it" in decide(rows, suite(0.2), PLAN).sentence
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
 def test_a_baseline_lacking_half_gives_no_verdict_and_the_reason(hole: float) -> None:
     rows = drives(0.0)
     rows.results[:, BASELINE, ::2] = hole
-    verdict = decide(rows, suite(0.2), 180)
+    verdict = decide(rows, suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert verdict.gates[0].invalid == 90
     few = drives(0.0)
     few.results[:, BASELINE, 0] = hole
-    assert "1 pair where one model has no value" in decide(few, suite(0.2), 180).gates[0].reason
+    assert "1 pair where one model has no value" in decide(few, suite(0.2), PLAN).gates[0].reason
 
 
 def test_values_that_both_lack_are_dropped_and_nothing_left_is_said() -> None:
     rows = drives(0.0)
     rows.results[:] = np.nan
-    verdict = decide(rows, suite(0.2), 180)
+    verdict = decide(rows, suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert verdict.gates[0].reason == "no pair has a value of both models"
 
@@ -368,7 +372,7 @@ def test_values_that_both_lack_are_dropped_and_nothing_left_is_said() -> None:
 def test_negative_costs_are_refused_by_name() -> None:
     rows = drives(0.0)
     rows.results[:, CANDIDATE, 3] = -1
-    verdict = decide(rows, suite(0.2), 180)
+    verdict = decide(rows, suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "negative" in verdict.sentence
 
@@ -377,20 +381,20 @@ def test_negative_costs_are_refused_by_name() -> None:
 def test_a_negative_cost_after_the_decision_takes_it_back(effect: float) -> None:
     rows = drives(effect)
     rows.results[:, CANDIDATE, 170] = -1
-    verdict = decide(rows, suite(0.4), 180)
+    verdict = decide(rows, suite(0.4), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert (verdict.gates[0].verdict, verdict.gates[0].decided_at) == (
         MetricVerdict.CANNOT_TELL,
         None,
     )
     assert "negative" in verdict.sentence
-    early = RunJudge(suite(0.4), 180)
+    early = RunJudge(suite(0.4), PLAN)
     early.extend(rows.rows(slice(0, 160)))
     assert effect == 0.0 or early.reached is RunVerdict.FAIL  # as a run that stops there says
 
 
 def test_planned_pairs_that_never_came_are_named() -> None:
-    verdict = decide(drives(0.0), suite(0.2), 200)
+    verdict = decide(drives(0.0), suite(0.2), RunPlan(200))
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "20 planned pairs never came" in verdict.sentence
 
@@ -398,16 +402,16 @@ def test_planned_pairs_that_never_came_are_named() -> None:
 def test_duplicates_unknown_metrics_and_surplus_rows_are_refused() -> None:
     rows = drives(0.0)
     with pytest.raises(SubmitterError) as caught:
-        decide(replace(rows, case_ids=("same",) * 180), suite(0.2), 180)
+        decide(replace(rows, case_ids=("same",) * 180), suite(0.2), PLAN)
     assert "more than once" in caught.value.findings[0].problem
-    judge = RunJudge(suite(0.2), 360)
+    judge = RunJudge(suite(0.2), RunPlan(360))
     judge.extend(rows)
     with pytest.raises(SubmitterError):
         judge.extend(rows)
     with pytest.raises(SubmitterError):
-        decide(rows, suite(0.1, 0.1), 180)
+        decide(rows, suite(0.1, 0.1), PLAN)
     with pytest.raises(SubmitterError):
-        decide(rows, suite(0.2), 100)
+        decide(rows, suite(0.2), RunPlan(100))
 
 
 # ---- degenerate evidence
@@ -417,7 +421,9 @@ def test_duplicates_unknown_metrics_and_surplus_rows_are_refused() -> None:
 def test_the_same_model_has_exactly_zero_effect(n: int, routes: int) -> None:
     rows = drives(0.3, n=n, routes=routes)
     verdict = decide(
-        table(rows.results[VALUE, BASELINE], rows.results[VALUE, BASELINE], routes), suite(0.2), n
+        table(rows.results[VALUE, BASELINE], rows.results[VALUE, BASELINE], routes),
+        suite(0.2),
+        RunPlan(n),
     )
     assert verdict.verdict is RunVerdict.PASS
     assert "zero effect" in verdict.sentence
@@ -428,19 +434,19 @@ def test_the_same_model_has_exactly_zero_effect(n: int, routes: int) -> None:
 @pytest.mark.parametrize(("candidate", "baseline"), list(product([0.0, 1.0, 5.0], repeat=2)))
 def test_constant_metrics_never_crash(candidate: float, baseline: float) -> None:
     rows = table(np.full(180, candidate), np.full(180, baseline), 20)
-    verdict = decide(rows, suite(0.2), 180).verdict
+    verdict = decide(rows, suite(0.2), PLAN).verdict
     expected = RunVerdict.FAIL if candidate > baseline else RunVerdict.PASS
     assert verdict is expected
 
 
 def test_one_route_cannot_tell() -> None:
-    verdict = decide(drives(0.0, routes=1), suite(0.2), 180)
+    verdict = decide(drives(0.0, routes=1), suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert "1 route cannot show it at alpha = 0.05: at least 6 are needed" in verdict.sentence
 
 
 def test_no_rows_at_all() -> None:
-    verdict = decide(drives(0.0).rows(slice(0, 0)), suite(0.2), 180)
+    verdict = decide(drives(0.0).rows(slice(0, 0)), suite(0.2), PLAN)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
 
 
@@ -454,14 +460,14 @@ def test_cases_decide_beside_the_gates() -> None:
     rows = drives(0.0)
     passed = CaseVerdict(case="exit", passed=True)
     broken = CaseVerdict(case="merge", passed=False, reason="left its lane at 4.2 s")
-    assert decide(rows, rules, 180, [passed], final=False).verdict is None
-    missing = decide(rows, rules, 180, [passed])
+    assert decide(rows, rules, PLAN, [passed], final=False).verdict is None
+    missing = decide(rows, rules, PLAN, [passed])
     assert missing.verdict is RunVerdict.INCONCLUSIVE
     assert "1 must-pass case without a result" in missing.sentence
-    failed = decide(rows.rows(slice(0, 20)), rules, 180, [broken], final=False)
+    failed = decide(rows.rows(slice(0, 20)), rules, PLAN, [broken], final=False)
     assert failed.verdict is RunVerdict.FAIL
     assert "must-pass case merge failed (left its lane at 4.2 s)" in failed.sentence
-    waived = decide(rows, rules, 180, [passed, replace(broken, waived="flaky since Monday")])
+    waived = decide(rows, rules, PLAN, [passed, replace(broken, waived="flaky since Monday")])
     assert waived.verdict is RunVerdict.PASS
     assert "1 must-pass case passed, 1 waived" in waived.sentence
 
@@ -469,6 +475,6 @@ def test_cases_decide_beside_the_gates() -> None:
 def test_a_suite_of_cases_alone() -> None:
     rules = Suite(name="cases", kind="specific", cases=(CaseSpec(name="exit", segment="s/0"),))
     nothing = table(np.empty((0, 1)), np.empty((0, 1)), 1)
-    verdict = decide(nothing, rules, 0, [CaseVerdict(case="exit", passed=True)])
+    verdict = decide(nothing, rules, RunPlan(0), [CaseVerdict(case="exit", passed=True)])
     assert verdict.verdict is RunVerdict.PASS
     assert verdict.sentence == "PASS: 1 must-pass case passed."
