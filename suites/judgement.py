@@ -35,12 +35,16 @@ class GateVerdict:
     candidate_mean: float = float("nan")
     baseline_mean: float = float("nan")
     reason: str = ""
-    new_spikes: tuple[str, ...] = ()
+    other_t: float | None = None
+    """The other estimand's change in standard errors: where it leans though nothing is shown."""
+    new_spikes: int = 0
     """Pairs where the candidate newly spikes or fails, whatever it mends elsewhere."""
     mended_spikes: int = 0
     """Pairs where only the baseline does."""
+    spiking: tuple[str, ...] = ()
+    """The first of the pairs with new spikes."""
     spikes_below: float | None = None
-    """Share of pairs that new spikes are shown to stay below; None: not even below 1."""
+    """Share of pairs that new spikes are shown to stay below; None where nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

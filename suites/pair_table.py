@@ -35,6 +35,8 @@ class PairTable:
     """[field, model, pair, metric]; NaN is missing or invalid."""
     outcomes: tuple[tuple[Outcome, Outcome], ...]
     """(candidate, baseline) of each pair."""
+    reasons: tuple[str, ...] = ()
+    """Why the candidate's rollout of each pair ended so, if anybody says."""
 
     @classmethod
     def completed(
@@ -68,6 +70,7 @@ class PairTable:
             metrics=self.metrics,
             results=self.results.take(at, axis=2),
             outcomes=tuple(self.outcomes[i] for i in at),
+            reasons=tuple(self.reasons[i] for i in at) if self.reasons else (),
         )
 
     def swap(self, pairs: NDArray[np.bool_] | bool = True) -> "PairTable":
@@ -76,6 +79,7 @@ class PairTable:
         outcomes = zip(self.outcomes, marked, strict=True)
         return replace(
             self,
+            reasons=(),
             results=np.where(marked[:, None], self.results[:, ::-1], self.results),
             outcomes=tuple((b, c) if exchanged else (c, b) for (c, b), exchanged in outcomes),
         )
@@ -83,10 +87,12 @@ class PairTable:
 
 def concat(tables: Sequence[PairTable]) -> PairTable:
     """The rows of several tables over the same metrics, one after the other."""
+    told = any(t.reasons for t in tables)
     return PairTable(
         case_ids=tuple(chain(*(t.case_ids for t in tables))),
         routes=tuple(chain(*(t.routes for t in tables))),
         metrics=tables[0].metrics,
         results=np.concatenate([t.results for t in tables], axis=2),
         outcomes=tuple(chain(*(t.outcomes for t in tables))),
+        reasons=tuple(chain(*(t.reasons or ("",) * len(t) for t in tables))) if told else (),
     )

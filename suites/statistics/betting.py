@@ -44,10 +44,10 @@ def log_capital(d: Floats, bound: Floats, bets: Floats = BETS) -> Floats:
     return np.asarray(np.log1p(-bets.reshape(-1, *[1] * d.ndim) * (d / bound)).sum(axis=1))
 
 
-def mixed(log: Floats) -> Floats:
+def mixed(log: Floats, weights: Floats = WEIGHTS) -> Floats:
     """ln of the mean capital over bets, [L, ...] -> [...]."""
     top = log.max(axis=0)
-    return np.asarray(top + np.log(np.einsum("l,l...->...", WEIGHTS, np.exp(log - top))))
+    return np.asarray(top + np.log(np.einsum("l,l...->...", weights, np.exp(log - top))))
 
 
 class Betting:

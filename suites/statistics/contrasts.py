@@ -43,10 +43,11 @@ class GateEvidence:
     """[G]: some cost is below zero, where a relative change has no meaning."""
 
 
-def sign_of(metric: str) -> float:
-    """+1 where lower is better (and for metrics that are not registered), -1 where higher is."""
+def sign_of(metric: str, direction: str | None = None) -> float:
+    """+1 where lower is better, -1 where higher is: as stated, else as registered, else +1."""
     known = METRICS.get(metric)
-    return -1.0 if known is not None and known.direction == "higher" else 1.0
+    stated = direction or (known.direction if known is not None else "lower")
+    return -1.0 if stated == "higher" else 1.0
 
 
 def evidence(
@@ -54,7 +55,7 @@ def evidence(
 ) -> GateEvidence:
     """Evidence of `table` for each gate by the estimand named beside it."""
     columns = [table.metrics.index(gate.metric) for gate in gates]
-    sign = np.array([sign_of(gate.metric) for gate in gates])
+    sign = np.array([sign_of(gate.metric, gate.direction) for gate in gates])
     mean = np.array([estimand is Estimand.MEAN for estimand in estimands], dtype=np.bool_)
     caps = np.array([np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in gates])
     caps = np.where(mean, caps, np.inf)  # the typical drive is bounded without one

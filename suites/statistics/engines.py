@@ -1,7 +1,7 @@
 """The ways in which a gate's change is tested, side by side over all contrasts of a run.
 
 - The typical drive: sign flips. "Not worse" also needs betting on pairs and on routes, which hold
-  under rare spikes.
+  under rare spikes; "worse" and "better" a bet that skewed differences cannot fool.
 - The mean of costs with a declared cap: betting, valid under rare spikes.
 - The mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean
   is worse where the typical drive is better; it never says that anything is not worse.
@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from suites.definition.suite_schema import Suite
 from suites.run_plan import RunPlan
 from suites.statistics.betting import Betting
-from suites.statistics.contrasts import WORST, GateEvidence
-from suites.statistics.route_sums import RouteSums
+from suites.statistics.contrasts import BEST, WORST, GateEvidence
+from suites.statistics.direction_bets import DirectionBetting
+from suites.statistics.route_sums import RouteShares, RouteSums
 from suites.statistics.sequences import asymptotic_half_width
 from suites.statistics.signflip import FlipPlan, SignFlips
 from suites.statistics.spikes import PairBetting, RouteBetting
@@ -41,7 +42,8 @@ class Engines:
     Inside they are flat, [contrast, U], and each engine takes those that are its own:
 
         typical drive           _flipped   sign flips
-          at its worst          _worst     ... and the bets on pairs and on routes
+          at its best           _best      ... and a bet that the change is above theta
+          at its worst          _worst     ... and bets that it is below, on pairs and on routes
         mean with a cap         _bets      betting
         mean without            _bare      asymptotic confidence sequence
     """
@@ -64,11 +66,18 @@ class Engines:
         worst = np.zeros(self.shape, dtype=np.bool_)
         worst[WORST] = True
         self._worst = flipped & worst.reshape(-1)
+        best = np.zeros(self.shape, dtype=np.bool_)
+        best[BEST] = True
+        self._best = flipped & best.reshape(-1)
+        self._shares = RouteShares(len(self._flat), plan.route_pairs)
         self.sums = RouteSums(len(self._flat))
         self._moments: tuple[Floats, Floats, Floats] | None = None
         bounded = np.minimum(self._flat[self._worst], 1.99)  # the typical drive never exceeds 2
         self._pairs = PairBetting(bounded, suite.alpha)
         self._routes = RouteBetting(bounded, suite.alpha)
+        levels = {"alpha": self._alpha, "joint_alpha": self._joint_alpha}
+        self._above = DirectionBetting(self._flat[self._best], +1, **levels)
+        self._below = DirectionBetting(self._flat[self._worst], -1, **levels)
         # One family for each case and slot, at the share of alpha of the gates that are flipped in
         # it: the others are tested at their own share.
         families = self._each(np.arange(cases * slots).reshape(cases, slots, 1))
@@ -103,9 +112,13 @@ class Engines:
         p = _by_pair([e.p[:cases] for e in rows])
         q = _by_pair([e.q[:cases] for e in rows])
         valid = np.broadcast_to(rows[OWN].valid[:, None, None, :], (n, *self.shape)).reshape(n, -1)
-        self.sums.consume(routes, p, q)
         self._moments = None
-        self._flips.consume(routes, p[:, self._flipped], q[:, self._flipped])
+        came, more_p, more_q = self._shares.added(routes, p, q, valid)
+        self.sums.consume(came, more_p, more_q)
+        flipped = self._flipped
+        self._flips.consume(came, more_p[:, flipped], more_q[:, flipped], pairs=n)
+        self._above.consume(p[:, self._best], valid[:, self._best])
+        self._below.consume(p[:, self._worst], valid[:, self._worst])
         self._pairs.consume(p[:, self._worst], valid[:, self._worst])
         self._routes.consume(routes, p[:, self._worst], valid[:, self._worst])
         bets = self._bets
@@ -115,6 +128,8 @@ class Engines:
     def look(self, complete: bool) -> None:
         """Tests everything on what was consumed; `complete` when that is the whole bank."""
         self._flips.look()
+        self._above.look()
+        self._below.look()
         self._pairs.look()
         self._routes.look(complete)
         self._betting.look(complete)
@@ -123,7 +138,8 @@ class Engines:
         """(alone, joint) [case, slot, gate, U]: each contrast by itself, and over all gates.
 
         +1 the change is above theta, -1 below, 0 open. `alone` of the typical drive is about the
-        worst case and says "below" only where both bets agree.
+        worst case and says "below" only where both bets on spikes agree; `joint` says "above" of
+        the best case, and "below" of the worst, only where the bet on that direction agrees.
         """
         alone = np.zeros(self._flat.shape, dtype=np.int8)
         alone[self._flipped] = self._flips.alone
@@ -131,6 +147,10 @@ class Engines:
         alone[self._worst] = np.where((alone[self._worst] < 0) & unsure, 0, alone[self._worst])
         joint = np.zeros(self._flat.shape, dtype=np.int8)
         joint[self._flipped] = self._flips.joint
+        unsure = (joint[self._best] > 0) & ~self._above.joint
+        joint[self._best] = np.where(unsure, 0, joint[self._best])
+        unsure = (joint[self._worst] < 0) & ~self._below.joint
+        joint[self._worst] = np.where(unsure, 0, joint[self._worst])
         return (
             self._with_means(alone, self._betting.alone, self._alpha),
             self._with_means(joint, self._betting.joint, self._joint_alpha),
@@ -153,6 +173,15 @@ class Engines:
         _, weight, deviation = self._summed()
         total = deviation * np.sqrt(max(len(self.sums.index), 1))
         return np.asarray(total / weight).reshape(self.shape)
+
+    def distance(self) -> Floats:
+        """How far each change lies from zero, in standard errors, [case, slot, gate].
+
+        The smallest in size of sum D / sqrt(sum D^2), of Student's t and of t with Johnson's
+        correction for skew, t + g (1 + 2 t^2) / (6 sqrt(R)) (Johnson 1978, JASA 73); 0 where they
+        differ in sign or nothing is known.
+        """
+        return student(self.sums.p).reshape(self.shape)
 
     def asymptotic(self) -> tuple[Floats, Floats]:
         """Bounds [case, slot, gate] of the asymptotic sequence, each contrast by itself."""
@@ -180,6 +209,24 @@ class Engines:
         middle, weight, deviation = self._summed()
         half = asymptotic_half_width(deviation, len(self.sums.index), alpha) / weight
         return middle - half, middle + half
+
+
+def student(sums: Floats) -> Floats:
+    """`Engines.distance` of route sums [R, G]."""
+    routes = len(sums)
+    if routes < 2:
+        return np.zeros(sums.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = sums.sum(axis=0)
+        plain = total / np.sqrt((sums**2).sum(axis=0))
+        deviation = sums.std(axis=0, ddof=1)
+        t = total / (deviation * np.sqrt(routes))
+        skewness = ((sums - sums.mean(axis=0)) ** 3).mean(axis=0) / deviation**3
+        skewness = np.nan_to_num(skewness)
+        corrected = t + skewness * (1 + 2 * np.minimum(t**2, 1e12)) / (6 * np.sqrt(routes))
+    each = np.nan_to_num(np.stack([plain, t, corrected]), posinf=1e6, neginf=-1e6)
+    agree = (each > 0).all(axis=0) | (each < 0).all(axis=0)
+    return np.where(agree, np.sign(each[0]) * np.abs(each).min(axis=0), 0.0)
 
 
 def _by_pair(slots: Sequence[Floats]) -> Floats:

@@ -58,15 +58,20 @@ def hours_still_needed(
     return max(0.0, high / total - done)
 
 
-def label_e_value(candidate_only: int, baseline_only: int) -> float:
-    """Evidence that places which fail for one model only are no fair coin; readable at any time.
+def log_label_e_value(candidate_only: int, baseline_only: int) -> float:
+    """ln of the evidence that places which fail for one model only are no fair coin.
 
-    E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2), the beta-binomial mixture at Jeffreys' prior;
-    P(ever >= 1/alpha) <= alpha (Ville).
+    E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2), the beta-binomial mixture at Jeffreys' prior, may
+    be read at any time; P(ever >= 1/alpha) <= alpha (Ville).
     """
     k = candidate_only
     n = candidate_only + baseline_only
-    return exp(n * log(2) + float(betaln(0.5 + k, 0.5 + n - k)) - float(betaln(0.5, 0.5)))
+    return n * log(2) + float(betaln(0.5 + k, 0.5 + n - k)) - float(betaln(0.5, 0.5))
+
+
+def label_e_value(candidate_only: int, baseline_only: int) -> float:
+    """The evidence itself; at most e^700, so that it stays finite."""
+    return exp(min(log_label_e_value(candidate_only, baseline_only), 700.0))
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:

@@ -18,15 +18,10 @@
 "Not worse by the margin" must hold on every gate, so that each is tested at the full alpha
 (intersection-union test, Berger 1982).
 
-What the lower bound of the typical drive, and so "worse", takes for granted
-(benchmarks/results/statistics.md, "stopped"):
-
-- differences are symmetric about their mean, as those of exchangeable models are. Where most pairs
-  are slightly worse and rare ones much better, it speaks of the most;
-- a change does not go with the length of a route: breadth first weighs routes alike at first, and
-  pairs alike at the end.
-
-The upper bound and "not worse" need neither.
+Sign flips take differences to be symmetric. "Worse" and "better" also need a bet on their direction
+(suites.statistics.direction_bets), "not worse" bets on spikes and on routes
+(suites.statistics.spikes). Routes weigh by their planned pairs at every look, so that a change that
+goes with their length is judged by all pairs from the start.
 """
 
 from dataclasses import dataclass
@@ -35,6 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from suites.definition.suite_schema import Suite
 from suites.judgement import Interval
@@ -43,6 +39,7 @@ from suites.run_plan import RunPlan
 from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
 from suites.statistics.gate_totals import GateTotals
+from suites.statistics.new_spikes import NewSpikes
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
@@ -55,6 +52,9 @@ STEPS: Floats = np.concatenate(
 )
 """Thetas of an interval, in standard errors from the estimate; its bounds are rounded outwards."""
 
+CLEARLY = float(norm.ppf(0.95))
+"""Standard errors beyond which all pairs together lean one way: 1.645."""
+
 MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0])
 """Further thetas, in margins: the upper bounds that spikes not met yet leave."""
 
@@ -62,6 +62,11 @@ MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10
 def shown_look(number: int) -> bool:
     """Whether the n-th look (from 1) moves the shown intervals: the first eight, then each 15 %."""
     return number <= 8 or floor(log(number) / log(1.15)) > floor(log(number - 1) / log(1.15))
+
+
+def tolerated(suite: Suite) -> float:
+    """The share of new spikes that a pass may leave possible: failures that a suite allows too."""
+    return max(suite.new_spikes, suite.max_failed_share or 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,10 @@ class Claims:
     below_margin: bool
     above_minus_margin: bool
     leaning: bool
-    """The estimate is worse by more than the margin, and nothing shows that the change is not."""
+    """The estimate is worse by more than the margin, or clearly above zero, and nothing shows that
+    the change is not."""
+    distance: float
+    """From zero in standard errors, whatever the skew; positive is worse."""
 
 
 class GateIntervals(NamedTuple):
@@ -85,6 +93,8 @@ class GateIntervals(NamedTuple):
     """By the other estimand."""
     error: float | None
     """Standard error of its own estimate."""
+    other_t: float | None
+    """The other estimate in its standard errors."""
 
 
 class SequentialJudge:
@@ -102,6 +112,7 @@ class SequentialJudge:
         """Gate to a bound that an earlier look showed, where the estimate on all pairs lies beyond
         it; set by `intervals`."""
         self.totals = GateTotals(self.gates)
+        self.spikes = NewSpikes(self.gates, tolerated(suite), suite.alpha)
         self._margins = np.array([gate.margin for gate in self.gates])
         thetas = self._margins[:, None] * DECIDING
         self._engines = Engines(suite, plan, np.broadcast_to(thetas, (2, 2, *thetas.shape)))
@@ -128,6 +139,7 @@ class SequentialJudge:
         """
         self._read(concat(self._pending))
         self._pending = []
+        self.spikes.look()
         self._engines.look(self.consumed == self.planned)
         regular = self.consumed % self.suite.look_every == 0 and self.consumed < self.planned
         self._shown.append(not regular or shown_look(self.consumed // self.suite.look_every))
@@ -142,33 +154,52 @@ class SequentialJudge:
         self._engines.consume(table.routes, rows)
         self._blocks.append((table.routes, rows))
         self.totals.consume(table, rows[OWN])
+        self.spikes.consume(table)
 
     def claims(self) -> list[tuple[Claims, Claims]]:
         """For each gate what its own estimand shows, and the other one, after the last look."""
-        alone, joint = self._engines.shown()
+        shown = self._engines.shown()
         over = (self._engines.estimate() > self._margins)[WORST]
-        return [
-            (self._claim(alone, joint, over, OWN, g), self._claim(alone, joint, over, OTHER, g))
-            for g in range(len(self.gates))
-        ]
+        far = self._engines.distance()
+        # At its best where it is worse, at its worst where it is better.
+        distance = np.where(far[BEST] > 0, far[BEST], np.minimum(far[WORST], 0.0))
+
+        def claim(slot: int, g: int) -> Claims:
+            return self._claim(shown, bool(over[slot, g]), float(distance[slot, g]), slot, g)
+
+        return [(claim(OWN, g), claim(OTHER, g)) for g in range(len(self.gates))]
 
     def _claim(
-        self, alone: Shown, joint: Shown, over: NDArray[np.bool_], slot: int, g: int
+        self, shown: tuple[Shown, Shown], over: bool, distance: float, slot: int, g: int
     ) -> Claims:
         # What is above theta must be so even at the candidate's best, what is below at its worst.
-        above = joint[BEST, slot, g] > 0
-        below = joint[WORST, slot, g] < 0
-        within = alone[WORST, slot, g, 2] < 0
+        alone, joint = (each[:, slot, g] for each in shown)
+        above = joint[BEST] > 0
+        below = joint[WORST] < 0
+        within = alone[WORST, 2] < 0
         readable, improvable = self.readable(slot, g), self.improvable(slot, g)
         worsened = improvable or (slot == OTHER and readable)
+        unexcluded = over and not (within and improvable)
         return Claims(
             above_zero=bool(above[1]) and worsened,
             above_margin=bool(above[2]) and worsened,
             below_zero=bool(below[1] and within) and improvable,
             below_margin=bool(within) and improvable,
             above_minus_margin=bool(above[0]) and improvable,
-            leaning=bool(over[slot, g] and not (within and improvable)) and readable,
+            leaning=(unexcluded or distance > CLEARLY) and readable,
+            distance=distance if readable else 0.0,
         )
+
+    def change(self, g: int) -> float:
+        """A gate's own estimate at the candidate's worst; 0 where it can't be read."""
+        return float(np.nan_to_num(self._engines.estimate()[WORST, OWN, g]))
+
+    def other_bounds(self, g: int) -> tuple[float, float]:
+        """One-sided 95 % bounds of a gate's other estimand, read once: a guard, and no claim."""
+        middle = float(self._engines.estimate()[WORST, OTHER, g])
+        half = CLEARLY * float(self._engines.error()[WORST, OTHER, g])
+        known = self.readable(OTHER, g) and np.isfinite(middle + half)
+        return (middle - half, middle + half) if known else (-np.inf, np.inf)
 
     def _spiky(self, slot: int, g: int) -> bool:
         """The mean without a declared cap, for which no test here holds under rare spikes."""
@@ -218,12 +249,12 @@ class SequentialJudge:
                 high = _upper(grid[WORST, slot, g], alone[WORST, slot, g])
             return self._interval(slot, g, float(estimate[:, slot, g].mean()), low, high)
 
-        spreads = [float(error[:, OWN, g].max()) for g in range(len(self.gates))]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = estimate[:, OTHER].mean(axis=0) / error[:, OTHER].max(axis=0)
+        spreads = error[:, OWN].max(axis=0)
         return [
-            GateIntervals(
-                interval(OWN, g), interval(OTHER, g), spread if np.isfinite(spread) else None
-            )
-            for g, spread in enumerate(spreads)
+            GateIntervals(interval(OWN, g), interval(OTHER, g), _finite(spreads[g]), _finite(t[g]))
+            for g in range(len(self.gates))
         ]
 
     def _grid(self, estimate: Floats, error: Floats) -> Floats:
@@ -264,6 +295,10 @@ class SequentialJudge:
         if not np.isfinite(high):
             return None
         return Interval(estimate=estimate, low=min(low, estimate), high=max(high, estimate))
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
 
 
 def _lower(grid: Floats, shown: Shown) -> float:

@@ -128,15 +128,20 @@ class SignFlips:
         self.joint = np.zeros((count, values), dtype=np.int8)
         """[G, U] the same, controlled over all contrasts of the family (maxT)."""
 
-    def consume(self, routes: Sequence[str], p: Floats, q: Floats) -> None:
-        """Adds pairs, p and q [k, G]; a pair that is invalid for a contrast is zero in both."""
+    def consume(
+        self, routes: Sequence[str], p: Floats, q: Floats, pairs: int | None = None
+    ) -> None:
+        """Adds to the sums of routes, p and q [k, G]; zero in both where a contrast has nothing.
+
+        `pairs` is how many pairs that is: k, unless they were joined by route.
+        """
         rows = self._routes.consume(routes, p, q)
         self._draw(len(self._routes.index))
         bits = np.unpackbits(self._signs[rows], axis=1, count=self.plan.flips + 1)
         signs = 2.0 * bits - 1.0
         self._sum_p += p.T @ signs
         self._sum_q += q.T @ signs
-        self.consumed += len(rows)
+        self.consumed += len(rows) if pairs is None else pairs
 
     def _draw(self, routes: int) -> None:
         """Signs of at least the first `routes` routes.

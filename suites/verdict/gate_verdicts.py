@@ -5,9 +5,9 @@ from scipy.stats import norm
 from suites.formatting import percent, plural
 from suites.judgement import GateVerdict, Interval
 from suites.statistics.engines import OWN
-from suites.statistics.sequential import GateIntervals, SequentialJudge
+from suites.statistics.sequential import CLEARLY, GateIntervals, SequentialJudge
 from suites.verdict.gate_word import GOOD
-from suites.verdict.sentence import UNCAPPED
+from suites.verdict.sentence import SPREAD, UNCAPPED
 from suites.vocabulary import Estimand, MetricVerdict
 
 
@@ -38,7 +38,12 @@ def gate_verdict(
         smallest_visible_effect=_visible(intervals.own, intervals.error, gate.estimand),
         candidate_mean=candidate_mean,
         baseline_mean=baseline_mean,
-        reason=_reason(judge, g, word, intervals.own),
+        reason=_reason(judge, g, word, intervals),
+        other_t=intervals.other_t,
+        new_spikes=int(judge.spikes.new[g]),
+        mended_spikes=int(judge.spikes.mended[g]),
+        spiking=tuple(judge.spikes.named[g]),
+        spikes_below=judge.spikes.below(g, judge.consumed == judge.planned),
     )
 
 
@@ -55,13 +60,14 @@ def _visible(interval: Interval | None, error: float | None, estimand: Estimand)
     return (interval.high - interval.low) / 2 + float(norm.ppf(0.8)) * error
 
 
-def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, interval: Interval | None) -> str:
+def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, intervals: GateIntervals) -> str:
     """Why the gate says no more, or what to know beside its word; empty where there is nothing."""
+    interval = intervals.own
     if unreadable := _unreadable(judge, g):
         return unreadable
     gate = judge.gates[g]
     totals = judge.totals
-    notes = [_contradicted(judge, g, interval)]
+    notes = [_contradicted(judge, g, interval), _lean(gate.estimand, word, intervals)]
     if lopsided := int(totals.lopsided[g]):
         pairs = plural(lopsided, "pair")
         notes.append(f"{pairs} where one model has no value, counted at best and worst")
@@ -78,11 +84,21 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, interval: Inter
     if any(notes):
         return "; ".join(filter(None, notes))
     if interval and interval.high < 0 and word in GOOD and word is not MetricVerdict.BETTER:
-        return (
-            "better by itself, but not beside the other gates, or the other estimand leans "
-            "the other way"
-        )
+        return "better by itself, but not beside the other gates or not clearly on all pairs"
     return ""
+
+
+def _lean(estimand: Estimand, word: MetricVerdict, intervals: GateIntervals) -> str:
+    """Where the other estimand leans another way than the word says, though nothing is shown."""
+    t, other = intervals.other_t, intervals.other
+    if t is None or other is None or word is MetricVerdict.MIXED:
+        return ""
+    against = -1 if word is MetricVerdict.WORSE else 1
+    if against * t <= CLEARLY:
+        return ""
+    name = SPREAD[Estimand.MEAN if estimand is Estimand.TYPICAL else Estimand.TYPICAL]
+    way = "better" if t < 0 else "worse"
+    return f"the {name} leans to {way}: {percent(other.estimate)} (t = {t:.1f}, not shown)"
 
 
 def _unreadable(judge: SequentialJudge, g: int) -> str:

@@ -1,8 +1,8 @@
 """The word of one gate: the table "From interval to verdict"."""
 
 from suites.definition.suite_schema import Gate
-from suites.statistics.sequential import Claims
-from suites.vocabulary import MetricVerdict
+from suites.statistics.sequential import CLEARLY, Claims
+from suites.vocabulary import Estimand, MetricVerdict
 
 GOOD = frozenset(
     {
@@ -31,16 +31,19 @@ def gate_word(gate: Gate, own: Claims, other: Claims, last: bool) -> MetricVerdi
     | the two estimands decided in opposite ways     | mixed                                 |
 
     `own` and `other` are what is shown by the gate's estimand and by the other one. `last`: the
-    bank has ended. Nothing is better while the other estimand leans towards worse.
+    bank has ended. Nothing is better while the other estimand leans towards worse, or all pairs
+    together do not lie clearly below zero; nor is a typical drive worse of open size unless they
+    lie clearly above.
     """
-    of_open_size = own.above_zero and not own.below_margin
+    clearly = own.distance > CLEARLY or gate.estimand is not Estimand.TYPICAL
+    of_open_size = own.above_zero and not own.below_margin and clearly
     if own.above_margin or (of_open_size and (last or gate.fail_fast)):
         return MetricVerdict.MIXED if other.below_zero else MetricVerdict.WORSE
     if not own.below_margin:
         return MetricVerdict.CANNOT_TELL
     if other.above_margin or (own.below_zero and other.above_zero):
         return MetricVerdict.MIXED
-    if own.below_zero and not other.leaning:
+    if own.below_zero and own.distance < -CLEARLY and not other.leaning:
         return MetricVerdict.BETTER
     if own.above_zero:
         return MetricVerdict.SLIGHTLY_WORSE

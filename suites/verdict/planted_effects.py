@@ -315,7 +315,7 @@ class _Change:
         values = both.results[VALUE, :, :, column]
         self._c, self._b = values[:, np.isfinite(values).all(axis=0)]
         cap = gate.winsor_cap if gate.estimand is Estimand.MEAN else None
-        self._sign = sign_of(gate.metric)
+        self._sign = sign_of(gate.metric, gate.direction)
         self._mean = gate.estimand is Estimand.MEAN
         self._cap = np.inf if cap is None else cap
 

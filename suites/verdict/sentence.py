@@ -7,6 +7,7 @@ from math import ceil, log2
 from suites.formatting import interval_text, percent, plural, share
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.sample_size import clearing_segments, segments_needed
+from suites.statistics.sequential import CLEARLY
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
@@ -77,6 +78,14 @@ class Circumstances:
     """An open gate judges a mean without a cap: no number of segments tells."""
     more: int | None
     """About how many more segments would settle the open gates."""
+    judged: int
+    planned: int
+    objections: tuple[str, ...] = ()
+    """Why good gates are no pass."""
+    withdrawn: str = ""
+    """Why an earlier pass does not stand."""
+    passed_at: int = 0
+    """Pairs after which it was given."""
 
 
 def least_routes(alpha: float) -> int:
@@ -84,11 +93,20 @@ def least_routes(alpha: float) -> int:
     return ceil(log2(2 / alpha))
 
 
-def waiting_sentence(gates: Sequence[GateVerdict], consumed: int, planned: int) -> str:
-    """How far an undecided run is."""
+def waiting_sentence(
+    gates: Sequence[GateVerdict], consumed: int, planned: int, objections: Sequence[str] = ()
+) -> str:
+    """How far an undecided run is; `objections`: why good gates do not make it pass yet."""
     told = sum(g.verdict is not MetricVerdict.CANNOT_TELL for g in gates)
     after = f"after {consumed:,} of {planned:,} pairs"
-    return f"Not decided yet: {told} of {plural(len(gates), 'gate')} {after}."
+    open_ = f"; {objections[0]}" if objections else ""
+    return f"Not decided yet: {told} of {plural(len(gates), 'gate')} {after}{open_}."
+
+
+def broken_sentence(case_id: str, reason: str) -> str:
+    """Of a candidate that crashed or answered nonsense."""
+    because = f": {reason.rstrip('.')}" if reason else ""
+    return f"FAIL: the model itself failed on {case_id}{because}."
 
 
 def run_sentence(
@@ -100,14 +118,16 @@ def run_sentence(
     """One sentence why."""
     critical = [g for g in gates if g.critical]
     if verdict is RunVerdict.PASS:
-        return f"PASS: {'; '.join(_passed(critical, cases, seen))}."
+        early = seen.judged < seen.planned
+        head = f"PASS, provisional after {_of(seen.passed_at, seen)}" if early else "PASS"
+        return f"{head}: {'; '.join(_passed(critical, cases, seen))}."
     where = _where(seen)
     if verdict is RunVerdict.FAIL:
-        reasons = _failed(critical, cases, seen)
+        reasons = _failed(critical, cases, seen) + _withdrawn(seen)
         more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
         over = f", over {where}" if seen.segments else ""
         return f"FAIL: {'; '.join(reasons[:3])}{more}{over}."
-    reasons = _undecided(critical, cases, seen) or ["no gate could be judged"]
+    reasons = _withdrawn(seen) + _undecided(critical, cases, seen) or ["no gate could be judged"]
     return f"INCONCLUSIVE over {where}: {'; '.join(reasons)}."
 
 
@@ -116,6 +136,16 @@ def _where(seen: Circumstances) -> str:
     if not seen.dropped:
         return where
     return f"{where} ({plural(seen.dropped, 'pair')} without valid data left out)"
+
+
+def _of(count: int, seen: Circumstances) -> str:
+    return f"{count:,} of {plural(seen.planned, 'pair')}"
+
+
+def _withdrawn(seen: Circumstances) -> list[str]:
+    if not seen.withdrawn:
+        return []
+    return [f"the PASS after {_of(seen.passed_at, seen)} is withdrawn: {seen.withdrawn}"]
 
 
 def _failed_alone(seen: Circumstances) -> str:
@@ -134,7 +164,7 @@ def _passed(
     elif critical:
         gates = f"{len(critical)} of {plural(len(critical), 'gate')}"
         parts.append(f"not worse by {margins(critical)} on {gates} {where}")
-        parts += _leaning(critical)
+        parts += _leaning(critical) + _spiking(critical)
     if cases:
         waived = sum(bool(c.waived and not c.passed) for c in cases)
         passed = f"{plural(len(cases) - waived, 'must-pass case')} passed"
@@ -146,13 +176,28 @@ def _passed(
 
 
 def _leaning(critical: Sequence[GateVerdict]) -> list[str]:
-    """Other estimands that look worse than the margin, though nothing shows it."""
+    """Other estimands that look worse, clearly or by more than the margin, though nothing shows."""
     leaning = [
         f"{SPREAD[_other(g.estimand)]} of {g.metric} {percent(g.other_estimand.estimate)}"
         for g in critical
-        if g.other_estimand and g.other_estimand.estimate > g.margin
+        if g.other_estimand
+        and (g.other_estimand.estimate > g.margin or (g.other_t or 0.0) > CLEARLY)
     ]
     return [f"yet undecided but leaning the other way: {', '.join(leaning[:3])}"] if leaning else []
+
+
+def _spiking(critical: Sequence[GateVerdict]) -> list[str]:
+    """New spikes and failures of the gate that has most, and what a pass does not exclude."""
+    told = [g for g in critical if g.spikes_below is not None]
+    if not told:
+        return []
+    most = max(told, key=lambda g: g.new_spikes)
+    parts = [f"spikes rarer than {share(max(g.spikes_below or 0 for g in told), 2)} not excluded"]
+    if most.new_spikes:
+        named = ", ".join(most.spiking[:3]) + (" …" if most.new_spikes > 3 else "")
+        pairs = plural(most.new_spikes, "pair")
+        parts.insert(0, f"{most.metric} newly spikes or fails on {pairs} ({named})")
+    return parts
 
 
 def _failed(
@@ -197,6 +242,8 @@ def _undecided(
         parts.append(f"{plural(seen.missing, 'planned pair')} never came")
     if seen.cases_missing:
         parts.append(f"{plural(seen.cases_missing, 'must-pass case')} without a result")
+    if not seen.withdrawn:
+        parts += seen.objections[:3]
     if seen.failed[0]:
         parts.append(_failed_alone(seen))
     return parts + _what_would_tell(open_, seen)

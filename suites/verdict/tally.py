@@ -7,6 +7,7 @@ import numpy as np
 from suites.definition.suite_schema import Suite
 from suites.formatting import plural, share
 from suites.pair_table import BASELINE, CANDIDATE, PairTable
+from suites.run_plan import RunPlan
 from suites.statistics.rates import label_e_value
 from suites.vocabulary import FAILING, NOT_SCORED
 
@@ -14,8 +15,12 @@ from suites.vocabulary import FAILING, NOT_SCORED
 class Tally:
     """Counts over all pairs consumed; tuples are (candidate, baseline)."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, plan: RunPlan) -> None:
         self._suite = suite
+        self._plan = plan
+        self.pairs = 0
+        self.slices = dict.fromkeys(plan.slices, (0, 0))
+        """Declared slice to its pairs, and to those among them without valid data."""
         self.segments: set[str] = set()
         self.routes: set[str] = set()
         self.dropped = 0
@@ -27,12 +32,19 @@ class Tally:
 
     def count(self, block: PairTable) -> None:
         """Takes the next pairs."""
+        self.pairs += len(block)
         rows = zip(block.case_ids, block.routes, block.outcomes, strict=True)
         for case_id, route, outcomes in rows:
-            if NOT_SCORED.intersection(outcomes):
+            segment = case_id.split("@")[0].split("#")[0]
+            dropped = bool(NOT_SCORED.intersection(outcomes))
+            for name, segments in self._plan.slices.items():
+                if segment in segments:
+                    pairs, invalid = self.slices[name]
+                    self.slices[name] = pairs + 1, invalid + dropped
+            if dropped:
                 self.dropped += 1
             else:
-                self.segments.add(case_id.split("@")[0].split("#")[0])
+                self.segments.add(segment)
                 self.routes.add(route)
             for model, outcome in enumerate(outcomes):
                 self.outcomes[model][str(outcome)] += 1

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from server.tests.plain_segments import add_plain_segment
 from suites.errors import RedriveError
 from suites.manifest import ActionSpec, Manifest
 from suites.run_plan import RunPlan
-from suites.verdict.planted_effects import self_check
+from suites.verdict.planted_effects import rate, self_check
 from suites.verdict.run_judge import decide
 from suites.vocabulary import Outcome, RunVerdict, Status
 
@@ -295,16 +296,13 @@ class TestFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         paths = answers(tmp_path)
-        text = SUITE.replace('kind = "overall"', 'kind = "overall"\nalpha = 0.4\nflips = 99')
-        (tmp_path / "suite.toml").write_text(text)
         judged = self_check
 
-        def as_if_five_percent(table: Any, suite: Any, **named: Any) -> Any:
-            from dataclasses import replace
+        def alarming(table: Any, suite: Any, **named: Any) -> Any:
+            report = judged(table, suite, **named)
+            return replace(report, nulls=replace(report.nulls, alarms=rate(20, 40)))
 
-            return replace(judged(table, suite, **named), alpha=0.05)
-
-        monkeypatch.setattr(command, "self_check", as_if_five_percent)
+        monkeypatch.setattr(command, "self_check", alarming)
         result = redrive(*paths, "--runs", "40")
         assert result.exit_code == 4
         assert "FAULT" in result.stdout

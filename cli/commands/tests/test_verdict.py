@@ -53,7 +53,7 @@ def test_pass_fail_and_cannot_tell_have_their_exit_codes(tmp_path: Path) -> None
     same, worse = write(tmp_path / "a.csv"), write(tmp_path / "b.csv", 0.2)
     code, text = judge(str(same), *BOTH, "--margin", "0.1", "--route-column", "drive")
     assert code == 0
-    assert "PASS: not worse by 10 % on 2 of 2 gates over 400 segments of 80 routes." in text
+    assert "PASS: not worse by 10 % on 2 of 2 gates over 400 segments of 80 routes; " in text
     code, text = judge(
         str(worse), *BOTH, "--margin", "0.1", "--metric", "cost", "--route-column", "drive"
     )

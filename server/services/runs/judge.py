@@ -18,7 +18,6 @@ from server.services.bank.waivers_in_force import in_force, waive
 from server.services.runs.judge_cases import Unmeasured, judge_cases
 from server.services.runs.judged_pairs import (
     JudgedPair,
-    JudgedRollout,
     Results,
     pair_table,
     read_pairs,
@@ -31,7 +30,6 @@ from suites.pair_table import PairTable
 from suites.run_plan import RunPlan
 from suites.statistics.live_evidence import LiveEvidence
 from suites.verdict.run_judge import RunJudge
-from suites.vocabulary import Outcome, RunVerdict
 
 BLOCK = 256
 """Pairs that are read from the database at once."""
@@ -63,8 +61,6 @@ class RunEvidence:
         self._suite_digest = run.suite_digest
         self._waivers = in_force(session, suite.name, run.created)
         self._cases: dict[str, CaseVerdict] = {}
-        self._broke: tuple[str, JudgedRollout] | None = None
-        """Case and rollout on which the candidate broke."""
 
     def consume(self, session: Session, beyond: bool = False) -> bool:
         """Take what follows in order as far as it is driven and measured; was there anything?
@@ -92,18 +88,11 @@ class RunEvidence:
         first = 0
         while first < len(pairs) and not self.broken and self.judge.reached is decided:
             part = pairs[first : first + self.judge.room]
-            outcomes = [pair.candidate.outcome for pair in part]
-            if Outcome.POLICY_FAILED in outcomes:
-                part = part[: outcomes.index(Outcome.POLICY_FAILED) + 1]
             table = pair_table(part, results, self.metrics)
             self.judge.extend(table)
             self._live.consume(table)
-            self.consumed += len(part)
             first += len(part)
-            last = part[-1]
-            broke = last.candidate.outcome is Outcome.POLICY_FAILED
-            if broke and self.judge.reached is None:
-                self._broke = last.case_id, last.candidate
+        self.consumed = self.judge.consumed
 
     @property
     def counted(self) -> int:
@@ -115,7 +104,7 @@ class RunEvidence:
     @property
     def broken(self) -> bool:
         """The candidate crashed or answered nonsense before anything was decided: that decides."""
-        return self._broke is not None
+        return self.judge.broken is not None
 
     @property
     def gates_decided(self) -> bool:
@@ -135,11 +124,6 @@ class RunEvidence:
         verdict = self.judge.verdict(cases, final=closed and self.consumed == self.overall)
         if verdict.verdict is None and closed:  # stopped early, yet a case or a gate can't be told
             verdict = self.judge.verdict(cases, final=True)
-        if self._broke is not None:
-            case_id, rollout = self._broke
-            reason = rollout.reason.rstrip(".")
-            sentence = f"FAIL: the model itself failed on {case_id}: {reason}."
-            verdict = replace(verdict, verdict=RunVerdict.FAIL, sentence=sentence)
         method = {**verdict.method, "suite_digest": self._suite_digest, **self._so_far(verdict)}
         return replace(verdict, method=method)
 

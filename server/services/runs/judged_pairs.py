@@ -86,4 +86,5 @@ def pair_table(
         metrics=metrics,
         results=numbers,
         outcomes=tuple((pair.candidate.outcome, pair.baseline.outcome) for pair in pairs),
+        reasons=tuple(pair.candidate.reason for pair in pairs),
     )

@@ -90,7 +90,7 @@ def words(found: dict[str, Any]) -> list[tuple[str, str, str | None]]:
 
 def test_what_is_shown_alone_may_be_open_among_several(client: TestClient, judged: Judged) -> None:
     """Worse on six of six routes: p = 2 / 64 is below .05, and above .05 / 2."""
-    judged("worse", 1.5)
+    judged("worse", 3.0)
     judged("equal", 1.0)
     alone = asked(client, "worse")
     assert words(alone) == [("worse", "worse", "worse")]
@@ -153,7 +153,7 @@ def test_the_suite_that_all_of_them_met_is_taken_where_none_is_named(
 def test_the_page_says_both_words_and_that_it_was_corrected(
     client: TestClient, judged: Judged
 ) -> None:
-    judged("worse", 1.5)
+    judged("worse", 3.0)
     judged("equal", 1.0)
     page = client.get(
         "/comparisons?baseline=baseline&candidate=worse&candidate=equal", headers=BROWSER
@@ -181,7 +181,7 @@ def test_the_page_says_both_words_and_that_it_was_corrected(
 def test_what_can_no_longer_be_judged_says_so(
     client: TestClient, judged: Judged, sessions: sessionmaker[Session]
 ) -> None:
-    judged("worse", 1.5)
+    judged("worse", 3.0)
     judged("equal", 1.0)
     with sessions.begin() as session:
         version = session.scalars(select(SuiteVersionRow)).one()
@@ -198,7 +198,7 @@ def test_what_can_no_longer_be_judged_says_so(
 def test_runs_on_different_runtimes_are_refused(
     client: TestClient, judged: Judged, sessions: sessionmaker[Session]
 ) -> None:
-    judged("worse", 1.5)
+    judged("worse", 3.0)
     other = judged("equal", 1.0)
     with sessions.begin() as session:
         run = session.get_one(RunRow, other)
