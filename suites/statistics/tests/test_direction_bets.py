@@ -22,7 +22,8 @@ def bet(theta: float, r: np.ndarray, side: int = 1) -> DirectionBetting:
     ],
 )
 def test_reference_values(theta: float, r: list[float], expected: float) -> None:
-    assert bet(theta, np.array(r)).wealth()[0, 0] == pytest.approx(expected, abs=1e-6)
+    stakes = np.array([0.8, *[0.025] * 8])  # of the published figures
+    assert bet(theta, np.array(r)).wealth(stakes)[0, 0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_below_is_the_mirror_image() -> None:
