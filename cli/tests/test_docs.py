@@ -25,7 +25,8 @@ PAGES = [
 def metric_row(metric: Metric) -> str:
     higher = " (higher is better)" if metric.direction == "higher" else ""
     cap = "" if metric.cap is None else f"{metric.cap:g}"
-    return f"| `{metric.name}` | {metric.unit} | {metric.description}{higher} | {cap} |"
+    kind = "share" if metric.share else metric.kind
+    return f"| `{metric.name}` | {metric.unit} | {kind} | {metric.description}{higher} | {cap} |"
 
 
 def test_every_metric_and_setting_is_documented_as_it_is() -> None:

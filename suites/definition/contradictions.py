@@ -8,9 +8,9 @@ from typing import TypeVar
 from suites.conditions import load_condition
 from suites.definition.enrichment import enrichment_contradictions
 from suites.definition.selector import selector_contradictions
-from suites.definition.suite_schema import CaseSpec, Suite, offset_name
+from suites.definition.suite_schema import CaseSpec, Gate, Suite, offset_name
 from suites.errors import Finding, SubmitterError
-from suites.metrics.registry import METRICS
+from suites.metrics.registry import METRICS, Metric
 from suites.rollout import Noise
 from suites.simulators import SIMULATORS
 from suites.vocabulary import Estimand
@@ -101,6 +101,31 @@ def _gates(suite: Suite) -> Iterator[Finding]:
         yield Finding("gates", problem, "keep one margin for each")
 
 
+def _gate_kinds(suite: Suite) -> Iterator[Finding]:
+    for i, gate in enumerate(suite.gates):
+        if gate.metric in METRICS:
+            yield from _kind(gate, METRICS[gate.metric], f"gates.{i}")
+
+
+def _kind(gate: Gate, metric: Metric, where: str) -> Iterator[Finding]:
+    """A rate is judged as a rate, and nothing else is but shares; the registry knows the way."""
+    rate = gate.estimand is Estimand.RATE
+    if metric.kind == "rate" and not rate:
+        problem = f"{gate.metric} is 1 or 0: a relative change of it says nothing"
+        remedy = 'estimand = "rate" with an absolute margin, e.g. margin = 0.005'
+        yield Finding(f"{where}.estimand", problem, remedy)
+    if rate and metric.kind != "rate" and not metric.share:
+        problem = f"{gate.metric} is neither 0 or 1 nor a share: it has no rate"
+        yield Finding(f"{where}.estimand", problem, 'estimand = "typical", or "mean" with a cap')
+    for name in ("winsor_cap", "relative_cap"):
+        if rate and getattr(gate, name) is not None:
+            problem = "a rate lies in [0, 1]: nothing of it is cut"
+            yield Finding(f"{where}.{name}", problem, "drop it")
+    if gate.direction not in (None, metric.direction):
+        problem = f"{gate.metric} is a {metric.kind}: {metric.direction} is better"
+        yield Finding(f"{where}.direction", problem, "drop it: it is for metrics of your own")
+
+
 def _case_names(suite: Suite) -> Iterator[Finding]:
     for name in sorted(_repeated(case.name for case in suite.cases)):
         yield Finding("cases", f"two cases are named {name!r}", "rename one")
@@ -139,6 +164,7 @@ RULES: tuple[Callable[[Suite], Iterator[Finding]], ...] = (
     _enrichment,
     _same_offsets,
     _gates,
+    _gate_kinds,
     _case_names,
     _cases,
 )

@@ -29,8 +29,11 @@ class Metric:
     """Raised whenever its values can change."""
     unit: str
     description: str
-    direction: Literal["lower", "higher"] = "lower"
-    """Which way is better."""
+    kind: Literal["cost", "score", "rate"] = "cost"
+    """A cost: at least 0, lower is better. A score: higher is better. A rate: 1 where something
+    happened and 0 where not, judged by counts; lower is better."""
+    share: bool = False
+    """A cost within [0, 1]: a gate may judge it as a rate."""
     cap: float | None
     """Value of a step (or of the whole) that was not driven; None: it measures that itself."""
     needs: tuple[str, ...]
@@ -39,18 +42,30 @@ class Metric:
     open_loop: bool = False
     """Read from open-loop traces, and from no others."""
 
+    @property
+    def direction(self) -> Literal["lower", "higher"]:
+        """Which way is better."""
+        return "higher" if self.kind == "score" else "lower"
+
 
 def _happened(kind: str, description: str) -> Metric:
     """1 where an incident of this kind happened, else 0."""
     detect, needs = incidents.DETECTORS[kind]
-    measure = largest_of(detect)
-    return Metric(unit="1", description=description, cap=1.0, needs=needs, measure=measure)
+    return Metric(
+        unit="1",
+        description=description,
+        kind="rate",
+        cap=1.0,
+        needs=needs,
+        measure=largest_of(detect),
+    )
 
 
 def _share(kind: str, description: str) -> Metric:
     """The share of the steps at which an incident of this kind happens."""
     detect, _ = incidents.DETECTORS[kind]
-    return replace(_happened(kind, description), measure=mean_of(detect))
+    happened = _happened(kind, description)
+    return replace(happened, kind="cost", share=True, measure=mean_of(detect))
 
 
 _ENTRIES: dict[str, Metric] = {
@@ -106,7 +121,7 @@ _ENTRIES: dict[str, Metric] = {
     "time_to_failure_s": Metric(
         unit="s",
         description="Time driven before the rollout failed",
-        direction="higher",
+        kind="score",
         cap=None,
         needs=("t_s", "log_index"),
         measure=tracking.time_to_failure_s,
@@ -115,6 +130,7 @@ _ENTRIES: dict[str, Metric] = {
         unit="1",
         description="Share of the logged progress that was not made "
         "(1 - nuPlan's ego progress along the expert route)",
+        share=True,
         cap=1.0,
         needs=("log_index",),
         measure=whole(tracking.progress_shortfall),
@@ -166,6 +182,7 @@ _ENTRIES: dict[str, Metric] = {
     "saturation_share": Metric(
         unit="1",
         description="Share of steps at which a limit cut the model's command",
+        share=True,
         cap=1.0,
         needs=("saturated",),
         measure=mean_of(steering.saturated),

@@ -49,3 +49,52 @@ def test_a_wrong_case_names_the_field_and_what_to_do(change: tuple[str, str], wh
     (finding,) = refused.value.findings
     assert finding.where == f"cases.hugging.{where}"
     assert finding.remedy
+
+
+GATE = 'metric = "lateral_error_mean_m"\nmargin = 0.1'
+
+
+@pytest.mark.parametrize(
+    ("gate", "field", "remedy"),
+    [
+        ('metric = "incident_hard_brake"', "estimand", 'estimand = "rate"'),
+        (
+            'metric = "incident_hard_brake"\nestimand = "mean"\nwinsor_cap = 1.0',
+            "estimand",
+            'estimand = "rate"',
+        ),
+        ('metric = "lateral_error_mean_m"\nestimand = "rate"', "estimand", 'estimand = "typical"'),
+        (
+            'metric = "hard_brake_share"\nestimand = "rate"\nwinsor_cap = 0.5',
+            "winsor_cap",
+            "drop it",
+        ),
+        (
+            'metric = "hard_brake_share"\nestimand = "rate"\nrelative_cap = 5.0',
+            "relative_cap",
+            "drop it",
+        ),
+        ('metric = "lateral_error_mean_m"\ndirection = "higher"', "direction", "drop it"),
+        ('metric = "time_to_failure_s"\ndirection = "lower"', "direction", "drop it"),
+    ],
+)
+def test_a_gate_of_the_wrong_kind_says_what_it_should_be(
+    gate: str, field: str, remedy: str
+) -> None:
+    with pytest.raises(SubmitterError) as refused:
+        load_suite(SUITE.replace(GATE, gate))
+    (finding,) = refused.value.findings
+    assert finding.where == f"gates.0.{field}"
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        'metric = "incident_hard_brake"\nestimand = "rate"\nmargin = 0.005',
+        'metric = "hard_brake_share"\nestimand = "rate"\ndirection = "lower"',
+        'metric = "time_to_failure_s"\ndirection = "higher"',
+    ],
+)
+def test_rates_and_shares_are_judged_as_rates_and_a_direction_may_be_repeated(gate: str) -> None:
+    assert load_suite(SUITE.replace(GATE, gate)).gates
