@@ -40,6 +40,29 @@ Model = Annotated[
     str, argument("Folder with manifest.json, `log`, or a registered model's name or digest.")
 ]
 SuiteVersion = Annotated[str, argument("Name (the newest version), name@digest, or digest.")]
+Metric = Annotated[
+    list[str] | None,
+    option("CSV: a column to judge; without any, all registered metrics.", "REDRIVE_METRIC"),
+]
+LowerIsBetter = Annotated[
+    list[str] | None, option("CSV: judge this column, a cost.", "REDRIVE_LOWER_IS_BETTER")
+]
+HigherIsBetter = Annotated[
+    list[str] | None, option("CSV: judge this column, a score.", "REDRIVE_HIGHER_IS_BETTER")
+]
+AsRate = Annotated[
+    list[str] | None,
+    option("CSV: judge this column, 0 or 1 or a share, as a rate.", "REDRIVE_RATE", "--rate"),
+]
+RateMargin = Annotated[
+    float,
+    option(
+        "Largest difference of a rate accepted: 0.005 is 5 more in 1,000.",
+        "REDRIVE_RATE_MARGIN",
+        min=1e-6,
+        max=1,
+    ),
+]
 RouteColumn = Annotated[str | None, option("CSV: column of the route.", "REDRIVE_ROUTE_COLUMN")]
 Segment = Annotated[
     str, argument("Segment, in any form: route/3, dongle|route--3, a connect address.")

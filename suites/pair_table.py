@@ -24,6 +24,11 @@ VALUE, LOW, HIGH = 0, 1, 2
 CANDIDATE, BASELINE = 0, 1
 
 
+def segment_of(case_id: str) -> str:
+    """The segment that a case is driven on: `segment@offset#repeat` without what follows."""
+    return case_id.split("@")[0].split("#")[0] or case_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairTable:
     """Row i is one planned rollout, driven by both models."""

@@ -1,6 +1,7 @@
 """`redrive plan`: how many segments a margin needs, and what a budget of them can see."""
 
 import math
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +12,25 @@ from numpy.typing import NDArray
 
 from cli.connection import connect
 from cli.cost_csv import paired, read_costs
-from cli.options import DEFAULT_URL, AsJson, RouteColumn, Url, argument, option
+from cli.hand_suite import MARGIN, hand_suite
+from cli.judged_columns import Kind, declared_kinds
+from cli.options import (
+    DEFAULT_URL,
+    AsJson,
+    HigherIsBetter,
+    LowerIsBetter,
+    RouteColumn,
+    Url,
+    argument,
+    option,
+)
 from cli.printing import print_json
 from cli.stored_pairs import run_table
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.formatting import percent, plural, share
-from suites.pair_table import PairTable
+from suites.pair_table import PairTable, segment_of
 from suites.run_plan import RunPlan
 from suites.statistics.contrasts import BEST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines
@@ -42,6 +54,7 @@ class Asked:
     """What the caller states; None: as the run has it, or the default."""
 
     metrics: list[str]
+    declared: dict[str, Kind]
     margin: float | None
     alpha: float | None
     segment_seconds: float | None
@@ -61,7 +74,7 @@ class Spreads:
     @property
     def segments(self) -> int:
         """Distinct ones: several offsets or repeats of a segment are several pairs."""
-        return len({name.split("@")[0].split("#")[0] for name in self.table.case_ids})
+        return len({segment_of(name) for name in self.table.case_ids})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,8 @@ def plan(
     metric: Annotated[
         list[str] | None, option("Plan for this one; may be repeated.", "REDRIVE_METRIC")
     ] = None,
+    lower_is_better: LowerIsBetter = None,
+    higher_is_better: HigherIsBetter = None,
     route_column: RouteColumn = None,
     margin: Annotated[
         float | None,
@@ -167,7 +182,8 @@ def plan(
 
     Each metric is planned by both estimands, with as many segments on a route as now.
     """
-    asked = Asked(metric or [], margin, alpha, segment_seconds, cap)
+    declared = declared_kinds(lower_is_better, higher_is_better, ())
+    asked = Asked(metric or [], declared, margin, alpha, segment_seconds, cap)
     if run is not None and costs is None:
         seen = _of_run(run, url, asked)
     elif costs is not None and run is None and baseline and candidate:
@@ -191,13 +207,17 @@ def plan(
 def _of_csv(
     path: Path, candidate: str, baseline: str, route_column: str | None, asked: Asked
 ) -> Spreads:
-    read = read_costs(path, asked.metrics, route_column)
+    read = read_costs(path, asked.metrics, route_column, asked.declared)
+    costs = {name: kind for name, kind in read.kinds.items() if not kind.rate}
+    if not costs:
+        finding = Finding(", ".join(read.kinds), "rates alone", "name costs or scores")
+        raise SubmitterError("rates are not planned for", finding)
+    if rates := [name for name in read.kinds if name not in costs]:
+        print(f"not planned for: {', '.join(rates)} (rates)", file=sys.stderr)
+    caps = dict.fromkeys(costs, asked.cap) if asked.cap else {}
     return Spreads(
         table=paired(read, candidate, baseline, order_seed=0),
-        gates=tuple(
-            Gate(metric=name, margin=asked.margin or 0.02, winsor_cap=asked.cap)
-            for name in read.metrics
-        ),
+        gates=hand_suite(costs, margin=asked.margin or MARGIN, caps=caps).gates,
         alpha=asked.alpha or 0.05,
         seconds=asked.segment_seconds or 60.0,
     )

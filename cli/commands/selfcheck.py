@@ -15,13 +15,26 @@ import typer
 from cli.connection import connect
 from cli.cost_csv import paired, read_costs
 from cli.exit_codes import EXIT_OURS
-from cli.options import DEFAULT_URL, AsJson, RouteColumn, Url, argument, option
+from cli.hand_suite import MARGIN, RATE_MARGIN, hand_suite
+from cli.judged_columns import declared_kinds
+from cli.options import (
+    DEFAULT_URL,
+    AsJson,
+    AsRate,
+    HigherIsBetter,
+    LowerIsBetter,
+    Metric,
+    RateMargin,
+    RouteColumn,
+    Url,
+    argument,
+    option,
+)
 from cli.printing import Columns, print_items, print_json
 from cli.stored_pairs import replayed_table, run_table
 from server.client import Client
 from server.services.health.night_choice import LOOK_BACK, PROBES, FinishedRun, newest_of_suites
-from suites.definition.selector import Selector
-from suites.definition.suite_schema import Gate, Suite
+from suites.definition.suite_schema import Suite
 from suites.definition.suite_toml import load_suite
 from suites.errors import Finding, SubmitterError
 from suites.pair_table import PairTable
@@ -80,13 +93,15 @@ def selfcheck(
         str | None, option("CSV: one of two near-equal models.", "REDRIVE_BASELINE")
     ] = None,
     candidate: Annotated[str | None, option("CSV: the other one.", "REDRIVE_CANDIDATE")] = None,
-    metric: Annotated[
-        list[str] | None, option("CSV: gate this one; several gate all.", "REDRIVE_METRIC")
-    ] = None,
+    metric: Metric = None,
+    lower_is_better: LowerIsBetter = None,
+    higher_is_better: HigherIsBetter = None,
+    rate: AsRate = None,
     route_column: RouteColumn = None,
     margin: Annotated[
         float, option("CSV: the gates' margin.", "REDRIVE_MARGIN", min=1e-6, max=10)
-    ] = 0.02,
+    ] = MARGIN,
+    rate_margin: RateMargin = RATE_MARGIN,
     runs: Annotated[int, option("Simulated runs of each kind.", "REDRIVE_RUNS", min=1)] = 200,
     seed: Annotated[int, option("Seed of the swaps and plants.", "REDRIVE_SEED", min=0)] = 0,
     timeout: Annotated[
@@ -110,10 +125,10 @@ def selfcheck(
             judged_by = load_suite(suite)
             table = replayed_table(results[0], results[1], judged_by)
         elif len(results) == 1 and baseline is not None and candidate is not None:
-            costs = read_costs(results[0], metric or (), route_column)
+            declared = declared_kinds(lower_is_better, higher_is_better, rate)
+            costs = read_costs(results[0], metric or (), route_column, declared)
             table = paired(costs, candidate, baseline, 0)
-            gates = tuple(Gate(metric=name, margin=margin) for name in costs.metrics)
-            judged_by = Suite(name="by_hand", kind="overall", select=Selector(), gates=gates)
+            judged_by = hand_suite(costs.kinds, margin=margin, rate_margin=rate_margin)
         else:
             remedy = "two replays, or one CSV with --baseline and --candidate"
             finding = Finding("RESULTS", f"{len(results)} files", remedy)

@@ -2,25 +2,33 @@
 
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.cost_csv import Costs, paired, read_costs
-from cli.exit_codes import EXIT_INCONCLUSIVE, EXIT_OURS, EXIT_PASS, EXIT_REGRESSION
-from cli.options import AsJson, argument, option
-from cli.printing import Columns, print_items, print_json
-from suites.definition.selector import Selector
-from suites.definition.suite_schema import Gate, Suite
-from suites.errors import SubmitterError
-from suites.formatting import plural, share
-from suites.judgement import GateVerdict, Interval, Verdict
-from suites.run_plan import RunPlan
+from cli.cost_csv import arrived, paired, read_costs
+from cli.cost_notes import cost_notes, lacking, mean_notes, means_of_others
+from cli.exit_codes import EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION
+from cli.gate_table import print_gates
+from cli.hand_suite import MARGIN, RATE_MARGIN, hand_plan, hand_suite
+from cli.judged_columns import Kind, declared_kinds
+from cli.options import (
+    AsJson,
+    AsRate,
+    HigherIsBetter,
+    LowerIsBetter,
+    Metric,
+    RateMargin,
+    argument,
+    option,
+)
+from cli.printing import print_json
+from suites.errors import Finding, SubmitterError
+from suites.judgement import Verdict
 from suites.verdict.run_judge import decide
-from suites.verdict.sentence import span
 from suites.vocabulary import Estimand, RunVerdict
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
@@ -34,6 +42,7 @@ EXIT = {
     RunVerdict.PASS: EXIT_PASS,
     RunVerdict.FAIL: EXIT_REGRESSION,
     RunVerdict.INCONCLUSIVE: EXIT_INCONCLUSIVE,
+    None: EXIT_INCONCLUSIVE,
 }
 
 
@@ -46,18 +55,21 @@ def verdict(
         str, option("Name of the model that is judged against.", "REDRIVE_BASELINE")
     ],
     candidate: Annotated[str, option("Name of the model that is judged.", "REDRIVE_CANDIDATE")],
-    metric: Annotated[
-        list[str] | None, option("Judge this one; may be repeated.", "REDRIVE_METRIC")
-    ] = None,
+    metric: Metric = None,
+    lower_is_better: LowerIsBetter = None,
+    higher_is_better: HigherIsBetter = None,
+    rate: AsRate = None,
     route_column: Annotated[
         str | None, option("Column that names the route.", "REDRIVE_ROUTE_COLUMN")
     ] = None,
     margin: Annotated[
         float, option("Largest relative worsening accepted.", "REDRIVE_MARGIN", min=1e-6, max=10)
-    ] = 0.02,
+    ] = MARGIN,
+    rate_margin: RateMargin = RATE_MARGIN,
     estimand: Annotated[
-        Estimand, option("Which one gates: the typical drive or the mean.", "REDRIVE_ESTIMAND")
-    ] = Estimand.TYPICAL,
+        Literal["typical", "mean"],
+        option("Which one gates costs: the typical drive or the mean.", "REDRIVE_ESTIMAND"),
+    ] = "typical",
     cap: Annotated[
         list[str] | None,
         option("METRIC=COST: costs above count as this in the mean.", "REDRIVE_CAP"),
@@ -77,50 +89,77 @@ def verdict(
     order_seed: Annotated[
         int, option("Seed of the order and of the signs.", "REDRIVE_ORDER_SEED", min=0)
     ] = 0,
+    planned: Annotated[
+        int | None,
+        option(
+            "The file grows to this number of pairs; without it the file is complete.",
+            "REDRIVE_PLANNED",
+            min=1,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a CSV of paired costs by hand, by the engine that judges runs.
 
-    Every metric is judged by both estimands, then the verdict is said in one sentence.
+    Registered metrics are judged, and columns that are named with the way in which they are
+    better. Costs and scores are judged by both estimands, then the verdict is said in one sentence.
 
-    Exit code 0: pass, 1: fail, 3: cannot tell.
+    \b
+    redrive verdict costs.csv --baseline A --candidate B
+    redrive verdict costs.csv --baseline A --candidate B --higher-is-better score --rate collisions
+    redrive verdict growing.csv --baseline A --candidate B --planned 5000
+
+    Exit code 0: pass, 1: fail, 3: cannot tell, or not decided yet.
     """
-    read = read_costs(costs, metric or (), route_column)
-    table = paired(read, candidate, baseline, order_seed)
-    caps = _caps(cap or (), read)
-    suite = Suite(
-        name="by_hand",
-        kind="overall",
-        select=Selector(),
+    declared = declared_kinds(lower_is_better, higher_is_better, rate)
+    read = read_costs(costs, metric or (), route_column, declared)
+    models = candidate, baseline
+    table = arrived(read, *models) if planned else paired(read, *models, order_seed)
+    if planned and len(table) > planned:
+        remedy = "state the number that was planned before the first look"
+        finding = Finding(f"--planned {planned}", f"{len(table):,} pairs in {costs}", remedy)
+        raise SubmitterError("there are more pairs than were planned", finding)
+    caps = _caps(cap or (), read.kinds)
+    suite = replace(
+        hand_suite(
+            read.kinds,
+            margin=margin,
+            rate_margin=rate_margin,
+            estimand=Estimand(estimand),
+            caps=caps,
+        ),
         alpha=alpha,
         order_seed=order_seed,
         look_every=look_every,
-        flips=flips or (9_999 if len(read.metrics) < DOZENS else 999),
-        gates=tuple(
-            Gate(metric=m, estimand=estimand, margin=margin, winsor_cap=caps.get(m))
-            for m in read.metrics
-        ),
+        flips=flips or (9_999 if len(read.kinds) < DOZENS else 999),
     )
-    result = decide(table, suite, RunPlan(len(table)))
-    missing = {name: len(table.case_ids) - len(read.values[name]) for name in (candidate, baseline)}
+    plan = hand_plan(table, planned)
+    result = decide(table, suite, plan, final=len(table) == plan.pairs)
+    others = means_of_others(table, read.kinds)
+    notes = [
+        *cost_notes(read, table, models, planned),
+        *mean_notes(result, others, read.kinds, caps),
+    ]
     if as_json:
-        counts = {"missing": missing, "not_finite": read.not_finite}
-        print_json(_plain(asdict(result) | counts))
+        counts = {"missing": lacking(read, models), "not_finite": read.not_finite}
+        said = {"not_judged": read.not_judged, "notes": notes}
+        print_json(_plain(asdict(result) | counts | said))
     else:
-        _show(result, read, missing, caps)
-    sys.exit(EXIT[result.verdict] if result.verdict else EXIT_OURS)
+        _show(result, notes, {name: change for name, (change, _) in others.items()})
+    sys.exit(EXIT[result.verdict])
 
 
-def _caps(texts: Sequence[str], read: Costs) -> dict[str, float]:
+def _caps(texts: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, float]:
     caps = {}
+    costs = [name for name, kind in kinds.items() if not kind.rate]
     for text in texts:
         name, _, value = text.partition("=")
         try:
             caps[name] = float(value)
         except ValueError:
             raise SubmitterError(f"--cap {text}: write METRIC=COST") from None
-        if name not in read.metrics or not 0 < caps[name] < math.inf:
-            needed = f"a metric of {', '.join(read.metrics)} and a cost above zero are needed"
+        if name not in costs or not 0 < caps[name] < math.inf:
+            needed = f"a metric of {', '.join(costs)} and a cost above zero are needed"
             raise SubmitterError(f"--cap {text}: {needed}")
     return caps
 
@@ -134,55 +173,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _show(result: Verdict, read: Costs, missing: dict[str, int], caps: dict[str, float]) -> None:
-    print_items(result.gates, COLUMNS, "")
-    print()
-    for gate in result.gates:
-        if gate.reason:
-            print(f"{gate.metric}: {gate.reason}")
-    for name, count in missing.items():
-        empty = read.not_finite[name]
-        if count or empty:
-            segments = plural(count, "segment")
-            print(f"{name}: {segments} missing, {plural(empty, 'value')} empty or not finite")
-    if bare := [gate.metric for gate in result.gates if _lacks_cap(gate, caps)]:
-        print(
-            f"The mean of {', '.join(bare)} has no cap (--cap): "
-            "rare spikes that were not met yet may lie outside its interval."
-        )
-    if all(segment == route for segment, route in read.routes.items()):
-        print(
-            "No route column: each segment counts as a route of its own. "
-            "Segments of one drive are not independent."
-        )
-    if result.pairs_consumed < result.pairs_planned:
+def _show(result: Verdict, notes: Sequence[str], others: Mapping[str, float]) -> None:
+    print_gates(result.gates, others)
+    for note in notes:
+        print(note)
+    if result.verdict and result.pairs_consumed < result.pairs_planned:
         print(f"Decided after {result.pairs_consumed:,} of {result.pairs_planned:,} pairs.")
     print(result.sentence)
-
-
-def _lacks_cap(gate: GateVerdict, caps: dict[str, float]) -> bool:
-    mean = _interval(gate, Estimand.MEAN)
-    return gate.metric not in caps and mean is not None and mean.low < mean.high
-
-
-def _interval(gate: GateVerdict, estimand: Estimand) -> Interval | None:
-    return gate.interval if gate.estimand is estimand else gate.other_estimand
-
-
-def _visible(gate: GateVerdict) -> str:
-    seen = gate.smallest_visible_effect
-    return "-" if seen is None else share(round(seen, 5))
-
-
-COLUMNS: Columns = {
-    "metric": lambda g: g.metric,
-    "baseline": lambda g: f"{g.baseline_mean:.5g}",
-    "candidate": lambda g: f"{g.candidate_mean:.5g}",
-    "typical drive": lambda g: span(_interval(g, Estimand.TYPICAL), Estimand.TYPICAL),
-    "mean": lambda g: span(_interval(g, Estimand.MEAN), Estimand.MEAN),
-    "verdict": lambda g: g.verdict.value,
-    "decided at": lambda g: f"{g.decided_at:,}" if g.decided_at else "-",
-    "could see": _visible,
-    "pairs": lambda g: f"{g.pairs:,}",
-    "invalid": lambda g: f"{g.invalid:,}",
-}

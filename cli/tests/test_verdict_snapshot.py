@@ -20,6 +20,7 @@ from unittest.mock import patch
 import pytest
 
 from cli.main import main
+from suites.metrics.registry import METRICS
 from suites.tests.stored import differences, write
 
 STORED = Path(__file__).with_name("snapshots") / "verdicts.json"
@@ -115,6 +116,8 @@ class Case:
     arguments: tuple[str, ...] = BOTH
     extra: dict[str, str] = field(default_factory=dict)
     """Further columns, the same in every row."""
+    declared: tuple[str, ...] | None = None
+    """Costs named as such; those of `metrics` that are not registered if nothing else is said."""
 
 
 CASES: dict[str, Case] = {
@@ -176,7 +179,8 @@ CASES: dict[str, Case] = {
     "two of four metrics": Case(
         costs=both(near(0.0), near(0.3), near(-0.3), ties),
         metrics=("a", "b", "c", "d"),
-        options=("--margin", "0.15", "--metric", "c", "--metric", "a", "--cap", "a=9"),
+        declared=("c", "a"),
+        options=("--margin", "0.15", "--cap", "a=9"),
     ),
     "twelve metrics": Case(
         costs=both(*(near(0.0, 0.05) for _ in range(12))),
@@ -206,10 +210,43 @@ CASES: dict[str, Case] = {
         routes=None, extra={"drive": "d"}, options=("--route-column", "drive")
     ),
     "one look at the end": Case(costs=near(0.3), options=("--look-every", "1000")),
+    "a score": Case(costs=near(-0.2), declared=(), options=("--higher-is-better", "cost")),
+    "collisions": Case(
+        costs=zeros, metrics=("hit",), declared=(), options=("--rate", "hit"), segments=400
+    ),
+    "0 and 1 as a cost": Case(costs=zeros, options=("--margin", "0.5")),
+    "a growing file": Case(routes=None, options=("--planned", "150", "--margin", "0.1")),
+    "a growing file, decided": Case(costs=near(0.3), options=("--planned", "150")),
+    "more than was planned": Case(options=("--planned", "119")),
+    "columns that nobody named": Case(
+        costs=both(near(0.0), near(0.3)), metrics=("a", "b"), declared=("a",)
+    ),
+    "repeats": Case(
+        text="segment,model,cost\n"
+        + "".join(f"s{i % 9}#{i // 9},{m},{1 + i % 7}\n" for i in range(180) for m in BOTH[1::2])
+    ),
+    "outcomes": Case(
+        text="segment,model,cost,cost.low,cost.high,outcome\n"
+        + "".join(f"s{i},old,2,,,completed\n" for i in range(60))
+        + "".join(f"s{i},new,2,,,{'failed' if i == 9 else 'completed'}\n" for i in range(58))
+        + "s58,new,2,1,8,left_trust_region\ns59,new,,,,data_invalid\n"
+    ),
+    "semicolons and blanks": Case(text="segment;model;cost\na; old;1\na;new;1\n"),
+    "decimal commas": Case(text="segment;model;cost\na;old;1,5\na;new;1\n"),
+    "leading zeros lost": Case(text="segment,model,cost\n007,old,1\n7,new,1\n"),
+    "no rate": Case(
+        text="segment,model,hit\na,old,7\na,new,0\n", declared=(), options=("--rate", "hit")
+    ),
+    "unknown outcome": Case(text="segment,model,cost,outcome\na,old,1,crashed\n"),
+    "no direction": Case(declared=()),
+    "no direction of a metric": Case(declared=(), options=("--metric", "cost")),
+    "against the registry": Case(
+        metrics=("total_cost",), options=("--higher-is-better", "total_cost")
+    ),
     "no file": Case(text="", name="costs.csv", arguments=("absent.csv", *BOTH)),
     "empty file": Case(text=""),
     "no model column": Case(text="segment,cost\na,1\n"),
-    "no metric": Case(text="segment,model\na,old\n"),
+    "no metric": Case(text="segment,model\na,old\n", declared=()),
     "twice the same row": Case(text="segment,model,cost\na,old,1\na,old,2\na,new,1\n"),
     "no number": Case(text="segment,model,cost\na,old,1\na,new,one\nb,old\n,new,1\n"),
     "two suites": Case(text="segment,model,cost,suite\na,old,1,3f2a\na,new,1,77b0\n"),
@@ -250,6 +287,10 @@ def said(name: str, case: Case) -> dict[str, Any]:
     data = (rows(name, case) if case.text is None else case.text).encode()
     Path(case.name).write_bytes(gzip.compress(data) if case.name.endswith(".gz") else data)
     given = case.arguments if case.arguments is not BOTH else (case.name, *BOTH)
+    named = (
+        [m for m in case.metrics if m not in METRICS] if case.declared is None else case.declared
+    )
+    given = (*given, *(word for metric in named for word in ("--lower-is-better", metric)))
     code, text, errors = called("verdict", *given, *case.options)
     found: dict[str, Any] = {"exit": code, "text": text.splitlines(), "errors": errors.splitlines()}
     again, document, errors = called("verdict", *given, *case.options, "--json")

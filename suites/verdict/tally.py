@@ -6,7 +6,7 @@ import numpy as np
 
 from suites.definition.suite_schema import Suite
 from suites.formatting import plural, share
-from suites.pair_table import BASELINE, CANDIDATE, PairTable
+from suites.pair_table import BASELINE, CANDIDATE, PairTable, segment_of
 from suites.run_plan import RunPlan
 from suites.statistics.rates import label_e_value
 from suites.vocabulary import FAILING, NOT_SCORED
@@ -35,7 +35,7 @@ class Tally:
         self.pairs += len(block)
         rows = zip(block.case_ids, block.routes, block.outcomes, strict=True)
         for case_id, route, outcomes in rows:
-            segment = case_id.split("@")[0].split("#")[0]
+            segment = segment_of(case_id)
             dropped = bool(NOT_SCORED.intersection(outcomes))
             for name, segments in self._plan.slices.items():
                 if segment in segments:

@@ -25,7 +25,7 @@ from suites.manifest import ActionSpec, Manifest
 from suites.vocabulary import Outcome
 
 REAL = Path(__file__).parents[4] / "shared/data/paired_costs/controls_5000.csv.gz"
-BOTH = ["--baseline", "old", "--candidate", "new"]
+BOTH = ["--baseline", "old", "--candidate", "new", "--lower-is-better", "cost"]
 METRIC = "lateral_error_mean_m"
 SUITE = f"""
 name = "highway"
@@ -103,6 +103,21 @@ def test_results_are_named_once(costs: str) -> None:
     for words in ([], [costs], [costs, *BOTH, "--run", "x"]):
         with pytest.raises(SubmitterError, match="no results to plan from, or two"):
             planned(*words)
+
+
+def test_a_csv_is_read_as_by_a_verdict(costs: str, tmp_path: Path) -> None:
+    """Directions are named, and rates are left to the verdict."""
+    with pytest.raises(SubmitterError, match="not known which way the metrics of"):
+        planned(costs, *BOTH[:4])
+    path = tmp_path / "rates.csv"
+    lines = Path(costs).read_text().splitlines()
+    events = [f"{line},{i % 2}" for i, line in enumerate(lines[1:])]
+    path.write_text("\n".join([f"{lines[0]},incident_hard_brake", *events]))
+    result = CliRunner().invoke(command.app, [str(path), *BOTH])
+    assert "incident_hard_brake" not in result.stdout
+    assert result.stderr == "not planned for: incident_hard_brake (rates)\n"
+    with pytest.raises(SubmitterError, match="rates are not planned for"):
+        planned(str(path), *BOTH[:4])
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs ../shared/data/paired_costs")

@@ -292,6 +292,20 @@ class TestFiles:
                 json.loads(redrive(*arguments, *more).stdout)["self_checks"][0]["routes"] == routes
             )
 
+    def test_a_csv_is_read_as_by_a_verdict(self, tmp_path: Path) -> None:
+        path = tmp_path / "costs.csv"
+        lines = [
+            f"s{i}#{r},{m},{1 + (i * r + len(m)) % 7}"
+            for i in range(9)
+            for r in (0, 1)
+            for m in ("a", "bb")
+        ]
+        path.write_text("\n".join(["segment,model,score", *lines]))
+        models = [str(path), "--baseline", "a", "--candidate", "bb", "--runs", "2", "--json"]
+        assert isinstance(redrive(*models).exception, RedriveError)
+        (check,) = json.loads(redrive(*models, "--higher-is-better", "score").stdout)["self_checks"]
+        assert (check["pairs"], check["routes"]) == (18, 9)
+
     def test_a_judge_that_errs_too_often_exits_with_4(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
