@@ -126,6 +126,14 @@ def _kind(gate: Gate, metric: Metric, where: str) -> Iterator[Finding]:
         yield Finding(f"{where}.direction", problem, "drop it: it is for metrics of your own")
 
 
+def _slices(suite: Suite) -> Iterator[Finding]:
+    for name in sorted(_repeated(part.name for part in suite.slices)):
+        yield Finding("slices", f"two slices are named {name!r}", "rename one")
+    if suite.slices and (suite.select is None or not suite.gates):
+        problem = "a slice is a part of what [select] chooses and [[gates]] judge; one is missing"
+        yield Finding("slices", problem, "add it, or drop the slices")
+
+
 def _case_names(suite: Suite) -> Iterator[Finding]:
     for name in sorted(_repeated(case.name for case in suite.cases)):
         yield Finding("cases", f"two cases are named {name!r}", "rename one")
@@ -165,6 +173,7 @@ RULES: tuple[Callable[[Suite], Iterator[Finding]], ...] = (
     _same_offsets,
     _gates,
     _gate_kinds,
+    _slices,
     _case_names,
     _cases,
 )

@@ -45,6 +45,7 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
         planned=tuple(planned),
         parent=parent,
         natural_weights=natural_weights,
+        slices=_slices(suite, planned, by_id),
         metric_versions={name: METRICS[name].version for name in sorted(used)},
     )
 
@@ -104,6 +105,35 @@ def breadth_first(
         generator.shuffle(queue)
     depth = max((len(q) for q in queues.values()), default=0)
     return [queue[i] for i in range(depth) for queue in queues.values() if i < len(queue)]
+
+
+def run_order(version: SuiteVersion, seed: int) -> tuple[PlannedRollout, ...]:
+    """A version's rollouts in the order of one run: breadth first again by the run's own seed,
+    must-pass cases last. By the version's seed it is the version's own order."""
+    if seed == (version.suite.order_seed or 0):
+        return version.planned
+    overall = [p for p in version.planned if p.case is None]
+    cases = [p for p in version.planned if p.case is not None]
+    return (*breadth_first(overall, seed), *cases)
+
+
+def _slices(
+    suite: Suite, planned: Sequence[PlannedRollout], by_id: Mapping[str, SegmentMeta]
+) -> dict[str, tuple[str, ...]]:
+    """The selected segments of every declared slice. Raises SubmitterError where one has none."""
+    chosen = sorted({p.scenario.segment_id for p in planned if p.case is None})
+    found: dict[str, tuple[str, ...]] = {}
+    findings = []
+    for i, part in enumerate(suite.slices):
+        wanted = set(part.tags)
+        found[part.name] = tuple(name for name in chosen if wanted <= set(by_id[name].tags))
+        if not found[part.name]:
+            problem = f"no selected segment has {' and '.join(part.tags)}: no run could ever pass"
+            remedy = "import or select such segments, correct the tags, or drop the slice"
+            findings.append(Finding(f"slices.{i}.tags", problem, remedy))
+    if findings:
+        raise SubmitterError(f"suite {suite.name} has slices without a segment", tuple(findings))
+    return found
 
 
 def _drawn(

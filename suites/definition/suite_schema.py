@@ -118,7 +118,7 @@ class Suite:
     """Sign vectors drawn once from the registered seed."""
     look_every: Annotated[int, Field(ge=1)] = 20
     """Pairs between two looks at the evidence; the last look is at the end."""
-    order_seed: Annotated[int, Field(ge=0)] | None = None
+    order_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Of the order and of the signs; without it each run has its own, which nobody can foresee."""
     draw: Literal["uniform", "cost"] = "uniform"
     """`cost`: what the baseline finds hard is drawn earlier, and weighted back."""

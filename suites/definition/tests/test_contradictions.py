@@ -6,6 +6,8 @@ from suites.definition.suite_toml import load_suite
 from suites.definition.tests.documents import CASE, SUITE
 from suites.errors import SubmitterError
 
+RAIN = '[[slices]]\nname = "rain"\ntags = ["rain"]\n'
+
 
 @pytest.mark.parametrize(
     ("change", "where"),
@@ -23,6 +25,8 @@ from suites.errors import SubmitterError
         (("lateral_m = 0.5", "lateral_m = nan"), "offsets.1.lateral_m"),
         (("lateral_m = 0.5", "lateral_m = 500.0"), "offsets.1.lateral_m"),
         (("order_seed = 7", "noise = { pose_m = -1.0 }"), "noise.pose_m"),
+        (("order_seed = 7", "order_seed = 9223372036854775808"), "order_seed"),
+        (("[[gates]]", f"{RAIN}{RAIN}[[gates]]"), "slices"),
     ],
 )
 def test_a_wrong_suite_names_the_field(change: tuple[str, str], where: str) -> None:
@@ -98,3 +102,10 @@ def test_a_gate_of_the_wrong_kind_says_what_it_should_be(
 )
 def test_rates_and_shares_are_judged_as_rates_and_a_direction_may_be_repeated(gate: str) -> None:
     assert load_suite(SUITE.replace(GATE, gate)).gates
+
+
+def test_slices_of_must_pass_cases_alone_are_refused() -> None:
+    with pytest.raises(SubmitterError) as refused:
+        load_suite(CASE + RAIN)
+    (finding,) = refused.value.findings
+    assert (finding.where, bool(finding.remedy)) == ("slices", True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from suites.definition.resolving import on_routes, resolve
+from suites.definition.resolving import on_routes, resolve, run_order
 from suites.definition.suite_schema import suite_version
 from suites.definition.suite_toml import load_suite
 from suites.definition.tests.documents import CASE, METAS, SUITE, meta
@@ -35,6 +35,44 @@ def test_a_smaller_run_is_another_suite_version_on_a_prefix_of_the_routes() -> N
     assert [p.route for p in cut.planned[:2]] == [p.route for p in whole.planned[:2]]
     assert Counter(p.route for p in cut.planned).total() == 12
     assert cut.digest != whole.digest
+
+
+def test_a_run_has_the_versions_rollouts_in_an_order_of_its_own() -> None:
+    version = resolve(load_suite(SUITE + CASE[CASE.index("[[cases]]") :]), METAS)
+    own = run_order(version, 123)
+    assert own != version.planned
+    assert own == run_order(version, 123) != run_order(version, 124)
+    assert Counter(p.case_id for p in own) == Counter(p.case_id for p in version.planned)
+    routes = [p.route for p in own[:30]]
+    assert all(set(routes[i : i + 5]) == {f"r{n}" for n in range(5)} for i in range(0, 30, 5))
+    assert [p.case_id for p in own[30:]] == ["hugging#0", "hugging#1"], "must-pass cases come last"
+    assert run_order(version, 7) == version.planned, "the seed that the suite fixes"
+
+
+SLICES = """
+[[slices]]
+name = "wet_night"
+tags = ["rain", "dusk"]
+[[slices]]
+name = "rain"
+tags = ["rain"]
+minimum = 5
+"""
+WET = [*METAS, meta(5, 0, "rain"), meta(5, 1, "rain", "dusk"), meta(9, 1, "rain", "night")]
+
+
+def test_a_slice_is_the_selected_segments_with_all_its_tags() -> None:
+    version = resolve(load_suite(SUITE + SLICES), WET)
+    assert version.slices == {"wet_night": ("r5/1",), "rain": ("r5/0", "r5/1")}
+    assert suite_version(json.loads(canonical_json(version))) == version
+
+
+def test_a_slice_of_nothing_is_refused_with_what_to_do() -> None:
+    with pytest.raises(SubmitterError, match="slices without a segment") as refused:
+        resolve(load_suite(SUITE + SLICES), [*METAS, meta(5, 0, "rain")])
+    (finding,) = refused.value.findings
+    assert (finding.where, "rain and dusk" in finding.problem) == ("slices.0.tags", True)
+    assert finding.remedy
 
 
 def test_the_version_survives_storage() -> None:
