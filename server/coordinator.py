@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import psycopg
@@ -37,11 +38,12 @@ from server.services.health.nightly import claim_night, cut_short
 from server.services.queue import demands, shards
 from server.services.queue.demands import run_owner
 from server.services.runs.judge import RunEvidence, UndecidableError, document
+from server.services.runs.run_views import withdrawal
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 from suites.errors import error_text
 from suites.simulators import SIMULATORS
-from suites.vocabulary import STATUS_TRANSITIONS, Status
+from suites.vocabulary import UNDERWAY, RunVerdict, Status
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ class Coordinator:
             slots = shards.places(session, self.settings.lease_s)
             open_runs = session.scalars(
                 select(RunRow.id)
-                .where(RunRow.status.in_((Status.QUEUED, Status.RUNNING)))
+                .where(RunRow.status.in_(UNDERWAY))
                 .order_by(RunRow.priority, RunRow.created, RunRow.id)
                 .limit(RUNS_AT_ONCE)
             ).all()
@@ -130,9 +132,9 @@ class Coordinator:
         """One run: consume, decide, stop or go on. An error of one never holds the others up."""
         try:
             with self._locked(run_id) as run:
-                if STATUS_TRANSITIONS[run.status]:
+                if run.status in UNDERWAY:
                     self._judge(run)
-                if STATUS_TRANSITIONS[run.status]:
+                if run.status in UNDERWAY:
                     self._drive(run, slots)
         except OperationalError:
             raise
@@ -153,15 +155,24 @@ class Coordinator:
         rebuilt = evidence is None
         if evidence is None:
             evidence = self._evidence[run.id] = RunEvidence(session, run)
-        if evidence.consume(session, beyond=run.drive_all) or rebuilt:
+        news = evidence.consume(session) or rebuilt
+        if news and run.verdict is None:
             self._tell(run, evidence)
-            if evidence.broken or (evidence.gates_decided and not run.drive_all):
-                demands.withdraw(session, owner, mandatory_too=evidence.broken)
+        if run.verdict is not None:
+            while run.drive_all and evidence.consume(session, beyond=True):
+                news = True
+            if news:
+                self._review(run, evidence)
+        if news and (evidence.broken or (evidence.gates_decided and not run.drive_all)):
+            demands.withdraw(session, owner, mandatory_too=evidence.broken)
         self._measure_again(evidence)
-        lost = demands.given_up(session, owner) if run.verdict is None else None
-        if lost is not None:
-            self._end_in_error(run, f"{lost[0]} could not be driven (infra_failed): {lost[1]}")
-        elif run.verdict is not None and demands.count_missing(session, owner) == 0:
+        lost = demands.given_up(session, owner)
+        if run.verdict is None:
+            if lost is not None:
+                self._end_in_error(run, f"{lost[0]} could not be driven (infra_failed): {lost[1]}")
+            return
+        judged = lost is not None or evidence.settled(whole=run.drive_all)
+        if judged and demands.count_missing(session, owner) == 0:
             run.status = Status.FINISHED
             run.finished = datetime.now(UTC)
 
@@ -169,8 +180,6 @@ class Coordinator:
         """Write down what the run has shown, and its verdict once there is one."""
         verdict = evidence.verdict()
         run.verdict_document = document(verdict)
-        if run.verdict is not None:
-            return  # what came after the decision changes no word of it
         run.pairs_consumed = evidence.counted
         run.sentence = verdict.sentence
         if verdict.verdict is None:
@@ -182,12 +191,31 @@ class Coordinator:
         record(self.session, "run.decided", ("run", run.id), detail=detail)
         log.info("run %s: %s after %d of %d pairs", run.id, run.verdict, *counts)
 
+    def _review(self, run: RunRow, evidence: RunEvidence) -> None:
+        """After the decision: a pass is confirmed or withdrawn by what came since; no other word
+        changes, and no exit code that was given."""
+        verdict = evidence.verdict()
+        passed = run.verdict is RunVerdict.PASS
+        if (passed or run.withdrawn_at) and (verdict.withdrawn or verdict.complete):
+            word = verdict.verdict or RunVerdict.INCONCLUSIVE
+            why = verdict.withdrawn or withdrawal(run) or "the whole set does not bear it out"
+            if word is not RunVerdict.PASS:
+                verdict = replace(verdict, withdrawn=why)
+            if passed and word is not RunVerdict.PASS:
+                run.withdrawn_at = datetime.now(UTC)
+                detail = {"verdict": word, "reason": why}
+                record(self.session, "run.withdrawn", ("run", run.id), detail=detail)
+                log.info("run %s: its pass is withdrawn: %s", run.id, why)
+            run.verdict = word
+            run.sentence = verdict.sentence
+            run.pairs_consumed = evidence.counted
+        run.verdict_document = document(verdict)
+
     def _end_in_error(self, run: RunRow, reason: str) -> None:
-        """The run has no verdict; what others wait for goes on."""
-        if not STATUS_TRANSITIONS[run.status]:
+        """The run has no verdict, or keeps the one that it has; what others wait for goes on."""
+        if run.status not in UNDERWAY:
             return
-        run.status = Status.ERRORED
-        run.verdict = None
+        run.status = Status.ERRORED if run.verdict is None else Status.FINISHED
         run.error = reason
         run.finished = datetime.now(UTC)
         demands.withdraw(self.session, run_owner(run.id), mandatory_too=True)

@@ -37,10 +37,13 @@ class Status(StrEnum):
 STATUS_TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.FINISHED, Status.CANCELLED, Status.ERRORED}),
     Status.RUNNING: frozenset({Status.FINISHED, Status.CANCELLED, Status.ERRORED}),
-    Status.FINISHED: frozenset(),
+    # back to running: what an early verdict left out is driven, and the verdict stays meanwhile
+    Status.FINISHED: frozenset({Status.RUNNING}),
     Status.CANCELLED: frozenset(),
     Status.ERRORED: frozenset(),
 }
+UNDERWAY = frozenset({Status.QUEUED, Status.RUNNING})
+"""Something of the run is still driven or judged."""
 
 
 class ShardStatus(StrEnum):

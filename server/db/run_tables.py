@@ -3,7 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,6 +38,8 @@ class RunRow(Base):
     """suites.rollout.ExecutionClass."""
     planned: Mapped[int]
     """Pairs of the suite version."""
+    order_seed: Mapped[int] = mapped_column(BigInteger)
+    """Of its order and of the signs of its judge: the suite's, or its own."""
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="5")
     """0 is served first, 9 last."""
     status: Mapped[Status]
@@ -49,7 +60,9 @@ class RunRow(Base):
     created: Mapped[datetime] = mapped_column(server_default=func.now())
     started: Mapped[datetime | None]
     decided: Mapped[datetime | None]
-    """When the verdict became final; slices may still be driven afterwards."""
+    """When there was a verdict; driving may go on, and a provisional pass may be withdrawn."""
+    withdrawn_at: Mapped[datetime | None]
+    """When later evidence contradicted a provisional pass; the verdict is what that says."""
     finished: Mapped[datetime | None]
 
     __table_args__ = (
@@ -74,6 +87,15 @@ class RunRow(Base):
         ),
         CheckConstraint("planned > 0", name="planned_positive"),
     )
+
+
+class SecretRow(Base):
+    """A random secret of this installation, made when it is first used. No view shows it."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
 
 
 class IdempotencyKeyRow(Base):

@@ -79,3 +79,35 @@ def test_what_was_quarantined_stays_so_when_quarantines_become_their_own(
             text("SELECT segment_id, quarantined FROM segments ORDER BY 1")
         ).all()
     assert found == [("bad", "blocked"), ("good", None)]
+
+
+def test_runs_of_before_keep_the_order_of_their_suite(
+    alembic_runner: MigrationContext, alembic_engine: Engine
+) -> None:
+    alembic_runner.migrate_up_to("0011")
+    suites = (
+        "INSERT INTO suites (name) VALUES ('s'); "
+        "INSERT INTO models (digest, name, kind, manifest) VALUES ('m', 'm', 'camera', '{}')"
+    )
+    version = (
+        "INSERT INTO suite_versions (digest, suite, document, planned) VALUES (:digest, 's', "
+        "CAST(:document AS json), 1)"
+    )
+    run = (
+        "INSERT INTO runs (id, identity, candidate, baseline, suite_digest, simulator, "
+        "candidate_execution, baseline_execution, planned, status) "
+        "VALUES (:digest, :digest, 'm', 'm', :digest, '{}', '{}', '{}', 1, 'finished')"
+    )
+    documents = {"a": '{"order_seed": 20261122}', "b": '{"order_seed": null}', "c": "{}"}
+    with alembic_engine.begin() as connection:
+        connection.execute(text(suites))
+        for digest, suite in documents.items():
+            stored = {"digest": digest, "document": f'{{"suite": {suite}}}'}
+            connection.execute(text(version), stored)
+            connection.execute(text(run), stored)
+    alembic_runner.migrate_up_to("0012")
+    with alembic_engine.begin() as connection:
+        found = connection.execute(
+            text("SELECT id, order_seed, withdrawn_at FROM runs ORDER BY 1")
+        ).all()
+    assert found == [("a", 20261122, None), ("b", 0, None), ("c", 0, None)]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from server.db.base import OwnerKind
+from server.db.base import OwnerKind, Role
 from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow
 
 
@@ -76,6 +76,12 @@ def withdraw(session: Session, owner: DemandOwner, *, mandatory_too: bool) -> No
     stored = select(RolloutRow).where(RolloutRow.drive_key == DemandRow.drive_key).exists()
     unwanted = delete(DemandRow).where(owner.owns(), ~stored)
     session.execute(unwanted if mandatory_too else unwanted.where(~DemandRow.mandatory))
+
+
+def places(session: Session, owner: DemandOwner) -> set[tuple[int, Role]]:
+    """Positions and roles that this owner demands."""
+    rows = session.execute(select(DemandRow.position, DemandRow.role).where(owner.owns()))
+    return {(position, role) for position, role in rows}
 
 
 def _in_window(start: int, stop: int) -> ColumnElement[bool]:

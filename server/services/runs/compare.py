@@ -11,6 +11,7 @@ A run that stopped when it was decided alone may be open at the smaller alpha: s
 `--full` it has all the evidence there is. Only the candidates that are asked for together count.
 """
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,7 +26,7 @@ from server.services.bank.register_suite import find_version
 from server.services.runs.document_differences import differences, version_differences
 from server.services.runs.judge import RunEvidence, UndecidableError
 from server.services.runs.run_views import ModelName, SuiteName
-from suites.vocabulary import MetricVerdict, RunVerdict, Status
+from suites.vocabulary import MetricVerdict, RunVerdict
 
 
 class Corrected(BaseModel):
@@ -66,15 +67,15 @@ class Comparison(BaseModel):
 
 
 MOST_KEPT = 10_000
-_judged: dict[tuple[str, int], Corrected] = {}
-"""What finished runs (by id) say, by number of candidates. Their evidence no longer changes, and
-judging it again takes about 0.4 s for 2,000 pairs and five gates."""
+_judged: dict[tuple[str, datetime, int], Corrected] = {}
+"""What finished runs (by id and when: a completed one ends twice) say, by number of candidates.
+Judging 2,000 pairs and five gates again takes about 0.4 s."""
 
 
 def compare(
     session: Session, baseline: str, candidates: list[str], suite: str | None
 ) -> Comparison:
-    """The newest finished run of each candidate against the baseline.
+    """The newest decided run of each candidate against the baseline.
 
     On `suite` if one is named, else on the suite version that all of them met; of several, on the
     one that was last used. Raises Refused: 404 for a model that isn't known or was never compared
@@ -112,12 +113,12 @@ def compare(
 
 
 def _common(session: Session, baseline: str, candidates: list[str]) -> str | None:
-    """The suite version on which every candidate finished a run against the baseline. The last used
+    """The suite version on which every candidate has a verdict against the baseline. The last used
     of several; None: there is none."""
-    finished = RunRow.status == Status.FINISHED
     return session.scalars(
         select(RunRow.suite_digest)
-        .where(RunRow.candidate.in_(candidates), RunRow.baseline == baseline, finished)
+        .where(RunRow.candidate.in_(candidates), RunRow.baseline == baseline)
+        .where(RunRow.verdict.is_not(None))
         .group_by(RunRow.suite_digest)
         .having(func.count(RunRow.candidate.distinct()) == len(candidates))
         .order_by(func.max(RunRow.created).desc(), RunRow.suite_digest)
@@ -131,7 +132,7 @@ def _newest_run(
     query = select(RunRow).where(
         RunRow.candidate == candidate.digest,
         RunRow.baseline == baseline.digest,
-        RunRow.status == Status.FINISHED,
+        RunRow.verdict.is_not(None),
     )
     if suite_digest is not None:
         query = query.where(RunRow.suite_digest == suite_digest)
@@ -171,17 +172,19 @@ def _correction(count: int, alpha: float) -> str:
 
 
 def _corrected(session: Session, run: RunRow, count: int) -> Corrected:
-    known = _judged.get((run.id, count))
-    if known is not None:
+    if run.finished is not None and (known := _judged.get((run.id, run.finished, count))):
         return known
     evidence = RunEvidence(session, run, beside=count)
     try:
-        evidence.consume(session)
+        while evidence.consume(session, beyond=evidence.consumed > 0):
+            pass
     except UndecidableError as error:
         return Corrected(verdict=None, gates=[], problem=str(error))
     verdict = evidence.verdict(over=True)
     gates = [gate.verdict for gate in verdict.gates]
+    corrected = Corrected(verdict=verdict.verdict, gates=gates, problem="")
     if len(_judged) >= MOST_KEPT:
         _judged.clear()
-    corrected = Corrected(verdict=verdict.verdict, gates=gates, problem="")
-    return _judged.setdefault((run.id, count), corrected)
+    if run.finished is not None:
+        _judged[run.id, run.finished, count] = corrected
+    return corrected

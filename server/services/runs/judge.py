@@ -5,6 +5,7 @@ rebuilt from the database at any time: evidence is only ever added.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -24,6 +25,7 @@ from server.services.runs.judged_pairs import (
     read_results,
 )
 from suites.conditions import result_name
+from suites.definition.suite_schema import SuiteVersion
 from suites.judgement import CaseVerdict, Verdict
 from suites.metrics.registry import METRICS
 from suites.pair_table import PairTable
@@ -45,13 +47,14 @@ class RunEvidence:
 
     def __init__(self, session: Session, run: RunRow, beside: int = 1) -> None:
         self.version = stored_version(session.get_one(SuiteVersionRow, run.suite_digest))
-        suite = replace(self.version.suite, alpha=self.version.suite.alpha / beside)
+        written = self.version.suite
+        suite = replace(written, alpha=written.alpha / beside, order_seed=run.order_seed)
         self.metrics = tuple(dict.fromkeys(gate.metric for gate in suite.gates))
         planned = self.version.planned
         # must-pass cases come last; the gates of a suite that has nothing else are over them
         only_cases = suite.select is None and bool(suite.gates)
         self.overall = len(planned) if only_cases else sum(p.case is None for p in planned)
-        self.judge = RunJudge(suite, RunPlan(self.overall))
+        self.judge = RunJudge(suite, _plan(self.version, self.overall))
         self._live = LiveEvidence(suite.gates)
         self.consumed = 0
         self.unmeasured: Unmeasured = {}
@@ -111,6 +114,12 @@ class RunEvidence:
         """More pairs can't change what the gates say; cases may."""
         return self.broken or self.judge.reached is not None or self.consumed == self.overall
 
+    def settled(self, *, whole: bool) -> bool:
+        """Nothing more can be judged: every must-pass case is, and of a run that is driven to its
+        end every pair."""
+        cases = len(self._cases) == len(self.version.suite.cases)
+        return self.broken or (cases and (self.consumed == self.overall or not whole))
+
     def table(self, session: Session) -> PairTable:
         """All pairs from the beginning that are driven and measured, whatever was decided when."""
         pairs = read_pairs(session, self._run_id, 0, self.overall)
@@ -160,6 +169,17 @@ class RunEvidence:
                 f"the suite was resolved with {metric}@{wanted}, "
                 f"this server measures {metric}@{here}: register the suite again"
             )
+
+
+def _plan(version: SuiteVersion, overall: int) -> RunPlan:
+    """What a run on this version will judge: `overall` of its pairs."""
+    places = [p for p in version.planned if p.case is None] or version.planned[:overall]
+    segments = {place.scenario.segment_id for place in places}
+    return RunPlan(
+        overall,
+        route_pairs=Counter(place.route for place in places),
+        slices={name: frozenset(segments.intersection(p)) for name, p in version.slices.items()},
+    )
 
 
 def document(verdict: Verdict) -> dict[str, Any]:

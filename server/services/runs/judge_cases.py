@@ -15,8 +15,8 @@ from suites.definition.suite_schema import CaseSpec, SuiteVersion
 from suites.judgement import CaseVerdict
 from suites.vocabulary import FAILING, Outcome
 
-_Ended = Row[int, str, Outcome, str, float]
-"""A stored rollout: position, drive_key, outcome, reason, ended_s."""
+_Ended = Row[str, str, Outcome, str, float]
+"""A stored rollout: case_id, drive_key, outcome, reason, ended_s."""
 
 
 class _Repeat(NamedTuple):
@@ -38,14 +38,13 @@ def judge_cases(
     open_cases = {spec.name: spec for spec in version.suite.cases if spec.name not in judged}
     if not open_cases:
         return {}, {}
-    places = [(at, p.case) for at, p in enumerate(version.planned)]
-    spec_at = {at: open_cases[case] for at, case in places if case in open_cases}
-    rollouts = _driven(session, run_id, spec_at)
+    spec_of = {f"{s.name}#{r}": s for s in open_cases.values() for r in range(s.repeats)}
+    rollouts = _driven(session, run_id, spec_of)
     results = _conditions(session, [rollout.drive_key for rollout in rollouts])
     unmeasured: Unmeasured = defaultdict(set)
     repeats: dict[str, list[_Repeat]] = defaultdict(list)
     for rollout in rollouts:
-        spec = spec_at[rollout.position]
+        spec = spec_of[rollout.case_id]
         names = [result_name(condition) for condition in spec.conditions]
         found = results[rollout.drive_key]
         missing = [name for name in names if name not in found]
@@ -59,14 +58,14 @@ def judge_cases(
     return {name: _case(open_cases[name], repeats[name]) for name in whole}, unmeasured
 
 
-def _driven(session: Session, run_id: str, positions: Collection[int]) -> Sequence[_Ended]:
-    """The candidate's stored rollouts at these positions, in order."""
+def _driven(session: Session, run_id: str, case_ids: Collection[str]) -> Sequence[_Ended]:
+    """The candidate's stored rollouts of these must-pass repeats, in order."""
     row = RolloutRow
-    there = (DemandRow.role == Role.CANDIDATE, DemandRow.position.in_(positions))
+    asked = (DemandRow.role == Role.CANDIDATE, DemandRow.mandatory, DemandRow.case_id.in_(case_ids))
     return session.execute(
-        select(DemandRow.position, row.drive_key, row.outcome, row.reason, row.ended_s)
+        select(DemandRow.case_id, row.drive_key, row.outcome, row.reason, row.ended_s)
         .join(RolloutRow, RolloutRow.drive_key == DemandRow.drive_key)
-        .where(run_owner(run_id).owns(), *there)
+        .where(run_owner(run_id).owns(), *asked)
         .order_by(DemandRow.position)
     ).all()
 

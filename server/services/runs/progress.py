@@ -15,7 +15,7 @@ from server.services.queue.gauges import RATE_WINDOW_S
 from server.services.queue.paired_demands import PairedDemands
 from suites.metrics.registry import METRICS
 from suites.statistics.contrasts import sign_of
-from suites.vocabulary import STATUS_TRANSITIONS, Outcome, ShardStatus
+from suites.vocabulary import UNDERWAY, Outcome, ShardStatus
 
 
 class WorstCase(BaseModel):
@@ -69,7 +69,7 @@ def read_progress(session: Session, run: RunRow) -> Progress:
             outcomes[role.value][outcome.value] = count
     total = sum(count for _, _, count in counts)
     done = sum(sum(by_outcome.values()) for by_outcome in outcomes.values())
-    over = not STATUS_TRANSITIONS[run.status]
+    over = run.status not in UNDERWAY
     rate = None if over else _rate(session, run)
     keys = select(DemandRow.drive_key).where(mine)
     of_mine = select(DriveKeyRow.shard_id).where(DriveKeyRow.digest.in_(keys))

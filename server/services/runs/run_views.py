@@ -17,7 +17,7 @@ from server.services.audit import record
 from server.services.paging import Page, read_page
 from server.services.queue.demands import run_owner
 from server.services.runs.progress import Progress, read_progress
-from suites.vocabulary import STATUS_TRANSITIONS, RunVerdict, Status
+from suites.vocabulary import STATUS_TRANSITIONS, UNDERWAY, RunVerdict, Status
 
 T = TypeVar("T")
 
@@ -52,6 +52,13 @@ class RunSummary(BaseModel):
     status: Status
     verdict: RunVerdict | None
     """Null until decided, and for ever where the run errored or was cancelled."""
+    provisional: bool
+    """A pass before the whole set was judged: it may merge, it may not promote."""
+    complete: bool
+    """The verdict rests on all that was planned."""
+    withdrawn: str
+    """Why an earlier pass does not stand any more; the verdict is what replaced it."""
+    withdrawn_at: datetime | None
     sentence: str
     error: str
     """Why it errored, and who must act."""
@@ -80,8 +87,13 @@ class RunView(RunSummary):
 
     @property
     def over(self) -> bool:
-        """Nothing of it will change, its verdict least of all."""
-        return self.verdict is not None or not STATUS_TRANSITIONS[self.status]
+        """It is decided, or never will be. Of a provisional pass more may be driven."""
+        return self.verdict is not None or not self.underway
+
+    @property
+    def underway(self) -> bool:
+        """Something of it is still driven or judged."""
+        return self.status in UNDERWAY
 
 
 _Candidate = aliased(ModelRow)
@@ -98,10 +110,31 @@ def _query() -> Select[RunRow, str, str, str, int | None]:
     )
 
 
+def is_complete(run: RunRow) -> bool:
+    """Whether its verdict rests on the whole set. Verdicts of earlier engines do not say: theirs do
+    where every pair was judged when it was given."""
+    whole = run.pairs_consumed == run.planned
+    told = run.verdict_document or {}
+    return run.verdict is not None and bool(told.get("complete", whole))
+
+
+def is_provisional(run: RunRow) -> bool:
+    """A pass that later pairs may withdraw."""
+    return run.verdict is RunVerdict.PASS and not is_complete(run)
+
+
+def withdrawal(run: RunRow) -> str:
+    """Why an earlier pass does not stand; empty where none was withdrawn."""
+    return str((run.verdict_document or {}).get("withdrawn", ""))
+
+
 def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     run, candidate, baseline, suite, number = row[:5]
-    own = RunSummary.model_fields.keys() - {"candidate", "baseline", "suite"}
+    own = RunSummary.model_fields.keys() & RunRow.__table__.columns.keys()
     return {name: getattr(run, name) for name in own} | {
+        "provisional": is_provisional(run),
+        "complete": is_complete(run),
+        "withdrawn": withdrawal(run),
         "candidate": ModelName(digest=run.candidate, name=candidate),
         "baseline": ModelName(digest=run.baseline, name=baseline),
         "suite": SuiteName(digest=run.suite_digest, name=suite, number=number),
@@ -182,7 +215,7 @@ def is_over(session: Session, run_id: str) -> bool:
     """Whether the verdict is final, or there will be none: one statement. Raises Refused (404)."""
     asked = select(RunRow.status, RunRow.verdict).where(RunRow.id == run_id)
     row = _found(session.execute(asked).first(), run_id)
-    return row.verdict is not None or not STATUS_TRANSITIONS[row.status]
+    return row.verdict is not None or row.status not in UNDERWAY
 
 
 def cancel_run(session: Session, run_id: str, *, actor: str) -> None:

@@ -3,7 +3,7 @@
 An unchanged resubmission is the existing run."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, NamedTuple
@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from server.db.bank_tables import ModelRow, SuiteRow, SuiteVersionRow
-from server.db.base import Role
 from server.db.run_tables import IdempotencyKeyRow, RunRow
 from server.problems import Refused
 from server.services.audit import record
@@ -27,13 +26,16 @@ from server.services.bank.register_suite import (
 from server.services.bank.waivers_in_force import in_force
 from server.services.queue.demands import run_owner
 from server.services.queue.executions import find_execution
-from server.services.queue.new_demands import NewDemand, add_demands
+from server.services.queue.new_demands import add_demands
+from server.services.runs.completion import drive_rest
+from server.services.runs.order_seed import order_seed
+from server.services.runs.run_demands import run_demands
 from suites.definition.suite_schema import SuiteVersion
 from suites.errors import Finding, SubmitterError
 from suites.execution_classes import execution_of
 from suites.identity import canonical_json, digest
 from suites.manifest import Manifest, load_manifest
-from suites.rollout import DriveKey, ExecutionClass, SimulatorSpec
+from suites.rollout import ExecutionClass, SimulatorSpec
 from suites.simulators import SIMULATORS, simulator_spec
 from suites.vocabulary import Status
 
@@ -68,7 +70,8 @@ class Submission(BaseModel):
     source: Source = Field(default_factory=Source)
     requested_by: Annotated[str, Field(max_length=200)] = ""
     full: bool = False
-    """Drive everything that was planned, even after the decision."""
+    """Drive everything that was planned, even after the decision: only such a pass promotes. A run
+    that was decided before goes on."""
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     """0 is served first, 9 last."""
 
@@ -121,13 +124,14 @@ def _find_or_create(
     session.execute(select(func.pg_advisory_xact_lock(_lock_number("run", identity))))
     live = (Status.QUEUED, Status.RUNNING, Status.FINISHED)
     same = select(RunRow).where(RunRow.identity == identity, RunRow.status.in_(live))
-    existing = session.scalars(same).first()
+    existing = session.scalars(same.with_for_update()).first()
     if existing is not None:
-        existing.drive_all = existing.drive_all or submission.full
+        if submission.full:
+            drive_rest(session, existing, planned.version, actor=submission.requested_by)
         return existing, False
     check_stored(session, planned.version)
     run = _create(session, submission, planned, identity)
-    add_demands(session, run_owner(run.id), _demands(planned))
+    add_demands(session, run_owner(run.id), run_demands(run, planned.version))
     detail = {"candidate": run.candidate, "baseline": run.baseline, "suite": run.suite_digest}
     record(session, "run.submitted", ("run", run.id), actor=submission.requested_by, detail=detail)
     return run, True
@@ -155,6 +159,7 @@ def _plan(session: Session, submission: Submission, lease_s: float) -> _Planned:
 
 def _create(session: Session, submission: Submission, planned: _Planned, identity: str) -> RunRow:
     version = planned.version
+    ordered_for = planned.candidate.digest, planned.suite.digest
     run = RunRow(
         id=secrets.token_hex(6),
         identity=identity,
@@ -165,6 +170,7 @@ def _create(session: Session, submission: Submission, planned: _Planned, identit
         candidate_execution=asdict(planned.candidate_execution),
         baseline_execution=asdict(planned.baseline_execution),
         planned=len(version.planned),
+        order_seed=order_seed(session, version.suite, *ordered_for),
         priority=submission.priority,
         # an enriched suite's rate of what came first would be biased
         drive_all=submission.full or version.suite.enriched is not None,
@@ -175,24 +181,6 @@ def _create(session: Session, submission: Submission, planned: _Planned, identit
     session.add(run)
     session.flush()
     return run
-
-
-def _demands(planned: _Planned) -> Iterator[NewDemand]:
-    """Both models' rollouts at every position of the version's order."""
-    sides = {
-        Role.CANDIDATE: (planned.candidate.digest, planned.candidate_execution),
-        Role.BASELINE: (planned.baseline.digest, planned.baseline_execution),
-    }
-    for role, (model, execution) in sides.items():
-        for position, place in enumerate(planned.version.planned):
-            key = DriveKey(
-                model=model,
-                scenario=place.scenario,
-                repeat=place.repeat,
-                simulator=planned.simulator,
-                execution=execution,
-            )
-            yield NewDemand(position, role, place.case_id, place.route, place.case is not None, key)
 
 
 def _baseline(session: Session, submission: Submission, row: SuiteVersionRow) -> ModelRow:

@@ -1,6 +1,7 @@
 """Several candidates against one baseline: what each word is worth among them all."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,13 +19,14 @@ from server.tests.driven import add_result, add_rollout
 from server.tests.statements import counted
 from suites.metrics.registry import METRICS
 from suites.segment import SegmentMeta
-from suites.vocabulary import Status
+from suites.vocabulary import RunVerdict, Status
 
 pytestmark = pytest.mark.services
 METRIC = METRICS["lateral_error_mean_m"]
 SUITE = """
 name = "six"
 kind = "overall"
+order_seed = 0
 [select]
 [[gates]]
 metric = "lateral_error_mean_m"
@@ -70,6 +72,7 @@ def judged(
             run.sentence = verdict.sentence
             run.verdict_document = document(verdict)
             run.status = Status.FINISHED
+            run.finished = datetime.now(UTC)
         return run_id
 
     return made
@@ -130,12 +133,13 @@ def test_the_suite_that_all_of_them_met_is_taken_where_none_is_named(
     judged("good", 1.0)
     judged("bad", 2.0)
     met = asked(client, "good", "bad")
-    client.post("/v1/suites", json={"toml": SUITE.replace("[select]", "order_seed = 5\n[select]")})
+    client.post("/v1/suites", json={"toml": SUITE.replace("order_seed = 0", "order_seed = 5")})
     body = {"candidate": "good", "baseline": "baseline", "suite": "six"}
     newer = client.post("/v1/runs", json=body, headers={"Idempotency-Key": "newer"}).json()
     assert newer["suite"]["digest"] != met["suite"]["digest"]
     with sessions.begin() as session:
-        session.get_one(RunRow, newer["id"]).status = Status.FINISHED
+        run = session.get_one(RunRow, newer["id"])
+        run.status, run.verdict = Status.FINISHED, RunVerdict.INCONCLUSIVE
     assert asked(client, "good")["candidates"][0]["run_id"] == newer["id"]
     assert asked(client, "good", "bad") == met
     with sessions.begin() as session:

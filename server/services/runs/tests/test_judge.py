@@ -1,13 +1,17 @@
 """Judging a run from what is stored: order, breaks, what is missing."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.bank_tables import SuiteVersionRow
 from server.db.base import Role
 from server.services.runs.judge import UndecidableError, document
-from server.tests.stage import METRIC, Stage
+from server.tests.stage import METRIC, Stage, Submit
 from suites.metrics.registry import METRICS
 from suites.vocabulary import MetricVerdict, Outcome, RunVerdict
 
@@ -123,3 +127,22 @@ def test_an_equal_pair_of_models_is_equivalent(overall: Stage) -> None:
     evidence = overall.evidence()
     overall.consume(evidence)
     assert evidence.verdict().gates[0].verdict is MetricVerdict.EQUIVALENT
+
+
+def test_a_slice_is_counted_on_the_segments_that_the_run_will_drive(
+    submit: Submit,
+    client: TestClient,
+    add_segment: Callable[..., Any],
+    sessions: sessionmaker[Session],
+    suite_toml: str,
+) -> None:
+    for route in range(1, 4):
+        add_segment(f"r{route}/7", tags=("highway", "rain"))
+    part = 'name = "sliced"\nslices = [{ name = "rain", tags = ["rain"] }]'
+    toml = suite_toml.replace('name = "highway"', part)
+    assert client.post("/v1/suites", json={"toml": toml}).status_code == 201
+    for asked, count in (({}, 3), ({"max_routes": 2}, 2)):
+        stage = Stage(sessions, submit(suite="sliced", **asked).json()["id"])
+        plan = stage.evidence().judge.plan
+        assert (list(plan.slices), len(plan.slices["rain"])) == (["rain"], count)
+        assert {segment[:2] for segment in plan.slices["rain"]} == set(plan.route_pairs)
