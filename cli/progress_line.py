@@ -8,6 +8,7 @@ from typing import Any
 
 from server.client import Client
 from suites.formatting import unit_ending
+from suites.vocabulary import Until
 
 QUIET_S = 15.0
 """Without a terminal, at least so long passes between two lines, s."""
@@ -42,15 +43,18 @@ def _worst(case: Mapping[str, Any]) -> str:
     return f"worst so far {case['case_id']}: {values}"
 
 
-def follow(client: Client, run_id: str, timeout_s: float | None) -> dict[str, Any]:
-    """The run when its verdict is final. Raises WaitTimeout. KeyboardInterrupt passes through: the
-    run goes on."""
+def follow(
+    client: Client, run_id: str, timeout_s: float | None, until: Until = "decided"
+) -> dict[str, Any]:
+    """The run when it is decided, or nothing more of it is driven. Raises WaitTimeout.
+    KeyboardInterrupt passes through: the run goes on."""
     moving = sys.stderr.isatty()
     written = float("-inf")
     last = ""
     run: dict[str, Any] = {}
     try:
-        for run in client.follow(run_id, timeout_s=timeout_s, look_s=1.0 if moving else 5.0):
+        look_s = 1.0 if moving else 5.0
+        for run in client.follow(run_id, timeout_s=timeout_s, look_s=look_s, until=until):
             line = progress_line(run)
             if moving:
                 sys.stderr.write(f"\r\x1b[K{line[:160]}")

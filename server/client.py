@@ -13,6 +13,7 @@ import httpx2
 from suites.errors import DataError, Finding, MachineError, RedriveError, SubmitterError
 from suites.identity import canonical_json
 from suites.manifest import Manifest
+from suites.vocabulary import Until
 
 RETRIED = (502, 503, 504)
 """Statuses after which the same request is sent again: all of ours are idempotent."""
@@ -22,7 +23,7 @@ _OWNERS = {"submitter": SubmitterError, "data": DataError, "machine": MachineErr
 
 
 class WaitTimeout(Exception):
-    """The run is not decided yet; it goes on."""
+    """The run is not that far yet; it goes on."""
 
 
 class Client:
@@ -68,26 +69,36 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
         return self._json("POST", "/v1/runs", json=dict(body), headers=headers)
 
-    def run(self, run_id: str, wait_s: float = 0) -> dict[str, Any]:
-        """One run; with `wait_s`, as soon as it is decided or then."""
-        return self._json("GET", f"/v1/runs/{run_id}", params={"wait": wait_s})
+    def run(self, run_id: str, wait_s: float = 0, until: Until = "decided") -> dict[str, Any]:
+        """One run; with `wait_s`, as soon as it is decided (or nothing more is driven) or then."""
+        return self._json("GET", f"/v1/runs/{run_id}", params={"wait": wait_s, "until": until})
 
     def follow(
-        self, run_id: str, *, timeout_s: float | None = None, look_s: float = 2.0
+        self,
+        run_id: str,
+        *,
+        timeout_s: float | None = None,
+        look_s: float = 2.0,
+        until: Until = "decided",
     ) -> Iterator[dict[str, Any]]:
         """The run every `look_s` seconds; the last one is over. Raises WaitTimeout."""
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            run = self.run(run_id, wait_s=min(look_s, max(0.0, deadline - time.monotonic())))
+            left_s = max(0.0, deadline - time.monotonic())
+            run = self.run(run_id, wait_s=min(look_s, left_s), until=until)
             yield run
-            if is_over(run):
+            if is_over(run, until):
                 return
             if time.monotonic() >= deadline:
-                raise WaitTimeout(f"run {run_id} is not decided after {timeout_s:g} s")
+                raise WaitTimeout(f"run {run_id} is not {until} after {timeout_s:g} s")
 
     def index_segments(self) -> dict[str, Any]:
         """Make what was imported since selectable; what was found."""
         return self._json("POST", "/v1/segments/index")
+
+    def complete(self, run_id: str, actor: str = "") -> dict[str, Any]:
+        """Have what an early verdict left out driven."""
+        return self._json("POST", f"/v1/runs/{run_id}/complete", params={"actor": actor})
 
     def cancel(self, run_id: str, actor: str = "") -> dict[str, Any]:
         """Stop a run."""
@@ -183,6 +194,7 @@ def _failure(response: httpx2.Response) -> RedriveError:
     return kind(message, findings)
 
 
-def is_over(run: Mapping[str, Any]) -> bool:
-    """Whether its verdict is final, or will never be."""
-    return run["verdict"] is not None or run["status"] in ("finished", "cancelled", "errored")
+def is_over(run: Mapping[str, Any], until: Until = "decided") -> bool:
+    """Whether it is decided or never will be; or whether nothing of it is driven any more."""
+    decided = until == "decided" and run["verdict"] is not None
+    return decided or run["status"] in ("finished", "cancelled", "errored")

@@ -1,6 +1,7 @@
 """The closed vocabularies: outcomes, statuses with their transitions, verdicts."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class Outcome(StrEnum):
@@ -44,6 +45,8 @@ STATUS_TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 UNDERWAY = frozenset({Status.QUEUED, Status.RUNNING})
 """Something of the run is still driven or judged."""
+Until = Literal["decided", "finished"]
+"""What somebody waits for: the verdict, or that nothing more of the run is driven."""
 
 
 class ShardStatus(StrEnum):

@@ -1,6 +1,6 @@
-"""`redrive runs`: list, show, compare, watch, cancel."""
+"""`redrive runs`: list, show, compare, watch, complete, cancel."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def list_runs(
         runs = list(client.items("/v1/runs", most=most, **given))
     columns: Columns = {
         "run": "id",
-        "verdict": lambda r: r["verdict"] or r["status"],
+        "verdict": _word,
         "candidate": "candidate.name",
         "baseline": "baseline.name",
         "suite": lambda r: f"{r['suite']['name']}@{r['suite']['digest'][:6]}",
@@ -60,6 +60,13 @@ def list_runs(
     }
     empty = "no run yet: redrive submit MODEL --suite SUITE --baseline MODEL"
     print_items(runs, columns, empty, as_json)
+
+
+def _word(run: dict[str, Any]) -> str:
+    """Its verdict, or how far it is."""
+    notes = {"provisional": run["provisional"], "pass withdrawn": run["withdrawn_at"]}
+    words = "".join(f", {note}" for note, holds in notes.items() if holds)
+    return f"{run['verdict'] or run['status']}{words}"
 
 
 @app.command()
@@ -80,6 +87,7 @@ def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None
     }
     if gates := (run["verdict_document"] or {}).get("gates"):
         print_items(gates, columns, "")
+    print(f"try {run['tries']} of {run['line']} on suite {run['suite']['name']}")
     print(run["url"])
 
 
@@ -141,6 +149,29 @@ def watch(
         write_documents(client, run_id, junit, comment, report)
     show_verdict(run, as_json)
     raise typer.Exit(exit_code(run, allow_inconclusive))
+
+
+@app.command()
+def complete(
+    run_id: RunId,
+    wait: Annotated[bool, option("Wait until all of it is driven.", "REDRIVE_WAIT")] = True,
+    timeout: Timeout = None,
+    allow_inconclusive: AllowInconclusive = False,
+    actor: Annotated[str, option("Who asks for it.", "REDRIVE_ACTOR")] = "",
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Drive what an early verdict left out, nothing twice: only a complete pass promotes.
+
+    Exits as `redrive submit` does, by the verdict on the whole set.
+    """
+    with connect(url) as client:
+        run = client.complete(run_id, actor)
+        if wait:
+            run = watched(client, run_id, timeout, as_json, "finished")
+    show_verdict(run, as_json)
+    if wait:
+        raise typer.Exit(exit_code(run, allow_inconclusive))
 
 
 @app.command()

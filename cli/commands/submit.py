@@ -23,6 +23,7 @@ from cli.options import (
 from cli.printing import print_json
 from cli.progress_line import follow
 from server.client import Client, WaitTimeout
+from suites.vocabulary import Until
 
 app = typer.Typer(context_settings={"allow_interspersed_args": True})
 
@@ -59,7 +60,7 @@ def submit(
         ),
     ] = None,
     full: Annotated[
-        bool, option("Drive everything, even after the decision.", "REDRIVE_FULL")
+        bool, option("Drive everything, even after the decision: it may promote.", "REDRIVE_FULL")
     ] = False,
     allow_inconclusive: AllowInconclusive = False,
     junit: Junit = None,
@@ -98,12 +99,15 @@ def submit(
         raise typer.Exit(exit_code(run, allow_inconclusive))
 
 
-def watched(client: Client, run_id: str, timeout: float | None, as_json: bool) -> dict[str, Any]:
-    """The decided run. Leaves the program when the time is over (5), or by Ctrl-C, which only
-    detaches."""
-    resume = f"it goes on; resume with: redrive runs watch {run_id}"
+def watched(
+    client: Client, run_id: str, timeout: float | None, as_json: bool, until: Until = "decided"
+) -> dict[str, Any]:
+    """The run when it is decided, or nothing more is driven. Leaves the program when the time is
+    over (5), or by Ctrl-C, which only detaches."""
+    word = "watch" if until == "decided" else "complete"
+    resume = f"it goes on; resume with: redrive runs {word} {run_id}"
     try:
-        return follow(client, run_id, timeout)
+        return follow(client, run_id, timeout, until)
     except WaitTimeout as error:
         print(f"{error}: {resume}", file=sys.stderr)
         if as_json:
@@ -125,9 +129,11 @@ def write_documents(
 
 
 def show(run: dict[str, Any], as_json: bool) -> None:
-    """The verdict and its sentence, or the run as JSON."""
+    """The verdict's sentence and what a pass is worth yet, or the run as JSON."""
     if as_json:
         print_json(run)
         return
     undecided = f"{run['status'].upper()}: {run['error'] or 'no verdict'}"
     print(undecided if run["verdict"] is None else run["sentence"])
+    if run["standing"]:
+        print(run["standing"])

@@ -111,10 +111,12 @@ def promote(
 ) -> None:
     """Make a model the baseline that candidates meet when they name none.
 
-    It must pass every held case, or the case must be waived."""
+    It needs a complete pass against the one that is promoted now (the first needs none), and must
+    pass every held case, or the case must be waived."""
     with connect(url) as client:
         body = {"model": model_reference(client, model), "actor": actor}
         suite = client.put(f"/v1/suites/{name}/promoted", body)
     for case in suite["waived"]:
         print(f"not passed: {case['case']} ({case['found']}), {case['waived']}", file=sys.stderr)
     print(f"candidates on {suite['name']} now meet {suite['promoted_name']}", file=sys.stderr)
+    print(f"it rests on {suite['rests_on']}", file=sys.stderr)

@@ -13,7 +13,7 @@ import web
 from server.pages.assets import address_of
 from server.pages.filters import FILTERS, offset
 from server.pages.intervals import draw_axis, draw_interval, scale_of
-from server.services.documents.phrases import TYPICAL_DRIVE
+from server.services.documents.phrases import TYPICAL_DRIVE, line_text
 from suites.vocabulary import FAILING
 
 POLICY = (
@@ -45,6 +45,7 @@ def templates() -> Environment:
         draw_interval=draw_interval,
         draw_axis=draw_axis,
         scale_of=scale_of,
+        line_text=line_text,
         FAILING=FAILING,
         TYPICAL_DRIVE=TYPICAL_DRIVE,
         zip=zip,

@@ -1,7 +1,8 @@
 """A run that is driven, written to the database as workers and the coordinator write it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,8 @@ def write(
 
 @pytest.fixture
 def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
-    """decide(run_id, verdict, sentence, gates=..., cases=...): what the coordinator writes."""
+    """decide(run_id, verdict, sentence, gates=..., cases=..., told={...}): what the coordinator
+    writes; `told` are keys of the document that engines of before did not have."""
 
     def decided(
         run_id: str,
@@ -161,6 +163,7 @@ def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
         sentence: str,
         gates: Any = (GATE,),
         cases: Any = (),
+        told: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         with sessions.begin() as session:
             run = session.get_one(RunRow, run_id)
@@ -177,6 +180,8 @@ def decide(sessions: sessionmaker[Session]) -> Callable[..., None]:
                 "cases": list(cases),
                 "outcomes": counts,
                 "method": method,
+                **told,
             }
+            run.withdrawn_at = datetime.now(UTC) if told.get("withdrawn") else None
 
     return decided

@@ -147,6 +147,20 @@ class TestOnTheService:
                 row.status, row.verdict = Status.FINISHED, RunVerdict.PASS
         assert seen == ["queued", "finished"]
 
+    def test_following_to_the_end_goes_on_past_the_verdict(
+        self, ours: Client, submit: Callable[..., Any], sessions: sessionmaker[Session]
+    ) -> None:
+        run_id = submit().json()["id"]
+        statuses = [Status.RUNNING, Status.FINISHED]
+        seen = []
+        for run in ours.follow(run_id, look_s=0.01, until="finished"):
+            seen.append(run["status"])
+            if statuses:
+                with sessions.begin() as session:
+                    row = session.get_one(RunRow, run_id)
+                    row.status, row.verdict = statuses.pop(0), RunVerdict.PASS
+        assert seen == ["queued", "running", "finished"]
+
     def test_following_ends_when_the_time_is_over(
         self, ours: Client, submit: Callable[..., Any]
     ) -> None:

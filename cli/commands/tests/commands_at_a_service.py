@@ -89,7 +89,9 @@ def decide_at_the_first_look(
     monkeypatch: pytest.MonkeyPatch,
     verdict: RunVerdict | None,
     status: Status = Status.FINISHED,
+    pairs: int | None = None,
 ) -> None:
+    """`pairs` are those that the verdict rests on; all when not given."""
     sessions: sessionmaker[Session] = app.state.sessions
     submit = Client.submit
 
@@ -101,6 +103,7 @@ def decide_at_the_first_look(
             row.verdict = verdict
             row.sentence = f"{verdict}: because."
             row.error = "no worker"
+            row.pairs_consumed = row.planned if pairs is None else pairs
             row.decided = row.finished = datetime.now(UTC)
         return run
 

@@ -23,7 +23,9 @@ def test_models_and_suites_are_pushed_listed_and_promoted(
         "candidate",
     ]
     assert json.loads(redrive("models", "show", "candidate").stdout)["digest"] == pushed[0]
-    assert "now meet candidate" in redrive("suites", "promote", "highway", "candidate").stderr
+    promoted = redrive("suites", "promote", "highway", "candidate").stderr
+    assert "now meet candidate" in promoted
+    assert "it rests on nothing: it is the suite's first release" in promoted
     assert redrive("suites", "list").stdout.splitlines()[1].split()[-1] == "candidate"
     assert json.loads(redrive("suites", "show", "highway").stdout)["number"] == 1
 

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from cli.commands.tests.commands_at_a_service import Redrive, decide_at_the_first_look, submit
+from cli.commands.tests.commands_at_a_service import (
+    Redrive,
+    decide_at_the_first_look,
+    run_of,
+    submit,
+)
+from server.db.run_tables import RunRow
 from suites.vocabulary import RunVerdict
 
 pytestmark = pytest.mark.services
@@ -41,6 +47,52 @@ def test_runs_are_listed_shown_and_cancelled(
     assert redrive("runs", "cancel", run_id, "--actor", "ada").stdout == "CANCELLED: no verdict\n"
     assert json.loads(redrive("runs", "show", run_id, "--json").stdout)["status"] == "cancelled"
     assert redrive("runs", "watch", run_id).exit_code == 3
+
+
+def test_an_early_pass_is_said_to_be_provisional_and_is_completed(
+    redrive: Redrive,
+    models: dict[str, str],
+    registered: str,
+    app: FastAPI,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decide_at_the_first_look(app, monkeypatch, RunVerdict.PASS, pairs=2)
+    submitted = submit(redrive, models)
+    assert submitted.exit_code == 0, "it may merge"
+    run_id = run_of(submitted)
+    sentence, standing = submitted.stdout.splitlines()
+    assert sentence == "pass: because."
+    assert standing.startswith("Provisional after 2 of 3 pairs: it may merge, not promote")
+    assert f"`redrive runs complete {run_id}`" in standing
+    assert "pass, provisional" in redrive("runs", "list").stdout
+    shown = redrive("runs", "show", run_id).stdout.splitlines()
+    assert shown[:2] == [sentence, standing]
+    assert "try 1 of model candidate on suite highway" in shown
+    going = redrive("runs", "complete", run_id, "--no-wait", "--actor", "ada")
+    assert (going.exit_code, "the rest is being driven" in going.stdout) == (0, True)
+    waited = redrive("runs", "complete", run_id, "--timeout", "0")
+    assert (waited.exit_code, waited.stdout) == (5, "")
+    assert f"resume with: redrive runs complete {run_id}" in waited.stderr
+    assert redrive("runs", "watch", run_id).exit_code == 0, "the verdict is there: it never hangs"
+
+
+def test_a_withdrawn_pass_shows_in_the_list_and_in_the_exit_code_of_its_completion(
+    redrive: Redrive,
+    models: dict[str, str],
+    registered: str,
+    app: FastAPI,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decide_at_the_first_look(app, monkeypatch, RunVerdict.FAIL)
+    run_id = run_of(submit(redrive, models))
+    with app.state.sessions.begin() as session:
+        run = session.get_one(RunRow, run_id)
+        run.withdrawn_at = run.decided
+        run.verdict_document = {"complete": True, "withdrawn": "new spikes"}
+    assert "fail, pass withdrawn" in redrive("runs", "list").stdout
+    ended = redrive("runs", "complete", run_id)
+    assert ended.exit_code == 1
+    assert ended.stdout.splitlines()[1] == "Its earlier pass is withdrawn: new spikes."
 
 
 def test_several_candidates_are_compared_and_incidents_are_listed(

@@ -78,12 +78,13 @@ def suites(session: Database, limit: Limit, cursor: Cursor = None) -> Page[servi
 
 @router.put(
     "/suites/{name}/promoted",
-    responses=declares("not-found", "ambiguous", "held-cases", "not-json"),
+    responses=declares("not-found", "ambiguous", "no-complete-pass", "held-cases", "not-json"),
 )
 def promote_model(name: str, body: Promotion, session: Database) -> Promoted:
     """Make a model the baseline of candidates that name none.
 
-    It passes every held case, or its failures are waived."""
+    It has a complete pass against the one that is promoted now, and passes every held case, or its
+    failures are waived."""
     return promote(session, name, body.model, actor=body.actor)
 
 

@@ -8,6 +8,7 @@ from server.api.common import Configured, Cursor, Database, Limit
 from server.problems import declares
 from server.services.paging import Page
 from server.services.runs import run_views as service
+from server.services.runs.completion import complete_run
 from server.services.runs.submission import Submission, submit
 from suites.vocabulary import RunVerdict, Status
 
@@ -26,6 +27,7 @@ SuiteFilter = Annotated[str | None, Query(max_length=200, description="Name or d
 ModelFilter = Annotated[
     str | None, Query(max_length=200, description="Digest or name, as candidate or baseline.")
 ]
+Actor = Annotated[str, Query(max_length=200, description="Who asks for it.")]
 KNOWN = "The run that this was already, or that the key was used for"
 
 
@@ -78,12 +80,23 @@ def runs(
     return service.list_runs(session, filters, cursor=cursor, limit=limit)
 
 
+@router.post(
+    "/{run_id}/complete",
+    responses=declares("not-found", "run-over", "not-now", "invalid-submission"),
+)
+def complete(
+    run_id: str, session: Database, settings: Configured, actor: Actor = ""
+) -> service.RunView:
+    """Drive what an early verdict left out, nothing twice. The verdict stays meanwhile; what the
+    whole set says against a pass withdraws it. A complete run stays as it is."""
+    complete_run(session, run_id, settings.lease_s, actor=actor)
+    session.flush()
+    return service.read_run(session, run_id, settings.public_url)
+
+
 @router.post("/{run_id}/cancel", responses=declares("not-found", "run-over"))
 def cancel(
-    run_id: str,
-    session: Database,
-    settings: Configured,
-    actor: Annotated[str, Query(max_length=200, description="Who stops it.")] = "",
+    run_id: str, session: Database, settings: Configured, actor: Actor = ""
 ) -> service.RunView:
     """Stop a run. What was driven stays and is used by later runs."""
     service.cancel_run(session, run_id, actor=actor)

@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from server.api.common import Configured
 from server.problems import declares
 from server.services.runs.run_views import RunView, is_over, read_run
+from suites.vocabulary import Until
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -20,11 +21,15 @@ Wait = Annotated[
     Query(ge=0, le=300, description="Answer when the verdict is there, or after these seconds."),
 ]
 
+For = Annotated[
+    Until, Query(description="What `wait` is for: the verdict, or that nothing more is driven.")
+]
+
 
 # Waiting holds no session: each look takes one from the pool and gives it back.
-def _over(request: Request, run_id: str) -> bool:
+def _over(request: Request, run_id: str, until: Until) -> bool:
     with request.app.state.sessions() as session:
-        return is_over(session, run_id)
+        return is_over(session, run_id, until)
 
 
 def _read(request: Request, run_id: str) -> RunView:
@@ -33,10 +38,14 @@ def _read(request: Request, run_id: str) -> RunView:
 
 
 @router.get("/{run_id}", responses=declares("not-found"))
-async def run(run_id: str, request: Request, settings: Configured, wait: Wait = 0) -> RunView:
+async def run(
+    run_id: str, request: Request, settings: Configured, wait: Wait = 0, until: For = "decided"
+) -> RunView:
     """One run. With `wait`, the answer comes once it is decided, or undecided when time is over."""
     deadline = time.monotonic() + min(wait, settings.max_wait_s)
-    while time.monotonic() < deadline and not await run_in_threadpool(_over, request, run_id):
+    while time.monotonic() < deadline:
+        if await run_in_threadpool(_over, request, run_id, until):
+            break
         await anyio.sleep(settings.watch_interval_s)
     return await run_in_threadpool(_read, request, run_id)
 

@@ -8,9 +8,11 @@ from pydantic import BaseModel
 
 from server.api.common import Blobs, Configured, Cursor, Database, Named
 from server.db.bank_tables import SuiteVersionRow
+from server.pages.forms import Form, needed, see
 from server.pages.rendering import BLANK_IS_ANY, page
 from server.services.documents.phrases import headline
 from server.services.runs.breakdown import Breakdown, by_offset, case_positions, sandbox_levels
+from server.services.runs.completion import complete_run
 from server.services.runs.pairs import Change, PairView, count_changes, worst_pairs
 from server.services.runs.reproduce import execution_words
 from server.services.runs.run_counts import RunLine, add_counts
@@ -106,8 +108,14 @@ def _commands(run: RunView) -> dict[str, str]:
     again = " ".join([f"redrive submit {models} --suite {suite}", *words])
     return {
         "Submit the same comparison": again,
-        "Drive all of it, past the decision": f"{again} --full",
+        "Drive all of it, past the decision": f"redrive runs complete {run.id}",
     }
+
+
+def complete(run_id: str, form: Form, session: Database, settings: Configured) -> RedirectResponse:
+    """Drive what an early verdict left out."""
+    complete_run(session, run_id, settings.lease_s, actor=needed(form, "actor"))
+    return see(f"/runs/{run_id}")
 
 
 @router.get("/")
@@ -118,3 +126,4 @@ def home() -> RedirectResponse:
 
 page(router, "/runs", "runs/runs.html", runs_page)
 page(router, "/runs/{run_id}", "runs/run.html", run_page)
+router.add_api_route("/runs/{run_id}/complete", complete, methods=["POST"])

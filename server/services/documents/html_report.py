@@ -13,7 +13,8 @@ from server.services.runs.run_views import RunView
 @cache
 def _template() -> Template:
     environment = web.environment()
-    for shared in (phrases.gate_change, phrases.gate_margin, phrases.side_text):
+    shown = (phrases.gate_change, phrases.gate_margin, phrases.side_text, phrases.line_text)
+    for shared in shown:
         environment.globals[shared.__name__] = shared
     environment.globals["TYPICAL_DRIVE"] = phrases.TYPICAL_DRIVE
     return environment.get_template("documents/report.html")

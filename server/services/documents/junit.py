@@ -19,8 +19,17 @@ def junit(run: RunView) -> bytes:
     root = Element("testsuites", name="redrive")
     suite = SubElement(root, "testsuite", name=run.suite.short)
     properties = SubElement(suite, "properties")
-    models = {"candidate": run.candidate.digest, "baseline": run.baseline.digest}
-    for name, value in ({"run": run.url} | models).items():
+    about = {
+        "run": run.url,
+        "candidate": run.candidate.digest,
+        "baseline": run.baseline.digest,
+        "provisional": str(run.provisional).lower(),
+        "complete": str(run.complete).lower(),
+        "withdrawn": _text(run.withdrawn),
+        "line": _text(run.line),
+        "tries": str(run.tries),
+    }
+    for name, value in about.items():
         SubElement(properties, "property", name=name, value=value)
     if run.verdict is None:
         _undecided(suite, run)
@@ -29,7 +38,8 @@ def junit(run: RunView) -> bytes:
             _gate(suite, run, gate)
         for case in cases_of(run):
             _case(suite, run, case)
-        SubElement(suite, "system-out").text = _text(run.sentence)
+        told = f"{run.sentence} {run.standing}".rstrip()
+        SubElement(suite, "system-out").text = _text(told)
     tests = suite.findall("testcase")
     suite.set("tests", str(len(tests)))
     for attribute, element in _COUNTED.items():

@@ -26,8 +26,9 @@ def cases_of(run: RunView) -> list[dict[str, Any]]:
 
 def headline(run: RunView, changes: dict[Change, int]) -> str:
     """`FAIL · highway@3f2a91 · 2 of 9 gates worse · 11 regressed, 4 improved, 1985 unchanged`."""
+    notes = ", provisional" * run.provisional + ", its pass withdrawn" * bool(run.withdrawn_at)
     parts = [
-        str(run.verdict or run.status).upper(),
+        str(run.verdict or run.status).upper() + notes,
         run.suite.short,
         _gate_count(run),
         _failed_cases(run),
@@ -35,6 +36,11 @@ def headline(run: RunView, changes: dict[Change, int]) -> str:
         *(f"{changes[change]} {change}" for change in COUNTED_IF_ANY if changes[change]),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def line_text(run: RunView) -> str:
+    """`Try 7 of branch x on overall; only a complete pass promotes.`"""
+    return f"Try {run.tries} of {run.line} on {run.suite.name}; only a complete pass promotes."
 
 
 def _gate_count(run: RunView) -> str:

@@ -1,4 +1,5 @@
-"""Promoting a model: candidates meet it from now on. It passes every held case, or is waived."""
+"""Promoting a model: candidates meet it from now on. It has a complete pass and passes every held
+case, or is waived."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from server.services.bank.ratchet import hold
 from server.services.bank.register_model import find_model
 from server.services.bank.register_suite import SuiteView, VersionView, find_version
 from server.services.bank.waivers_in_force import in_force
+from server.services.failures.complete_pass import find_basis
 from suites.errors import Finding
 from suites.simulators import simulator_spec
 
@@ -35,6 +37,10 @@ class WaivedCase(BaseModel):
 class Promoted(SuiteView):
     """A suite with its newly promoted model."""
 
+    rests_on: str
+    """The complete pass that allows it, or why none was needed."""
+    run_id: str | None
+    """That pass; null where none was needed."""
     waived: list[WaivedCase]
     """Cases that it did not pass, each with its waiver."""
 
@@ -58,23 +64,32 @@ class _Case(NamedTuple):
 
 def promote(session: Session, name: str, model: str, *, actor: str = "") -> Promoted:
     """Make a model the one that candidates of a suite meet by default, and hold what it passed.
-    Raises Refused: 404, or 409 naming every held case that it does not pass and nobody waived."""
+    Raises Refused: 404, or 409 where it has no complete pass, or naming every held case that it
+    does not pass and nobody waived."""
     suite = session.get(SuiteRow, name, with_for_update=True)
     if suite is None:
         raise not_found("suite", name, "see GET /v1/suites")
     found = find_model(session, model)
     newest = find_version(session, name)
+    basis = find_basis(session, suite, newest, found)
     stands = standings(session, newest, found)
     waived = _check_held(session, name, found.name, stands)
     models = {"model": found.digest, "before": suite.promoted}
-    detail = models | {"waived": [case.case for case in waived]}
+    waivers = {"waived": [case.case for case in waived]}
+    detail = models | waivers | {"rests_on": basis.words, "run": basis.run_id}
     record(session, "suite.promoted", ("suite", name), actor=actor, detail=detail)
     suite.promoted = found.digest
     passed = [case for case, standing in stands.items() if standing.passed]
     hold(session, name, passed, found.digest)
     view = VersionView.model_validate(newest, from_attributes=True)
     return Promoted(
-        name=name, promoted=found.digest, promoted_name=found.name, newest=view, waived=waived
+        name=name,
+        promoted=found.digest,
+        promoted_name=found.name,
+        newest=view,
+        rests_on=basis.words,
+        run_id=basis.run_id,
+        waived=waived,
     )
 
 

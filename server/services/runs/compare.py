@@ -7,8 +7,8 @@ Each kind of error (a gate wrongly called better or worse; a run wrongly passed)
 that probability in each of them, at whatever look it stopped. In any of them it has at most alpha,
 whatever they share, the baseline's drives above all (Bonferroni; Dunn 1961, JASA 56(293)).
 
-A run that stopped when it was decided alone may be open at the smaller alpha: submitted with
-`--full` it has all the evidence there is. Only the candidates that are asked for together count.
+A run that stopped when it was decided alone may be open at the smaller alpha: completed, it has
+all the evidence there is. Only the candidates that are asked for together count.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ from server.services.bank.register_model import find_model
 from server.services.bank.register_suite import find_version
 from server.services.runs.document_differences import differences, version_differences
 from server.services.runs.judge import RunEvidence, UndecidableError
-from server.services.runs.run_views import ModelName, SuiteName
+from server.services.runs.run_views import ModelName, SuiteName, is_provisional
 from suites.vocabulary import MetricVerdict, RunVerdict
 
 
@@ -46,6 +46,8 @@ class Compared(BaseModel):
     candidate: ModelName
     run_id: str
     verdict: RunVerdict | None
+    provisional: bool
+    withdrawn_at: datetime | None
     sentence: str
     gates: list[dict[str, Any]]
     """suites.judgement.GateVerdict, in the suite's order: judged alone, at the suite's alpha."""
@@ -103,6 +105,8 @@ def compare(
                 candidate=ModelName(digest=model.digest, name=model.name),
                 run_id=run.id,
                 verdict=run.verdict,
+                provisional=is_provisional(run),
+                withdrawn_at=run.withdrawn_at,
                 sentence=run.sentence,
                 gates=(run.verdict_document or {}).get("gates", []),
                 corrected=_corrected(session, run, count),

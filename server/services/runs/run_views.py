@@ -16,8 +16,9 @@ from server.problems import Refused, not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
 from server.services.queue.demands import run_owner
+from server.services.runs.lines import read_line
 from server.services.runs.progress import Progress, read_progress
-from suites.vocabulary import STATUS_TRANSITIONS, UNDERWAY, RunVerdict, Status
+from suites.vocabulary import STATUS_TRANSITIONS, UNDERWAY, RunVerdict, Status, Until
 
 T = TypeVar("T")
 
@@ -59,6 +60,8 @@ class RunSummary(BaseModel):
     withdrawn: str
     """Why an earlier pass does not stand any more; the verdict is what replaced it."""
     withdrawn_at: datetime | None
+    standing: str
+    """What a provisional or withdrawn pass is worth, in words; empty where the verdict says all."""
     sentence: str
     error: str
     """Why it errored, and who must act."""
@@ -77,6 +80,11 @@ class RunView(RunSummary):
 
     url: str
     """The run's page, for people."""
+    line: str
+    """What it is one of several tries of: `branch x`, `pull request 17`, else `model x`."""
+    tries: int
+    """Orders of the suite, in any version, that this line had met when it was submitted, its own
+    included: of twenty checkpoints one passes early by luck more easily than of one."""
     progress: Progress
     verdict_document: dict[str, Any] | None
     """suites.judgement.Verdict as of the last look: a verdict only where `verdict` is set.
@@ -128,6 +136,19 @@ def withdrawal(run: RunRow) -> str:
     return str((run.verdict_document or {}).get("withdrawn", ""))
 
 
+def _standing(run: RunRow) -> str:
+    if run.withdrawn_at is not None:
+        return f"Its earlier pass is withdrawn: {withdrawal(run).rstrip('.')}."
+    if not is_provisional(run):
+        return ""
+    judged = max(run.pairs_consumed, (run.verdict_document or {}).get("pairs_judged", 0))
+    told = f"Provisional after {judged:,} of {run.planned:,} pairs: it may merge, not promote"
+    rest = "the rest is being driven"
+    if run.status not in UNDERWAY:
+        rest = f"`redrive runs complete {run.id}` drives the rest, nothing twice"
+    return f"{told}; {rest}."
+
+
 def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     run, candidate, baseline, suite, number = row[:5]
     own = RunSummary.model_fields.keys() & RunRow.__table__.columns.keys()
@@ -135,6 +156,7 @@ def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
         "provisional": is_provisional(run),
         "complete": is_complete(run),
         "withdrawn": withdrawal(run),
+        "standing": _standing(run),
         "candidate": ModelName(digest=run.candidate, name=candidate),
         "baseline": ModelName(digest=run.baseline, name=baseline),
         "suite": SuiteName(digest=run.suite_digest, name=suite, number=number),
@@ -200,8 +222,11 @@ def read_run(session: Session, run_id: str, public_url: str) -> RunView:
     """One run with its progress. Raises Refused (404)."""
     row = _find_named(session, run_id)
     run = row[0]
+    line, tries = read_line(session, run, candidate=row[1], suite=row[3])
     return RunView(
         **_fields(row),
+        line=line,
+        tries=tries,
         url=f"{public_url.rstrip('/')}/runs/{run.id}",
         progress=read_progress(session, run),
         verdict_document=run.verdict_document,
@@ -211,11 +236,13 @@ def read_run(session: Session, run_id: str, public_url: str) -> RunView:
     )
 
 
-def is_over(session: Session, run_id: str) -> bool:
-    """Whether the verdict is final, or there will be none: one statement. Raises Refused (404)."""
+def is_over(session: Session, run_id: str, until: Until = "decided") -> bool:
+    """Whether it is decided or never will be; or whether nothing of it is driven any more: one
+    statement. Raises Refused (404)."""
     asked = select(RunRow.status, RunRow.verdict).where(RunRow.id == run_id)
     row = _found(session.execute(asked).first(), run_id)
-    return row.verdict is not None or row.status not in UNDERWAY
+    decided = until == "decided" and row.verdict is not None
+    return decided or row.status not in UNDERWAY
 
 
 def cancel_run(session: Session, run_id: str, *, actor: str) -> None:

@@ -220,6 +220,34 @@ class TestDocuments:
             "skipped": "1",
         }
 
+    def test_each_says_what_a_pass_is_worth(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        def documents() -> tuple[str, str, dict[str | None, str | None]]:
+            comment, report, xml = (
+                client.get(f"/v1/runs/{driven}/{name}").text
+                for name in ("comment.md", "report.html", "junit.xml")
+            )
+            found = ElementTree.fromstring(xml).findall(".//property")
+            return comment, report, {p.get("name"): p.get("value") for p in found}
+
+        decide(driven, RunVerdict.PASS, "PASS: not worse.", told={"complete": False})
+        comment, report, properties = documents()
+        assert comment.startswith("### ✅ PASS, provisional · highway@")
+        told = "Provisional after 12 of 12 pairs: it may merge, not promote"
+        assert f"**{told}; `redrive runs complete {driven}` drives the rest" in comment
+        assert "Try 1 of model candidate on highway; only a complete pass promotes." in comment
+        assert told in report
+        assert (properties["provisional"], properties["complete"]) == ("true", "false")
+        assert (properties["line"], properties["tries"]) == ("model candidate", "1")
+        gone = {"complete": True, "withdrawn": "labels | turned"}
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.", told=gone)
+        comment, report, properties = documents()
+        assert comment.startswith("### ❌ FAIL, its pass withdrawn · highway@")
+        assert "**Its earlier pass is withdrawn: labels \\| turned.**" in comment
+        assert "fail, its pass withdrawn" in report
+        assert (properties["provisional"], properties["withdrawn"]) == ("false", "labels | turned")
+
     def test_junit_of_an_errored_run_is_an_error_and_no_failure(
         self, driven: str, client: TestClient, sessions: sessionmaker[Session]
     ) -> None:

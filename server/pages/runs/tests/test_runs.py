@@ -11,11 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.queue_tables import DemandRow
+from server.db.run_tables import RunRow
 from server.pages.tests.outline import look
 from server.tests.statements import counted
 from suites.vocabulary import RunVerdict
 
 pytestmark = pytest.mark.services
+EARLY = {"complete": False, "withdrawn": ""}
 
 
 class TestRunsList:
@@ -122,6 +124,70 @@ class TestRunPage:
         assert "invalid 1 not driven 1 errored" in page
         assert "All 11 cases that were driven" in page
 
+    def test_an_early_pass_is_provisional_wherever_it_is_shown_and_a_button_drives_the_rest(
+        self,
+        driven: str,
+        client: TestClient,
+        decide: Callable[..., None],
+        sessions: sessionmaker[Session],
+    ) -> None:
+        decide(driven, RunVerdict.PASS, "PASS: not worse.", told=EARLY)
+        page = look(client, f"/runs/{driven}")
+        assert "Pass provisional Not worse. Provisional after 12 of 12 pairs" in page.words
+        assert f"redrive runs complete {driven}" in page.words
+        assert "Try 1 of model candidate on highway; only a complete pass" in page.words
+        assert "Pass provisional candidate against baseline" in look(client, "/runs").words
+        compared = "/comparisons?baseline=baseline&candidate=candidate"
+        assert "Pass provisional" in look(client, compared).words
+        sent = client.post(
+            f"/runs/{driven}/complete",
+            data={"actor": "ada"},
+            headers={"Origin": "http://redrive.test"},
+            follow_redirects=False,
+        )
+        assert (sent.status_code, sent.headers["location"]) == (303, f"/runs/{driven}")
+        going = look(client, f"/runs/{driven}")
+        assert "The rest is being driven. " in going.words
+        assert "Not a verdict yet" not in going.words
+        assert "Pass provisional Not worse." in going.words, "the verdict stays meanwhile"
+        assert any(attrs.get("data-live") for _, attrs in going.tags)
+        assert not [a for a in going.all("form") if "complete" in str(a.get("action"))]
+
+    def test_a_withdrawn_pass_says_so_beside_what_replaced_it(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        told = {"complete": True, "withdrawn": "the candidate newly spikes on 41 pairs"}
+        decide(driven, RunVerdict.INCONCLUSIVE, "INCONCLUSIVE: spikes; look at them.", told=told)
+        page = look(client, f"/runs/{driven}").words
+        assert "Inconclusive its pass withdrawn Spikes" in page
+        assert "Its earlier pass is withdrawn: the candidate newly spikes on 41 pairs." in page
+        assert "Inconclusive its pass withdrawn candidate" in look(client, "/runs").words
+
+    def test_a_complete_pass_and_one_of_an_engine_of_before_say_nothing_of_it(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        for told in ({"complete": True, "withdrawn": ""}, {}):
+            decide(driven, RunVerdict.PASS, "PASS: not worse.", told=told)
+            page = look(client, f"/runs/{driven}").words
+            assert "provisional" not in page.lower()
+            assert "Pass Not worse." in page
+
+    def test_an_early_pass_of_an_engine_of_before_is_provisional_too(
+        self,
+        driven: str,
+        client: TestClient,
+        decide: Callable[..., None],
+        sessions: sessionmaker[Session],
+    ) -> None:
+        decide(driven, RunVerdict.PASS, "PASS: not worse.")
+        with sessions.begin() as session:
+            session.get_one(RunRow, driven).pairs_consumed = 8
+        assert "Provisional after 8 of 12 pairs" in look(client, f"/runs/{driven}").words
+        for document in ("comment.md", "junit.xml", "report.html"):
+            answer = client.get(f"/v1/runs/{driven}/{document}")
+            assert answer.status_code == 200, answer.text
+            assert "provisional" in answer.text
+
     def test_while_it_runs_its_numbers_are_labelled_so(
         self, driven: str, client: TestClient, decide: Callable[..., None]
     ) -> None:
@@ -193,10 +259,8 @@ class TestRunPage:
 
     def test_offsets_and_sandbox_are_taken_apart(self, driven: str, client: TestClient) -> None:
         view = client.get(f"/runs/{driven}.json").json()
-        assert [(row["lateral_m"], row["pairs"]) for row in view["offsets"]["rows"]] == [
-            (0.0, 6),
-            (0.5, 5),
-        ]
+        assert [row["lateral_m"] for row in view["offsets"]["rows"]] == [0.0, 0.5]
+        assert sum(row["pairs"] for row in view["offsets"]["rows"]) == 11
         assert sum(row["candidate_failed"] for row in view["offsets"]["rows"]) == 1
         assert view["sandbox"] == {
             "candidate": ["namespaces, seccomp"],
