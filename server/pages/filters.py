@@ -68,7 +68,7 @@ def offset_words(name: str) -> str:
 def reason(sentence: str) -> str:
     """A verdict's sentence without its first word, which the page shows in large above it."""
     word, _, rest = sentence.partition(" ")
-    if word.rstrip(":") not in ("PASS", "FAIL", "INCONCLUSIVE"):
+    if word.rstrip(":,") not in ("PASS", "FAIL", "INCONCLUSIVE"):
         return sentence
     begins_with_metric = "_" in rest.partition(" ")[0]  # whose name stays as it is
     return rest if begins_with_metric else rest[:1].upper() + rest[1:]

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.broker import waiting
 from server.coordinator import Coordinator
 from server.db.base import Role
+from server.db.health_tables import EventRow
 from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow, ShardRow, WorkerRow
 from server.db.run_tables import RunRow
-from server.services.runs.judge import RunEvidence
+from server.services.runs.judge import RunEvidence, UndecidableError
 from server.settings import Settings
 from server.tests.driven import add_result, add_rollout
 from suites.vocabulary import Outcome, RunVerdict, ShardStatus, Status
@@ -23,6 +24,18 @@ from suites.vocabulary import Outcome, RunVerdict, ShardStatus, Status
 pytestmark = pytest.mark.services
 Submit = Callable[..., Any]
 METRIC = "lateral_error_mean_m"
+EARLY = """
+name = "early"
+kind = "overall"
+look_every = 4
+new_spikes = 0.3
+[select]
+tags_all = ["early"]
+[[gates]]
+metric = "lateral_error_mean_m"
+margin = 0.5
+"""
+"""An early pass is in reach of 40 routes: a wide margin, a high bound on new spikes."""
 
 
 @pytest.fixture
@@ -435,3 +448,156 @@ def test_a_broker_that_is_away_costs_nothing(
             )
             == 3
         )
+
+
+class TestAPassBeforeTheWholeSetIsDriven:
+    @pytest.fixture
+    def early(
+        self,
+        submit: Submit,
+        client: TestClient,
+        add_segment: Callable[..., Any],
+        coordinator: Coordinator,
+        drive: Callable[..., int],
+        sessions: sessionmaker[Session],
+    ) -> str:
+        """Id of a finished run that passed after a part of 80 pairs; its candidate never spikes."""
+        for number in range(80):
+            add_segment(f"early-{number:02}/0", tags=("early",))
+        client.post("/v1/suites", json={"toml": EARLY})
+        run_id = str(submit(suite="early").json()["id"])
+        self.drive_on(coordinator, drive, sessions, run_id)
+        run = run_of(sessions, run_id)
+        assert (run.status, run.verdict) == (Status.FINISHED, RunVerdict.PASS), run.sentence
+        assert run.pairs_consumed < 30
+        assert run.sentence.startswith("PASS, provisional after")
+        return run_id
+
+    def drive_on(
+        self,
+        coordinator: Coordinator,
+        drive: Callable[..., int],
+        sessions: sessionmaker[Session],
+        run_id: str,
+        spiking: bool = False,
+    ) -> int:
+        """Until nothing more is driven; how many rollouts were. `spiking`: the candidate's do."""
+        stored = 0
+        costs = {Role.CANDIDATE: 5.0 if spiking else 0.101, Role.BASELINE: 0.1}
+        for _ in range(40):
+            coordinator.tick()
+            stored += drive(value=lambda role, p: costs[role])
+            if run_of(sessions, run_id).status is Status.FINISHED:
+                return stored
+        raise AssertionError("it never ends")
+
+    def kinds(self, sessions: sessionmaker[Session], run_id: str) -> list[str]:
+        with sessions() as session:
+            rows = select(EventRow.kind).where(EventRow.subject_id == run_id).order_by(EventRow.id)
+            return list(session.scalars(rows))
+
+    def test_it_is_completed_on_the_same_run_and_nothing_is_driven_twice(
+        self,
+        early: str,
+        client: TestClient,
+        coordinator: Coordinator,
+        drive: Callable[..., int],
+        sessions: sessionmaker[Session],
+    ) -> None:
+        decided = run_of(sessions, early).decided
+        with sessions() as session:
+            before = session.scalar(select(func.count()).select_from(RolloutRow)) or 0
+        view = client.post(f"/v1/runs/{early}/complete", params={"actor": "ada"}).json()
+        assert (view["status"], view["verdict"], view["provisional"]) == ("running", "pass", True)
+        coordinator.tick()
+        assert run_of(sessions, early).verdict is RunVerdict.PASS, "it stays visible meanwhile"
+        assert self.drive_on(coordinator, drive, sessions, early) == 160 - before
+        run = run_of(sessions, early)
+        assert (run.verdict, run.pairs_consumed, run.decided) == (RunVerdict.PASS, 80, decided)
+        assert run.verdict_document is not None
+        assert run.verdict_document["complete"]
+        assert run.sentence.startswith("PASS: not worse by")
+        view = client.get(f"/v1/runs/{early}").json()
+        assert (view["complete"], view["provisional"], view["standing"]) == (True, False, "")
+        assert self.kinds(sessions, early) == ["run.submitted", "run.decided", "run.resumed"]
+        assert not coordinator.tick()
+
+    def test_what_contradicts_it_withdraws_it_and_a_coordinator_that_starts_again_agrees(
+        self,
+        early: str,
+        client: TestClient,
+        coordinator: Coordinator,
+        drive: Callable[..., int],
+        sessions: sessionmaker[Session],
+        settings: Settings,
+    ) -> None:
+        client.post(f"/v1/runs/{early}/complete")
+        while not run_of(sessions, early).withdrawn_at:
+            coordinator.tick()
+            assert drive(value=lambda role, p: 5.0 if role is Role.CANDIDATE else 0.1)
+        coordinator.tick()  # takes all that is driven
+        run = run_of(sessions, early)
+        assert run.status is Status.RUNNING
+        assert run.verdict in (RunVerdict.INCONCLUSIVE, RunVerdict.FAIL), run.sentence
+        assert run.withdrawn_at is not None
+        assert "is withdrawn: " in run.sentence
+        assert (
+            "Its earlier pass is withdrawn: " in client.get(f"/v1/runs/{early}").json()["standing"]
+        )
+        told = [run.verdict, run.sentence, run.withdrawn_at, run.verdict_document]
+        engine = create_engine(settings.sqlalchemy_url)
+        with engine.connect() as connection:
+            again = Coordinator(connection, settings)
+            again.tick()
+            run = run_of(sessions, early)
+            assert [run.verdict, run.sentence, run.withdrawn_at, run.verdict_document] == told
+            self.drive_on(again, drive, sessions, early, spiking=True)
+        engine.dispose()
+        run = run_of(sessions, early)
+        assert run.verdict is not RunVerdict.PASS
+        assert run.pairs_consumed == 80
+        events = self.kinds(sessions, early)
+        assert events == ["run.submitted", "run.decided", "run.resumed", "run.withdrawn"]
+
+    def test_a_fault_while_it_is_completed_leaves_the_verdict_that_it_has(
+        self,
+        early: str,
+        client: TestClient,
+        coordinator: Coordinator,
+        sessions: sessionmaker[Session],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        client.post(f"/v1/runs/{early}/complete")
+
+        def fail(*_: Any, **options: Any) -> bool:
+            raise UndecidableError("this server measures another version: register it again")
+
+        monkeypatch.setattr(RunEvidence, "consume", fail)
+        coordinator.tick()
+        run = run_of(sessions, early)
+        assert (run.status, run.verdict) == (Status.FINISHED, RunVerdict.PASS)
+        assert "register it again" in run.error
+        view = client.get(f"/v1/runs/{early}").json()
+        assert (view["provisional"], view["complete"]) == (True, False)
+        page = client.get(f"/runs/{early}", headers={"Accept": "text/html"}).text
+        assert "Driving went on and stopped: this server measures another version" in page
+
+    def test_a_run_that_is_to_be_driven_whole_is_decided_at_the_same_look(
+        self,
+        early: str,
+        push: Callable[..., str],
+        submit: Submit,
+        coordinator: Coordinator,
+        drive: Callable[..., int],
+        sessions: sessionmaker[Session],
+        client: TestClient,
+    ) -> None:
+        at_the_look = run_of(sessions, early).pairs_consumed
+        push("second")
+        run_id = str(submit(suite="early", candidate="second", full=True).json()["id"])
+        self.drive_on(coordinator, drive, sessions, run_id)
+        run = run_of(sessions, run_id)
+        assert (run.verdict, run.pairs_consumed) == (RunVerdict.PASS, 80)
+        asked: dict[str, Any] = {"subject_kind": "run", "subject_id": run_id, "limit": 1}
+        (event,) = client.get("/v1/audit", params=asked).json()["items"]
+        assert (event["kind"], event["detail"]["pairs"]) == ("run.decided", at_the_look)

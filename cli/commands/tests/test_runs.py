@@ -62,7 +62,7 @@ def test_an_early_pass_is_said_to_be_provisional_and_is_completed(
     run_id = run_of(submitted)
     sentence, standing = submitted.stdout.splitlines()
     assert sentence == "pass: because."
-    assert standing.startswith("Provisional after 2 of 3 pairs: it may merge, not promote")
+    assert standing.startswith("Provisional: it may merge, not promote")
     assert f"`redrive runs complete {run_id}`" in standing
     assert "pass, provisional" in redrive("runs", "list").stdout
     shown = redrive("runs", "show", run_id).stdout.splitlines()

@@ -1,5 +1,6 @@
 """Runs: list, read, cancel. API, pages, comment and reports show these views."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from server.services.paging import Page, read_page
 from server.services.queue.demands import run_owner
 from server.services.runs.lines import read_line
 from server.services.runs.progress import Progress, read_progress
+from suites.verdict.pass_rule import INVALID
 from suites.vocabulary import STATUS_TRANSITIONS, UNDERWAY, RunVerdict, Status, Until
 
 T = TypeVar("T")
@@ -61,7 +63,8 @@ class RunSummary(BaseModel):
     """Why an earlier pass does not stand any more; the verdict is what replaced it."""
     withdrawn_at: datetime | None
     standing: str
-    """What a provisional or withdrawn pass is worth, in words; empty where the verdict says all."""
+    """What a provisional or withdrawn pass is worth, or how to get valid data, in words; empty
+    where the sentence says all."""
     sentence: str
     error: str
     """Why it errored, and who must act."""
@@ -139,14 +142,29 @@ def withdrawal(run: RunRow) -> str:
 def _standing(run: RunRow) -> str:
     if run.withdrawn_at is not None:
         return f"Its earlier pass is withdrawn: {withdrawal(run).rstrip('.')}."
+    document = run.verdict_document or {}
+    if run.verdict is RunVerdict.INCONCLUSIVE and _lacks_data(document):
+        return _GET_DATA
     if not is_provisional(run):
         return ""
-    judged = max(run.pairs_consumed, (run.verdict_document or {}).get("pairs_judged", 0))
-    told = f"Provisional after {judged:,} of {run.planned:,} pairs: it may merge, not promote"
-    rest = "the rest is being driven"
-    if run.status not in UNDERWAY:
-        rest = f"`redrive runs complete {run.id}` drives the rest, nothing twice"
-    return f"{told}; {rest}."
+    rest = f"`redrive runs complete {run.id}` drives the rest, nothing twice"
+    if run.status in UNDERWAY:
+        judged = max(run.pairs_consumed, document.get("pairs_judged", 0))
+        rest = f"the rest is being driven, {judged:,} of {run.planned:,} pairs are judged"
+    return f"Provisional: it may merge, not promote; {rest}."
+
+
+_GET_DATA = (
+    "Too many pairs are without valid data: their segments are kept out of new suite versions "
+    "until they are imported again. Import them, `redrive suites push` the suite's file and submit."
+)
+
+
+def _lacks_data(document: dict[str, Any]) -> bool:
+    """Whether pairs without valid data stand between a run and its verdict."""
+    invalid = [c.get("data_invalid", 0) for c in document.get("outcomes", {}).values()]
+    many = max(invalid, default=0) > INVALID * document.get("pairs_judged", math.inf)
+    return many or "cluster in slice" in document.get("sentence", "")
 
 
 def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:

@@ -234,7 +234,7 @@ class TestDocuments:
         decide(driven, RunVerdict.PASS, "PASS: not worse.", told={"complete": False})
         comment, report, properties = documents()
         assert comment.startswith("### ✅ PASS, provisional · highway@")
-        told = "Provisional after 12 of 12 pairs: it may merge, not promote"
+        told = "Provisional: it may merge, not promote"
         assert f"**{told}; `redrive runs complete {driven}` drives the rest" in comment
         assert "Try 1 of model candidate on highway; only a complete pass promotes." in comment
         assert told in report

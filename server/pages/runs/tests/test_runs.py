@@ -133,7 +133,7 @@ class TestRunPage:
     ) -> None:
         decide(driven, RunVerdict.PASS, "PASS: not worse.", told=EARLY)
         page = look(client, f"/runs/{driven}")
-        assert "Pass provisional Not worse. Provisional after 12 of 12 pairs" in page.words
+        assert "Pass provisional Not worse. Provisional: it may merge" in page.words
         assert f"redrive runs complete {driven}" in page.words
         assert "Try 1 of model candidate on highway; only a complete pass" in page.words
         assert "Pass provisional candidate against baseline" in look(client, "/runs").words
@@ -163,6 +163,33 @@ class TestRunPage:
         assert "Its earlier pass is withdrawn: the candidate newly spikes on 41 pairs." in page
         assert "Inconclusive its pass withdrawn candidate" in look(client, "/runs").words
 
+    @pytest.mark.parametrize(
+        ("invalid", "sentence", "said"),
+        [
+            (1, "INCONCLUSIVE: 1 pair of 12 without valid data.", True),
+            (0, "INCONCLUSIVE: pairs without valid data cluster in slice rain (2).", True),
+            (0, "INCONCLUSIVE: cannot tell.", False),
+        ],
+    )
+    def test_too_many_pairs_without_valid_data_are_said_with_the_remedy(
+        self,
+        invalid: int,
+        sentence: str,
+        said: bool,
+        driven: str,
+        client: TestClient,
+        decide: Callable[..., None],
+    ) -> None:
+        counts = {"candidate": {"data_invalid": invalid}, "baseline": {"completed": 12}}
+        told = {"sentence": sentence, "pairs_judged": 12, "outcomes": counts}
+        decide(driven, RunVerdict.INCONCLUSIVE, sentence, told=told)
+        remedy = "Import them, redrive suites push the suite's file and submit."
+        page = look(client, f"/runs/{driven}").words
+        assert (remedy in page) is said
+        assert ("What would resolve it. Too many pairs" in page) is said
+        comment = client.get(f"/v1/runs/{driven}/comment.md").text
+        assert ("Import them, `redrive suites push`" in comment) is said
+
     def test_a_complete_pass_and_one_of_an_engine_of_before_say_nothing_of_it(
         self, driven: str, client: TestClient, decide: Callable[..., None]
     ) -> None:
@@ -182,7 +209,7 @@ class TestRunPage:
         decide(driven, RunVerdict.PASS, "PASS: not worse.")
         with sessions.begin() as session:
             session.get_one(RunRow, driven).pairs_consumed = 8
-        assert "Provisional after 8 of 12 pairs" in look(client, f"/runs/{driven}").words
+        assert "Provisional: it may merge" in look(client, f"/runs/{driven}").words
         for document in ("comment.md", "junit.xml", "report.html"):
             answer = client.get(f"/v1/runs/{driven}/{document}")
             assert answer.status_code == 200, answer.text
