@@ -6,6 +6,7 @@ from math import isclose
 from typing import TypeVar
 
 from suites.conditions import load_condition
+from suites.definition.cost_draw import draw_contradictions
 from suites.definition.enrichment import enrichment_contradictions
 from suites.definition.selector import selector_contradictions
 from suites.definition.suite_schema import CaseSpec, Gate, Suite, offset_name
@@ -89,12 +90,14 @@ def _gates(suite: Suite) -> Iterator[Finding]:
         if gate.metric not in METRICS:
             problem = f"no metric is named {gate.metric!r}"
             yield Finding(f"gates.{i}.metric", problem, f"one of {', '.join(METRICS)}")
-        if gate.estimand is Estimand.MEAN and gate.winsor_cap is None:
+        uncapped = gate.winsor_cap is None and gate.relative_cap is None
+        if gate.estimand is Estimand.MEAN and uncapped and suite.draw != "cost":
             yield Finding(
                 f"gates.{i}.winsor_cap",
                 "the mean can never be shown to be not worse without a cap: "
                 "rare spikes could outweigh anything seen",
-                "declare the largest cost that counts, or judge the typical drive",
+                "declare the largest cost that counts, relative_cap where the baseline's costs are "
+                "stored, or judge the typical drive",
             )
     for metric, estimand in sorted(_repeated((g.metric, g.estimand) for g in suite.gates)):
         problem = f"two gates judge {metric} by the {estimand}"
@@ -170,6 +173,7 @@ RULES: tuple[Callable[[Suite], Iterator[Finding]], ...] = (
     _content,
     _offset_weights,
     _enrichment,
+    draw_contradictions,
     _same_offsets,
     _gates,
     _gate_kinds,

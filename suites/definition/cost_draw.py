@@ -5,7 +5,7 @@ w_i = a b_i / mean(b) + 1 - a, b the baseline's stored costs. The order is ascen
 2006), with u from the run's own seed. Anyone who has costs and seed can draw it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
 from suites.formatting import plural
+from suites.metrics.registry import METRICS
 from suites.run_plan import StoredCosts
+from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +36,55 @@ def needs_stored_costs(suite: Suite) -> bool:
 def draw_metric(suite: Suite) -> str:
     """Whose costs weigh the draw."""
     return suite.draw_metric or suite.gates[0].metric
+
+
+def draw_contradictions(suite: Suite) -> Iterator[Finding]:
+    """What the fields of a draw by cost, and of caps by cost, may not be together."""
+    if suite.draw == "cost":
+        yield from _of_cost_draw(suite)
+    else:
+        yield from _of_uniform_draw(suite)
+    for i, gate in enumerate(suite.gates):
+        falls_back = needs_stored_costs(suite) and suite.draw_else_uniform
+        capped = gate.winsor_cap is not None
+        if capped and not falls_back and (suite.draw == "cost" or gate.relative_cap is not None):
+            problem = "costs are cut at a multiple of what is expected of their segment instead"
+            remedy = "drop it; relative_cap is the multiple"
+            yield Finding(f"gates.{i}.winsor_cap", problem, remedy)
+        if gate.estimand is Estimand.MEAN and falls_back and not capped:
+            problem = "without stored costs its mean has no cap, and can never be shown"
+            remedy = "declare winsor_cap for that case, or drop draw_else_uniform"
+            yield Finding(f"gates.{i}.winsor_cap", problem, remedy)
+
+
+def _of_cost_draw(suite: Suite) -> Iterator[Finding]:
+    if suite.select is None or not suite.gates:
+        remedy = "add [select] and [[gates]], or drop draw"
+        yield Finding("draw", "there is nothing to draw, or no gate to judge it", remedy)
+        return
+    if suite.enriched is not None:
+        problem = "an enriched suite draws by its own factors"
+        yield Finding("draw", problem, "drop one of the two")
+    metric = draw_metric(suite)
+    known = METRICS.get(metric)
+    if known is None or known.direction != "lower":
+        problem = f"{metric} is no registered cost (of which less is better)"
+        yield Finding("draw_metric", problem, "name the metric whose costs weigh the draw")
+    for i, gate in enumerate(suite.gates):
+        if gate.fail_fast:
+            problem = "half of all models that are as good as the baseline are worse on this bank"
+            remedy = "drop it: a draw by cost fails beyond the margin"
+            yield Finding(f"gates.{i}.fail_fast", problem, remedy)
+
+
+def _of_uniform_draw(suite: Suite) -> Iterator[Finding]:
+    standard = Suite(name="standard", kind=suite.kind)
+    for name in ("draw_metric", "draw_share"):
+        if getattr(suite, name) != getattr(standard, name):
+            yield Finding(name, "the draw is uniform", 'draw = "cost", or drop it')
+    if suite.draw_else_uniform and not needs_stored_costs(suite):
+        problem = "the draw is uniform, and no cap is relative"
+        yield Finding("draw_else_uniform", problem, 'draw = "cost", or drop it')
 
 
 def draw_weights(costs: Floats, share: float, metric: str) -> Floats:

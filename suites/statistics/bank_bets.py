@@ -35,7 +35,7 @@ BELOW, ABOVE = 0, 1
 SIGNS = (1.0, -1.0)
 
 
-class Bank(NamedTuple):
+class KnownBank(NamedTuple):
     """What is known before the first draw; the n pairs stand in the registered order."""
 
     weights: Floats
@@ -51,7 +51,7 @@ class Bank(NamedTuple):
 class BankBets:
     """Incremental: K contrasts at thetas [K, U]."""
 
-    def __init__(self, bank: Bank, thetas: Floats) -> None:
+    def __init__(self, bank: KnownBank, thetas: Floats) -> None:
         self.bank = bank
         self.thetas = thetas
         self.drawn = 0

@@ -24,7 +24,7 @@ from suites.definition.cost_draw import USUAL_CAP
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.run_plan import RunPlan, StoredCosts
-from suites.statistics.bank_bets import ABOVE, BELOW, Bank, BankBets
+from suites.statistics.bank_bets import ABOVE, BELOW, BankBets, KnownBank
 from suites.statistics.contrasts import BEST, GateEvidence, sign_of
 from suites.statistics.engines import Shown, estimand_of
 from suites.statistics.inclusion import inclusion, weighted_ratio
@@ -90,7 +90,7 @@ class BankEngines:
             for g in range(count)
         ]
         q, low, high = (self._known(name, plan.pairs) for name in ("q", "low", "high"))
-        self._bank = Bank(stored.weights, q, low, high)
+        self._bank = KnownBank(stored.weights, q, low, high)
         self._bets = BankBets(self._bank, thetas.reshape(len(self._contrasts), thetas.shape[3]))
         self._alone = np.zeros(self._bets.thetas.shape, dtype=np.int8)
         self._joint = np.zeros_like(self._alone)

@@ -11,6 +11,8 @@ from suites.definition.cost_draw import (
 )
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
+from suites.definition.suite_toml import load_suite
+from suites.definition.tests.documents import SUITE
 from suites.errors import SubmitterError
 from suites.run_plan import StoredCosts
 
@@ -77,3 +79,48 @@ def test_relative_caps_of_a_uniform_draw_are_multiples_of_the_mean() -> None:
     costs = {"cost": np.broadcast_to(B, (2, 4)), "other": np.broadcast_to(B, (2, 4))}
     suite = with_relative_caps(_suite(), StoredCosts(weights=np.ones(4), costs=costs))
     assert [gate.winsor_cap for gate in suite.gates] == [100.0, None]
+
+
+DRAW = 'order_seed = 7\ndraw = "cost"'
+MEAN = 'margin = 0.1\nestimand = "mean"'
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (("order_seed = 7", DRAW), ("margin = 0.1", MEAN)),
+        (
+            ("order_seed = 7", f"{DRAW}\ndraw_else_uniform = true"),
+            ("margin = 0.1", f"{MEAN}\nwinsor_cap = 2.0"),
+        ),
+        (("margin = 0.1", f"{MEAN}\nrelative_cap = 8.0"),),
+        (("order_seed = 7", f'{DRAW}\ndraw_metric = "total_cost"'),),
+    ],
+)
+def test_draws_that_make_sense(changes: tuple[tuple[str, str], ...]) -> None:
+    text = SUITE
+    for change in changes:
+        text = text.replace(*change)
+    load_suite(text)
+
+
+@pytest.mark.parametrize(
+    ("seed", "margin", "where"),
+    [
+        (f'{DRAW}\ndraw_metric = "time_to_failure_s"', "margin = 0.1", "draw_metric"),
+        (f'{DRAW}\ndraw_metric = "wall_s"', "margin = 0.1", "draw_metric"),
+        (DRAW, "margin = 0.1\nfail_fast = true", "gates.0.fail_fast"),
+        (DRAW, f"{MEAN}\nwinsor_cap = 2.0", "gates.0.winsor_cap"),
+        (f"{DRAW}\ndraw_else_uniform = true", MEAN, "gates.0.winsor_cap"),
+        (f"{DRAW}\noffset_weights = [0.9, 0.1]\nenriched = {{ share = 0.5 }}", "", "draw"),
+        ('order_seed = 7\ndraw_metric = "total_cost"', "margin = 0.1", "draw_metric"),
+        ("order_seed = 7\ndraw_share = 0.8", "margin = 0.1", "draw_share"),
+        ("order_seed = 7\ndraw_else_uniform = true", "margin = 0.1", "draw_else_uniform"),
+        ("order_seed = 7", f"{MEAN}\nrelative_cap = 8.0\nwinsor_cap = 2.0", "gates.0.winsor_cap"),
+        ("order_seed = 7", MEAN, "gates.0.winsor_cap"),
+    ],
+)
+def test_draws_that_make_no_sense_name_the_field(seed: str, margin: str, where: str) -> None:
+    with pytest.raises(SubmitterError) as refused:
+        load_suite(SUITE.replace("order_seed = 7", seed).replace("margin = 0.1", margin))
+    assert where in [finding.where for finding in refused.value.findings]

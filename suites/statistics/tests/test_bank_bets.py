@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.statistics.bank_bets import ABOVE, BELOW, Bank, BankBets
+from suites.statistics.bank_bets import ABOVE, BELOW, BankBets, KnownBank
 
 B = np.array([[10.0], [20.0], [30.0], [40.0]])
 C = np.array([[12.0], [20.0], [33.0], [100.0]])
@@ -16,7 +16,7 @@ VALID = np.ones((4, 1), dtype=bool)
 
 def _bets(thetas: list[float]) -> BankBets:
     high = CAPS - np.minimum(B, CAPS)
-    return BankBets(Bank(weights=WEIGHTS, q=B, low=-B, high=high), np.array([thetas]))
+    return BankBets(KnownBank(weights=WEIGHTS, q=B, low=-B, high=high), np.array([thetas]))
 
 
 def _consume(bets: BankBets, rows: slice, valid: Any = VALID) -> None:
@@ -59,7 +59,7 @@ def test_certainty_comes_before_the_end_where_the_rest_cannot_turn_it() -> None:
 def test_a_pair_that_does_not_count_leaves_the_bank() -> None:
     """All others are +10 %, whatever share of the costs the dropped one has."""
     bets = BankBets(
-        Bank(weights=WEIGHTS, q=B, low=-B, high=CAPS - B), np.array([[0.05, 0.1 + 1e-9, 0.15]])
+        KnownBank(weights=WEIGHTS, q=B, low=-B, high=CAPS - B), np.array([[0.05, 0.1 + 1e-9, 0.15]])
     )
     valid = np.array([[True], [True], [True], [False]])
     bets.consume(0.1 * B, 0.1 * B, valid)
@@ -81,7 +81,7 @@ def test_wrong_claims_are_rare_whatever_order_is_drawn() -> None:
     for _ in range(runs):
         at = np.argsort(rng.exponential(size=n) / weights)
         y = (c - b)[at, None]
-        bank = Bank(weights[at], b[at, None], -b[at, None], (cap - b)[at, None])
+        bank = KnownBank(weights[at], b[at, None], -b[at, None], (cap - b)[at, None])
         bets = BankBets(bank, np.array([[theta]]))
         crossed = np.zeros(2, dtype=bool)
         for start in range(0, n - 10, 10):
