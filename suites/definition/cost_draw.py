@@ -92,20 +92,36 @@ def draw_weights(costs: Floats, share: float, metric: str) -> Floats:
 
     Raises SubmitterError for costs that weigh nothing: negative, infinite or all the same.
     """
-    known = costs[~np.isnan(costs)]
-    problem = ""
-    if not len(known):
-        problem = f"the baseline has no value of it on {plural(len(costs), 'pair')}"
-    elif np.isinf(known).any():
-        problem = f"{plural(int(np.isinf(known).sum()), 'stored cost')} of it are infinite"
-    elif known.min() < 0:
-        problem = f"{plural(int((known < 0).sum()), 'stored cost')} of it are negative"
-    elif known.min() == known.max():
+    known = _known(costs, metric, "weigh the draw")
+    if known.min() == known.max():
         problem = f"all stored costs of it are {known[0]:g}: none is harder than another"
-    if problem:
-        remedy = 'name another draw_metric, or draw = "uniform"'
-        raise SubmitterError("costs cannot weigh the draw", Finding(metric, problem, remedy))
+        raise _useless(metric, problem, "weigh the draw")
     return np.asarray(share * np.nan_to_num(costs) / known.mean() + 1 - share)
+
+
+def check_capped(costs: Floats, metric: str) -> None:
+    """Raises SubmitterError unless a multiple of these costs is a cap."""
+    if not _known(costs, metric, "be a cap").any():
+        raise _useless(metric, "all stored costs of it are 0", "be a cap")
+
+
+def _known(costs: Floats, metric: str, use: str) -> Floats:
+    """Those that are no NaN. Raises SubmitterError for none, negative and infinite ones."""
+    known = costs[~np.isnan(costs)]
+    problems = {
+        f"the baseline has no value of it on {plural(len(costs), 'pair')}": not len(known),
+        "some stored costs of it are infinite": np.isinf(known).any(),
+        "some stored costs of it are negative": (known < 0).any(),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise _useless(metric, problem, use)
+    return known
+
+
+def _useless(metric: str, problem: str, use: str) -> SubmitterError:
+    remedy = "take another metric, or do without (uniform draw, winsor_cap)"
+    return SubmitterError(f"stored costs cannot {use}", Finding(metric, problem, remedy))
 
 
 def draw_keys(case_ids: Sequence[str], weights: Floats, seed: int) -> Floats:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from suites.definition.cost_draw import (
+    check_capped,
     draw_metric,
     draw_weights,
     drawn_order,
@@ -50,7 +51,7 @@ def test_a_pair_without_a_cost_weighs_least() -> None:
 @pytest.mark.parametrize(
     ("costs", "said"),
     [
-        ([1.0, -2.0], "1 stored cost of it are negative"),
+        ([1.0, -2.0], "negative"),
         ([1.0, np.inf], "infinite"),
         ([np.nan, np.nan], "no value of it on 2 pairs"),
         ([3.0, 3.0], "all stored costs of it are 3"),
@@ -79,6 +80,9 @@ def test_relative_caps_of_a_uniform_draw_are_multiples_of_the_mean() -> None:
     costs = {"cost": np.broadcast_to(B, (2, 4)), "other": np.broadcast_to(B, (2, 4))}
     suite = with_relative_caps(_suite(), StoredCosts(weights=np.ones(4), costs=costs))
     assert [gate.winsor_cap for gate in suite.gates] == [100.0, None]
+    check_capped(np.full(4, 3.0), "cost")
+    with pytest.raises(SubmitterError, match="cannot be a cap"):
+        check_capped(np.zeros(4), "cost")
 
 
 DRAW = 'order_seed = 7\ndraw = "cost"'
