@@ -27,7 +27,7 @@ from suites.run_plan import RunPlan, StoredCosts
 from suites.statistics.bank_bets import ABOVE, BELOW, BankBets, KnownBank
 from suites.statistics.contrasts import BEST, GateEvidence, sign_of
 from suites.statistics.engines import Shown, estimand_of
-from suites.statistics.inclusion import inclusion, weighted_ratio
+from suites.statistics.inclusion import inclusion, population_error, weighted_ratio
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
@@ -97,8 +97,11 @@ class BankEngines:
         self._thresholds = -np.log(suite.alpha), np.log(max(count, 1) / suite.alpha)
         self._p: list[Floats] = []
         self._valid: list[NDArray[np.bool_]] = []
-        self._estimate: tuple[int, tuple[Floats, Floats]] | None = None
-        """Of so many pairs, with its error."""
+        self._index: dict[str, int] = {}
+        self._routes: list[int] = []
+        """Of each pair."""
+        self._estimate: tuple[int, tuple[Floats, Floats, Floats]] | None = None
+        """Of so many pairs, with its errors on the bank and over drives like these."""
 
     def _known(self, name: str, pairs: int) -> Floats:
         columns = [getattr(contrast, name) for contrast in self._contrasts]
@@ -106,7 +109,7 @@ class BankEngines:
 
     def consume(self, routes: Sequence[str], rows: tuple[GateEvidence, GateEvidence]) -> None:
         """Adds pairs with their evidence, without caps, by the gates' own estimand and by the
-        other. Routes mean nothing: the draw is of pairs."""
+        other. Bets know no routes: the draw is of pairs."""
         at = slice(self._bets.drawn, self._bets.drawn + len(routes))
         valid = self._by_pair(np.stack([e.valid for e in rows], axis=1)[:, None])
         lopsided = self._by_pair(np.stack([e.lopsided for e in rows], axis=1)[:, None])
@@ -121,6 +124,7 @@ class BankEngines:
             for side in (BELOW, ABOVE)
         )
         self._bets.consume(below, above, valid)
+        self._routes += [self._index.setdefault(route, len(self._index)) for route in routes]
         self._p.append(p)
         self._valid.append(valid)
 
@@ -151,17 +155,26 @@ class BankEngines:
         """Its standard error over draws, [case, slot, gate]; NaN for fewer than two pairs."""
         return self._weighted()[1].reshape(self.shape)
 
-    def _weighted(self) -> tuple[Floats, Floats]:
+    def distance(self) -> Floats:
+        """How far each change lies from zero, in standard errors over drives like these and not on
+        the bank alone, [case, slot, gate]; 0 where nothing is known."""
+        estimate, _, error = self._weighted()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.nan_to_num(estimate / error, posinf=1e6, neginf=-1e6)
+        return distance.reshape(self.shape)
+
+    def _weighted(self) -> tuple[Floats, Floats, Floats]:
         drawn = self._bets.drawn
         if not drawn:
             nothing = np.full(len(self._contrasts), np.nan)
-            return nothing, nothing
+            return nothing, nothing, nothing
         if self._estimate is None or self._estimate[0] != drawn:
             valid = np.concatenate(self._valid)
             p = np.where(valid, np.concatenate(self._p), 0.0)
             q = np.where(valid, self._bank.q[:drawn], 0.0)
             chance = inclusion(self._bank.weights, drawn)[:drawn]
-            self._estimate = drawn, weighted_ratio(p, q, chance)
+            wide = population_error(p, q, chance, np.array(self._routes))
+            self._estimate = drawn, (*weighted_ratio(p, q, chance), wide)
         return self._estimate[1]
 
 

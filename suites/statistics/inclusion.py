@@ -45,3 +45,14 @@ def weighted_ratio(p: Floats, q: Floats, chance: Floats) -> tuple[Floats, Floats
     residual = (p - np.nan_to_num(estimate) * q) / chance[:, None]
     square = ((1 - chance)[:, None] * residual**2).sum(axis=0)
     return estimate, np.sqrt(count / (count - 1) * square) / total
+
+
+def population_error(p: Floats, q: Floats, chance: Floats, routes: NDArray[np.int64]) -> Floats:
+    """Standard error of the same estimate [K] as one of drives like those of the bank, not of the
+    bank alone: also over routes, whose numbers are `routes` [k]. It does not vanish at the end."""
+    estimate, _ = weighted_ratio(p, q, chance)
+    weighted = (p - np.nan_to_num(estimate) * q) / chance[:, None]
+    sums = np.zeros((int(routes.max(initial=-1)) + 1, p.shape[1]))
+    np.add.at(sums, routes, weighted)
+    total = (q / chance[:, None]).sum(axis=0)
+    return np.sqrt((sums**2).sum(axis=0)) / np.where(total > 0, total, np.nan)

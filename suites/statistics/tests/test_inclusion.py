@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from suites.statistics.inclusion import inclusion, weighted_ratio
+from suites.statistics.inclusion import inclusion, population_error, weighted_ratio
 
 
 def test_as_many_are_expected_as_were_drawn() -> None:
@@ -37,3 +37,20 @@ def test_the_end_is_exact_and_nothing_is_made_of_nothing() -> None:
     assert (estimate[0], error[0]) == (0.2, 0.0)
     assert np.isnan(weighted_ratio(p, 0 * q, np.ones(2))[0][0])
     assert np.isnan(weighted_ratio(p[:1], q[:1], np.ones(1))[1][0])
+
+
+def test_the_error_for_drives_like_these_is_that_of_new_banks() -> None:
+    rng = np.random.default_rng(4)
+    routes, each = 60, 5
+    at = np.repeat(np.arange(routes), each)
+    seen = []
+    for _ in range(300):
+        r = (rng.normal(0, 0.2, routes)[at] + rng.normal(0, 0.2, len(at)))[:, None]
+        weights = rng.exponential(size=len(at)) + 0.5
+        drawn = np.argsort(rng.exponential(size=len(at)) / weights)[:120]
+        chance = inclusion(weights, 120)[drawn]
+        p, q = r[drawn], np.ones((120, 1))
+        estimate = weighted_ratio(p, q, chance)[0][0]
+        seen.append((estimate, population_error(p, q, chance, at[drawn])[0]))
+    estimates, errors = np.array(seen).T
+    assert np.sqrt((errors**2).mean()) == pytest.approx(estimates.std(), rel=0.15)
