@@ -55,4 +55,4 @@ def population_error(p: Floats, q: Floats, chance: Floats, routes: NDArray[np.in
     sums = np.zeros((int(routes.max(initial=-1)) + 1, p.shape[1]))
     np.add.at(sums, routes, weighted)
     total = (q / chance[:, None]).sum(axis=0)
-    return np.sqrt((sums**2).sum(axis=0)) / np.where(total > 0, total, np.nan)
+    return np.asarray(np.sqrt((sums**2).sum(axis=0)) / np.where(total > 0, total, np.nan))
