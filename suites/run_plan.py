@@ -1,6 +1,6 @@
 """What is known of a run before its first pair is driven."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,12 @@ class StoredCosts:
         """Of the pairs that have a cost; NaN where none has."""
         known = self.costs[metric][~np.isnan(self.costs[metric])]
         return float(known.mean()) if len(known) else float("nan")
+
+    def rows(self, chosen: Sequence[int]) -> "StoredCosts":
+        """The chosen pairs, in that order."""
+        at = np.array(chosen, dtype=np.int64)
+        costs = {metric: costs[:, at] for metric, costs in self.costs.items()}
+        return StoredCosts(weights=self.weights[at], costs=costs)
 
     def check(self, table: PairTable, start: int) -> None:
         """Raises SubmitterError unless the rows of `table` are the pairs from `start` on."""

@@ -40,6 +40,9 @@ class RunRow(Base):
     """Pairs of the suite version."""
     order_seed: Mapped[int] = mapped_column(BigInteger)
     """Of its order and of the signs of its judge: the suite's, or its own."""
+    baseline_known: Mapped[dict[str, Any] | None] = mapped_column(JSON, deferred=True)
+    """What was stored of the baseline when it was submitted, where the suite draws or caps by it or
+    judges rates: services.runs.stored_baseline.Known."""
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="5")
     """0 is served first, 9 last."""
     status: Mapped[Status]

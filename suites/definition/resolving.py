@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suites.conditions import load_condition
+from suites.definition.cost_draw import draw_metric, drawn_order
 from suites.definition.enrichment import Enrichment, draw
 from suites.definition.selector import Selector, left_out, selected
 from suites.definition.suite_schema import (
@@ -40,6 +42,8 @@ def resolve(suite: Suite, metas: Sequence[SegmentMeta], parent: str | None = Non
     for case in suite.cases:
         planned += _case_rollouts(case, by_id[case.segment], suite.simulator.name)
     used = {gate.metric for gate in suite.gates}
+    if suite.draw == "cost":
+        used.add(draw_metric(suite))
     return SuiteVersion(
         suite=suite,
         planned=tuple(planned),
@@ -107,14 +111,20 @@ def breadth_first(
     return [queue[i] for i in range(depth) for queue in queues.values() if i < len(queue)]
 
 
-def run_order(version: SuiteVersion, seed: int) -> tuple[PlannedRollout, ...]:
+def run_order(
+    version: SuiteVersion, seed: int, weights: NDArray[np.float64] | None = None
+) -> tuple[PlannedRollout, ...]:
     """A version's rollouts in the order of one run: breadth first again by the run's own seed,
-    must-pass cases last. By the version's seed it is the version's own order."""
-    if seed == (version.suite.order_seed or 0):
+    must-pass cases last. By the version's seed it is the version's own order. With `weights` of the
+    pairs in that order, drawn by them instead."""
+    if weights is None and seed == (version.suite.order_seed or 0):
         return version.planned
     overall = [p for p in version.planned if p.case is None]
     cases = [p for p in version.planned if p.case is not None]
-    return (*breadth_first(overall, seed), *cases)
+    if weights is None:
+        return (*breadth_first(overall, seed), *cases)
+    drawn = drawn_order([p.case_id for p in overall], weights, seed)
+    return (*(overall[i] for i in drawn.tolist()), *cases)
 
 
 def _slices(

@@ -24,6 +24,8 @@ from server.services.runs.judged_pairs import (
     read_pairs,
     read_results,
 )
+from server.services.runs.run_demands import in_run_order
+from server.services.runs.stored_baseline import known_then
 from suites.conditions import result_name
 from suites.definition.suite_schema import SuiteVersion
 from suites.judgement import CaseVerdict, Verdict
@@ -54,7 +56,7 @@ class RunEvidence:
         # must-pass cases come last; the gates of a suite that has nothing else are over them
         only_cases = suite.select is None and bool(suite.gates)
         self.overall = len(planned) if only_cases else sum(p.case is None for p in planned)
-        self.judge = RunJudge(suite, _plan(self.version, self.overall))
+        self.judge = RunJudge(suite, _plan(self.version, self.overall, run))
         self._live = LiveEvidence(suite.gates)
         self.consumed = 0
         self.unmeasured: Unmeasured = {}
@@ -171,12 +173,15 @@ class RunEvidence:
             )
 
 
-def _plan(version: SuiteVersion, overall: int) -> RunPlan:
+def _plan(version: SuiteVersion, overall: int, run: RunRow) -> RunPlan:
     """What a run on this version will judge: `overall` of its pairs."""
+    known = known_then(run)
     places = [p for p in version.planned if p.case is None] or version.planned[:overall]
     segments = {place.scenario.segment_id for place in places}
     return RunPlan(
         overall,
+        stored=known.stored and in_run_order(known.stored, version, run),
+        baseline_events=known.events,
         route_pairs=Counter(place.route for place in places),
         slices={name: frozenset(segments.intersection(p)) for name, p in version.slices.items()},
     )

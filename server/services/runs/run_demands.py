@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from server.db.base import Role
 from server.db.run_tables import RunRow
 from server.services.queue.new_demands import NewDemand
+from server.services.runs.stored_baseline import known_then
 from suites.definition.resolving import run_order
-from suites.definition.suite_schema import SuiteVersion
+from suites.definition.suite_schema import PlannedRollout, SuiteVersion
 from suites.rollout import DriveKey, ExecutionClass, SimulatorSpec
+from suites.run_plan import StoredCosts
 
 
 def run_demands(run: RunRow, version: SuiteVersion) -> Iterator[NewDemand]:
@@ -17,7 +19,7 @@ def run_demands(run: RunRow, version: SuiteVersion) -> Iterator[NewDemand]:
         Role.CANDIDATE: (run.candidate, ExecutionClass(**run.candidate_execution)),
         Role.BASELINE: (run.baseline, ExecutionClass(**run.baseline_execution)),
     }
-    order = run_order(version, run.order_seed)
+    order = _order(version, run, known_then(run).stored)
     for role, (model, execution) in sides.items():
         for position, place in enumerate(order):
             key = DriveKey(
@@ -28,3 +30,17 @@ def run_demands(run: RunRow, version: SuiteVersion) -> Iterator[NewDemand]:
                 execution=execution,
             )
             yield NewDemand(position, role, place.case_id, place.route, place.case is not None, key)
+
+
+def in_run_order(stored: StoredCosts, version: SuiteVersion, run: RunRow) -> StoredCosts:
+    """Costs of the version's pairs, as the run will meet them."""
+    place_of = {p.case_id: at for at, p in enumerate(p for p in version.planned if p.case is None)}
+    order = _order(version, run, stored)
+    return stored.rows([place_of[place.case_id] for place in order if place.case is None])
+
+
+def _order(
+    version: SuiteVersion, run: RunRow, stored: StoredCosts | None
+) -> tuple[PlannedRollout, ...]:
+    by_cost = stored is not None and version.suite.draw == "cost"
+    return run_order(version, run.order_seed, stored.weights if stored and by_cost else None)

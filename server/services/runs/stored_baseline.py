@@ -5,9 +5,10 @@ baseline's events is more where it is whole. It is frozen on the run's row: what
 later, the judge and the exports read the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from server.db.queue_tables import ResultRow, RolloutRow
+from server.db.run_tables import RunRow
 from suites.definition.cost_draw import check_capped, draw_metric, draw_weights, needs_stored_costs
 from suites.definition.suite_schema import PlannedRollout, SuiteVersion
 from suites.errors import Finding, SubmitterError
@@ -26,6 +28,29 @@ from suites.vocabulary import Estimand, Outcome
 
 AT_ONCE = 5_000
 """Drive_keys in one statement."""
+
+
+class Known(NamedTuple):
+    """Of a run's baseline when it was submitted; pairs in the order of the suite's version."""
+
+    stored: StoredCosts | None = None
+    """None where the suite asks for none, or falls back to a uniform draw."""
+    events: Mapping[str, int] = MappingProxyType({})
+    """Metric that is judged as a rate to the events on all pairs, where all are stored."""
+
+    def document(self) -> dict[str, Any]:
+        """As the run's row has it."""
+        stored = self.stored.document() if self.stored else None
+        return {"stored": stored, "events": dict(self.events)}
+
+
+def known_then(run: RunRow) -> Known:
+    """What was frozen on a run's row."""
+    if run.baseline_known is None:
+        return Known()
+    stored = run.baseline_known["stored"]
+    costs = StoredCosts.of_document(stored) if stored else None
+    return Known(costs, run.baseline_known["events"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +66,8 @@ class BaselineDrives:
 
 def known_of_baseline(
     session: Session, version: SuiteVersion, drives: BaselineDrives, *, itself: bool
-) -> dict[str, Any] | None:
-    """What to freeze: `stored` (StoredCosts.document, or null) and `baseline_events`, both in the
-    order of the version's planned pairs. None where the suite asks for nothing.
+) -> Known | None:
+    """What to freeze; None where the suite asks for nothing.
 
     `itself`: the candidate is the baseline, which needs no weights: such a run stores its costs.
     Raises SubmitterError where costs are missing or cannot weigh a draw.
@@ -51,9 +75,9 @@ def known_of_baseline(
     suite = version.suite
     rates = {gate.metric for gate in suite.gates if gate.estimand is Estimand.RATE}
     by_cost = needs_stored_costs(suite) and not itself
-    if not by_cost and not rates:
-        return None
     places = [place for place in version.planned if place.case is None]
+    if not places or not (by_cost or rates):
+        return None
     metrics = list(version.metric_versions)
     found, stored = _results(session, version, drives, places, metrics)
     events = {
@@ -61,12 +85,11 @@ def known_of_baseline(
         for m, metric in enumerate(metrics)
         if metric in rates and stored[:, m].all()
     }
-    costs = None
     if by_cost and stored.all():
-        costs = _costs(version, metrics, found)
-    elif by_cost and not suite.draw_else_uniform:
+        return Known(_costs(version, metrics, found), events)
+    if by_cost and not suite.draw_else_uniform:
         raise _missing(version, drives, places, metrics, stored)
-    return {"stored": costs.document() if costs else None, "baseline_events": events}
+    return Known(None, events)
 
 
 def _results(

@@ -30,6 +30,7 @@ from server.services.queue.new_demands import add_demands
 from server.services.runs.completion import drive_rest
 from server.services.runs.order_seed import order_seed
 from server.services.runs.run_demands import run_demands
+from server.services.runs.stored_baseline import BaselineDrives, Known, known_of_baseline
 from suites.definition.suite_schema import SuiteVersion
 from suites.errors import Finding, SubmitterError
 from suites.execution_classes import execution_of
@@ -130,7 +131,9 @@ def _find_or_create(
             drive_rest(session, existing, planned.version, actor=submission.requested_by)
         return existing, False
     check_stored(session, planned.version)
+    known = _known_of_baseline(session, planned)
     run = _create(session, submission, planned, identity)
+    run.baseline_known = known and known.document()
     add_demands(session, run_owner(run.id), run_demands(run, planned.version))
     detail = {"candidate": run.candidate, "baseline": run.baseline, "suite": run.suite_digest}
     record(session, "run.submitted", ("run", run.id), actor=submission.requested_by, detail=detail)
@@ -181,6 +184,19 @@ def _create(session: Session, submission: Submission, planned: _Planned, identit
     session.add(run)
     session.flush()
     return run
+
+
+def _known_of_baseline(session: Session, planned: _Planned) -> Known | None:
+    """What is stored of the baseline, as it drives in this run. Raises SubmitterError."""
+    drives = BaselineDrives(
+        model=planned.baseline.digest,
+        name=planned.baseline.name,
+        simulator=planned.simulator,
+        execution=planned.baseline_execution,
+    )
+    alike = planned.candidate_execution == planned.baseline_execution
+    itself = alike and planned.candidate.digest == planned.baseline.digest
+    return known_of_baseline(session, planned.version, drives, itself=itself)
 
 
 def _baseline(session: Session, submission: Submission, row: SuiteVersionRow) -> ModelRow:
