@@ -7,7 +7,7 @@ m, mean(w f) estimates E_p[f] without bias (defensive mixture, Hesterberg 1995, 
 probability, sum(w f) / n does (Horvitz & Thompson 1952).
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -78,17 +78,28 @@ def effective_sample(weight: Floats) -> float:
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
-def natural_weights(driven: Sequence[Start | None], stated: Mapping[Start, float]) -> list[float]:
+def natural_weights(
+    driven: Sequence[Start | None],
+    stated: Mapping[Start, float],
+    stands_for: Sequence[float] | None = None,
+) -> list[float]:
     """w = p / q of drives by their start: natural probability over the share that began so.
 
-    Zero for a start that is not stated, or None. All zero while a start that does occur was not
-    driven at all.
+    Of drives that `stands_for` so many each (a cost-weighted draw), over their share. Zero for a
+    start that is not stated, or None. All zero while a start that does occur was not driven at all.
     """
-    counts = Counter(start for start in driven if start is not None)
+    each = stands_for or [1.0] * len(driven)
+    counts: dict[Start, float] = defaultdict(float)
+    for start, count in zip(driven, each, strict=True):
+        if start is not None:
+            counts[start] += count
     if any(p > 0 and not counts[start] for start, p in stated.items()):
         return [0.0] * len(driven)
     weight = {start: p * len(driven) / counts[start] for start, p in stated.items() if p > 0}
-    return [0.0 if start is None else weight.get(start, 0.0) for start in driven]
+    return [
+        0.0 if start is None else weight.get(start, 0.0) * count
+        for start, count in zip(driven, each, strict=True)
+    ]
 
 
 def weighted_mean(values: Floats, weight: Floats, confidence: float = 0.95) -> Weighted:

@@ -129,10 +129,15 @@ class IncidentKind:
 
 
 def compare_incidents(
-    drives: Sequence[DrivenTwice], kinds: Sequence[str], alpha: float = 0.05, complete: bool = False
+    drives: Sequence[DrivenTwice],
+    kinds: Sequence[str],
+    alpha: float = 0.05,
+    complete: bool = False,
+    largest: float = 0.0,
 ) -> list[IncidentKind]:
-    """Every kind of incident in turn. `complete`: these are all the drives that were planned."""
-    found = [_compare(drives, kind, len(kinds) / alpha, alpha) for kind in kinds]
+    """Every kind of incident in turn. `complete`: these are all the drives that were planned.
+    `largest`: the weight that all drives of a segment may have, were it among them or not."""
+    found = [_compare(drives, kind, len(kinds) / alpha, alpha, largest) for kind in kinds]
     if not complete:
         return found
     adjusted = holm([mcnemar_exact(len(k.candidate_only), len(k.baseline_only)) for k in found])
@@ -140,10 +145,10 @@ def compare_incidents(
 
 
 def _compare(
-    drives: Sequence[DrivenTwice], kind: str, threshold: float, alpha: float
+    drives: Sequence[DrivenTwice], kind: str, threshold: float, alpha: float, largest: float
 ) -> IncidentKind:
     known = [d for d in drives if all(kind in side for side in d.happened)]
-    candidate, baseline = (_rate(known, kind, side) for side in (0, 1))
+    candidate, baseline = (_rate(known, kind, side, largest) for side in (0, 1))
     places = [{d.route for d in known if d.happened[side][kind]} for side in (0, 1)]
     only = places[0] - places[1], places[1] - places[0]
     e_value = label_e_value(len(only[0]), len(only[1]))
@@ -167,7 +172,7 @@ def _compare(
     )
 
 
-def _rate(drives: Sequence[DrivenTwice], kind: str, side: int) -> IncidentRate:
+def _rate(drives: Sequence[DrivenTwice], kind: str, side: int, largest: float) -> IncidentRate:
     counted = [d for d in drives if d.weight > 0]
     driven = sum((d.hours[side] for d in counted), 0.0)
     rate = IncidentRate(
@@ -186,7 +191,7 @@ def _rate(drives: Sequence[DrivenTwice], kind: str, side: int) -> IncidentRate:
     events = _by_segment([d for d in counted if d.happened[side][kind]])
     natural_hours = sum(d.weight * d.hours[side] for d in counted)
     each = [1000 * w / natural_hours for w in events.values()]
-    low, high = poisson_interval(each, 1000 * max(weight.values()) / natural_hours)
+    low, high = poisson_interval(each, 1000 * max(largest, *weight.values()) / natural_hours)
     weights = np.array(list(weight.values()))
     effective_hours = effective_sample(weights) * natural_hours / float(weights.sum())
     return replace(rate, per_1000_h=sum(each), low=low, high=high, effective_hours=effective_hours)

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from server.db.base import Role
 from server.db.run_tables import RunRow
 from server.services.queue.new_demands import NewDemand
@@ -10,6 +13,7 @@ from suites.definition.resolving import run_order
 from suites.definition.suite_schema import PlannedRollout, SuiteVersion
 from suites.rollout import DriveKey, ExecutionClass, SimulatorSpec
 from suites.run_plan import StoredCosts
+from suites.statistics.inclusion import inclusion
 
 
 def run_demands(run: RunRow, version: SuiteVersion) -> Iterator[NewDemand]:
@@ -37,6 +41,16 @@ def in_run_order(stored: StoredCosts, version: SuiteVersion, run: RunRow) -> Sto
     place_of = {p.case_id: at for at, p in enumerate(p for p in version.planned if p.case is None)}
     order = _order(version, run, stored)
     return stored.rows([place_of[place.case_id] for place in order if place.case is None])
+
+
+def times_counted(run: RunRow, version: SuiteVersion, drawn: int) -> NDArray[np.float64] | None:
+    """How many like it each planned pair of a run drawn by cost stands for, in the run's order, if
+    it is among the first `drawn`: about 1 in the mean of those. None: all stand for one."""
+    stored = known_then(run).stored
+    if stored is None or version.suite.draw != "cost" or not drawn:
+        return None
+    weights = in_run_order(stored, version, run).weights
+    return np.asarray(min(drawn, len(weights)) / len(weights) / inclusion(weights, drawn))
 
 
 def _order(

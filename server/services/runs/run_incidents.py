@@ -4,24 +4,30 @@ A rate per 1,000 h is of natural driving. Drives that began beside the logged pa
 provoke. They count for the rate only where the suite states its distribution of offsets
 (`offset_weights`), each with its importance weight. Where it states none, nobody knows how often
 such a beginning occurs on the road: only drives from the logged path count. Drives of an enriched
-suite count with the weight that their draw gave them, once all are driven. Must-pass cases were
-chosen, and never count. Every offset is reported by itself as well, as shares of drives.
+suite count with the weight that their draw gave them, once all are driven; those of a suite that
+draws by cost for the pairs like them. Must-pass cases were chosen, and never count. Every offset is
+reported by itself as well, as shares of drives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from server.db.queue_tables import DemandRow, ResultRow
+from server.db.run_tables import RunRow
 from server.services.bank.register_suite import find_version, stored_version
 from server.services.queue.demands import run_owner
 from server.services.queue.paired_demands import PairedDemands
+from server.services.runs.run_demands import times_counted
 from server.services.runs.run_views import find_run
 from server.storage import BlobStore
-from suites.definition.suite_schema import offset_name
+from suites.definition.suite_schema import SuiteVersion, offset_name
 from suites.enriched_rates import natural_weights
 from suites.errors import DataError
 from suites.metrics.incidents import DETECTORS, incidents
@@ -35,6 +41,8 @@ from suites.statistics.incident_rates import (
     enriched_sample,
 )
 from suites.vocabulary import FAILING, NOT_SCORED, Outcome
+
+Floats = NDArray[np.float64]
 
 FAILURE = "failure"
 """Kind of incident: the rollout failed (left the road or lane bound), or the model itself did."""
@@ -102,12 +110,9 @@ def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> Incidents
     stated: dict[Offset, float] | None = None
     if suite.offset_weights:
         stated = dict(zip(suite.offsets, suite.offset_weights, strict=True))
-    if suite.enriched is None:
-        starts = [None if pair.mandatory else pair.offset for pair in pairs]
-        weights = natural_weights(starts, stated or {ON_THE_LOG: 1.0})
-    else:
-        drawn = version.natural_weights
-        weights = [drawn[p.position] if complete and not p.mandatory else 0.0 for p in pairs]
+    run_row = session.get_one(RunRow, run_id)
+    stands_for = times_counted(run_row, version, sum(not pair.mandatory for pair in driven))
+    weights = _weights(pairs, version, stated, complete, stands_for)
     drives = [
         DrivenTwice(
             route=pair.route,
@@ -130,8 +135,40 @@ def read_incidents(session: Session, blobs: BlobStore, run_id: str) -> Incidents
         complete=complete,
         offset_weights=stated and {offset_name(o): p for o, p in stated.items()},
         enriched=enriched_sample(drives) if suite.enriched is not None else None,
-        kinds=compare_incidents(drives, KINDS, suite.alpha, complete),
+        kinds=_compared(drives, version, complete, stands_for),
     )
+
+
+def _weights(
+    pairs: Sequence[_DrivenPair],
+    version: SuiteVersion,
+    stated: Mapping[Offset, float] | None,
+    complete: bool,
+    stands_for: Floats | None,
+) -> list[float]:
+    """What each pair counts for in natural driving."""
+    if version.suite.enriched is not None:
+        drawn = version.natural_weights
+        return [drawn[p.position] if complete and not p.mandatory else 0.0 for p in pairs]
+    starts = [None if pair.mandatory else pair.offset for pair in pairs]
+    each = None
+    if stands_for is not None:
+        each = [0.0 if pair.mandatory else float(stands_for[pair.position]) for pair in pairs]
+    return natural_weights(starts, stated or {ON_THE_LOG: 1.0}, each)
+
+
+def _compared(
+    drives: Sequence[DrivenTwice], version: SuiteVersion, complete: bool, stands_for: Floats | None
+) -> list[IncidentKind]:
+    """Every kind, with the largest weight that a drive may have by what was declared."""
+    alpha, enriched = version.suite.alpha, version.suite.enriched
+    if stands_for is None:
+        largest = 0.0 if enriched is None else 1 / enriched.natural_share
+        return compare_incidents(drives, KINDS, alpha, complete, largest)
+    kinds = compare_incidents(drives, KINDS, alpha, complete, float(stands_for.max()))
+    # what the baseline finds hard came first: that it has more incidents there shows nothing yet
+    early = not complete
+    return [replace(k, word="cannot tell") if early and k.word == "fewer" else k for k in kinds]
 
 
 def _driven_pairs(session: Session, run_id: str) -> list[_DrivenPair]:

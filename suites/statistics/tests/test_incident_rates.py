@@ -112,6 +112,20 @@ def test_natural_weights_are_bounded_and_wait_for_every_offset_that_occurs() -> 
     assert natural_weights([], {"a": 1.0}) == []
 
 
+def test_drives_that_stand_for_several_weigh_within_their_start() -> None:
+    """A cost-weighted draw took the second start's hard half only: it is still half of driving."""
+    weight = natural_weights(["log", "log", "side"], {"log": 0.5, "side": 0.5}, [1.0, 3.0, 1.0])
+    assert weight == pytest.approx([0.375, 1.125, 1.5])
+    assert natural_weights(["log", "log"], {"log": 1.0}, [0.5, 1.5]) == pytest.approx([0.5, 1.5])
+
+
+def test_the_upper_bound_is_of_the_largest_weight_that_was_declared() -> None:
+    drives = [drive(f"r{i}", hours=10.0) for i in range(100)]
+    (seen,) = compare_incidents(drives, ["brake"])
+    (declared,) = compare_incidents(drives, ["brake"], largest=4.0)
+    assert declared.candidate.high == pytest.approx(4 * (seen.candidate.high or 0.0))
+
+
 def test_repeats_of_one_segment_are_one_event_and_no_more_exposure() -> None:
     once = [drive(f"r{i}", c=i < 3, hours=2.0) for i in range(50)]
     (single,), (thrice,) = (compare_incidents(drives, ["brake"]) for drives in (once, once * 3))

@@ -17,6 +17,7 @@ from server.services.runs.stored_baseline import known_then
 from server.tests.driven import add_result, add_rollout
 from suites.definition.cost_draw import draw_weights, drawn_order
 from suites.segment import SegmentMeta
+from suites.statistics.inclusion import inclusion
 from suites.vocabulary import Outcome
 
 pytestmark = pytest.mark.services
@@ -131,6 +132,40 @@ def test_weights_are_those_of_the_submission_and_fix_the_order(
     names = [f"{segment}@+0.00m+0.0m+0.0deg#0" for segment in COSTS]
     weights = draw_weights(np.array(list(COSTS.values())), 0.3, METRIC)
     assert order == [list(COSTS)[i] for i in drawn_order(names, weights, 3)]
+
+
+def test_pages_weigh_pairs_back_to_the_bank(
+    register: Callable[[str], None],
+    ask: Callable[..., Any],
+    sessions: sessionmaker[Session],
+    client: TestClient,
+) -> None:
+    """Each of the first 12 counts for those like it among all 20."""
+    register(SUITE.replace('draw = "cost"', 'draw = "cost"\ndraw_share = 0.9'))
+    drive(sessions, ask("baseline", full=True).json()["id"])
+    run_id = ask().json()["id"]
+    with sessions.begin() as session:
+        first = (DemandRow.owner_id == run_id, DemandRow.position < 12)
+        for demand in session.scalars(select(DemandRow).where(*first)):
+            if demand.role is Role.CANDIDATE:
+                add_rollout(session, demand.drive_key)
+                cost = 2 * COSTS[demand.case_id.split("@")[0]]
+                add_result(session, demand.drive_key, cost)
+    order, _, plan = rows(sessions, run_id)
+    costs = np.array([COSTS[segment] for segment in order])
+    counted = 1 / inclusion(plan.stored.weights, 12)[:12]
+    mean = np.average(costs[:12], weights=counted)
+    assert mean != pytest.approx(costs[:12].mean(), rel=0.01)
+    view = client.get(f"/runs/{run_id}.json").json()["offsets"]
+    (row,) = view["rows"]
+    assert view["weighted_back"]
+    assert (row["pairs"], row["baseline_mean"]) == (12, pytest.approx(mean))
+    assert row["candidate_mean"] == pytest.approx(2 * mean)
+    assert "weighted back to the bank" in client.get(f"/runs/{run_id}").text
+    incidents = client.get(f"/v1/runs/{run_id}/incidents").json()
+    (failure,) = [kind for kind in incidents["kinds"] if kind["kind"] == "failure"]
+    worth = counted.sum() ** 2 / (counted**2).sum()
+    assert failure["baseline"]["effective_hours"] == pytest.approx(worth / 3600, rel=1e-6)
 
 
 def test_what_the_baseline_cannot_drive_has_no_cost_and_weighs_least(
