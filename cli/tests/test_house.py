@@ -28,6 +28,7 @@ ACROSS = frozenset(
         "curated_suites",
         "damaged_segments",
         "docs",
+        "drawn_by_cost",
         "enriched_run",
         "enriched_suite",
         "faults",

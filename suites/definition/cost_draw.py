@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.definition.suite_schema import Suite
+from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.formatting import plural
 from suites.metrics.registry import METRICS
-from suites.run_plan import StoredCosts
+from suites.run_plan import RunPlan, StoredCosts
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
@@ -141,12 +141,31 @@ def drawn_order(case_ids: Sequence[str], weights: Floats, seed: int) -> NDArray[
     return np.argsort(draw_keys(case_ids, weights, seed), kind="stable")
 
 
-def with_relative_caps(suite: Suite, stored: StoredCosts) -> Suite:
-    """A suite with a uniform draw whose relative caps are costs: every pair expects the mean."""
+def by_stored_costs(suite: Suite, plan: RunPlan) -> tuple[Suite, RunPlan]:
+    """Suite and plan as they are judged: the plan has stored costs where the draw was by cost.
+
+    Then no gate has a winsor_cap, which is for a uniform draw alone. In a uniform draw every pair
+    expects the mean, and relative caps become winsor_caps.
+    """
+    stored = plan.stored
+    if stored is None:
+        return suite, plan
+    if suite.draw == "cost":
+        return replace(suite, gates=tuple(replace(g, winsor_cap=None) for g in suite.gates)), plan
     gates = tuple(
         gate
         if gate.relative_cap is None
         else replace(gate, winsor_cap=gate.relative_cap * stored.mean(gate.metric))
         for gate in suite.gates
     )
-    return replace(suite, gates=gates)
+    return replace(suite, gates=gates), replace(plan, stored=None)
+
+
+def relative_cap(gate: Gate) -> float:
+    """Times its expected cost that a pair of a draw by cost counts up to."""
+    return gate.relative_cap or USUAL_CAP
+
+
+def pair_caps(gate: Gate, stored: StoredCosts) -> Floats:
+    """C = kappa w mean(b) of each pair [n]: so many times the cost that is expected of it."""
+    return np.asarray(relative_cap(gate) * stored.weights * np.nan_to_num(stored.mean(gate.metric)))

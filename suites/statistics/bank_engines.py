@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suites.definition.cost_draw import USUAL_CAP
+from suites.definition.cost_draw import pair_caps
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.run_plan import RunPlan, StoredCosts
@@ -58,7 +58,7 @@ class Contrast:
 
 def _contrast(gate: Gate, estimand: Estimand, case: int, stored: StoredCosts) -> Contrast:
     """The evidence at its best has the baseline at its worst."""
-    sign = sign_of(gate.metric)
+    sign = sign_of(gate.metric, gate.direction)
     costs = stored.costs[gate.metric][1 if case == BEST else 0]
     known = ~np.isnan(costs)
     b = np.where(known, costs, 0.0)
@@ -68,8 +68,7 @@ def _contrast(gate: Gate, estimand: Estimand, case: int, stored: StoredCosts) ->
     if estimand is Estimand.RATE:
         low = np.where(known, -b if sign > 0 else b - 1, -1.0)
         return Contrast(sign, estimand, b, one, one, low, np.where(known, low + 1, 1.0))
-    expected = stored.weights * np.nan_to_num(stored.mean(gate.metric))
-    cap = (gate.relative_cap or USUAL_CAP) * expected
+    cap = pair_caps(gate, stored)
     above = np.where(known, cap - np.minimum(b, cap), cap)
     below = np.where(known, b, cap)
     low, high = (-below, above) if sign > 0 else (-above, below)
@@ -154,6 +153,11 @@ class BankEngines:
     def error(self) -> Floats:
         """Its standard error over draws, [case, slot, gate]; NaN for fewer than two pairs."""
         return self._weighted()[1].reshape(self.shape)
+
+    def asymptotic(self) -> tuple[Floats, Floats]:
+        """Nothing is asymptotic here: no bounds, [case, slot, gate]."""
+        open_ = np.full(self.shape, np.inf)
+        return -open_, open_
 
     def distance(self) -> Floats:
         """How far each change lies from zero, in standard errors over drives like these and not on

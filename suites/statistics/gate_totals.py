@@ -5,21 +5,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.definition.cost_draw import pair_caps
 from suites.definition.suite_schema import Gate
 from suites.pair_table import VALUE, PairTable
+from suites.run_plan import StoredCosts
 from suites.statistics.contrasts import GateEvidence
+from suites.statistics.inclusion import inclusion
 
+Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
 class GateTotals:
     """Arrays over the gates, [G]."""
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
+    def __init__(self, gates: Sequence[Gate], stored: StoredCosts | None = None) -> None:
+        """`stored`: of a draw by cost, whose means are weighted back to the bank."""
         self._metrics = [gate.metric for gate in gates]
+        self._stored = stored
+        self._values: list[Floats] = []
+        """[2, k, G] of a draw by cost; NaN where one model has none."""
         self._caps = np.array(
             [np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in gates]
         )
+        if stored is not None:
+            self._caps = np.stack([pair_caps(gate, stored) for gate in gates], axis=1)
+        self._seen = 0
         self.valid: Counts = np.zeros(len(gates), dtype=np.int64)
         """Pairs that count."""
         self.lopsided: Counts = np.zeros(len(gates), dtype=np.int64)
@@ -41,7 +52,12 @@ class GateTotals:
         columns = [table.metrics.index(metric) for metric in self._metrics]
         values = table.results[VALUE][..., columns]
         both = np.isfinite(values).all(axis=0) & rows.valid
-        self.cut += (both & (values >= self._caps).all(axis=0)).sum(axis=0)
+        caps = self._caps
+        if self._stored is not None:
+            caps = caps[self._seen : self._seen + len(table)]
+            self._values.append(np.where(both, values, np.nan))
+        self._seen += len(table)
+        self.cut += (both & (values >= caps).all(axis=0)).sum(axis=0)
         self._both += both.sum(axis=0)
         self._sums += np.where(both, values, 0.0).sum(axis=1)
         for known, valid in zip(self.routes, rows.valid.T, strict=True):
@@ -51,5 +67,11 @@ class GateTotals:
         """Means of candidate and baseline over pairs where both have a value; NaN without."""
         if not self._both[g]:
             return float("nan"), float("nan")
-        candidate, baseline = self._sums[:, g] / self._both[g]
+        if self._stored is not None:
+            values = np.concatenate(self._values, axis=1)[:, :, g]
+            chance = inclusion(self._stored.weights, self._seen)[: self._seen]
+            known = ~np.isnan(values[0])
+            candidate, baseline = np.average(values[:, known], axis=1, weights=1 / chance[known])
+        else:
+            candidate, baseline = self._sums[:, g] / self._both[g]
         return float(candidate), float(baseline)

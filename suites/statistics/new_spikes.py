@@ -21,6 +21,8 @@ from scipy.stats import beta
 
 from suites.definition.suite_schema import Gate
 from suites.pair_table import BASELINE, CANDIDATE, HIGH, LOW, PairTable
+from suites.run_plan import StoredCosts
+from suites.statistics.bank_spikes import BankSpikes
 from suites.statistics.contrasts import sign_of
 from suites.statistics.rates import label_e_value
 from suites.vocabulary import FAILING, NOT_SCORED
@@ -66,8 +68,13 @@ def quiet_pairs(share: float, alpha: float) -> int:
 class NewSpikes:
     """Counts over the pairs consumed, for each of G gates."""
 
-    def __init__(self, gates: tuple[Gate, ...], share: float, alpha: float) -> None:
+    def __init__(
+        self, gates: tuple[Gate, ...], share: float, alpha: float, stored: StoredCosts | None = None
+    ) -> None:
+        """`stored`: of a draw by cost, where counts of what came first are bets on the bank."""
         self._gates = gates
+        self._stored = stored
+        self._bank = stored and BankSpikes(stored.weights, len(gates), share, alpha)
         self._alpha = alpha
         self.share = share
         self._costs: list[list[float]] = [[] for _ in gates]
@@ -87,6 +94,7 @@ class NewSpikes:
         """Takes the pairs up to the next look, which reads them."""
         failed = np.array([[o in FAILING for o in pair] for pair in table.outcomes]).reshape(-1, 2)
         dropped = np.array([bool(NOT_SCORED & {*pair}) for pair in table.outcomes], dtype=np.bool_)
+        counted = []
         for g, gate in enumerate(self._gates):
             values = table.results[..., table.metrics.index(gate.metric)]
             values = np.where(np.isfinite(values), values, np.nan)
@@ -99,9 +107,15 @@ class NewSpikes:
             worst = _spikes(_filled(c[HIGH], bad), _filled(b[LOW], good), failed, at)
             best = _spikes(_filled(c[LOW], good), _filled(b[HIGH], bad), failed, at)
             self._count(g, table, worst[0] & valid, best, valid)
+            counted.append([worst[0] & valid, valid])
+        if self._bank and counted:
+            self._bank.consume(*np.array(counted).transpose(1, 2, 0))
 
     def _median(self, g: int) -> float:
         costs = np.array(self._costs[g])
+        if self._stored is not None:
+            costs = self._stored.costs[self._gates[g].metric].ravel()
+            costs = costs[~np.isnan(costs)]
         return float(np.median(costs) or costs.mean()) if costs.size else 0.0
 
     def _count(
@@ -125,6 +139,8 @@ class NewSpikes:
 
     def rare(self, g: int) -> bool:
         """Whether all pairs so far show new spikes to be rarer than the share."""
+        if self._bank:
+            return self._bank.rare(g)
         wealth = log_rarity(int(self.new[g]), int(self.pairs[g]), self.share)
         return wealth >= log(1 / self._alpha)
 
@@ -136,6 +152,8 @@ class NewSpikes:
         new, pairs = int(self.new[g]), int(self.pairs[g])
         if not pairs:
             return None
+        if self._bank and not complete:
+            return self._bank.below(g)
         return (at_most if complete else rarer_than)(new, pairs, self._alpha)
 
 

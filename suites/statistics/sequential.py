@@ -36,6 +36,7 @@ from suites.definition.suite_schema import Suite
 from suites.judgement import Interval
 from suites.pair_table import PairTable, concat
 from suites.run_plan import RunPlan
+from suites.statistics.bank_engines import BankEngines
 from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
 from suites.statistics.gate_totals import GateTotals
@@ -111,15 +112,19 @@ class SequentialJudge:
         self.contradicted: dict[int, float] = {}
         """Gate to a bound that an earlier look showed, where the estimate on all pairs lies beyond
         it; set by `intervals`."""
-        self.totals = GateTotals(self.gates)
-        self.spikes = NewSpikes(self.gates, tolerated(suite), suite.alpha)
+        self.totals = GateTotals(self.gates, plan.stored)
+        self.spikes = NewSpikes(self.gates, tolerated(suite), suite.alpha, plan.stored)
         self._margins = np.array([gate.margin for gate in self.gates])
         thetas = self._margins[:, None] * DECIDING
-        self._engines = Engines(suite, plan, np.broadcast_to(thetas, (2, 2, *thetas.shape)))
+        self._engines = self._tests(np.broadcast_to(thetas, (2, 2, *thetas.shape)))
         self._blocks: list[tuple[tuple[str, ...], tuple[GateEvidence, GateEvidence]]] = []
         """Routes and evidence of each look, kept to invert the tests at other thetas."""
         self._shown: list[bool] = []
         self._pending: list[PairTable] = []
+
+    def _tests(self, thetas: Floats) -> Engines | BankEngines:
+        engines = Engines if self.plan.stored is None else BankEngines
+        return engines(self.suite, self.plan, thetas)
 
     @property
     def room(self) -> int:
@@ -146,6 +151,8 @@ class SequentialJudge:
         self.looked = self.consumed
 
     def _read(self, table: PairTable) -> None:
+        if self.plan.stored is not None:
+            self.plan.stored.check(table, self.looked)
         own, other = (
             [estimand_of(self.suite, slot, g) for g in range(len(self.gates))]
             for slot in (OWN, OTHER)
@@ -203,7 +210,8 @@ class SequentialJudge:
 
     def _spiky(self, slot: int, g: int) -> bool:
         """The mean without a declared cap, for which no test here holds under rare spikes."""
-        return self._is_mean(slot, g) and self.gates[g].winsor_cap is None
+        bare = self.gates[g].winsor_cap is None and self.plan.stored is None
+        return self._is_mean(slot, g) and bare
 
     def _is_mean(self, slot: int, g: int) -> bool:
         return estimand_of(self.suite, slot, g) is Estimand.MEAN
@@ -229,7 +237,7 @@ class SequentialJudge:
         those that decide. An estimate outside them ends its interval (`contradicted`).
         """
         # Without censoring both cases are one, and half of the work is saved.
-        agree = all(
+        agree = self.plan.stored is None and all(
             np.array_equal(rows.p[BEST], rows.p[WORST]) for _, both in self._blocks for rows in both
         )
         cases = 1 if agree else 2
@@ -251,6 +259,8 @@ class SequentialJudge:
 
         with np.errstate(divide="ignore", invalid="ignore"):
             t = estimate[:, OTHER].mean(axis=0) / error[:, OTHER].max(axis=0)
+        if self.plan.stored is not None:  # on the bank alone the end is certain
+            t = self._engines.distance()[:, OTHER].mean(axis=0)
         spreads = error[:, OWN].max(axis=0)
         return [
             GateIntervals(interval(OWN, g), interval(OTHER, g), _finite(spreads[g]), _finite(t[g]))
@@ -268,9 +278,9 @@ class SequentialJudge:
             [deciding, around - step * STEPS, around + step * STEPS, near], axis=-1
         )
 
-    def _replayed(self, grid: Floats) -> Engines:
+    def _replayed(self, grid: Floats) -> Engines | BankEngines:
         """The tests at other thetas, with the looks that count for what is shown."""
-        engines = Engines(self.suite, self.plan, grid)
+        engines = self._tests(grid)
         seen = 0
         for (routes, rows), due in zip(self._blocks, self._shown, strict=True):
             engines.consume(routes, rows)

@@ -2,6 +2,7 @@
 
 from scipy.stats import norm
 
+from suites.definition.cost_draw import relative_cap
 from suites.formatting import percent, plural
 from suites.judgement import GateVerdict, Interval
 from suites.statistics.engines import OWN
@@ -80,7 +81,7 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, intervals: Gate
     cut = int(totals.cut[g])
     if cut and gate.estimand is Estimand.MEAN:
         pairs = plural(cut, "pair")
-        notes.append(f"{pairs} where both costs are cut at the cap of {gate.winsor_cap:g}")
+        notes.append(f"{pairs} where both costs are cut at {_cap(judge, g)}")
     if any(notes):
         return "; ".join(filter(None, notes))
     if interval and interval.high < 0 and word in GOOD and word is not MetricVerdict.BETTER:
@@ -110,7 +111,7 @@ def _unreadable(judge: SequentialJudge, g: int) -> str:
     if totals.negative[g]:
         return "some costs are negative: a relative change of them has no meaning"
     if gate.estimand is Estimand.MEAN and totals.cut[g] == totals.valid[g]:
-        cut = f"every cost of both models is cut at the cap of {gate.winsor_cap:g}"
+        cut = f"every cost of both models is cut at {_cap(judge, g)}"
         return f"{cut}: nothing is left to compare"
     if not judge.readable(OWN, g):
         return (
@@ -125,8 +126,17 @@ def _contradicted(judge: SequentialJudge, g: int, interval: Interval | None) -> 
     if bound is None or interval is None:
         return ""
     side = "least" if bound > interval.estimate else "most"
-    return (
-        f"an earlier look showed a change of at {side} {percent(bound)}, "
-        f"all pairs together {percent(interval.estimate)}: "
-        "it is not the same on routes of many and of few pairs, or rare pairs outweigh the others"
-    )
+    why = "it is not the same on routes of many and of few pairs, or rare pairs outweigh the others"
+    if judge.plan.stored is not None:
+        why = "costs above their cap outweigh the others"
+        if judge.gates[g].estimand is Estimand.TYPICAL:
+            why = "that look counted a pair as three times as cheap at most"
+    shown = f"an earlier look showed a change of at {side} {percent(bound)}"
+    return f"{shown}, all pairs together {percent(interval.estimate)}: {why}"
+
+
+def _cap(judge: SequentialJudge, g: int) -> str:
+    gate = judge.gates[g]
+    if judge.plan.stored is not None:
+        return f"{relative_cap(gate):g} times what is expected of their segment"
+    return f"the cap of {gate.winsor_cap:g}"

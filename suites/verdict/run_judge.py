@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from suites.definition.cost_draw import by_stored_costs, draw_metric, relative_cap
 from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
 from suites.formatting import percent, plural
@@ -27,6 +28,8 @@ from suites.vocabulary import MetricVerdict, Outcome, RunVerdict
 
 METHOD = "redrive.sign-flip/3"
 """Version of the engine: part of what is needed to judge again."""
+BANK_METHOD = "redrive.bank-bets/1"
+"""The same where the draw is by cost."""
 
 ZERO = Interval(estimate=0.0, low=0.0, high=0.0)
 
@@ -54,6 +57,7 @@ class RunJudge:
     """`decide` for a caller that receives the rows piece by piece: each is consumed once."""
 
     def __init__(self, suite: Suite, plan: RunPlan) -> None:
+        suite, plan = by_stored_costs(suite, plan)
         self.suite = suite
         self.plan = plan
         self.planned = plan.pairs
@@ -146,7 +150,7 @@ class RunJudge:
         claims = self._judge.claims()
         self._take_back()
         for g, (gate, (own, other)) in enumerate(zip(self.suite.gates, claims, strict=True)):
-            self._move(g, gate_word(gate, own, other, last), last)
+            self._move(g, gate_word(gate, own, other, last and not self._on_bank), last)
         if not self._reached:
             if verdict := self._crossed():
                 self._reached = verdict, self._judge.consumed
@@ -200,6 +204,12 @@ class RunJudge:
             elif self._complete and (change := self._judge.change(g)) > gate.margin:
                 found.append(f"all pairs together change {gate.metric} by {percent(change)}")
         return found
+
+    @property
+    def _on_bank(self) -> bool:
+        """Drawn by cost: what is shown is of this bank, where half of all models that are as good
+        as the baseline are worse in the end. So none fails whose size is open."""
+        return self.plan.stored is not None
 
     @property
     def _complete(self) -> bool:
@@ -295,6 +305,7 @@ class RunJudge:
         identical: bool,
     ) -> Circumstances:
         judge, tally, alpha = self._judge, self._tally, self.suite.alpha
+        critical = [self.suite.gates[g] for g in self._critical]
         untold = [g for g in self._critical if gates[g].verdict is MetricVerdict.CANNOT_TELL]
         more = [
             more_segments(gates[g], intervals[g].error, len(tally.segments), alpha)
@@ -317,6 +328,7 @@ class RunJudge:
             withdrawn=self._withdrawn,
             passed_at=self._reached[1] if self._reached else 0,
             lacking=max((int(judge.totals.lopsided[g]) for g in untold), default=0),
+            counted_to=max(map(relative_cap, critical), default=0.0) if self._on_bank else None,
             uncapped=any(judge.readable(OWN, g) and not judge.improvable(OWN, g) for g in untold),
             more=None if None in more else max((n for n in more if n is not None), default=None),
         )
@@ -324,8 +336,15 @@ class RunJudge:
     def _method(self) -> dict[str, object]:
         candidate, baseline = self._tally.failed_alone
         rules = ("alpha", "spending_rho", "flips", "look_every", "order_seed", "new_spikes")
+        drawn: dict[str, object] = {}
+        if self._on_bank:
+            by = {"metric": draw_metric(self.suite), "share": self.suite.draw_share}
+            drawn = {"draw": by}
+        elif self.suite.draw == "cost":
+            drawn = {"draw": "uniform"}
         return {
-            "engine": METHOD,
+            "engine": BANK_METHOD if self._on_bank else METHOD,
+            **drawn,
             **{rule: getattr(self.suite, rule) for rule in rules},
             "looked_at": self._judge.looked,
             "failed_routes": {

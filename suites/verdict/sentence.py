@@ -80,6 +80,9 @@ class Circumstances:
     """About how many more segments would settle the open gates."""
     judged: int
     planned: int
+    counted_to: float | None = None
+    """Drawn by cost: what is said is of this bank, with costs of the mean counted up to so many
+    times what is expected of a segment."""
     objections: tuple[str, ...] = ()
     """Why good gates are no pass."""
     withdrawn: str = ""
@@ -133,6 +136,8 @@ def run_sentence(
 
 def _where(seen: Circumstances) -> str:
     where = f"{plural(seen.segments, 'segment')} of {plural(seen.routes, 'route')}"
+    if seen.counted_to is not None:
+        where += ", drawn by cost, on this bank"
     if not seen.dropped:
         return where
     return f"{where} ({plural(seen.dropped, 'pair')} without valid data left out)"
@@ -164,6 +169,8 @@ def _passed(
     elif critical:
         gates = f"{len(critical)} of {plural(len(critical), 'gate')}"
         parts.append(f"not worse by {margins(critical)} on {gates} {where}")
+        if seen.counted_to is not None and any(g.estimand is Estimand.MEAN for g in critical):
+            parts.append(f"costs counted up to {seen.counted_to:g} x expected")
         parts += _leaning(critical) + _spiking(critical)
     if cases:
         waived = sum(bool(c.waived and not c.passed) for c in cases)
@@ -258,6 +265,8 @@ def _what_would_tell(open_: Sequence[GateVerdict], seen: Circumstances) -> list[
     """What settles the open gates: a cap, routes, values or segments; empty if none is open."""
     if seen.uncapped:
         return [UNCAPPED]
+    if seen.counted_to is not None:
+        return ["the rest of the bank would tell"] if open_ and seen.judged < seen.planned else []
     routes = min((g.routes for g in open_ if g.interval), default=None)
     if routes is None:
         return []

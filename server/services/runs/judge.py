@@ -141,7 +141,7 @@ class RunEvidence:
     def _so_far(self, verdict: Verdict) -> dict[str, Any]:
         """What an undecided run shows, which is no verdict: `live_evidence` and its threshold."""
         gates = self.judge.suite.gates
-        if verdict.verdict is not None or not gates:
+        if verdict.verdict is not None or not gates or self.judge.plan.stored is not None:
             return {}
         threshold = len(gates) / self.judge.suite.alpha
         return {"evidence": {"e_values": self._live.e_values(), "threshold": threshold}}

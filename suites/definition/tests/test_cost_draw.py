@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from suites.definition.cost_draw import (
+    by_stored_costs,
     check_capped,
     draw_metric,
     draw_weights,
     drawn_order,
     exponential_keys,
     needs_stored_costs,
-    with_relative_caps,
 )
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.definition.suite_toml import load_suite
 from suites.definition.tests.documents import SUITE
 from suites.errors import SubmitterError
-from suites.run_plan import StoredCosts
+from suites.run_plan import RunPlan, StoredCosts
 
 B = np.array([10.0, 20.0, 30.0, 40.0])
 NAMES = ["d", "a", "c", "b"]
@@ -78,8 +78,10 @@ def test_what_a_suite_asks_of_the_baseline() -> None:
 
 def test_relative_caps_of_a_uniform_draw_are_multiples_of_the_mean() -> None:
     costs = {"cost": np.broadcast_to(B, (2, 4)), "other": np.broadcast_to(B, (2, 4))}
-    suite = with_relative_caps(_suite(), StoredCosts(weights=np.ones(4), costs=costs))
+    plan = RunPlan(4, stored=StoredCosts(weights=np.ones(4), costs=costs))
+    suite, judged = by_stored_costs(_suite(), plan)
     assert [gate.winsor_cap for gate in suite.gates] == [100.0, None]
+    assert judged.stored is None
     check_capped(np.full(4, 3.0), "cost")
     with pytest.raises(SubmitterError, match="cannot be a cap"):
         check_capped(np.zeros(4), "cost")
