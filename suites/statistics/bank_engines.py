@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 
 from suites.definition.cost_draw import pair_caps
 from suites.definition.suite_schema import Gate, Suite
@@ -31,6 +32,9 @@ from suites.statistics.inclusion import inclusion, population_error, weighted_ra
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
+
+CLEARLY = float(norm.ppf(0.95))
+"""Standard errors beyond which all pairs together lie one way: 1.645."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +145,27 @@ class BankEngines:
             open_ = shown == 0
             shown[open_ & (wealth[BELOW] >= threshold)] = -1
             shown[open_ & (wealth[ABOVE] >= threshold)] = 1
+            for side, sign in ((BELOW, -1), (ABOVE, 1)):
+                shown[np.isinf(wealth[side])] = sign
 
     def shown(self) -> tuple[Shown, Shown]:
-        """(alone, joint) [case, slot, gate, U]: +1 the change is above theta, -1 below, 0 open."""
-        return self._alone.reshape(self.thetas.shape), self._joint.reshape(self.thetas.shape)
+        """(alone, joint) [case, slot, gate, U]: +1 the change is above theta, -1 below, 0 open.
+
+        At the bank's end every change is certain, that of equal models too. So what is said must
+        also be clear for drives like these: below theta, or above it (above 0 where theta is more),
+        by 1.645 standard errors.
+        """
+        estimate, _, error = (each[:, None] for each in self._weighted())
+        thetas = self._bets.thetas
+        below = estimate + CLEARLY * error < thetas
+        above = estimate - CLEARLY * error > np.minimum(thetas, 0.0)
+        exact = error == 0  # all differences are the same
+
+        def clear(shown: Shown) -> Shown:
+            said = np.where(exact | np.where(shown < 0, below, above), shown, 0)
+            return said.astype(np.int8).reshape(self.thetas.shape)
+
+        return clear(self._alone), clear(self._joint)
 
     def estimate(self) -> Floats:
         """Relative change [case, slot, gate], weighted back to the bank and without caps."""

@@ -30,13 +30,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from suites.definition.suite_schema import Suite
 from suites.judgement import Interval
 from suites.pair_table import PairTable, concat
 from suites.run_plan import RunPlan
-from suites.statistics.bank_engines import BankEngines
+from suites.statistics.bank_engines import CLEARLY, BankEngines
 from suites.statistics.contrasts import BEST, WORST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines, Shown, estimand_of
 from suites.statistics.gate_totals import GateTotals
@@ -52,9 +51,6 @@ STEPS: Floats = np.concatenate(
     [np.arange(0.0, 4.0, 0.25), [4, 4.5, 5, 6, 7, 8, 10, 13, 17, 25, 50, 200, 1000]]
 )
 """Thetas of an interval, in standard errors from the estimate; its bounds are rounded outwards."""
-
-CLEARLY = float(norm.ppf(0.95))
-"""Standard errors beyond which all pairs together lean one way: 1.645."""
 
 MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0])
 """Further thetas, in margins: the upper bounds that spikes not met yet leave."""

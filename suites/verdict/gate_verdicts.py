@@ -5,8 +5,9 @@ from scipy.stats import norm
 from suites.definition.cost_draw import relative_cap
 from suites.formatting import percent, plural
 from suites.judgement import GateVerdict, Interval
+from suites.statistics.bank_engines import CLEARLY
 from suites.statistics.engines import OWN
-from suites.statistics.sequential import CLEARLY, GateIntervals, SequentialJudge
+from suites.statistics.sequential import GateIntervals, SequentialJudge
 from suites.verdict.gate_word import GOOD
 from suites.verdict.sentence import SPREAD, UNCAPPED
 from suites.vocabulary import Estimand, MetricVerdict

@@ -1,7 +1,8 @@
 """The word of one gate: the table "From interval to verdict"."""
 
 from suites.definition.suite_schema import Gate
-from suites.statistics.sequential import CLEARLY, Claims
+from suites.statistics.bank_engines import CLEARLY
+from suites.statistics.sequential import Claims
 from suites.vocabulary import Estimand, MetricVerdict
 
 GOOD = frozenset(

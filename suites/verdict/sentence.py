@@ -6,8 +6,8 @@ from math import ceil, log2
 
 from suites.formatting import interval_text, percent, plural, share
 from suites.judgement import CaseVerdict, GateVerdict, Interval
+from suites.statistics.bank_engines import CLEARLY
 from suites.statistics.sample_size import clearing_segments, segments_needed
-from suites.statistics.sequential import CLEARLY
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
