@@ -28,7 +28,7 @@ from suites.run_plan import RunPlan, StoredCosts
 from suites.statistics.bank_bets import ABOVE, BELOW, BankBets, KnownBank
 from suites.statistics.contrasts import BEST, GateEvidence, sign_of
 from suites.statistics.engines import Shown, estimand_of
-from suites.statistics.inclusion import inclusion, population_error, weighted_ratio
+from suites.statistics.inclusion import bank_error, inclusion, weighted_ratio
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ class BankEngines:
         self._routes: list[int] = []
         """Of each pair."""
         self._estimate: tuple[int, tuple[Floats, Floats, Floats]] | None = None
-        """Of so many pairs, with its errors on the bank and over drives like these."""
+        """Of so many pairs, with the errors of the draw and of the bank itself."""
 
     def _known(self, name: str, pairs: int) -> Floats:
         columns = [getattr(contrast, name) for contrast in self._contrasts]
@@ -153,7 +153,7 @@ class BankEngines:
 
         At the bank's end every change is certain, that of equal models too. So what is said must
         also be clear for drives like these: below theta, or above it (above 0 where theta is more),
-        by 1.645 standard errors.
+        by 1.645 standard errors of the bank itself. Those of the draw are the bets' affair.
         """
         estimate, _, error = (each[:, None] for each in self._weighted())
         thetas = self._bets.thetas
@@ -183,9 +183,9 @@ class BankEngines:
     def distance(self) -> Floats:
         """How far each change lies from zero, in standard errors over drives like these and not on
         the bank alone, [case, slot, gate]; 0 where nothing is known."""
-        estimate, _, error = self._weighted()
+        estimate, *errors = self._weighted()
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = np.nan_to_num(estimate / error, posinf=1e6, neginf=-1e6)
+            distance = np.nan_to_num(estimate / np.hypot(*errors), posinf=1e6, neginf=-1e6)
         return distance.reshape(self.shape)
 
     def _weighted(self) -> tuple[Floats, Floats, Floats]:
@@ -198,8 +198,8 @@ class BankEngines:
             p = np.where(valid, np.concatenate(self._p), 0.0)
             q = np.where(valid, self._bank.q[:drawn], 0.0)
             chance = inclusion(self._bank.weights, drawn)[:drawn]
-            wide = population_error(p, q, chance, np.array(self._routes))
-            self._estimate = drawn, (*weighted_ratio(p, q, chance), wide)
+            own = bank_error(p, q, chance, np.array(self._routes))
+            self._estimate = drawn, (*weighted_ratio(p, q, chance), own)
         return self._estimate[1]
 
 

@@ -47,12 +47,17 @@ def weighted_ratio(p: Floats, q: Floats, chance: Floats) -> tuple[Floats, Floats
     return estimate, np.sqrt(count / (count - 1) * square) / total
 
 
-def population_error(p: Floats, q: Floats, chance: Floats, routes: NDArray[np.int64]) -> Floats:
-    """Standard error of the same estimate [K] as one of drives like those of the bank, not of the
-    bank alone: also over routes, whose numbers are `routes` [k]. It does not vanish at the end."""
+def bank_error(p: Floats, q: Floats, chance: Floats, routes: NDArray[np.int64]) -> Floats:
+    """Standard error [K] of the whole bank's own ratio, as one of drives like these.
+
+    Over routes, whose numbers are `routes` [k], estimated from the drawn pairs (Horvitz & Thompson
+    1952). It does not vanish at the end, and has nothing of the draw's own error.
+    """
     estimate, _ = weighted_ratio(p, q, chance)
-    weighted = (p - np.nan_to_num(estimate) * q) / chance[:, None]
+    each = chance[:, None]
+    weighted = (p - np.nan_to_num(estimate) * q) / each
     sums = np.zeros((int(routes.max(initial=-1)) + 1, p.shape[1]))
     np.add.at(sums, routes, weighted)
-    total = (q / chance[:, None]).sum(axis=0)
-    return np.asarray(np.sqrt((sums**2).sum(axis=0)) / np.where(total > 0, total, np.nan))
+    square = (sums**2).sum(axis=0) - ((1 - each) * weighted**2).sum(axis=0)
+    total = (q / each).sum(axis=0)
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)) / np.where(total > 0, total, np.nan))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from suites.statistics.inclusion import inclusion, population_error, weighted_ratio
+from suites.statistics.inclusion import bank_error, inclusion, weighted_ratio
 
 
 def test_as_many_are_expected_as_were_drawn() -> None:
@@ -39,7 +39,7 @@ def test_the_end_is_exact_and_nothing_is_made_of_nothing() -> None:
     assert np.isnan(weighted_ratio(p[:1], q[:1], np.ones(1))[1][0])
 
 
-def test_the_error_for_drives_like_these_is_that_of_new_banks() -> None:
+def test_both_errors_together_are_that_of_new_banks() -> None:
     rng = np.random.default_rng(4)
     routes, each = 60, 5
     at = np.repeat(np.arange(routes), each)
@@ -50,7 +50,7 @@ def test_the_error_for_drives_like_these_is_that_of_new_banks() -> None:
         drawn = np.argsort(rng.exponential(size=len(at)) / weights)[:120]
         chance = inclusion(weights, 120)[drawn]
         p, q = r[drawn], np.ones((120, 1))
-        estimate = weighted_ratio(p, q, chance)[0][0]
-        seen.append((estimate, population_error(p, q, chance, at[drawn])[0]))
+        estimate, error = (each[0] for each in weighted_ratio(p, q, chance))
+        seen.append((estimate, np.hypot(error, bank_error(p, q, chance, at[drawn])[0])))
     estimates, errors = np.array(seen).T
     assert np.sqrt((errors**2).mean()) == pytest.approx(estimates.std(), rel=0.15)
