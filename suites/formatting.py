@@ -22,6 +22,39 @@ def share(value: float, digits: int = 4, signed: bool = False) -> str:
     return f"{100 * value:{'+' if signed else ''}.{digits}g} %"
 
 
+def points(difference: float | None, signed: bool = True) -> str:
+    """`+0.5 pp`: a difference of two rates, in percentage points."""
+    if difference is None:
+        return DASH
+    value = round(100 * difference, 6) + 0.0  # no negative zero
+    return f"{value:{'+' if signed else ''}.{2 if abs(value) < 10 else 3}g} pp"
+
+
+def change_text(change: float | None, rate: bool, signed: bool = True) -> str:
+    """A relative change, or the difference of two rates."""
+    return points(change, signed) if rate else percent(change, signed=signed)
+
+
+def margin_text(margin: float, rate: bool) -> str:
+    """`2.5 %`, of a rate `0.5 pp`."""
+    return points(margin, signed=False) if rate else share(margin)
+
+
+def points_text(estimate: float | None, low: float | None, high: float | None) -> str:
+    """`+0.5 pp [+0.12 pp, +0.88 pp]`."""
+    return f"{points(estimate)} [{points(low)}, {points(high)}]"
+
+
+def rates_text(
+    events: tuple[int | None, int | None], pairs: int, means: tuple[float | None, float | None]
+) -> str:
+    """`45 against 20 of 5,000`, candidate first; of shares, which have no events, their means."""
+    candidate, baseline = events
+    if candidate is None or baseline is None:
+        return " against ".join(percent(mean, signed=False) for mean in means)
+    return f"{candidate:,} against {baseline:,} of {pairs:,}"
+
+
 def rate_text(rate: float, low: float, high: float, digits: int = 1) -> str:
     """`12.5 % [8.1, 19.0]`: a share with its interval."""
     interval = f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"

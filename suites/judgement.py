@@ -8,7 +8,8 @@ from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Always-valid interval of the candidate's relative change; positive is worse."""
+    """Always-valid interval of the candidate's relative change, or of the difference of two rates;
+    positive is worse."""
 
     estimate: float
     low: float
@@ -31,9 +32,13 @@ class GateVerdict:
     routes: int = 0
     invalid: int = 0
     smallest_visible_effect: float | None = None
-    """Smallest relative effect that this run could have seen with 80 % power."""
+    """Smallest relative effect, or difference of rates, that this run could have seen with 80 %
+    power."""
     candidate_mean: float = float("nan")
     baseline_mean: float = float("nan")
+    candidate_events: int | None = None
+    """Of a rate of 0/1 values: the pairs with 1; None where there is nothing to count."""
+    baseline_events: int | None = None
     reason: str = ""
     other_t: float | None = None
     """The other estimand's change in standard errors: where it leans though nothing is shown."""

@@ -24,7 +24,7 @@ from cli.options import (
     option,
 )
 from cli.printing import Columns, print_items, print_json, print_table
-from suites.formatting import share
+from suites.formatting import margin_text
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -81,7 +81,7 @@ def show(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None
         "gate": "metric",
         "estimand": "estimand",
         "verdict": "verdict",
-        "margin": lambda g: share(g["margin"]),
+        "margin": lambda g: margin_text(g["margin"], g["estimand"] == "rate"),
         "pairs": "pairs",
         "invalid": "invalid",
     }

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from server.markup import code
-from suites.formatting import DASH, duration, number, percent, share
+from suites.formatting import DASH, change_text, duration, margin_text, number, percent, share
 from suites.metrics.registry import METRICS
 
 UNIT_ENDINGS = {"m": "_m", "rad": "_rad", "s": "_s", "m/s²": "_mps2", "m/s³": "_mps3"}
@@ -111,10 +111,12 @@ FILTERS: dict[str, Callable[..., str]] = {
     for filter in (
         ago,
         change,
+        change_text,
         code,
         duration,
         evidence,
         fixed,
+        margin_text,
         metric_name,
         metric_text,
         metric_unit,

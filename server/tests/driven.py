@@ -35,7 +35,20 @@ GATE: dict[str, Any] = {
     "smallest_visible_effect": 0.031,
     "candidate_mean": 0.2,
     "baseline_mean": 0.1,
+    "candidate_events": None,
+    "baseline_events": None,
     "reason": "",
+}
+RATE_GATE: dict[str, Any] = GATE | {
+    "metric": "incident_hard_brake",
+    "estimand": "rate",
+    "margin": 0.005,
+    "interval": {"estimate": 0.25, "low": 0.0012, "high": 0.6},
+    "other_estimand": None,
+    "candidate_mean": 1 / 3,
+    "baseline_mean": 1 / 12,
+    "candidate_events": 4,
+    "baseline_events": 1,
 }
 
 

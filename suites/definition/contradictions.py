@@ -120,6 +120,9 @@ def _kind(gate: Gate, metric: Metric, where: str) -> Iterator[Finding]:
     if rate and metric.kind != "rate" and not metric.share:
         problem = f"{gate.metric} is neither 0 or 1 nor a share: it has no rate"
         yield Finding(f"{where}.estimand", problem, 'estimand = "typical", or "mean" with a cap')
+    if rate and gate.margin >= 1:
+        problem = f"a rate cannot differ by {gate.margin:g}: it lies in [0, 1]"
+        yield Finding(f"{where}.margin", problem, "e.g. margin = 0.005: 5 more in 1,000 pairs")
     for name in ("winsor_cap", "relative_cap"):
         if rate and getattr(gate, name) is not None:
             problem = "a rate lies in [0, 1]: nothing of it is cut"

@@ -2,7 +2,8 @@
 
 - mean: p = c - b, q = b, so that theta is the relative change of the mean, sum(c) / sum(b) - 1;
 - typical: p = 2 (c - b) / (c + b) in [-2, 2] (0 where both are 0), q = 1: the bounded relative
-  difference.
+  difference;
+- rate: p = c - b, q = 1: the difference of two rates.
 
 Where higher is better p changes its sign: positive always means worse. Missing is never zero, and
 leaving early never helps: censored rollouts enter at their best and at their worst for the
@@ -31,10 +32,15 @@ WORST = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateEvidence:
-    """Rows of one block of pairs for G gates; axes of p and q: case (BEST, WORST), pair, gate."""
+    """Rows of one block of pairs for G gates.
+
+    Axes of p, q and rates: case (BEST, WORST), pair, gate.
+    """
 
     p: Floats
     q: Floats
+    rates: Floats
+    """The candidate's value where a rate is judged, 1 at its worst; else 0."""
     valid: Bools
     """[k, G]: the pair counts."""
     lopsided: Bools
@@ -59,6 +65,8 @@ def evidence(
     mean = np.array([estimand is Estimand.MEAN for estimand in estimands], dtype=np.bool_)
     caps = np.array([np.inf if gate.winsor_cap is None else gate.winsor_cap for gate in gates])
     caps = np.where(mean, caps, np.inf)  # the typical drive is bounded without one
+    rate = np.array([estimand is Estimand.RATE for estimand in estimands], dtype=np.bool_)
+    caps = np.where(rate, 1.0, caps)
     results = table.results[..., columns]
     results = np.where(np.isfinite(results), results, np.nan)
     dropped = np.array([bool(NOT_SCORED & {c, b}) for c, b in table.outcomes], dtype=np.bool_)
@@ -66,7 +74,7 @@ def evidence(
     valid = ~dropped[:, None] & ~(lacks[CANDIDATE] & lacks[BASELINE])
     lopsided = valid & (lacks[CANDIDATE] | lacks[BASELINE])
     below_zero: Bools = np.asarray((results[LOW:] < 0).any(axis=(0, 1)))
-    p, q = np.zeros((2, *valid.shape)), np.zeros((2, *valid.shape))
+    p, q, rates = np.zeros((3, 2, *valid.shape))
     for case, of_candidate, of_baseline in ((BEST, LOW, HIGH), (WORST, HIGH, LOW)):
         c, b = results[of_candidate, CANDIDATE], results[of_baseline, BASELINE]
         # What the candidate lacks is 0 at its best and the cap at its worst; what the baseline
@@ -79,7 +87,8 @@ def evidence(
         b = np.where(counts, b, 0.0)
         relative = 2 * sign * np.divide(c - b, c + b, out=np.zeros_like(c), where=c + b > 0)
         relative = np.where(lopsided, -2.0 if case == BEST else 2.0, relative)
-        p[case] = np.where(mean, sign * (c - b), np.where(valid, relative, 0.0))
+        p[case] = np.where(mean | rate, sign * (c - b), np.where(valid, relative, 0.0))
+        rates[case] = np.where(rate & valid, np.where(sign > 0, c, 1 - c), 0.0)
         q[case] = np.where(mean, b, valid)
     negative = (valid & below_zero).any(axis=0)
-    return GateEvidence(p=p, q=q, valid=valid, lopsided=lopsided, negative=negative)
+    return GateEvidence(p=p, q=q, rates=rates, valid=valid, lopsided=lopsided, negative=negative)

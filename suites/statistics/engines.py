@@ -5,6 +5,8 @@
 - The mean of costs with a declared cap: betting, valid under rare spikes.
 - The mean without a cap: an asymptotic confidence sequence. It is shown, and may say that the mean
   is worse where the typical drive is better; it never says that anything is not worse.
+- Rates, which have no other estimand: counted events, and bets on the difference. Shares, which
+  count none, are called worse or better as the typical drive is, by flips and bets.
 """
 
 from collections.abc import Sequence
@@ -16,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from suites.definition.suite_schema import Suite
 from suites.run_plan import RunPlan
 from suites.statistics.betting import Betting
-from suites.statistics.contrasts import BEST, WORST, GateEvidence
+from suites.statistics.contrasts import BEST, WORST, GateEvidence, sign_of
 from suites.statistics.direction_bets import DirectionBetting
+from suites.statistics.rate_bets import RateBets
 from suites.statistics.route_sums import RouteShares, RouteSums
 from suites.statistics.sequences import asymptotic_half_width
 from suites.statistics.signflip import FlipPlan, SignFlips
@@ -33,7 +36,9 @@ OWN, OTHER = 0, 1
 
 def estimand_of(suite: Suite, slot: int, gate: int) -> Estimand:
     own = suite.gates[gate].estimand
-    return own if slot == OWN else Estimand.MEAN if own is Estimand.TYPICAL else Estimand.TYPICAL
+    if slot == OWN or own is Estimand.RATE:
+        return own
+    return Estimand.MEAN if own is Estimand.TYPICAL else Estimand.TYPICAL
 
 
 class Engines:
@@ -46,6 +51,7 @@ class Engines:
           at its worst          _worst     ... and bets that it is below, on pairs and on routes
         mean with a cap         _bets      betting
         mean without            _bare      asymptotic confidence sequence
+        rate                    _rates     events and bets, beside those of _flipped for a share
     """
 
     def __init__(self, suite: Suite, plan: RunPlan, thetas: Floats) -> None:
@@ -54,15 +60,15 @@ class Engines:
         self._flat = thetas.reshape(cases * slots * count, thetas.shape[3])
         self._alpha = suite.alpha
         self._joint_alpha = suite.alpha / max(count, 1)
-        means = [
-            [estimand_of(suite, slot, g) is Estimand.MEAN for g in range(count)]
-            for slot in (OWN, OTHER)
-        ]
-        mean = np.array(means, dtype=np.bool_).reshape(slots, count)
+        of = [[estimand_of(suite, slot, g) for g in range(count)] for slot in (OWN, OTHER)]
+        estimand = np.array(of, dtype=object).reshape(slots, count)
+        mean, rate = estimand == Estimand.MEAN, estimand == Estimand.RATE
         capped = np.array([gate.winsor_cap is not None for gate in suite.gates], dtype=np.bool_)
         self._bets = self._each(mean & capped)
         self._bare = self._each(mean & ~capped)
-        self._flipped = flipped = ~(self._bets | self._bare)
+        own = (np.arange(slots) == OWN)[:, None]
+        self._rates = self._each(rate & own)
+        self._flipped = flipped = self._each(~mean & (own | ~rate))
         worst = np.zeros(self.shape, dtype=np.bool_)
         worst[WORST] = True
         self._worst = flipped & worst.reshape(-1)
@@ -99,7 +105,9 @@ class Engines:
         )
         caps = self._each([gate.winsor_cap or 1.0 for gate in suite.gates])[self._bets]
         bets = self._flat[self._bets]
-        self._betting = Betting(bets, caps, alpha=self._alpha, joint_alpha=self._joint_alpha)
+        self._betting = Betting(bets, caps, **levels)
+        gates = self._each(np.arange(count))[self._rates]
+        self._events = rate_bets(suite, plan, self._flat[self._rates], gates.tolist())
 
     def _each(self, values: ArrayLike) -> NDArray[Any]:
         """Values for gates, or for what else broadcasts to all axes, of each contrast."""
@@ -124,6 +132,9 @@ class Engines:
         bets = self._bets
         if bets.any():
             self._betting.consume(routes, p[:, bets], q[:, bets], valid[:, bets])
+        if (rates := self._rates).any():
+            c = _by_pair([e.rates[:cases] for e in rows])[:, rates]
+            self._events.consume(routes, c, c - p[:, rates], valid[:, rates])
 
     def look(self, complete: bool) -> None:
         """Tests everything on what was consumed; `complete` when that is the whole bank."""
@@ -133,6 +144,7 @@ class Engines:
         self._pairs.look()
         self._routes.look(complete)
         self._betting.look(complete)
+        self._events.look(complete)
 
     def shown(self) -> tuple[Shown, Shown]:
         """(alone, joint) [case, slot, gate, U]: each contrast by itself, and over all gates.
@@ -151,6 +163,9 @@ class Engines:
         joint[self._best] = np.where(unsure, 0, joint[self._best])
         unsure = (joint[self._worst] < 0) & ~self._below.joint
         joint[self._worst] = np.where(unsure, 0, joint[self._worst])
+        rates, counted = self._rates, self._events.two_valued[:, None]
+        alone[rates] = self._events.alone
+        joint[rates] = np.where(counted, self._events.joint, joint[rates])
         return (
             self._with_means(alone, self._betting.alone, self._alpha),
             self._with_means(joint, self._betting.joint, self._joint_alpha),
@@ -173,6 +188,12 @@ class Engines:
         _, weight, deviation = self._summed()
         total = deviation * np.sqrt(max(len(self.sums.index), 1))
         return np.asarray(total / weight).reshape(self.shape)
+
+    def by_bank(self) -> NDArray[np.bool_]:
+        """[case, slot, gate] rates where more events would be a statement on this bank alone."""
+        told = np.zeros(len(self._flat), dtype=np.bool_)
+        told[self._rates] = self._events.by_bank()
+        return told.reshape(self.shape)
 
     def distance(self) -> Floats:
         """How far each change lies from zero, in standard errors, [case, slot, gate].
@@ -209,6 +230,24 @@ class Engines:
         middle, weight, deviation = self._summed()
         half = asymptotic_half_width(deviation, len(self.sums.index), alpha) / weight
         return middle - half, middle + half
+
+
+def rate_bets(suite: Suite, plan: RunPlan, thetas: Floats, gates: Sequence[int]) -> RateBets:
+    """Of contrasts [K, U] that belong to `gates`. The baseline's events count as known where the
+    order is uniform over pairs: it is so over routes, and each must have one. They are what a
+    candidate should have less of."""
+    sizes = set(plan.route_pairs.values())
+    uniform = suite.draw == "uniform" and sizes == {1}
+    bad = {gate.metric for gate in suite.gates if sign_of(gate.metric, gate.direction) > 0}
+    known = {m: count for m, count in plan.baseline_events.items() if uniform and m in bad}
+    return RateBets(
+        thetas,
+        planned=plan.pairs,
+        baseline_events=np.array([known.get(suite.gates[g].metric, np.nan) for g in gates]),
+        repeated=max(sizes, default=1) > 1,
+        alpha=suite.alpha,
+        joint_alpha=suite.alpha / max(len(suite.gates), 1),
+    )
 
 
 def student(sums: Floats) -> Floats:

@@ -42,6 +42,7 @@ class GateTotals:
         self.routes: list[set[str]] = [set() for _ in gates]
         """Routes with a pair that counts."""
         self._both: Counts = np.zeros(len(gates), dtype=np.int64)
+        self._two_valued = np.ones(len(gates), dtype=np.bool_)
         self._sums = np.zeros((2, len(gates)))
 
     def consume(self, table: PairTable, rows: GateEvidence) -> None:
@@ -58,10 +59,18 @@ class GateTotals:
             self._values.append(np.where(both, values, np.nan))
         self._seen += len(table)
         self.cut += (both & (values >= caps).all(axis=0)).sum(axis=0)
+        self._two_valued &= ((values == 0) | (values == 1) | ~both).all(axis=(0, 1))
         self._both += both.sum(axis=0)
         self._sums += np.where(both, values, 0.0).sum(axis=1)
         for known, valid in zip(self.routes, rows.valid.T, strict=True):
             known.update(route for route, ok in zip(table.routes, valid, strict=True) if ok)
+
+    def events(self, g: int) -> tuple[int, int] | None:
+        """Ones of candidate and baseline over the same pairs; None where a value is no 0 or 1."""
+        if not self._two_valued[g]:
+            return None
+        candidate, baseline = self._sums[:, g]
+        return int(candidate), int(baseline)
 
     def means(self, g: int) -> tuple[float, float]:
         """Means of candidate and baseline over pairs where both have a value; NaN without."""

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from math import exp, fsum, log
 
-from scipy.special import betaln
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaln
 from scipy.stats import binom, chi2
+
+Floats = NDArray[np.float64]
 
 
 def poisson_interval(
@@ -58,20 +62,31 @@ def hours_still_needed(
     return max(0.0, high / total - done)
 
 
-def log_label_e_value(candidate_only: int, baseline_only: int) -> float:
+def log_label_e_value(candidate_only: ArrayLike, baseline_only: ArrayLike) -> Floats:
     """ln of the evidence that places which fail for one model only are no fair coin.
 
     E = 2^n B(1/2 + k, 1/2 + n - k) / B(1/2, 1/2), the beta-binomial mixture at Jeffreys' prior, may
     be read at any time; P(ever >= 1/alpha) <= alpha (Ville).
     """
-    k = candidate_only
-    n = candidate_only + baseline_only
-    return n * log(2) + float(betaln(0.5 + k, 0.5 + n - k)) - float(betaln(0.5, 0.5))
+    k, others = np.asarray(candidate_only), np.asarray(baseline_only)
+    coins = (k + others) * log(2)
+    return np.asarray(coins + betaln(0.5 + k, 0.5 + others) - betaln(0.5, 0.5))
 
 
 def label_e_value(candidate_only: int, baseline_only: int) -> float:
     """The evidence itself; at most e^700, so that it stays finite."""
-    return exp(min(log_label_e_value(candidate_only, baseline_only), 700.0))
+    return exp(min(float(log_label_e_value(candidate_only, baseline_only)), 700.0))
+
+
+def log_worse_e_value(candidate_only: ArrayLike, baseline_only: ArrayLike) -> Floats:
+    """ln of the evidence that places fail more often for the candidate only.
+
+    E_1 = 2 E (1 - I_1/2(1/2 + k, 1/2 + l)): the same mixture over shares above 1/2 alone.
+    """
+    k, others = np.asarray(candidate_only), np.asarray(baseline_only)
+    with np.errstate(divide="ignore"):
+        above = np.log(2 * betainc(0.5 + others, 0.5 + k, 0.5))
+    return np.asarray(log_label_e_value(k, others) + above)
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:

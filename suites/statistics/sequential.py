@@ -52,6 +52,9 @@ STEPS: Floats = np.concatenate(
 )
 """Thetas of an interval, in standard errors from the estimate; its bounds are rounded outwards."""
 
+ENDS = {Estimand.TYPICAL: (-2.0, 2.0), Estimand.RATE: (-1.0, 1.0), Estimand.MEAN: (-1.0, np.inf)}
+"""Of the scale of each estimand."""
+
 MULTIPLES: Floats = np.array([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0])
 """Further thetas, in margins: the upper bounds that spikes not met yet leave."""
 
@@ -80,6 +83,8 @@ class Claims:
     the change is not."""
     distance: float
     """From zero in standard errors, whatever the skew; positive is worse."""
+    counted: bool = False
+    """It is a rate of counted events."""
 
 
 class GateIntervals(NamedTuple):
@@ -191,7 +196,13 @@ class SequentialJudge:
             above_minus_margin=bool(above[0]) and improvable,
             leaning=(unexcluded or distance > CLEARLY) and readable,
             distance=distance if readable else 0.0,
+            counted=self.is_rate(g) and self.totals.events(g) is not None,
         )
+
+    def by_bank(self, g: int) -> bool:
+        """Whether a rate's events would be more on this bank alone, as far as is shown."""
+        engines = self._engines
+        return isinstance(engines, Engines) and bool(engines.by_bank()[BEST, OWN, g])
 
     def change(self, g: int) -> float:
         """A gate's own estimate at the candidate's worst; 0 where it can't be read."""
@@ -212,10 +223,14 @@ class SequentialJudge:
     def _is_mean(self, slot: int, g: int) -> bool:
         return estimand_of(self.suite, slot, g) is Estimand.MEAN
 
+    def is_rate(self, g: int) -> bool:
+        """Whether a gate judges a rate, which has no other estimand."""
+        return self.gates[g].estimand is Estimand.RATE
+
     def readable(self, slot: int, g: int) -> bool:
         """Whether a gate's change by one estimand can be read at all."""
         totals = self.totals
-        if totals.negative[g] or not totals.valid[g]:
+        if totals.negative[g] or not totals.valid[g] or (slot == OTHER and self.is_rate(g)):
             return False
         if self._is_mean(slot, g) and totals.cut[g] == totals.valid[g]:
             return False
@@ -257,6 +272,7 @@ class SequentialJudge:
             t = estimate[:, OTHER].mean(axis=0) / error[:, OTHER].max(axis=0)
         if self.plan.stored is not None:  # on the bank alone the end is certain
             t = self._engines.distance()[:, OTHER].mean(axis=0)
+        t[[self.is_rate(g) for g in range(len(self.gates))]] = np.nan
         spreads = error[:, OWN].max(axis=0)
         return [
             GateIntervals(interval(OWN, g), interval(OTHER, g), _finite(spreads[g]), _finite(t[g]))
@@ -290,12 +306,10 @@ class SequentialJudge:
     ) -> Interval | None:
         if not self.readable(slot, g) or not np.isfinite(estimate):
             return None
-        # A typical drive lies in [-2, 2]; the mean of costs cannot fall by more than all of it.
-        if self._is_mean(slot, g):
-            low = max(low, -1.0)
-        else:
-            low = max(low, -2.0)
-            high = min(high, 2.0)
+        # A typical drive lies in [-2, 2], the difference of two rates in [-1, 1]; the mean of costs
+        # cannot fall by more than all of it.
+        least, most = ENDS[estimand_of(self.suite, slot, g)]
+        low, high = max(low, least), min(high, most)
         if slot == OWN and not low <= estimate <= high:
             self.contradicted[g] = low if low > estimate else high
         if not np.isfinite(high):

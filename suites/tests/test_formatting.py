@@ -2,7 +2,20 @@
 
 import math
 
-from suites.formatting import DASH, duration, interval_text, number, percent, plural, share
+from suites.formatting import (
+    DASH,
+    change_text,
+    duration,
+    interval_text,
+    margin_text,
+    number,
+    percent,
+    plural,
+    points,
+    points_text,
+    rates_text,
+    share,
+)
 
 
 def test_percents_have_as_many_decimals_as_their_size_deserves() -> None:
@@ -12,6 +25,20 @@ def test_percents_have_as_many_decimals_as_their_size_deserves() -> None:
     assert percent(0.5, signed=False) == "50.0 %"
     assert percent(None) == DASH
     assert share(0.025) == "2.5 %"
+
+
+def test_rates_are_counts_and_a_difference_in_percentage_points() -> None:
+    assert [points(value) for value in (0.005, -0.12345, -1e-12, None)] == [
+        "+0.5 pp",
+        "-12.3 pp",
+        "+0 pp",
+        DASH,
+    ]
+    assert [margin_text(0.0075, rate) for rate in (True, False)] == ["0.75 pp", "0.75 %"]
+    assert [change_text(0.0075, rate) for rate in (True, False)] == ["+0.75 pp", "+0.75 %"]
+    assert points_text(0.005, 0.0012, 0.0088) == "+0.5 pp [+0.12 pp, +0.88 pp]"
+    assert rates_text((45, 20), 5000, (0.009, 0.004)) == "45 against 20 of 5,000"
+    assert rates_text((None, None), 5000, (0.025, 0.02)) == "2.5 % against 2.0 %"
 
 
 def test_an_end_beyond_its_bound_is_named_so() -> None:

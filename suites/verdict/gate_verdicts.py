@@ -1,13 +1,15 @@
 """The verdict of one gate with its interval, its counts and the reason for it."""
 
+import numpy as np
 from scipy.stats import norm
 
 from suites.definition.cost_draw import relative_cap
-from suites.formatting import percent, plural
+from suites.formatting import change_text, percent, plural
 from suites.judgement import GateVerdict, Interval
+from suites.metrics.registry import METRICS
 from suites.statistics.bank_engines import CLEARLY
 from suites.statistics.engines import OWN
-from suites.statistics.sequential import GateIntervals, SequentialJudge
+from suites.statistics.sequential import ENDS, GateIntervals, SequentialJudge
 from suites.verdict.gate_word import GOOD
 from suites.verdict.sentence import SPREAD, UNCAPPED
 from suites.vocabulary import Estimand, MetricVerdict
@@ -25,6 +27,8 @@ def gate_verdict(
     totals = judge.totals
     valid, lopsided = int(totals.valid[g]), int(totals.lopsided[g])
     candidate_mean, baseline_mean = totals.means(g)
+    rate = gate.estimand is Estimand.RATE
+    candidate_events, baseline_events = (rate and totals.events(g)) or (None, None)
     return GateVerdict(
         metric=gate.metric,
         estimand=gate.estimand,
@@ -40,12 +44,14 @@ def gate_verdict(
         smallest_visible_effect=_visible(intervals.own, intervals.error, gate.estimand),
         candidate_mean=candidate_mean,
         baseline_mean=baseline_mean,
+        candidate_events=candidate_events,
+        baseline_events=baseline_events,
         reason=_reason(judge, g, word, intervals),
         other_t=intervals.other_t,
         new_spikes=int(judge.spikes.new[g]),
         mended_spikes=int(judge.spikes.mended[g]),
         spiking=tuple(judge.spikes.named[g]),
-        spikes_below=judge.spikes.below(g, judge.consumed == judge.planned),
+        spikes_below=None if rate else judge.spikes.below(g, judge.consumed == judge.planned),
     )
 
 
@@ -53,11 +59,12 @@ def _visible(interval: Interval | None, error: float | None, estimand: Estimand)
     """The effect that this run would have told from zero with 80 % power.
 
     Half the width of the interval plus z(0.8) standard errors; None where the interval reaches an
-    end of the typical drive's scale, [-2, 2].
+    end of a scale that has two.
     """
+    least, most = ENDS[estimand]
     if interval is None or error is None:
         return None
-    if estimand is Estimand.TYPICAL and (interval.low <= -2 or interval.high >= 2):
+    if np.isfinite(most) and (interval.low <= least or interval.high >= most):
         return None
     return (interval.high - interval.low) / 2 + float(norm.ppf(0.8)) * error
 
@@ -70,6 +77,8 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, intervals: Gate
     gate = judge.gates[g]
     totals = judge.totals
     notes = [_contradicted(judge, g, interval), _lean(gate.estimand, word, intervals)]
+    if judge.is_rate(g):
+        notes.append(_of_rate(judge, g, word))
     if lopsided := int(totals.lopsided[g]):
         pairs = plural(lopsided, "pair")
         notes.append(f"{pairs} where one model has no value, counted at best and worst")
@@ -88,6 +97,17 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, intervals: Gate
     if interval and interval.high < 0 and word in GOOD and word is not MetricVerdict.BETTER:
         return "better by itself, but not beside the other gates or not clearly on all pairs"
     return ""
+
+
+def _of_rate(judge: SequentialJudge, g: int, word: MetricVerdict) -> str:
+    """What a rate was taken for, and what a claim about it is about."""
+    metric = judge.gates[g].metric
+    if judge.totals.events(g) is None and metric not in METRICS:
+        return "not all values are 0 or 1: their means are compared"
+    if word is not MetricVerdict.WORSE or not judge.by_bank(g):
+        return ""
+    known = judge.plan.baseline_events[metric]
+    return f"a statement on this bank, where the baseline has {known:,} in all"
 
 
 def _lean(estimand: Estimand, word: MetricVerdict, intervals: GateIntervals) -> str:
@@ -126,14 +146,15 @@ def _contradicted(judge: SequentialJudge, g: int, interval: Interval | None) -> 
     bound = judge.contradicted.get(g)
     if bound is None or interval is None:
         return ""
+    rate = judge.is_rate(g)
     side = "least" if bound > interval.estimate else "most"
     why = "it is not the same on routes of many and of few pairs, or rare pairs outweigh the others"
     if judge.plan.stored is not None:
         why = "costs above their cap outweigh the others"
         if judge.gates[g].estimand is Estimand.TYPICAL:
             why = "that look counted a pair as three times as cheap at most"
-    shown = f"an earlier look showed a change of at {side} {percent(bound)}"
-    return f"{shown}, all pairs together {percent(interval.estimate)}: {why}"
+    shown = f"an earlier look showed a change of at {side} {change_text(bound, rate)}"
+    return f"{shown}, all pairs together {change_text(interval.estimate, rate)}: {why}"
 
 
 def _cap(judge: SequentialJudge, g: int) -> str:

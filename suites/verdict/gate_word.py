@@ -24,8 +24,9 @@ def gate_word(gate: Gate, own: Claims, other: Claims, last: bool) -> MetricVerdi
     | high < 0                                       | better                                |
     | low > margin                                   | worse                                 |
     | 0 < low, high <= margin                        | slightly worse                        |
-    | 0 < low <= margin < high                       | worse if `last` or the gate fails     |
-    |                                                | fast, cannot tell until then          |
+    | 0 < low <= margin < high                       | worse if `last`, or the gate fails    |
+    |                                                | fast or counts events; cannot tell    |
+    |                                                | until then                            |
     | -margin <= low <= 0 <= high <= margin          | equivalent                            |
     | low < -margin, 0 <= high <= margin             | not worse                             |
     | else                                           | cannot tell                           |
@@ -33,12 +34,14 @@ def gate_word(gate: Gate, own: Claims, other: Claims, last: bool) -> MetricVerdi
 
     `own` and `other` are what is shown by the gate's estimand and by the other one. `last`: the
     bank has ended. Nothing is better while the other estimand leans towards worse, or all pairs
-    together do not lie clearly below zero; nor is a typical drive worse of open size unless they
-    lie clearly above.
+    together do not lie clearly below zero; nor is a typical drive, or a share, worse of open size
+    unless they lie clearly above. Of rare events the nearer bound is told first: waiting would tell
+    no more.
     """
-    clearly = own.distance > CLEARLY or gate.estimand is not Estimand.TYPICAL
+    clearly = own.distance > CLEARLY or own.counted or gate.estimand is Estimand.MEAN
+    at_once = gate.fail_fast or own.counted
     of_open_size = own.above_zero and not own.below_margin and clearly
-    if own.above_margin or (of_open_size and (last or gate.fail_fast)):
+    if own.above_margin or (of_open_size and (last or at_once)):
         return MetricVerdict.MIXED if other.below_zero else MetricVerdict.WORSE
     if not own.below_margin:
         return MetricVerdict.CANNOT_TELL

@@ -7,7 +7,7 @@ from dataclasses import replace
 from suites.definition.cost_draw import by_stored_costs, draw_metric, relative_cap
 from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
-from suites.formatting import percent, plural
+from suites.formatting import change_text, plural
 from suites.judgement import CaseVerdict, GateVerdict, Interval, Verdict
 from suites.pair_table import PairTable
 from suites.run_plan import RunPlan
@@ -16,6 +16,7 @@ from suites.statistics.sequential import GateIntervals, SequentialJudge
 from suites.verdict.gate_verdicts import gate_verdict
 from suites.verdict.gate_word import GOOD, gate_word
 from suites.verdict.pass_rule import PassRule
+from suites.verdict.rate_values import rate_findings
 from suites.verdict.sentence import (
     Circumstances,
     broken_sentence,
@@ -140,6 +141,8 @@ class RunJudge:
                 remedy = f"one of {', '.join(table.metrics)}"
                 problem = "the results lack this metric"
                 findings.append(Finding(f"gates.{gate.metric}", problem, remedy))
+            else:
+                findings += rate_findings(table, gate)
         if findings:
             raise SubmitterError("the results cannot be judged", tuple(findings))
         self._names.update(names)
@@ -202,7 +205,8 @@ class RunJudge:
             if self._words[g] not in GOOD:
                 found.append(f"{gate.metric} is {self._words[g]} now")
             elif self._complete and (change := self._judge.change(g)) > gate.margin:
-                found.append(f"all pairs together change {gate.metric} by {percent(change)}")
+                by = change_text(change, self._judge.is_rate(g))
+                found.append(f"all pairs together change {gate.metric} by {by}")
         return found
 
     @property

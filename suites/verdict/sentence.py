@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, log, log2
 
-from suites.formatting import interval_text, percent, plural, share
+from suites.formatting import (
+    change_text,
+    interval_text,
+    margin_text,
+    percent,
+    plural,
+    points_text,
+    rates_text,
+    share,
+)
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.bank_engines import CLEARLY
 from suites.statistics.sample_size import clearing_segments, segments_needed
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
-SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive"}
+SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive", Estimand.RATE: "rate"}
 UNCAPPED = "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
 BEYOND_REACH = 100_000
 """More segments than this are not promised: the effect lies at the margin."""
@@ -28,7 +37,8 @@ def more_segments(
         each = gate.pairs / segments
         needed = clearing_segments(error, gate.margin, *seen, per_segment=each, change=change)
     else:
-        needed = segments_needed(error, abs(gate.margin - change), *seen)
+        quiet = log(2 / alpha) if gate.estimand is Estimand.RATE else 0.0
+        needed = segments_needed(error, abs(gate.margin - change), *seen, unseen=quiet)
     if needed > BEYOND_REACH:
         return None
     return max(ceil(needed) - segments, ceil(segments / 2))
@@ -39,18 +49,30 @@ def open_gate(gate: GateVerdict) -> str:
     head = f"{gate.metric} ({SPREAD[gate.estimand]})"
     if gate.interval is None:
         return f"{head}: {gate.reason}"
-    return f"{head}: {span(gate.interval, gate.estimand)} against a margin of {share(gate.margin)}"
+    rate = gate.estimand is Estimand.RATE
+    seen = f"{counts(gate)}, " if rate else ""
+    margin = margin_text(gate.margin, rate)
+    return f"{head}: {seen}{span(gate.interval, gate.estimand)} against a margin of {margin}"
+
+
+def counts(gate: GateVerdict) -> str:
+    """Of a rate: `45 against 20 of 5,000`."""
+    events = gate.candidate_events, gate.baseline_events
+    return rates_text(events, gate.pairs, (gate.candidate_mean, gate.baseline_mean))
 
 
 def span(interval: Interval | None, estimand: Estimand) -> str:
     """`+2.1 % [-0.4 %, +4.9 %]`; an end that nothing bounds is named so."""
     if interval is None:
         return "-"
+    if estimand is Estimand.RATE:
+        return points_text(interval.estimate, interval.low, interval.high)
     bounds = (-2, 2) if estimand is Estimand.TYPICAL else (-1, None)
     return interval_text(interval.estimate, interval.low, interval.high, bounds=bounds)
 
 
 def margins(gates: Sequence[GateVerdict]) -> str:
+    """`2 %`, `2–5 %`, of rates `0.5 pp`."""
     low, high = min(g.margin for g in gates), max(g.margin for g in gates)
     return share(low) if low == high else f"{share(low).removesuffix(' %')}–{share(high)}"
 
@@ -167,8 +189,7 @@ def _passed(
     if seen.identical:
         parts.append(f"exactly the same results on every pair {where}: zero effect")
     elif critical:
-        gates = f"{len(critical)} of {plural(len(critical), 'gate')}"
-        parts.append(f"not worse by {margins(critical)} on {gates} {where}")
+        parts.append(f"{_not_worse(critical)} {where}")
         if seen.counted_to is not None and any(g.estimand is Estimand.MEAN for g in critical):
             parts.append(f"costs counted up to {seen.counted_to:g} x expected")
         parts += _leaning(critical) + _spiking(critical)
@@ -180,6 +201,21 @@ def _passed(
     if seen.failed[0]:
         parts.append(f"yet {_failed_alone(seen)}")
     return parts
+
+
+def _not_worse(critical: Sequence[GateVerdict]) -> str:
+    """By which margin on how many gates, and what each rate was counted from."""
+    rates = [g for g in critical if g.estimand is Estimand.RATE]
+    others = [g for g in critical if g.estimand is not Estimand.RATE]
+    told = []
+    if others:
+        told.append(f"{margins(others)} on {len(others)} of {plural(len(others), 'gate')}")
+    for gate in rates[:3]:
+        margin = margin_text(gate.margin, rate=True)
+        told.append(f"{margin} in {gate.metric} ({counts(gate)})")
+    if len(rates) > 3:
+        told.append(f"the margins of {plural(len(rates) - 3, 'more rate')}")
+    return f"not worse by {' and by '.join(told)}"
 
 
 def _leaning(critical: Sequence[GateVerdict]) -> list[str]:
@@ -214,7 +250,13 @@ def _failed(
     if seen.failing:
         reasons.append(seen.failing)
     worse = [g for g in critical if g.verdict is MetricVerdict.WORSE]
-    return reasons + [f"{g.metric} is worse in the {SPREAD[g.estimand]}{_size(g)}" for g in worse]
+    return reasons + [f"{g.metric} {_how_worse(g)}{_size(g)}" for g in worse]
+
+
+def _how_worse(gate: GateVerdict) -> str:
+    if gate.estimand is Estimand.RATE:
+        return f"{counts(gate)}: worse"
+    return f"is worse in the {SPREAD[gate.estimand]}"
 
 
 def _because(case: CaseVerdict) -> str:
@@ -225,12 +267,13 @@ def _size(gate: GateVerdict) -> str:
     interval = gate.interval
     if interval is None:
         return ""
-    notes = [f"margin {share(gate.margin)}"]
+    rate = gate.estimand is Estimand.RATE
+    notes = [f"margin {margin_text(gate.margin, rate)}"]
     if interval.low != interval.estimate:
-        notes.insert(0, f"at least {percent(interval.low, signed=False)}")
+        notes.insert(0, f"at least {change_text(interval.low, rate, signed=False)}")
     if gate.reason:
         notes.append(gate.reason)
-    return f" by {percent(interval.estimate, signed=False)} ({'; '.join(notes)})"
+    return f" by {change_text(interval.estimate, rate, signed=False)} ({'; '.join(notes)})"
 
 
 def _undecided(

@@ -4,8 +4,16 @@ from typing import Any
 
 from server.services.runs.pairs import Change, PairView, Side
 from server.services.runs.run_views import RunView
-from suites.formatting import DASH, interval_text, percent, unit_ending
-from suites.vocabulary import MetricVerdict, Outcome, RunVerdict
+from suites.formatting import (
+    DASH,
+    interval_text,
+    percent,
+    points,
+    points_text,
+    rates_text,
+    unit_ending,
+)
+from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
 
 TYPICAL_DRIVE = "The mean of the bounded relative differences over pairs, not a median"
 """What people should read where "typical" or "typical drive" stands."""
@@ -61,15 +69,27 @@ def _failed_cases(run: RunView) -> str:
 
 
 def gate_change(gate: dict[str, Any]) -> str:
-    """The relative change with its interval: `+3.1 % [+1.2 %, +5.0 %]`."""
+    """The relative change with its interval: `+3.1 % [+1.2 %, +5.0 %]`; of a rate its counts too:
+    `+0.5 pp [+0.12 pp, +0.88 pp], 45 against 20 of 5,000`."""
     found = gate["interval"]
     if found is None:
         return DASH
+    if gate["estimand"] == Estimand.RATE:
+        change = points_text(found["estimate"], found["low"], found["high"])
+        return f"{change}, {gate_counts(gate)}"
     return interval_text(found["estimate"], found["low"], found["high"], digits=1)
 
 
+def gate_counts(gate: dict[str, Any]) -> str:
+    """What a rate was counted from: `45 against 20 of 5,000`."""
+    events = gate["candidate_events"], gate["baseline_events"]
+    return rates_text(events, gate["pairs"], (gate["candidate_mean"], gate["baseline_mean"]))
+
+
 def gate_margin(gate: dict[str, Any]) -> str:
-    """`+2.0 %`."""
+    """`+2.0 %`; `+0.5 pp` of a rate."""
+    if gate["estimand"] == Estimand.RATE:
+        return points(gate["margin"])
     return percent(gate["margin"], digits=1)
 
 

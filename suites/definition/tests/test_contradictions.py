@@ -78,6 +78,7 @@ GATE = 'metric = "lateral_error_mean_m"\nmargin = 0.1'
             "relative_cap",
             "drop it",
         ),
+        ('metric = "hard_brake_share"\nestimand = "rate"\nmargin = 2.0', "margin", "0.005"),
         ('metric = "lateral_error_mean_m"\ndirection = "higher"', "direction", "drop it"),
         ('metric = "time_to_failure_s"\ndirection = "lower"', "direction", "drop it"),
     ],

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from suites.statistics.multiplicity import holm
-from suites.statistics.rates import label_e_value, mcnemar_exact, poisson_interval, zero_event_hours
+from suites.statistics.rates import (
+    label_e_value,
+    log_label_e_value,
+    mcnemar_exact,
+    poisson_interval,
+    zero_event_hours,
+)
 from suites.statistics.sequences import best_rho, normal_mixture_bound, self_normalised_e
 from suites.statistics.signflip import FlipPlan, SignFlips
 
@@ -45,6 +51,21 @@ def test_holm() -> None:
 
 def test_mcnemar() -> None:
     assert mcnemar_exact(121, 59) == pytest.approx(4.43445e-06, rel=2e-6)
+
+
+def test_a_label_test_of_more_routes_than_a_float_holds() -> None:
+    assert log_label_e_value(1030, 0) > 700
+    assert np.isfinite(label_e_value(1030, 0))
+
+
+@pytest.mark.parametrize(
+    ("weights", "largest", "expected"),
+    [([1.0] * 5, 1.0, (1.62349, 11.66833)), ([1.0, 1.0, 2.0, 0.5, 0.5], 2.0, (1.31655, 14.63432))],
+)
+def test_gamma_interval_of_the_declared_largest_weight(
+    weights: list[float], largest: float, expected: tuple[float, float]
+) -> None:
+    assert poisson_interval(weights, largest) == pytest.approx(expected, abs=5e-6)
 
 
 def test_poisson() -> None:

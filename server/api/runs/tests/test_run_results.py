@@ -39,6 +39,16 @@ GATE = {
     "baseline_mean": 0.1,
     "reason": "",
 }
+RATE_GATE = GATE | {
+    "metric": "incident_hard_brake",
+    "estimand": "rate",
+    "margin": 0.005,
+    "interval": {"estimate": 0.25, "low": 0.05, "high": 0.6},
+    "candidate_mean": 4 / 12,
+    "baseline_mean": 1 / 12,
+    "candidate_events": 4,
+    "baseline_events": 1,
+}
 ENDINGS: dict[int, tuple[Outcome, Outcome]] = {
     0: (Outcome.FAILED, Outcome.COMPLETED),
     1: (Outcome.COMPLETED, Outcome.POLICY_FAILED),
@@ -170,7 +180,7 @@ def decided(
         run.status = Status.FINISHED
         run.verdict = RunVerdict.FAIL
         run.sentence = "FAIL: worse & <b>bad</b>."
-        run.verdict_document = {"gates": [GATE], "cases": cases or []}
+        run.verdict_document = {"gates": [GATE, RATE_GATE], "cases": cases or []}
         run.pairs_consumed = 12
         run.decided = run.finished = datetime.now(UTC)
 
@@ -184,7 +194,7 @@ class TestDocuments:
         assert answer.headers["content-type"].startswith("text/markdown")
         lines = answer.text.splitlines()
         assert lines[0] == (
-            f"### ❌ FAIL · highway@{suite[:6]} · 1 of 1 gates worse"
+            f"### ❌ FAIL · highway@{suite[:6]} · 2 of 2 gates worse"
             " · 2 regressed, 1 improved, 6 unchanged · 1 censored · 1 invalid · 1 open"
         )
         assert "&lt;b>bad" in lines[2]
@@ -192,6 +202,8 @@ class TestDocuments:
         assert [cell[1] for cell in cells][:2] == ["0.5 m", "failed at 0.1 s"]
         change = "+50.0 % [+25.0 %, +75.0 %]"
         assert f"| lateral_error_mean_m, typical | worse | {change} | +2.0 % | 12 | 1 |" in lines
+        change = "+25 pp [+5 pp, +60 pp], 4 against 1 of 12"
+        assert f"| incident_hard_brake, rate | worse | {change} | +0.5 pp | 12 | 1 |" in lines
 
     def test_junit_has_one_test_for_each_gate_and_case(
         self, driven: str, client: TestClient, sessions: sessionmaker[Session]
@@ -214,8 +226,8 @@ class TestDocuments:
         root = ElementTree.fromstring(client.get(f"/v1/runs/{driven}/junit.xml").content)
         suite = root[0]
         assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
-            "tests": "3",
-            "failures": "2",
+            "tests": "4",
+            "failures": "3",
             "errors": "0",
             "skipped": "1",
         }
@@ -324,7 +336,7 @@ class TestComparisons:
             "/v1/comparisons", params={"baseline": "baseline", "candidate": ["candidate", "second"]}
         ).json()
         assert [c["candidate"]["name"] for c in answer["candidates"]] == ["candidate", "second"]
-        assert answer["candidates"][0]["gates"] == [GATE]
+        assert answer["candidates"][0]["gates"] == [GATE, RATE_GATE]
 
     def test_different_digests_are_refused_with_the_fields_that_differ(
         self,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.db.queue_tables import DemandRow
 from server.db.run_tables import RunRow
 from server.pages.tests.outline import look
+from server.tests.driven import GATE, RATE_GATE
 from server.tests.statements import counted
 from suites.vocabulary import RunVerdict
 
@@ -98,6 +99,22 @@ class TestRunPage:
             "0.2 m 0.1 m",
         ):
             assert text in page.words, text
+
+    def test_a_rate_is_told_in_counts_on_a_scale_of_its_own(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.", gates=(GATE, RATE_GATE))
+        page = look(client, f"/runs/{driven}")
+        assert sum(attrs.get("class") == "axis" for attrs in page.all("svg")) == 2
+        for text in ("rate, margin 0.5 pp", "+25 pp", "+0.12 pp … +60 pp", "4 of 12 1 of 12"):
+            assert text in page.words, text
+
+    def test_a_share_is_told_in_percent(
+        self, driven: str, client: TestClient, decide: Callable[..., None]
+    ) -> None:
+        share = RATE_GATE | {"candidate_events": None, "baseline_events": None}
+        decide(driven, RunVerdict.FAIL, "FAIL: worse.", gates=(share,))
+        assert "33.3 % 8.3 %" in look(client, f"/runs/{driven}").words
 
     def test_what_cannot_be_counted_stands_beside_the_verdict(
         self, driven: str, client: TestClient
