@@ -112,7 +112,7 @@ def compare(
     for one in found["candidates"]:
         again = one["corrected"]
         name = one["candidate"]["name"]
-        rows.append((name, "run", one["verdict"], again["verdict"] or again["problem"]))
+        rows.append((name, "run", _word(one), again["verdict"] or again["problem"]))
         words = again["gates"] or ["-"] * len(one["gates"])
         rows += [
             (name, gate["metric"], gate["verdict"], word)

@@ -121,5 +121,5 @@ def cases(
     ],
     cursor: Cursor = None,
 ) -> Page[CaseView]:
-    """The planned rollouts of a suite version, in the order in which they are driven."""
+    """The planned rollouts of a suite version, in its order; a run has its own if none is fixed."""
     return list_cases(session, suite, cursor=cursor, limit=limit)

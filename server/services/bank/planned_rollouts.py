@@ -1,4 +1,4 @@
-"""The planned rollouts of a suite version, in the order in which they are driven."""
+"""The planned rollouts of a suite version, in its order; a run has its own if none is fixed."""
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -26,7 +26,7 @@ class CaseView(BaseModel):
 
 
 def list_cases(session: Session, suite: str, *, cursor: str | None, limit: int) -> Page[CaseView]:
-    """In the order of replay. Raises Refused (404, 400)."""
+    """In the version's order. Raises Refused (404, 400)."""
     planned = stored_version(find_version(session, suite)).planned
     start = decode_cursor(cursor, [int])[0] if cursor is not None else 0
     stop = start + limit

@@ -61,6 +61,7 @@ def drive_rest(session: Session, run: RunRow, version: SuiteVersion, *, actor: s
     if run.status is Status.FINISHED:
         run.status = Status.RUNNING
         run.finished = None
+        run.error = ""
         detail = {"pairs": run.pairs_consumed, "of": run.planned}
         record(session, "run.resumed", ("run", run.id), actor=actor, detail=detail)
 
