@@ -18,7 +18,7 @@ from server.tests.driven import add_result, add_rollout
 from suites.definition.cost_draw import draw_weights, drawn_order
 from suites.segment import SegmentMeta
 from suites.statistics.inclusion import inclusion
-from suites.vocabulary import Outcome
+from suites.vocabulary import Outcome, RunVerdict
 
 pytestmark = pytest.mark.services
 
@@ -168,6 +168,27 @@ def test_pages_weigh_pairs_back_to_the_bank(
     assert failure["baseline"]["effective_hours"] == pytest.approx(worth / 3600, rel=1e-6)
 
 
+def test_it_is_judged_on_its_bank(
+    register: Callable[[str], None], ask: Callable[..., Any], sessions: sessionmaker[Session]
+) -> None:
+    register(SUITE)
+    drive(sessions, ask("baseline", full=True).json()["id"])
+    run_id = ask().json()["id"]
+    with sessions.begin() as session:
+        mine = (DemandRow.owner_id == run_id, DemandRow.role == Role.CANDIDATE)
+        for demand in session.scalars(select(DemandRow).where(*mine)):
+            add_rollout(session, demand.drive_key)
+            add_result(session, demand.drive_key, 1.3 * COSTS[demand.case_id.split("@")[0]])
+    with sessions() as session:
+        evidence = RunEvidence(session, session.get_one(RunRow, run_id))
+        assert evidence.consume(session)
+        verdict = evidence.verdict()
+    assert verdict.verdict is RunVerdict.FAIL
+    assert "worse in the mean by 30.0 %" in verdict.sentence
+    assert "drawn by cost, on this bank" in verdict.sentence
+    assert verdict.method["draw"] == {"metric": METRIC, "share": 0.3}
+
+
 def test_what_the_baseline_cannot_drive_has_no_cost_and_weighs_least(
     register: Callable[[str], None], ask: Callable[..., Any], sessions: sessionmaker[Session]
 ) -> None:
@@ -229,7 +250,8 @@ def test_caps_by_cost_keep_the_uniform_order(
     assert ask().status_code == 422
     first = ask("baseline", full=True).json()["id"]
     drive(sessions, first)
-    order, _, plan = rows(sessions, ask().json()["id"])
-    assert order == rows(sessions, first)[0]
-    assert plan.stored.costs[METRIC][0] == pytest.approx([COSTS[segment] for segment in order])
-    assert (plan.stored.weights == 1).all()
+    run_id = ask().json()["id"]
+    assert rows(sessions, run_id)[0] == rows(sessions, first)[0]
+    with sessions() as session:
+        (gate,) = RunEvidence(session, session.get_one(RunRow, run_id)).judge.suite.gates
+    assert gate.winsor_cap == pytest.approx(8 * np.mean(list(COSTS.values())))
