@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from cli.printing import Columns, print_items
-from suites.formatting import percent, share
+from suites.formatting import margin_text, percent
 from suites.judgement import GateVerdict, Interval
 from suites.verdict.sentence import span
 from suites.vocabulary import Estimand
@@ -27,8 +27,8 @@ def print_gates(gates: Sequence[GateVerdict], others: Mapping[str, float] | None
     shown = [e for e in NAMES if (any(rates) if e is Estimand.RATE else not all(rates))]
     columns: Columns = {
         "metric": lambda g: g.metric,
-        "baseline": lambda g: _figure(g.baseline_mean),
-        "candidate": lambda g: _figure(g.candidate_mean),
+        "baseline": lambda g: _figure(g.baseline_mean, g.baseline_events),
+        "candidate": lambda g: _figure(g.candidate_mean, g.candidate_events),
         **{NAMES[estimand]: partial(change, estimand=estimand) for estimand in shown},
         "verdict": lambda g: g.verdict.value,
         "decided at": lambda g: f"{g.decided_at:,}" if g.decided_at else "-",
@@ -50,10 +50,13 @@ def shown_interval(gate: GateVerdict, estimand: Estimand) -> Interval | None:
     return None if Estimand.RATE in (gate.estimand, estimand) else gate.other_estimand
 
 
-def _figure(mean: float) -> str:
+def _figure(mean: float, events: int | None) -> str:
+    """The mean; of a rate how often it happened."""
+    if events is not None:
+        return f"{events:,}"
     return f"{mean:.5g}" if math.isfinite(mean) else "-"
 
 
 def _visible(gate: GateVerdict) -> str:
     seen = gate.smallest_visible_effect
-    return "-" if seen is None else share(round(seen, 5))
+    return "-" if seen is None else margin_text(round(seen, 5), gate.estimand is Estimand.RATE)

@@ -15,7 +15,16 @@ GATE = GateVerdict(
     interval=Interval(estimate=0.01, low=-0.02, high=0.04),
     reason="too few",
 )
-RATE = replace(GATE, metric="hit", estimand=Estimand.RATE, reason="", decided_at=1200)
+RATE = replace(
+    GATE,
+    metric="hit",
+    estimand=Estimand.RATE,
+    reason="",
+    decided_at=1200,
+    candidate_events=1045,
+    baseline_events=20,
+    smallest_visible_effect=0.0031,
+)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
@@ -33,6 +42,16 @@ def test_a_mean_without_an_interval_is_that_of_the_others(
     print_gates([GATE])
     head, row, *_ = lines(capsys)
     assert dict(zip(head, row, strict=True))["mean"] == "-"
+
+
+def test_a_rate_is_shown_as_counts_and_in_percentage_points(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_gates([RATE])
+    head, row, *_ = lines(capsys)
+    shown = dict(zip(head, row, strict=True))
+    assert (shown["baseline"], shown["candidate"]) == ("20", "1,045")
+    assert (shown["rate"], shown["could see"]) == ("+1 pp [-2 pp, +4 pp]", "0.31 pp")
 
 
 def test_rates_have_a_column_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:

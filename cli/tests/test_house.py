@@ -46,6 +46,7 @@ ACROSS = frozenset(
         "openapi_snapshot",
         "pages",
         "queries",
+        "rate_gates",
         "recipes",
         "reference_values",
         "run",

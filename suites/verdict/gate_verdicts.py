@@ -6,7 +6,6 @@ from scipy.stats import norm
 from suites.definition.cost_draw import relative_cap
 from suites.formatting import change_text, percent, plural
 from suites.judgement import GateVerdict, Interval
-from suites.metrics.registry import METRICS
 from suites.statistics.bank_engines import CLEARLY
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import ENDS, GateIntervals, SequentialJudge
@@ -100,13 +99,10 @@ def _reason(judge: SequentialJudge, g: int, word: MetricVerdict, intervals: Gate
 
 
 def _of_rate(judge: SequentialJudge, g: int, word: MetricVerdict) -> str:
-    """What a rate was taken for, and what a claim about it is about."""
-    metric = judge.gates[g].metric
-    if judge.totals.events(g) is None and metric not in METRICS:
-        return "not all values are 0 or 1: their means are compared"
+    """What a claim about a rate is about."""
     if word is not MetricVerdict.WORSE or not judge.by_bank(g):
         return ""
-    known = judge.plan.baseline_events[metric]
+    known = judge.plan.baseline_events[judge.gates[g].metric]
     return f"a statement on this bank, where the baseline has {known:,} in all"
 
 
