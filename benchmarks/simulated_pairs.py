@@ -4,6 +4,7 @@ Simulated costs: lognormal difficulty, t4 noise, Pareto spikes. Real costs:
 ../shared/data/paired_costs. Nulls swap the labels of two distinct models by route.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,12 +31,16 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def costs(
-    rng: np.random.Generator, n: int, metrics: int = 1, shared: float = 0.0
+    rng: np.random.Generator,
+    n: int,
+    metrics: int = 1,
+    shared: float = 0.0,
+    own_spikes: float = 0.005,
 ) -> tuple[Floats, Floats]:
     """Two near-equal models on n segments, [n, metrics].
 
-    Difficulty exp(N(0, .6)), own noise exp(.085 t4), spikes x (1 + 2 Pareto(1.5)) on 0.5 % of the
-    segments. `shared` is the correlation of the noise over metrics.
+    Difficulty exp(N(0, .6)), own noise exp(.085 t4), each model's own spikes x (1 + 2 Pareto(1.5))
+    on 0.5 % of the segments. `shared` is the correlation of the noise over metrics.
     """
     difficulty = 50 * np.exp(rng.normal(0, 0.6, (n, 1)))
 
@@ -43,7 +48,7 @@ def costs(
         common = rng.standard_t(4, (n, 1))
         own = rng.standard_t(4, (n, metrics))
         noise = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
-        spikes = rng.random((n, metrics)) < 0.005
+        spikes = rng.random((n, metrics)) < own_spikes
         spike = np.where(spikes, 1 + 2 * rng.pareto(1.5, (n, metrics)), 1.0)
         return np.asarray(difficulty * np.exp(0.085 * noise) * spike)
 
@@ -119,11 +124,16 @@ def suite_of(
     )
 
 
+def plan_of(table: PairTable) -> RunPlan:
+    """The table as the whole of what was planned: a set of stored segments knows its routes."""
+    return RunPlan(len(table), Counter(table.routes))
+
+
 def judged(
     table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]
 ) -> SequentialJudge:
     """Consumes a table look by look until `stop`."""
-    judge = SequentialJudge(suite, RunPlan(len(table)))
+    judge = SequentialJudge(suite, plan_of(table))
     while judge.consumed < len(table):
         judge.consume(table.rows(slice(judge.consumed, judge.consumed + judge.room)))
         judge.look()
@@ -134,7 +144,7 @@ def judged(
 
 def decided(table: PairTable, suite: Suite) -> RunJudge:
     """The whole table through the judge of runs."""
-    judge = RunJudge(suite, RunPlan(len(table)))
+    judge = RunJudge(suite, plan_of(table))
     judge.extend(table)
     return judge
 

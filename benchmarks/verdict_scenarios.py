@@ -1,12 +1,12 @@
 """Scenarios of the verdict engine: each simulates one run and says what was shown of it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from scipy.stats import t as student
 
+from benchmarks.driven_runs import Row, Simulation
 from benchmarks.simulated_pairs import (
     CAP,
     Floats,
@@ -30,10 +30,6 @@ from suites.statistics.signflip import FlipPlan, SignFlips
 from suites.verdict.gate_word import GOOD
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Estimand, MetricVerdict, Outcome, RunVerdict
-
-Row = dict[str, float]
-"""What one simulated run showed: names to 0 or 1, or to a number of pairs."""
-Simulation = Callable[[np.random.Generator, int], Row]
 
 
 def peeking(c: Floats, b: Floats) -> bool:
