@@ -315,17 +315,29 @@ def _show(found: Found) -> None:
         print("Sound, as far as this shows.")
 
 
+SHAPES = {
+    "skew": ("far better on 2 %, else a little worse", "run fails (wrong)"),
+    "mended harm": ("new spikes, as many mended", "run passes without saying so (wrong)"),
+}
+"""A shape that is planted, and what is wrong of it."""
+
+
 def _rates(check: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(models, what happens to them, how often)."""
     nulls = check["nulls"]
     equal = "equal models"
     yield equal, "a difference is claimed (false alarm)", nulls["alarms"]
-    yield equal, "run fails", nulls["failed"]
-    yield equal, "run passes", nulls["passed"]
+    yield equal, "run fails (wrong)", nulls["failed"]
+    yield equal, f"run passes{_after(nulls['passed_pairs'])}", nulls["passed"]
     yield equal, "naive peeking test alarms (control)", nulls["naive"]
     for planted in check["planted"]:
         name = f"worse by {planted['multiple']:g} margins, {planted['kind']}"
-        median = planted["median_pairs"]
-        after = "" if median is None else f", median after {median:g} pairs"
-        yield name, f"run fails{after}", planted["failed"]
+        yield name, f"run fails{_after(planted['median_pairs'])}", planted["failed"]
         yield name, 'called "not worse" (wrong)', planted["asserted"]
+        yield name, "run passes (wrong)", planted["passed"]
+    for shape in check["shapes"]:
+        yield *SHAPES[shape["shape"]], shape["wrong"]
+
+
+def _after(pairs: float | None) -> str:
+    return "" if pairs is None else f", median after {pairs:g} pairs"

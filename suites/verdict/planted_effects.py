@@ -1,45 +1,32 @@
-"""The test tests itself: null comparisons and planted regressions through the judge of runs.
+"""The test tests itself: null comparisons and planted effects through the judge of runs.
 
-- Null: the labels of two distinct, near-equal models are swapped on whole routes by a fair coin.
-  Then there is no difference, whatever the models are, and every claim is a false alarm. The same
-  model against itself would be zero by construction and show nothing.
-- Planted: on top of such a null one gate's metric of the candidate is made worse, on every pair by
-  one factor (even) or on a few pairs by a large one (spikes). The expected change over the swaps is
-  what was asked for. At the margin "not worse" must be rare; beyond it the run must fail.
+- Null (suites/verdict/null_bank.py): every claim is a false alarm, every fail is wrong.
+- Planted (suites/verdict/planted_shapes.py), on top of such a null: at the margin "not worse" must
+  be rare; beyond it the run must fail. Shapes that have fooled tests must not fool this one.
 
 Every simulated run has an order and sign vectors of its own, as a registered run has.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from suites.definition.resolving import breadth_first
-from suites.definition.suite_schema import Gate, PlannedRollout, Suite
+from suites.definition.suite_schema import Gate, Suite
 from suites.errors import Finding, SubmitterError
 from suites.formatting import rate_text, share
-from suites.pair_table import CANDIDATE, VALUE, PairTable, concat
-from suites.rollout import Scenario
-from suites.run_plan import RunPlan
-from suites.statistics.contrasts import WORST, evidence, sign_of
+from suites.pair_table import VALUE, PairTable
+from suites.statistics.contrasts import WORST, evidence
 from suites.verdict.gate_word import GOOD
-from suites.verdict.run_judge import RunJudge
-from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
+from suites.verdict.null_bank import NullBank, judged
+from suites.verdict.planted_shapes import Plant, PlantedSizes, Shape, mended_harm, plant, skew
+from suites.vocabulary import Estimand, MetricVerdict
 
 Floats = NDArray[np.float64]
-Plant = Literal["even", "spikes"]
 
-SPIKE = 20.0
-"""Factor of a planted spike."""
-MOST_SPIKES = 0.5
-"""Where more pairs than this would have to spike, it is no spike any more."""
-LARGEST_FACTOR = 1e4
-MULTIPLES = (1.0, 2.0)
-"""Planted sizes, in margins of the gate: at the margin, and beyond it."""
 CLAIMS = frozenset(MetricVerdict) - {
     MetricVerdict.EQUIVALENT,
     MetricVerdict.NOT_WORSE,
@@ -81,6 +68,8 @@ class Nulls:
     passed: Rate
     naive: Rate
     """Control: a paired z-test at every look, gates and routes ignored. It should alarm often."""
+    passed_pairs: float | None = None
+    """Median pairs at which the runs that passed were decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +84,20 @@ class Planted:
     """The gate was called not worse: wrong at the margin and beyond."""
     median_pairs: float | None
     """At which the runs that failed were decided."""
+    passed: Rate | None = None
+    """The run passed: wrong at the margin and beyond. None: not kept by an older version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeCheck:
+    """What was said of a shape that has fooled tests."""
+
+    shape: Shape
+    failed: Rate
+    passed: Rate
+    wrong: Rate
+    """Skew: the run failed. Mended harm: it passed early, or as one without so many new spikes.
+    (A pass of a small set that says what it does not exclude is none of them.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ class SelfCheck:
     planted: tuple[Planted, ...]
     not_planted: tuple[str, ...]
     """What can't be planted on these results, and why."""
+    shapes: tuple[ShapeCheck, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -121,11 +125,31 @@ class SelfCheck:
             for p in self.planted
             if p.multiple == 1.0
         ]
+        found += [(f"wrong {WRONG[s.shape]} ({s.shape})", s.wrong) for s in self.shapes]
         return tuple(
             f"{what}: {r} where alpha is {share(self.alpha, 6)}"
             for what, r in found
             if r.low > self.alpha
         )
+
+
+WRONG: dict[Shape, str] = {"skew": "fail", "mended harm": "pass"}
+"""The verdict that is wrong of a shape."""
+
+
+class _Said(NamedTuple):
+    """What a planted run said."""
+
+    failed: bool
+    passed: bool
+    asserted: bool
+    """The gate that was planted on was called not worse."""
+    quiet: bool
+    """It passed early, or with new spikes bounded below what the suite leaves possible."""
+    pairs: int
+
+
+Planting = Callable[[PairTable, int, np.random.Generator], PairTable]
 
 
 def self_check(
@@ -136,68 +160,141 @@ def self_check(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SelfCheck:
-    """Judges `runs` nulls and as many planted runs of every kind on the pairs of `table`.
+    """Judges `runs` nulls and as many runs of everything that is planted on the pairs of `table`.
 
     Raises SubmitterError where a check would be vacuous: equal models, or fewer than two routes.
     """
     _check(table, suite)
-    bank = _Bank(table, suite)
-    shifts, not_planted = _shifts(table, suite)
-    kinds = sorted({(kind, multiple) for kind, multiple, _ in shifts})
-    total = runs * (1 + len(kinds))
+    bank = NullBank(table, suite)
+    sizes = PlantedSizes(table, suite)
+    kinds = sorted({(kind, multiple) for kind, multiple, _ in sizes.worse})
+    shapes = sorted({shape for shape, _ in sizes.shapes})
+    total = runs * (1 + len(kinds) + len(shapes))
+    done = 0
+
+    def simulated(number: int, gates: Sequence[int], change: Planting) -> list[_Said]:
+        nonlocal done
+        said = []
+        for i in range(runs):
+            generator = np.random.default_rng([seed, number, i])
+            said.append(_planted_run(bank, gates[i % len(gates)], change, generator))
+            done += 1
+            progress(done, total)
+        return said
+
     nulls = []
     for i in range(runs):
         nulls.append(_null_run(bank, np.random.default_rng([seed, 0, i])))
-        progress(i + 1, total)
-    planted = []
-    for k, (kind, multiple) in enumerate(kinds, 1):
-        gates = [g for g in range(len(suite.gates)) if (kind, multiple, g) in shifts]
-        ended = []
-        for i in range(runs):
-            g = gates[i % len(gates)]
-            generator = np.random.default_rng([seed, k, i])
-            ended.append(_planted_run(bank, kind, shifts[kind, multiple, g], g, generator))
-            progress(k * runs + i + 1, total)
-        decided = [pairs for failed, _, pairs in ended if failed]
-        planted.append(
-            Planted(
-                kind=kind,
-                multiple=multiple,
-                failed=rate(len(decided), runs),
-                asserted=rate(sum(asserted for _, asserted, _ in ended), runs),
-                median_pairs=float(np.median(decided)) if decided else None,
-            )
-        )
-    alarms, failed, passed, naive = (rate(sum(hits), runs) for hits in zip(*nulls, strict=True))
+        done += 1
+        progress(done, total)
     return SelfCheck(
         alpha=suite.alpha,
         pairs=len(table),
         routes=len(bank.routes),
         runs=runs,
         seed=seed,
-        nulls=Nulls(alarms=alarms, failed=failed, passed=passed, naive=naive),
-        planted=tuple(planted),
-        not_planted=not_planted,
+        nulls=_nulls(nulls),
+        planted=tuple(
+            _planted(kind, multiple, simulated(k, *_worse(suite, sizes, kind, multiple)))
+            for k, (kind, multiple) in enumerate(kinds, 1)
+        ),
+        shapes=tuple(
+            _shape_check(shape, simulated(k, *_shaped(suite, sizes, shape)))
+            for k, shape in enumerate(shapes, 1 + len(kinds))
+        ),
+        not_planted=tuple(sizes.refused),
     )
 
 
-def _null_run(bank: "_Bank", generator: np.random.Generator) -> tuple[bool, bool, bool, bool]:
-    """One null: whether it alarmed, failed, passed, and whether the control alarmed."""
-    table, suite = bank.null(generator)
-    judge, _ = _judged(table, suite)
-    failed = judge.reached is RunVerdict.FAIL
-    alarm = failed or bool(CLAIMS.intersection(judge.words))
-    return alarm, failed, judge.reached is RunVerdict.PASS, _peeking(table, suite)
+def _worse(
+    suite: Suite, sizes: PlantedSizes, kind: Plant, multiple: float
+) -> tuple[Sequence[int], Planting]:
+    """The gates that it can be planted on, and how."""
+
+    def change(table: PairTable, g: int, generator: np.random.Generator) -> PairTable:
+        return plant(table, suite.gates[g], kind, sizes.worse[kind, multiple, g], generator)
+
+    return [g for k, m, g in sizes.worse if (k, m) == (kind, multiple)], change
 
 
-def _planted_run(
-    bank: "_Bank", kind: Plant, shift: float, g: int, generator: np.random.Generator
-) -> tuple[bool, bool, int]:
-    """One run with gate `g` worse: whether it failed, called it not worse, and pairs consumed."""
-    table, suite = bank.null(generator)
-    table = _plant(table, suite.gates[g].metric, kind, shift, generator)
-    judge, pairs = _judged(table, suite)
-    return judge.reached is RunVerdict.FAIL, judge.words[g] in GOOD, pairs
+def _shaped(suite: Suite, sizes: PlantedSizes, shape: Shape) -> tuple[Sequence[int], Planting]:
+    planting = {"skew": skew, "mended harm": mended_harm}[shape]
+
+    def change(table: PairTable, g: int, generator: np.random.Generator) -> PairTable:
+        return planting(table, suite.gates[g], sizes.shapes[shape, g], generator)
+
+    return [g for s, g in sizes.shapes if s == shape], change
+
+
+class _NullSaid(NamedTuple):
+    """What a null run said, and whether the control alarmed."""
+
+    alarm: bool
+    failed: bool
+    passed: bool
+    naive: bool
+    pairs: int
+
+
+def _null_run(bank: NullBank, generator: np.random.Generator) -> _NullSaid:
+    run = bank.null(generator)
+    ended = judged(run)
+    alarm = ended.failed or bool(CLAIMS.intersection(ended.judge.words))
+    naive = _peeking(run.table, run.suite)
+    return _NullSaid(alarm, ended.failed, ended.passed, naive, ended.pairs)
+
+
+def _planted_run(bank: NullBank, g: int, change: Planting, generator: np.random.Generator) -> _Said:
+    """One run with something planted on gate `g`."""
+    run = bank.null(generator)
+    ended = judged(replace(run, table=change(run.table, g, generator)))
+    quiet = False
+    if ended.passed:
+        below = ended.judge.verdict().gates[g].spikes_below
+        bounded = below is not None and below <= run.suite.new_spikes
+        quiet = bounded or ended.pairs < len(run.table)
+    asserted = ended.judge.words[g] in GOOD
+    return _Said(ended.failed, ended.passed, asserted, quiet, ended.pairs)
+
+
+def _rate(hits: Iterable[bool]) -> Rate:
+    found = list(hits)
+    return rate(sum(found), len(found))
+
+
+def _median(pairs: Iterable[int]) -> float | None:
+    found = list(pairs)
+    return float(np.median(found)) if found else None
+
+
+def _nulls(said: Sequence[_NullSaid]) -> Nulls:
+    return Nulls(
+        alarms=_rate(s.alarm for s in said),
+        failed=_rate(s.failed for s in said),
+        passed=_rate(s.passed for s in said),
+        naive=_rate(s.naive for s in said),
+        passed_pairs=_median(s.pairs for s in said if s.passed),
+    )
+
+
+def _planted(kind: Plant, multiple: float, said: Sequence[_Said]) -> Planted:
+    return Planted(
+        kind=kind,
+        multiple=multiple,
+        failed=_rate(s.failed for s in said),
+        asserted=_rate(s.asserted for s in said),
+        passed=_rate(s.passed for s in said),
+        median_pairs=_median(s.pairs for s in said if s.failed),
+    )
+
+
+def _shape_check(shape: Shape, said: Sequence[_Said]) -> ShapeCheck:
+    return ShapeCheck(
+        shape=shape,
+        failed=_rate(s.failed for s in said),
+        passed=_rate(s.passed for s in said),
+        wrong=_rate(s.failed if shape == "skew" else s.quiet for s in said),
+    )
 
 
 def _check(table: PairTable, suite: Suite) -> None:
@@ -229,117 +326,6 @@ def _unjudged(table: PairTable, gate: Gate) -> str:
     if not (rows.valid & ~rows.lopsided).any():
         return "no pair has a value of both models"
     return ""
-
-
-def _judged(table: PairTable, suite: Suite) -> tuple[RunJudge, int]:
-    """What the judge says when a run would have been stopped, and after how many pairs that is."""
-    judge = RunJudge(suite, RunPlan(len(table)))
-    consumed = 0
-    while consumed < len(table) and judge.reached is None:
-        block = table.rows(slice(consumed, consumed + suite.look_every))
-        judge.extend(block)
-        consumed += len(block)
-    return judge, consumed
-
-
-class _Bank:
-    """The stored pairs, from which null runs are made."""
-
-    def __init__(self, table: PairTable, suite: Suite) -> None:
-        self.table = table
-        self.suite = suite
-        self.routes = sorted(set(table.routes))
-        self._index = {name: i for i, name in enumerate(table.case_ids)}
-        nowhere = Scenario(segment_id="", segment_digest="", start_s=0.0, end_s=0.0)
-        self._plan = [
-            PlannedRollout(case_id=name, route=route, scenario=nowhere, repeat=0)
-            for name, route in zip(table.case_ids, table.routes, strict=True)
-        ]
-
-    def null(self, generator: np.random.Generator) -> tuple[PairTable, Suite]:
-        """The pairs in a new registered order, labels swapped on half of the routes; its suite."""
-        seed = int(generator.integers(2**31))
-        order = [self._index[p.case_id] for p in breadth_first(self._plan, seed)]
-        heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
-        table = self.table.rows(np.array(order))
-        swapped = table.swap(np.array([heads[route] for route in table.routes]))
-        return swapped, replace(self.suite, order_seed=seed)
-
-
-def _plant(
-    table: PairTable, metric: str, kind: Plant, shift: float, generator: np.random.Generator
-) -> PairTable:
-    """One metric of the candidate worse: by the factor `shift`, or by SPIKE on such a share."""
-    worse = np.full(len(table), shift)
-    if kind == "spikes":
-        worse = np.where(generator.random(len(worse)) < shift, SPIKE, 1.0)
-    results = table.results.copy()
-    results[:, CANDIDATE, :, table.metrics.index(metric)] *= worse ** sign_of(metric)
-    return replace(table, results=results)
-
-
-def _shifts(
-    table: PairTable, suite: Suite
-) -> tuple[dict[tuple[Plant, float, int], float], tuple[str, ...]]:
-    """(kind, margins, critical gate) to the factor or share of spikes; what can't be planted."""
-    shifts: dict[tuple[Plant, float, int], float] = {}
-    refused = []
-    for g, gate in enumerate(suite.gates):
-        if not gate.critical:
-            continue
-        name = f"{gate.metric} ({gate.estimand})"
-        change = _Change(table, gate)
-        by_spike = change.of(SPIKE)
-        for multiple in MULTIPLES:
-            size = multiple * gate.margin
-            by = f"worse by {share(size, 6)}"
-            factor = change.factor(size)
-            spikes = size / by_spike if by_spike > 0 else np.inf
-            if factor is None:
-                refused.append(f"{name}: no factor makes it {by} on these results")
-            else:
-                shifts["even", multiple, g] = factor
-            if spikes > MOST_SPIKES:
-                refused.append(f"{name}: rare spikes can't make it {by}")
-            else:
-                shifts["spikes", multiple, g] = float(spikes)
-    return shifts, tuple(refused)
-
-
-class _Change:
-    """Mean change of one gate's estimand over all swaps, the candidate's values multiplied."""
-
-    def __init__(self, table: PairTable, gate: Gate) -> None:
-        column = table.metrics.index(gate.metric)
-        both = concat([table, table.swap()])  # either model may be the candidate
-        values = both.results[VALUE, :, :, column]
-        self._c, self._b = values[:, np.isfinite(values).all(axis=0)]
-        cap = gate.winsor_cap if gate.estimand is Estimand.MEAN else None
-        self._sign = sign_of(gate.metric, gate.direction)
-        self._mean = gate.estimand is Estimand.MEAN
-        self._cap = np.inf if cap is None else cap
-
-    def of(self, factor: float) -> float:
-        """The change that multiplying every pair brings; positive is worse."""
-        if not len(self._c):
-            return 0.0
-        c = np.minimum(self._c * factor**self._sign, self._cap)
-        b = np.minimum(self._b, self._cap)
-        if self._mean:
-            return float(self._sign * (c.sum() - b.sum()) / b.sum()) if b.sum() > 0 else 0.0
-        relative = np.divide(c - b, c + b, out=np.zeros_like(c), where=c + b > 0)
-        return float(2 * self._sign * relative.mean())
-
-    def factor(self, size: float) -> float | None:
-        """The factor that brings a change of `size`; None where none does."""
-        low = 1.0
-        high = LARGEST_FACTOR
-        if self.of(high) < size:
-            return None
-        while high / low > 1 + 1e-9:
-            middle = float(np.sqrt(low * high))
-            low, high = (low, middle) if self.of(middle) >= size else (middle, high)
-        return high
 
 
 def _peeking(table: PairTable, suite: Suite) -> bool:

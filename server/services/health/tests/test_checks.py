@@ -1,5 +1,6 @@
 """Standing checks over HTTP: self-checks are kept, bad workers named, probes counted."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -12,11 +13,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.base import Role
-from server.db.health_tables import AlarmRow, ProbeRow
+from server.db.health_tables import AlarmRow, ProbeRow, SelfCheckRow
 from server.db.queue_tables import DemandRow, DriveKeyRow
 from server.db.run_tables import RunRow
 from server.tests.driven import add_result, add_rollout
-from suites.verdict.planted_effects import Nulls, SelfCheck, rate
+from suites.verdict.planted_effects import Nulls, Planted, SelfCheck, ShapeCheck, rate
 
 pytestmark = pytest.mark.services
 METRIC = "lateral_error_mean_m"
@@ -27,10 +28,37 @@ def report(alarms: int) -> dict[str, Any]:
     nulls = Nulls(
         alarms=rate(alarms, 100), failed=rate(0, 100), passed=rate(90, 100), naive=rate(40, 100)
     )
+    even = Planted(
+        kind="even",
+        multiple=1.0,
+        failed=rate(80, 100),
+        asserted=rate(3, 100),
+        passed=rate(1, 100),
+        median_pairs=40.0,
+    )
+    skew = ShapeCheck(shape="skew", failed=rate(2, 100), passed=rate(60, 100), wrong=rate(2, 100))
+    harm = ShapeCheck(
+        shape="mended harm", failed=rate(0, 100), passed=rate(9, 100), wrong=rate(4, 100)
+    )
     made = SelfCheck(
-        alpha=0.05, pairs=100, routes=20, runs=100, seed=0, nulls=nulls, planted=(), not_planted=()
+        alpha=0.05,
+        pairs=100,
+        routes=20,
+        runs=100,
+        seed=0,
+        nulls=nulls,
+        planted=(even,),
+        not_planted=(),
+        shapes=(skew, harm),
     )
     return asdict(made)
+
+
+def older_report() -> dict[str, Any]:
+    """As it was kept before shapes and passes were."""
+    made = report(0)
+    del made["shapes"], made["nulls"]["passed_pairs"], made["planted"][0]["passed"]
+    return made
 
 
 @pytest.fixture
@@ -255,6 +283,31 @@ def test_the_page_shows_what_was_checked_and_alarms_are_closed_there(
     assert client.post("/v1/alarms/99/acknowledge", json={"actor": "bo"}).status_code == 404
     trail = client.get("/v1/audit", params={"subject_kind": "alarm"}).json()["items"]
     assert [(event["kind"], event["actor"]) for event in trail] == [("alarm.acknowledged", "ada")]
+
+
+def words_of(page: str) -> str:
+    """The text of a page, its tags and spaces gone."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def test_wrong_verdicts_are_shown_with_their_intervals_and_so_are_older_reports(
+    client: TestClient, run_id: str, sessions: Sessions
+) -> None:
+    client.post(f"/v1/runs/{run_id}/self-checks", json=report(3))
+    shown = words_of(client.get("/checks", headers=BROWSER).text)
+    for words in (
+        "equal models 0.0 % 0.0 … 3.7",
+        "skewed 2.0 % 0.6 … 7.0",
+        "at the margin, even 1.0 % 0.2 … 5.4",
+        "new spikes, as many mended 4.0 % 1.6 … 9.8",
+    ):
+        assert words in shown, words
+    with sessions.begin() as session:
+        session.execute(update(SelfCheckRow).values(report=older_report()))
+    older = words_of(client.get("/checks", headers=BROWSER).text)
+    assert "at the margin, even 3.0 % 1.0 … 8.5" in older
+    assert "skewed" not in older
+    assert client.post(f"/v1/runs/{run_id}/self-checks", json=older_report()).status_code == 201
 
 
 def test_workers_are_compared_now_without_an_alarm(
