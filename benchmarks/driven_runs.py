@@ -24,6 +24,8 @@ class SimulatedRun:
     suite: Suite
 
 
+BLOCK = 500
+"""Pairs that come at once."""
 Make = Callable[[np.random.Generator, int], SimulatedRun]
 
 
@@ -65,14 +67,14 @@ class WholeRun:
 
 
 def to_the_end(simulated: SimulatedRun) -> WholeRun:
-    """A run that goes on after its decision."""
+    """A run that goes on after a pass; a fail is final."""
     judge = RunJudge(simulated.suite, plan_of(simulated.table))
-    early = False
-    start = 0
-    while start < len(simulated.table) and judge.reached is not RunVerdict.FAIL:
-        block = simulated.table.rows(slice(start, start + judge.room))
-        judge.extend(block)
-        start += len(block)
-        early |= start < len(simulated.table) and judge.reached is RunVerdict.PASS
-    failed = judge.reached is RunVerdict.FAIL
-    return WholeRun(early, RunVerdict.FAIL if failed else judge.verdict().verdict)
+    for start in range(0, len(simulated.table), BLOCK):
+        if judge.reached is RunVerdict.FAIL:
+            break
+        judge.extend(simulated.table.rows(slice(start, start + BLOCK)))
+    if judge.reached is not RunVerdict.PASS:
+        return WholeRun(False, judge.reached)
+    whole = judge.verdict()
+    early = bool(whole.withdrawn) or whole.pairs_consumed < len(simulated.table)
+    return WholeRun(early, whole.verdict)
