@@ -6,6 +6,7 @@ construction and show nothing.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from suites.pair_table import PairTable
 from suites.rollout import Scenario
 from suites.run_plan import RunPlan
 from suites.verdict.run_judge import RunJudge
-from suites.vocabulary import RunVerdict
+from suites.vocabulary import Outcome, RunVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,13 @@ class NullRun:
     """A run before it is judged: pairs in its registered order, and a suite with its seed."""
 
     table: PairTable
+    """The whole of what was planned."""
     suite: Suite
+    slices: Mapping[str, frozenset[str]]
 
     @property
     def plan(self) -> RunPlan:
-        """The table is the whole of what was planned."""
-        return RunPlan(len(self.table), Counter(self.table.routes))
+        return RunPlan(len(self.table), Counter(self.table.routes), self.slices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,18 @@ def judged(run: NullRun) -> EndedRun:
 
 
 class NullBank:
-    """The stored pairs, from which null runs are made."""
+    """The stored pairs, from which null runs are made.
 
-    def __init__(self, table: PairTable, suite: Suite) -> None:
-        self.table = table
+    Those on which a model crashed are left out: a run ends there, whatever else it shows.
+    """
+
+    def __init__(
+        self, table: PairTable, suite: Suite, slices: Mapping[str, frozenset[str]]
+    ) -> None:
+        driven = [Outcome.POLICY_FAILED not in pair for pair in table.outcomes]
+        self.table = table = table.rows(np.flatnonzero(driven))
         self.suite = suite
+        self.slices = slices
         self.routes = sorted(set(table.routes))
         self._index = {name: i for i, name in enumerate(table.case_ids)}
         nowhere = Scenario(segment_id="", segment_digest="", start_s=0.0, end_s=0.0)
@@ -81,4 +90,4 @@ class NullBank:
         heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
         table = self.table.rows(np.array(order))
         swapped = table.swap(np.array([heads[route] for route in table.routes]))
-        return NullRun(swapped, replace(self.suite, order_seed=seed))
+        return NullRun(swapped, replace(self.suite, order_seed=seed), self.slices)

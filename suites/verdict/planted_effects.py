@@ -7,7 +7,7 @@
 Every simulated run has an order and sign vectors of its own, as a registered run has.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from suites.errors import Finding, SubmitterError
 from suites.formatting import rate_text, share
 from suites.pair_table import VALUE, PairTable
 from suites.statistics.contrasts import WORST, evidence
+from suites.statistics.sequential import tolerated
 from suites.verdict.gate_word import GOOD
 from suites.verdict.null_bank import NullBank, judged
 from suites.verdict.planted_shapes import Plant, PlantedSizes, Shape, mended_harm, plant, skew
@@ -158,15 +159,17 @@ def self_check(
     *,
     runs: int,
     seed: int = 0,
+    slices: Mapping[str, frozenset[str]] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SelfCheck:
     """Judges `runs` nulls and as many runs of everything that is planted on the pairs of `table`.
 
-    Raises SubmitterError where a check would be vacuous: equal models, or fewer than two routes.
+    `slices`: declared slice to its segments, as a run's plan has them. Raises SubmitterError where
+    a check would be vacuous: equal models, or fewer than two routes.
     """
     _check(table, suite)
-    bank = NullBank(table, suite)
-    sizes = PlantedSizes(table, suite)
+    bank = NullBank(table, suite, slices or {})
+    sizes = PlantedSizes(bank.table, suite)
     kinds = sorted({(kind, multiple) for kind, multiple, _ in sizes.worse})
     shapes = sorted({shape for shape, _ in sizes.shapes})
     total = runs * (1 + len(kinds) + len(shapes))
@@ -189,7 +192,7 @@ def self_check(
         progress(done, total)
     return SelfCheck(
         alpha=suite.alpha,
-        pairs=len(table),
+        pairs=len(bank.table),
         routes=len(bank.routes),
         runs=runs,
         seed=seed,
@@ -251,7 +254,7 @@ def _planted_run(bank: NullBank, g: int, change: Planting, generator: np.random.
     quiet = False
     if ended.passed:
         below = ended.judge.verdict().gates[g].spikes_below
-        bounded = below is not None and below <= run.suite.new_spikes
+        bounded = below is not None and below <= tolerated(run.suite)
         quiet = bounded or ended.pairs < len(run.table)
     asserted = ended.judge.words[g] in GOOD
     return _Said(ended.failed, ended.passed, asserted, quiet, ended.pairs)

@@ -19,6 +19,8 @@ from suites.definition.suite_schema import Gate, Suite
 from suites.formatting import share
 from suites.pair_table import BASELINE, CANDIDATE, VALUE, PairTable, concat
 from suites.statistics.contrasts import sign_of
+from suites.statistics.new_spikes import FACTOR
+from suites.statistics.sequential import tolerated
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
@@ -91,10 +93,11 @@ def mended_harm(
 
 
 def can_spike(table: PairTable, gate: Gate) -> NDArray[np.bool_]:
-    """[pair] a harm makes the candidate's cost more than twice the baseline's, and its median's."""
+    """[pair] where a harm is a new spike (suites.statistics.new_spikes)."""
     c, b = values(table, gate, CANDIDATE)[VALUE], values(table, gate, BASELINE)[VALUE]
-    usual = np.maximum(b, np.nanmedian(b))
-    return np.asarray(HARM * c > 2 * usual)
+    if sign_of(gate.metric, gate.direction) > 0:
+        return np.asarray(HARM * c > FACTOR * np.fmax(b, np.nanmedian(b)))
+    return np.asarray(FACTOR * c / HARM < np.fmin(b, np.nanmedian(b)))
 
 
 class PlantedSizes:
@@ -114,7 +117,7 @@ class PlantedSizes:
                 self._events(g, gate, change)
             else:
                 self._costs(g, gate, change)
-                self._shapes(g, gate, change, HARM_SHARE * suite.new_spikes)
+                self._shapes(g, gate, change, HARM_SHARE * tolerated(suite))
 
     def _refuse(self, gate: Gate, why: str) -> None:
         self.refused.append(f"{gate.metric} ({gate.estimand}): {why}")
@@ -170,8 +173,7 @@ class PlantedChange:
         room = 1 - self._c if self._sign > 0 else self._c
         self.quiet = float(room.mean()) if len(room) else 0.0
         """Of a rate: the share of pairs where an event can be planted."""
-        costs = self._sign > 0 and len(self._c) > 0
-        self.spiking = float(can_spike(both, gate).mean()) if costs else 0.0
+        self.spiking = float(can_spike(both, gate).mean()) if len(self._c) else 0.0
         """Share of pairs where a harm is a new spike."""
 
     def of(self, factor: float) -> float:

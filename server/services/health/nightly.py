@@ -104,7 +104,8 @@ def _self_check(
     with sessions() as session:
         evidence = RunEvidence(session, session.get_one(RunRow, run_id))
         table = evidence.table(session)
-    return self_check(table, evidence.version.suite, runs=simulated, seed=seed)
+    slices = evidence.judge.plan.slices
+    return self_check(table, evidence.version.suite, runs=simulated, seed=seed, slices=slices)
 
 
 def _probe(sessions: sessionmaker[Session], celery: Celery, shard: int) -> list[int]:

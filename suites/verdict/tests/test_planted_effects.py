@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from suites.definition.selector import Selector
-from suites.definition.suite_schema import Gate, Suite
+from suites.definition.suite_schema import Gate, Slice, Suite
 from suites.errors import SubmitterError
 from suites.pair_table import BASELINE, CANDIDATE, PairTable
 from suites.verdict import planted_effects as selfcheck
 from suites.verdict.null_bank import EndedRun, NullRun, judged
 from suites.verdict.planted_effects import self_check
+from suites.vocabulary import Outcome
 
 ROUTES, EACH = 20, 6
 SUITE = Suite(
@@ -38,6 +39,13 @@ def twins(seed: int = 0, route_spread: float = 0.1) -> PairTable:
     c, b = model(), model()
     routes = [f"r{i // EACH}" for i in range(len(c))]
     return PairTable.completed(c, b, routes=routes, metrics=("a", "b"))
+
+
+def many_twins() -> PairTable:
+    """On 1,000 routes of one pair."""
+    generator = np.random.default_rng(5)
+    c, b = np.exp(generator.normal(0, 0.1, (2, 1000, 2)))
+    return PairTable.completed(c, b, routes=[f"r{i}" for i in range(1000)], metrics=("a", "b"))
 
 
 def test_a_sound_judge_passes_and_finds_what_is_planted() -> None:
@@ -91,3 +99,24 @@ def test_checks_that_would_show_nothing_are_refused() -> None:
             self_check(gone, SUITE, runs=2)
         assert [f.where for f in refused.value.findings] == ["a"]
         assert said in refused.value.findings[0].problem
+
+
+def test_pairs_on_which_a_model_crashed_are_left_out() -> None:
+    table = twins()
+    crashed = (Outcome.POLICY_FAILED, Outcome.COMPLETED)
+    report = self_check(replace(table, outcomes=(crashed, *table.outcomes[1:])), SUITE, runs=2)
+    assert report.pairs == ROUTES * EACH - 1
+    assert report.nulls.failed.hits == 0
+
+
+def test_a_slice_with_too_few_pairs_keeps_equal_models_from_passing_early() -> None:
+    """An easy suite passes its equal models before the end, unless a slice has not been seen."""
+    table = many_twins()
+    suite = replace(SUITE, gates=SUITE.gates[:1])
+    early = self_check(table, suite, runs=2).nulls.passed_pairs
+    sliced = replace(suite, slices=(Slice(name="night", tags=("night",), minimum=900),))
+    night = {"night": frozenset(table.case_ids)}
+    late = self_check(table, sliced, runs=2, slices=night).nulls.passed_pairs
+    assert early is not None
+    assert late is not None
+    assert early < 900 <= late
