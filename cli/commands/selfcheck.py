@@ -316,6 +316,7 @@ def _show(found: Found) -> None:
 
 
 SHAPES = {
+    "drawn by cost": ("equal models, drawn by cost", "run fails (wrong)"),
     "skew": ("far better on 2 %, else a little worse", "run fails (wrong)"),
     "mended harm": ("new spikes, as many mended", "run passes without saying so (wrong)"),
 }
