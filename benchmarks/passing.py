@@ -152,8 +152,13 @@ PASSING: dict[str, tuple[Simulation, float]] = {
     "0.5 % of segments x 10, 2 x as many mended, real": (harmful("real", Harm(10, 2, 0.005)), 0.25),
     **{
         f"{LINE} of a line: 1 % {name}, {kind}": (resubmitted(kind, HARMS[name]), 0.1)
-        for kind in ("real", "simulated")
-        for name in ("x 3", "x 3, 2 x as many mended", "x 10, 2 x as many mended", "crash")
+        for name, kind in (
+            ("x 3", "real"),
+            ("x 3, 2 x as many mended", "real"),
+            ("x 3, 2 x as many mended", "simulated"),
+            ("x 10, 2 x as many mended", "real"),
+            ("crash", "real"),
+        )
     },
 }
 """Name to (one simulated run, share of --runs)."""
