@@ -194,14 +194,14 @@ def failing_fast(rng: np.random.Generator, seed: int) -> Row:
 
 
 def failing_hard(share: float) -> Simulation:
-    """Equal models, but the candidate crashes on the hardest segments, where it has no cost."""
+    """Equal models, but the candidate fails on the hardest segments, where it has no cost."""
 
     def run(rng: np.random.Generator, seed: int) -> Row:
         b = rng.lognormal(4, 0.6, (600, 1))
         hard = (b >= np.quantile(b, 1 - share))[:, 0]
         c = np.where(hard[:, None], np.nan, b * np.exp(0.07 * rng.standard_t(4, (600, 1))))
-        done, crashed = Outcome.COMPLETED, Outcome.POLICY_FAILED
-        outcomes = tuple((crashed if one else done, done) for one in hard)
+        done, failed = Outcome.COMPLETED, Outcome.FAILED
+        outcomes = tuple((failed if one else done, done) for one in hard)
         return _reached(decided(replace(table_of(c, b), outcomes=outcomes), suite_of([0.05], seed)))
 
     return run
@@ -271,8 +271,8 @@ SCENARIOS: dict[str, tuple[Simulation, float]] = {
     "ff_b against ff_a, real": (close_pair, 0.1),
     **{f"stopped: {name}": (at_the_stop(drawn), 0.5) for name, drawn in STOPPED.items()},
     "ten gates that fail fast": (failing_fast, 0.5),
-    "crashing on the hardest 1 %": (failing_hard(0.01), 0.5),
-    "crashing on the hardest 5 %": (failing_hard(0.05), 0.5),
+    "failing on the hardest 1 %": (failing_hard(0.01), 0.5),
+    "failing on the hardest 5 %": (failing_hard(0.05), 0.5),
     "judging 2,000 routes x 40 metrics": (judging_cost, 0.0025),
 }
 """Name to (one simulated run, share of --runs)."""
