@@ -131,6 +131,9 @@ def plan(
     run: Annotated[
         str | None, option("Instead: the stored results of this run.", "REDRIVE_RUN")
     ] = None,
+    suite: Annotated[
+        str | None, option("Instead: what this suite can tell at its bank's size.", "REDRIVE_SUITE")
+    ] = None,
     baseline: Annotated[str | None, option("CSV: name of one model.", "REDRIVE_BASELINE")] = None,
     candidate: Annotated[
         str | None,
@@ -182,6 +185,9 @@ def plan(
 
     Each metric is planned by both estimands, with as many segments on a route as now.
     """
+    if suite is not None and costs is None and run is None:
+        _print_suite(suite, url, as_json)
+        return
     declared = declared_kinds(lower_is_better, higher_is_better, ())
     asked = Asked(metric or [], declared, margin, alpha, segment_seconds, cap)
     if run is not None and costs is None:
@@ -189,8 +195,8 @@ def plan(
     elif costs is not None and run is None and baseline and candidate:
         seen = _of_csv(costs, candidate, baseline, route_column, asked)
     else:
-        remedy = "COSTS.csv --baseline A --candidate B, or --run ID"
-        finding = Finding("plan", "one of the two is needed", remedy)
+        remedy = "COSTS.csv --baseline A --candidate B, --run ID, or --suite NAME"
+        finding = Finding("plan", "one of the three is needed", remedy)
         raise SubmitterError("there are no results to plan from, or two", finding)
     affordable = budget or seen.segments
     plans = [one for gate in seen.gates for one in _plans(seen, gate, power, affordable)]
@@ -202,6 +208,16 @@ def plan(
     print(f"From {segments} of {routes}; power {share(power)}, alpha {seen.alpha:g}.")
     for p in plans:
         print(_line(p, affordable))
+
+
+def _print_suite(reference: str, url: str, as_json: bool) -> None:
+    with connect(url) as client:
+        tells = client.get(f"/v1/suite-versions/{reference}/power")
+    if as_json:
+        print_json(tells)
+        return
+    lines = (*tells["lines"], *tells["warnings"])
+    print("\n".join(lines or ["It has no gate: its must-pass cases decide alone."]))
 
 
 def _of_csv(

@@ -16,6 +16,8 @@ from suites.definition.suite_toml import load_suite
 from suites.definition.toml_positions import lines_of
 from suites.errors import Finding, SubmitterError
 from suites.simulators import simulator_spec
+from suites.statistics.gate_power import suite_power
+from suites.verdict.power_words import power_lines, power_warnings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -50,11 +52,13 @@ def _summary(suite: Suite, data: Path) -> str:
     from workers.segments.store import list_segments  # codecs, only here
 
     metas = list_segments(data / "segments")
-    planned = resolve(suite, metas).planned
-    routes = len({one.route for one in planned})
-    summary += f"; {len(planned)} rollouts of each model over {routes} routes"
+    version = resolve(suite, metas)
+    routes = len({one.route for one in version.planned})
+    summary += f"; {len(version.planned)} rollouts of each model over {routes} routes"
     skipped = left_out(suite.select, metas) if suite.select else []
-    return summary + "".join(f"\n{finding.where} {finding.problem}" for finding in skipped)
+    power = suite_power(version, {})
+    tells = (*power_lines(power), *power_warnings(power)) if power else ()
+    return "\n".join([summary, *(f"{one.where} {one.problem}" for one in skipped), *tells])
 
 
 @app.command()
@@ -78,6 +82,8 @@ def push(
     print_json(version) if as_json else print(told)
     for finding in left:
         print(finding["where"], finding["problem"], file=sys.stderr)
+    for line in (*version["tells"]["lines"], *version["tells"]["warnings"]):
+        print(line, file=sys.stderr)
 
 
 @app.command("list")

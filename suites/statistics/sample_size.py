@@ -93,12 +93,28 @@ def smallest_margin(needed: Callable[[float], float | None], budget: float) -> f
 def betting_segments(p: Floats, q: Floats, margin: float, cap: float, alpha: float) -> int | None:
     """Segments at which equal models are typically shown not worse by `margin` on the mean.
 
-    p, q [n]: pairs seen, of costs cut at `cap`. p is centred so that the means agree. ln(capital)
-    grows by its mean at the best bet, up to ln(2 * 2 / (weight * alpha)): two sides, half the
-    stake, the bet's weight. None where no bet grows.
+    p, q [n]: pairs seen, of costs cut at `cap`. None where no bet grows.
     """
-    centred = p - q * p.sum() / q.sum()
-    growth = log_capital(centred - margin * q, np.asarray((1 + margin) * cap)) / len(p)
+    return _bets_needed(_equal(p, q) - margin * q, (1 + margin) * cap, alpha)
+
+
+def betting_finds(p: Floats, q: Floats, effect: float, cap: float, alpha: float) -> int | None:
+    """Segments at which a mean that is worse by `effect` is typically told to be worse."""
+    return _bets_needed(-_equal(p, q) - effect * q, cap, alpha)
+
+
+def _equal(p: Floats, q: Floats) -> Floats:
+    """p centred so that the means agree."""
+    return np.asarray(p - q * p.sum() / q.sum())
+
+
+def _bets_needed(d: Floats, bound: float, alpha: float) -> int | None:
+    """Units at which bets against E[d] >= 0 typically tell.
+
+    ln(capital) grows by its mean at the best bet, up to ln(2 * 2 / (weight * alpha)): two sides,
+    half the stake, the bet's weight.
+    """
+    growth = log_capital(d, np.asarray(bound)) / len(d)
     if growth.max() <= 0:
         return None
     grows = growth > 0

@@ -14,6 +14,7 @@ from server.services.failures.field_reports import locate_awaited
 from server.services.failures.must_pass import MustPass, read_must_pass
 from server.services.failures.promotion import Promoted, promote
 from server.services.paging import Page
+from server.services.runs.suite_power import SuiteTells, read_power
 from suites.definition.suite_toml import load_suite
 from suites.definition.toml_positions import lines_of
 
@@ -47,16 +48,22 @@ class Promotion(BaseModel):
     actor: Annotated[str, Field(max_length=200, description="Who releases it.")] = ""
 
 
+class RegisteredSuite(service.VersionView):
+    """The version, and what it can tell."""
+
+    tells: SuiteTells
+
+
 @router.post(
     "/suites",
     responses={
-        201: {"model": service.VersionView, "description": "A new version"},
+        201: {"model": RegisteredSuite, "description": "A new version"},
         **declares("not-json", "invalid-submission", "parent-moved", "ratchet", "too-large"),
     },
 )
 def add_suite(
     body: SuiteDocument, response: Response, session: Database, settings: Configured
-) -> service.VersionView:
+) -> RegisteredSuite:
     """Resolve a suite against the stored segments and make it the newest version, if it changed.
 
     New segments are indexed first, and field reports that waited for them are located."""
@@ -67,7 +74,8 @@ def add_suite(
         version, new = service.register_suite(session, suite, parent=body.parent, actor=body.actor)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/suite-versions/{version.digest}"
-    return version
+    tells = read_power(session, version.digest)
+    return RegisteredSuite(**version.model_dump(), tells=tells)
 
 
 @router.get("/suites", responses=declares("bad-request"))
@@ -100,6 +108,14 @@ def versions(
 def suite_version(reference: str, session: Database) -> service.VersionDetail:
     """One version by digest, its first digits, `name@digest`, or name (the newest)."""
     return service.read_version(session, reference)
+
+
+@router.get("/suite-versions/{reference}/power", responses=declares("not-found", "ambiguous"))
+def power(reference: str, session: Database) -> SuiteTells:
+    """What a version can tell at its bank's size: what is found, what a pass excludes.
+
+    How models differ is taken from the newest finished run of two distinct models."""
+    return read_power(session, reference)
 
 
 @router.get(

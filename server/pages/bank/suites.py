@@ -13,6 +13,7 @@ from server.services.audit import EventView
 from server.services.bank.register_suite import SuiteView, VersionView, list_suites, list_versions
 from server.services.failures.must_pass import MustPass, read_must_pass
 from server.services.failures.promotion import promote
+from server.services.runs.suite_power import SuiteTells, read_power
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,6 +32,7 @@ class SuitePage(BaseModel):
     """One version of a suite."""
 
     suite: MustPass
+    tells: SuiteTells
     newest: bool
     versions: list[VersionView]
     """The newest of the line."""
@@ -55,6 +57,7 @@ def suite_page(reference: str, session: Database) -> SuitePage:
     ]
     return SuitePage(
         suite=suite,
+        tells=read_power(session, suite.version.digest),
         newest=suite.version.number in numbers and suite.version.number == max(numbers),
         versions=versions,
         trail=sorted(events, key=lambda event: event.id, reverse=True),

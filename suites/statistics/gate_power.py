@@ -1,0 +1,264 @@
+"""What the gates of a suite can tell at the size of its bank, before anything is driven.
+
+Counts give what no spread is needed for: the spikes that a quiet bank excludes, the margins that so
+few pairs and routes never show. What will be found also needs how much models differ from route to
+route. That comes from stored results of two distinct models, or it is not known; then figures
+follow for ASSUMED spreads and are called so.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from math import log, sqrt
+
+import numpy as np
+
+from suites.definition.suite_schema import Gate, SuiteVersion
+from suites.pair_table import PairTable
+from suites.statistics.chances import Sample, cleared, found, smallest
+from suites.statistics.contrasts import BEST, WORST, evidence
+from suites.statistics.rates import label_e_value
+from suites.statistics.sample_size import betting_finds, betting_segments
+from suites.vocabulary import Estimand
+
+POWER = 0.8
+ASSUMED = (0.1, 0.2)
+"""Standard deviations of the relative difference of a route, where none was seen: about those of
+two checkpoints of one line, and of two lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """The pairs that the gates judge."""
+
+    segments: int
+    route_pairs: tuple[int, ...]
+    """Pairs of each route."""
+
+    @property
+    def pairs(self) -> int:
+        return sum(self.route_pairs)
+
+    def sample(self, between: float, within: float) -> Sample:
+        """Driven whole, where routes differ by one standard deviation and their pairs by another.
+
+        The variance of a route's sum of n pairs is n^2 between^2 + n within^2."""
+        n = np.array(self.route_pairs, dtype=np.float64)
+        variance = float((n**2 * between**2 + n * within**2).sum())
+        return Sample(self.pairs, len(n), sqrt(variance) / self.pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one gate tells of the whole bank at one spread, with the chance POWER."""
+
+    spread: float | None
+    """Standard deviation of the relative difference of a route; None for means."""
+    found: float | None
+    """Smallest worsening that is called worse."""
+    shown: float | None
+    """Smallest margin by which equal models are shown to be not worse."""
+    passes: float | None
+    """Chance that equal models pass the gate at its own margin; None where it was not computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePower:
+    """One gate at the bank's size."""
+
+    metric: str
+    estimand: Estimand
+    margin: float
+    critical: bool
+    capped: bool
+    """The costs of a mean count up to a declared cap: without, it is never shown to be no worse."""
+    never_below: float | None
+    """Margin below which so few pairs and routes show nothing, however alike the models are; None:
+    they show no margin."""
+    told: tuple[Told, ...] = ()
+    """At the spread that was seen, or at each of those assumed."""
+    seen: str = ""
+    """Whose results gave the spread; empty: it is assumed."""
+    failing_events: int | None = None
+    """Of a rate: events of the candidate alone, each on a route of its own, that fail it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceCount:
+    """A declared slice with fewer pairs than a pass is to have seen."""
+
+    name: str
+    pairs: int
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuitePower:
+    """What a suite version can tell."""
+
+    pairs: int
+    segments: int
+    routes: int
+    alpha: float
+    spikes_below: float
+    """Share of pairs that new spikes are shown to stay below where none came in the whole bank."""
+    new_spikes: float
+    """That share as the suite asks for it."""
+    quiet_pairs: int
+    """Pairs without a new spike that show it: no pass comes before."""
+    thin_slices: tuple[SliceCount, ...]
+    gates: tuple[GatePower, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Results of two distinct models, and whose they are."""
+
+    table: PairTable
+    source: str
+
+
+def suite_power(version: SuiteVersion, seen: Mapping[str, Seen]) -> SuitePower | None:
+    """What each gate tells; `seen` by metric. None without a gate or a pair that it judges."""
+    suite = version.suite
+    # Must-pass cases come last; the gates of a suite that has nothing else are over them.
+    judged = [p for p in version.planned if p.case is None] or version.planned
+    if not suite.gates or not judged:
+        return None
+    segments = [p.scenario.segment_id for p in judged]
+    bank = Bank(len(set(segments)), tuple(Counter(p.route for p in judged).values()))
+    alpha = suite.alpha
+    return SuitePower(
+        pairs=bank.pairs,
+        segments=bank.segments,
+        routes=len(bank.route_pairs),
+        alpha=alpha,
+        spikes_below=quiet_bound(bank.pairs, alpha),
+        new_spikes=suite.new_spikes,
+        quiet_pairs=quiet_pairs(suite.new_spikes, alpha),
+        thin_slices=tuple(_thin_slices(version, segments)),
+        gates=tuple(
+            _gate_power(gate, bank, alpha, len(suite.gates), seen.get(gate.metric))
+            for gate in suite.gates
+        ),
+    )
+
+
+def _thin_slices(version: SuiteVersion, segments: list[str]) -> Iterator[SliceCount]:
+    """Declared slices that the bank cannot fill."""
+    for one in version.suite.slices:
+        inside = frozenset(version.slices.get(one.name, ()))
+        pairs = sum(segment in inside for segment in segments)
+        if pairs < one.minimum:
+            yield SliceCount(name=one.name, pairs=pairs, minimum=one.minimum)
+
+
+def _gate_power(gate: Gate, bank: Bank, alpha: float, gates: int, seen: Seen | None) -> GatePower:
+    never_below: float | None = None
+    told: tuple[Told, ...] = ()
+    if gate.estimand is Estimand.TYPICAL:
+        alike = bank.sample(0.0, 0.0)
+        never_below = smallest(lambda margin: cleared(margin, alike, alpha), POWER)
+        spread = spread_of(gate, seen.table) if seen else None
+        samples = [bank.sample(*(spread or (sd, 0.0))) for sd in ((0.0,) if spread else ASSUMED)]
+        told = tuple(_told(gate, sample, alpha, gates) for sample in samples)
+        seen = seen if spread else None
+    elif gate.estimand is Estimand.RATE:
+        never_below = quiet_bound(bank.pairs, alpha)
+    elif seen and gate.winsor_cap is not None:
+        told = (_told_of_mean(gate, gate.winsor_cap, seen.table, len(bank.route_pairs), alpha),)
+    return GatePower(
+        metric=gate.metric,
+        estimand=gate.estimand,
+        margin=gate.margin,
+        critical=gate.critical,
+        capped=gate.winsor_cap is not None or gate.relative_cap is not None,
+        never_below=never_below,
+        told=told,
+        seen=seen.source if seen and told else "",
+        failing_events=_failing_events(alpha) if gate.estimand is Estimand.RATE else None,
+    )
+
+
+def _failing_events(alpha: float) -> int:
+    return next(k for k in count(1) if label_e_value(k, 0) >= 1 / alpha)
+
+
+def _told(gate: Gate, sample: Sample, alpha: float, gates: int) -> Told:
+    return Told(
+        spread=sample.error * sqrt(sample.routes),
+        found=smallest(lambda effect: found(effect, sample, alpha / gates), POWER),
+        shown=smallest(lambda margin: cleared(margin, sample, alpha), POWER),
+        passes=cleared(gate.margin, sample, alpha),
+    )
+
+
+def _told_of_mean(gate: Gate, cap: float, table: PairTable, routes: int, alpha: float) -> Told:
+    """The mean of costs cut at `cap`, in a typical run: by betting on the first pair of a route."""
+    rows = evidence(table, [gate], [Estimand.MEAN])
+    counts = rows.valid[:, 0] & ~rows.lopsided[:, 0]
+    p, q = rows.p[BEST, counts, 0], rows.q[BEST, counts, 0]
+
+    def told(segments: Callable[..., int | None]) -> float | None:
+        def chance(size: float) -> float:
+            needed = segments(p, q, size, cap, alpha)
+            return float(needed is not None and needed <= routes)
+
+        return smallest(chance, POWER) if q.sum() > 0 else None
+
+    return Told(spread=None, found=told(betting_finds), shown=told(betting_segments), passes=None)
+
+
+def spread_of(gate: Gate, table: PairTable) -> tuple[float, float] | None:
+    """Standard deviations of the relative difference between routes and inside them.
+
+    By one-way analysis of variance; where no route has two pairs all of it lies between routes.
+    None for fewer than two routes, or where nothing differs.
+    """
+    rows = evidence(table, [gate], [Estimand.TYPICAL])
+    counts = rows.valid[:, 0]
+    r = (rows.p[BEST] + rows.p[WORST])[counts, 0] / 2
+    names = np.array(table.routes)[counts]
+    if not r.any():
+        return None
+    _, index, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    routes = len(sizes)
+    if routes < 2:
+        return None
+    means = np.bincount(index, r) / sizes
+    inside = float(((r - means[index]) ** 2).sum() / max(len(r) - routes, 1))
+    among = float((sizes * (means - r.mean()) ** 2).sum() / (routes - 1))
+    size = (len(r) - float((sizes**2).sum()) / len(r)) / (routes - 1)
+    return sqrt(max(among - inside, 0.0) / size), sqrt(inside)
+
+
+SPIKE_BETS = (0.99, 0.9, 0.7, 0.5)
+
+
+def quiet_bound(pairs: int, alpha: float) -> float:
+    """Share that new spikes are shown to stay below by so many pairs without one."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-6 * high:
+        rho = (low + high) / 2
+        enough = _quiet(rho, pairs) >= log(1 / alpha)
+        low, high = (low, rho) if enough else (rho, high)
+    return high
+
+
+def quiet_pairs(rho: float, alpha: float) -> int:
+    """Pairs without a new spike that show a share below `rho`."""
+    low, high = 0, 1
+    while _quiet(rho, high) < log(1 / alpha):
+        high *= 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _quiet(rho, middle) >= log(1 / alpha) else (middle, high)
+    return high
+
+
+def _quiet(rho: float, pairs: int) -> float:
+    """ln of the capital after quiet pairs: the mean of (1 + lambda rho / (1 - rho))^pairs."""
+    bets = np.array(SPIKE_BETS)
+    log_capital = pairs * np.log1p(bets * rho / max(1 - rho, 1e-12))
+    return float(np.logaddexp.reduce(log_capital) - log(len(bets)))
