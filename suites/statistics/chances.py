@@ -60,7 +60,7 @@ def least_routes(alpha: float) -> int:
 
 def flips_tell(distance: float, sample: Sample, alpha: float) -> float:
     """Chance that sign flips at two-sided `alpha` tell a change so far from a bound."""
-    if distance <= 0 or sample.routes < least_routes(alpha):
+    if distance <= 0:
         return 0.0
     if not sample.error:
         return 1.0
@@ -95,6 +95,8 @@ def cleared(margin: float, sample: Sample, alpha: float, change: float = 0.0) ->
     By sign flips, by the bet on pairs and by the bet on routes, when all are driven; half of the
     latter's stake is on the first pair of each route.
     """
+    if sample.routes < least_routes(alpha):
+        return 0.0
     distance = margin - change
     target = log(2 / alpha)
 
@@ -123,9 +125,14 @@ def _cut(deviation: float, bound: float) -> float:
     return deviation * sqrt(1 - 2 * outside - 2 * a * density + 2 * a * a * outside)
 
 
-def found(effect: float, sample: Sample, alpha: float) -> float:
-    """Chance that a typical drive worse by `effect` is told to be worse."""
-    return flips_tell(effect, sample, alpha)
+def found(effect: float, sample: Sample, alpha: float, gates: int = 1) -> float:
+    """Chance that a typical drive worse by `effect` is told to be worse, by one of several gates.
+
+    Bonferroni's share of alpha stands for the maximum over gates: a little too little.
+    """
+    if sample.routes < least_routes(alpha):
+        return 0.0
+    return flips_tell(effect, sample, alpha / gates)
 
 
 def smallest(chance: Callable[[float], float], power: float, most: float = 2.0) -> float | None:

@@ -29,7 +29,7 @@ two checkpoints of one line, and of two lines."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
+class BankSize:
     """The pairs that the gates judge."""
 
     segments: int
@@ -127,7 +127,7 @@ def suite_power(version: SuiteVersion, seen: Mapping[str, Seen]) -> SuitePower |
     if not suite.gates or not judged:
         return None
     segments = [p.scenario.segment_id for p in judged]
-    bank = Bank(len(set(segments)), tuple(Counter(p.route for p in judged).values()))
+    bank = BankSize(len(set(segments)), tuple(Counter(p.route for p in judged).values()))
     alpha = suite.alpha
     return SuitePower(
         pairs=bank.pairs,
@@ -154,15 +154,17 @@ def _thin_slices(version: SuiteVersion, segments: list[str]) -> Iterator[SliceCo
             yield SliceCount(name=one.name, pairs=pairs, minimum=one.minimum)
 
 
-def _gate_power(gate: Gate, bank: Bank, alpha: float, gates: int, seen: Seen | None) -> GatePower:
+def _gate_power(
+    gate: Gate, bank: BankSize, alpha: float, gates: int, seen: Seen | None
+) -> GatePower:
     never_below: float | None = None
     told: tuple[Told, ...] = ()
     if gate.estimand is Estimand.TYPICAL:
         alike = bank.sample(0.0, 0.0)
         never_below = smallest(lambda margin: cleared(margin, alike, alpha), POWER)
         spread = spread_of(gate, seen.table) if seen else None
-        samples = [bank.sample(*(spread or (sd, 0.0))) for sd in ((0.0,) if spread else ASSUMED)]
-        told = tuple(_told(gate, sample, alpha, gates) for sample in samples)
+        spreads = [spread] if spread else [(between, 0.0) for between in ASSUMED]
+        told = tuple(_told(gate, bank, spread, alpha, gates) for spread in spreads)
         seen = seen if spread else None
     elif gate.estimand is Estimand.RATE:
         never_below = quiet_bound(bank.pairs, alpha)
@@ -185,10 +187,14 @@ def _failing_events(alpha: float) -> int:
     return next(k for k in count(1) if label_e_value(k, 0) >= 1 / alpha)
 
 
-def _told(gate: Gate, sample: Sample, alpha: float, gates: int) -> Told:
+def _told(
+    gate: Gate, bank: BankSize, spread: tuple[float, float], alpha: float, gates: int
+) -> Told:
+    between, within = spread
+    sample = bank.sample(between, within)
     return Told(
-        spread=sample.error * sqrt(sample.routes),
-        found=smallest(lambda effect: found(effect, sample, alpha / gates), POWER),
+        spread=sqrt(between**2 + within**2 * sample.routes / sample.pairs),
+        found=smallest(lambda effect: found(effect, sample, alpha, gates), POWER),
         shown=smallest(lambda margin: cleared(margin, sample, alpha), POWER),
         passes=cleared(gate.margin, sample, alpha),
     )

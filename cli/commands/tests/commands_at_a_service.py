@@ -53,7 +53,7 @@ def redrive(app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
         client = Client("http://redrive.test", http=http, attempts=1)
         http.post("/v1/segments/index")
         monkeypatch.setattr(http, "close", lambda: None)
-        for module in ("models", "suites", "submit", "runs", "reports", "cases"):
+        for module in ("models", "suites", "plan", "submit", "runs", "reports", "cases"):
             build(module)
             monkeypatch.setattr(f"cli.commands.{module}.connect", lambda _: client)
         yield lambda *words: CliRunner().invoke(build(words[0]), list(words))

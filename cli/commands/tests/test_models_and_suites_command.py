@@ -12,10 +12,17 @@ pytestmark = pytest.mark.services
 
 
 def test_models_and_suites_are_pushed_listed_and_promoted(
-    redrive: Redrive, models: dict[str, str], registered: str
+    redrive: Redrive, models: dict[str, str], registered: str, tmp_path: Path
 ) -> None:
+    again = redrive("suites", "push", str(tmp_path / "highway.toml"))
+    assert "3 routes tell nothing" in again.stderr
     assert registered.startswith("highway@")
     assert registered.endswith(": version 1, 3 rollouts of each model\n")
+    tells = redrive("plan", "--suite", "highway").stdout
+    assert "lateral_error_mean_m (typical drive), margin 2 %: how models differ" in tells
+    assert "3 routes tell nothing at alpha = 0.05: at least 6 are needed" in tells
+    figures = json.loads(redrive("plan", "--suite", "highway", "--json").stdout)["figures"]
+    assert (figures["pairs"], figures["routes"]) == (3, 3)
     pushed = redrive("models", "push", models["candidate"]).stdout.split()
     assert pushed[1] == "candidate"
     assert redrive("models", "list").stdout.splitlines()[1].split()[:2] == [
@@ -39,6 +46,7 @@ def test_models_and_suites_are_checked_without_a_service(
     file.write_text(SUITE)
     checked = redrive("suites", "check", str(file), "--data", str(tmp_path / "data"))
     assert "3 rollouts of each model over 3 routes" in checked.stderr
+    assert "3 routes tell nothing" in checked.stderr
     file.write_text(SUITE.replace("lateral_error_mean_m", "charm"))
     refused = redrive("suites", "check", str(file))
     assert refused.exception is not None

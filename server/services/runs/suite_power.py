@@ -18,7 +18,7 @@ from suites.pair_table import PairTable
 from suites.simulators import simulator_spec
 from suites.statistics.gate_power import Seen, SuitePower, spread_of, suite_power
 from suites.verdict.power_words import power_lines, power_warnings
-from suites.vocabulary import Status
+from suites.vocabulary import RunVerdict, Status
 
 LOOK_BACK = 50
 """Newest finished runs among which two distinct models are looked for."""
@@ -54,7 +54,8 @@ def read_power(session: Session, reference: str) -> SuiteTells:
 def _seen(session: Session, name: str, version: SuiteVersion) -> dict[str, Seen]:
     """Metric to the results of the newest finished run that says how two models differ in it.
 
-    Runs of the suite's own line come first, then those of others in the same simulator.
+    Runs of the suite's own line come first, then those of others in the same simulator. What failed
+    comes last: a broken model differs in other ways than a good one.
     """
     wanted = {gate.metric: gate for gate in version.suite.gates}
     seen: dict[str, Seen] = {}
@@ -83,13 +84,14 @@ def _finished(
     simulator = asdict(simulator_spec(choice.name, choice.parameters))
     candidate, baseline = aliased(ModelRow), aliased(ModelRow)
     own = SuiteVersionRow.suite == name
+    failed = RunRow.verdict == RunVerdict.FAIL
     rows = session.execute(
         select(RunRow, SuiteVersionRow.digest, candidate.name, baseline.name)
         .join(SuiteVersionRow, SuiteVersionRow.digest == RunRow.suite_digest)
         .join(candidate, candidate.digest == RunRow.candidate)
         .join(baseline, baseline.digest == RunRow.baseline)
         .where(RunRow.status == Status.FINISHED, RunRow.candidate != RunRow.baseline)
-        .order_by(own.desc(), RunRow.finished.desc())
+        .order_by(own.desc(), failed, RunRow.finished.desc())
         .limit(LOOK_BACK)
     )
     for run, digest, *models in rows:
