@@ -135,6 +135,15 @@ def found(effect: float, sample: Sample, alpha: float, gates: int = 1) -> float:
     return flips_tell(effect, sample, alpha / gates)
 
 
+def fails(effect: float, margin: float, sample: Sample, alpha: float, gates: int = 1) -> float:
+    """Chance that such a worsening fails its gate: found, and not shown to lie inside the margin.
+
+    Both hang on how bad the pairs that came look, so that the rarer one holds.
+    """
+    inside = cleared(margin, sample, alpha, change=effect)
+    return min(found(effect, sample, alpha, gates), 1 - inside)
+
+
 def smallest(chance: Callable[[float], float], power: float, most: float = 2.0) -> float | None:
     """Smallest size, to 0.1 %, whose chance is `power`; None: none up to `most`."""
     low, high = 1e-5, most

@@ -16,7 +16,7 @@ import numpy as np
 
 from suites.definition.suite_schema import Gate, SuiteVersion
 from suites.pair_table import PairTable
-from suites.statistics.chances import Sample, cleared, found, smallest
+from suites.statistics.chances import Sample, cleared, fails, found, smallest
 from suites.statistics.contrasts import BEST, WORST, evidence
 from suites.statistics.rates import label_e_value
 from suites.statistics.sample_size import betting_finds, betting_segments
@@ -56,7 +56,9 @@ class Told:
     spread: float | None
     """Standard deviation of the relative difference of a route; None for means."""
     found: float | None
-    """Smallest worsening that is called worse."""
+    """Smallest worsening that is told from none; inside the margin it passes as slightly worse."""
+    fails: float | None
+    """Smallest worsening that fails the gate; None for means."""
     shown: float | None
     """Smallest margin by which equal models are shown to be not worse."""
     passes: float | None
@@ -195,6 +197,7 @@ def _told(
     return Told(
         spread=sqrt(between**2 + within**2 * sample.routes / sample.pairs),
         found=smallest(lambda effect: found(effect, sample, alpha, gates), POWER),
+        fails=smallest(lambda effect: fails(effect, gate.margin, sample, alpha, gates), POWER),
         shown=smallest(lambda margin: cleared(margin, sample, alpha), POWER),
         passes=cleared(gate.margin, sample, alpha),
     )
@@ -213,7 +216,13 @@ def _told_of_mean(gate: Gate, cap: float, table: PairTable, routes: int, alpha: 
 
         return smallest(chance, POWER) if q.sum() > 0 else None
 
-    return Told(spread=None, found=told(betting_finds), shown=told(betting_segments), passes=None)
+    return Told(
+        spread=None,
+        found=told(betting_finds),
+        fails=None,
+        shown=told(betting_segments),
+        passes=None,
+    )
 
 
 def spread_of(gate: Gate, table: PairTable) -> tuple[float, float] | None:

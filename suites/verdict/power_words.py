@@ -74,7 +74,8 @@ def _told(told: Told) -> str:
     often = "" if told.passes is None else f" in {share(POWER)} of runs"
     finds = "finds nothing"
     if told.found is not None:
-        finds = f"finds {percent(told.found)}{often}"
+        fails = "" if told.fails is None else f", fails {percent(told.fails)}"
+        finds = f"finds {percent(told.found)}{fails}{often}"
     passes = "" if told.passes is None else f" in {chance(told.passes)}"
     shown = "at no margin"
     if told.shown is not None:

@@ -68,6 +68,8 @@ def test_without_results_the_spread_is_assumed_and_said_to_be() -> None:
     even, wide = gate.told
     assert even.found
     assert wide.found
+    assert even.fails
+    assert even.found < GATE.margin / 2 < even.fails < GATE.margin
     assert even.found == pytest.approx(wide.found / 2, rel=0.01)
     assert even.shown
     assert wide.shown
@@ -95,7 +97,9 @@ def test_spread_is_told_apart_between_and_inside_routes() -> None:
 def test_a_bank_that_is_too_small_passes_nothing() -> None:
     gate = only(GATE, routes=4)
     assert gate.never_below is None
-    assert {(told.found, told.shown, told.passes) for told in gate.told} == {(None, None, 0.0)}
+    assert {(told.found, told.fails, told.shown, told.passes) for told in gate.told} == {
+        (None, None, None, 0.0)
+    }
     passes = only(GATE, routes=6).told[0].passes
     assert passes is not None
     assert passes < 0.05, "29 % is the least that six routes show"

@@ -12,7 +12,7 @@ GATE = GatePower(
     critical=True,
     capped=False,
     never_below=0.12,
-    told=(Told(spread=0.14, found=0.096, shown=0.137, passes=0.998),),
+    told=(Told(spread=0.14, found=0.096, fails=0.213, shown=0.137, passes=0.998),),
     seen="twin and baseline in run 7",
 )
 POWER = SuitePower(
@@ -36,9 +36,9 @@ def test_the_bank_says_what_a_pass_excludes_and_gates_that_tell_the_same_share_a
     assert power_lines(POWER) == (
         "114 pairs of 38 segments of 20 routes: a pass without a new spike excludes new spikes on "
         "3.1 % of pairs and more; 0.75 % would take 480 pairs.",
-        "jerk_cost, total_cost (typical drive), margin 25 %: finds +9.6 % in 80 % of runs; equal "
-        "models pass in over 99 %, at a margin of 13.7 % in 80 % of runs (spread of twin and "
-        "baseline in run 7).",
+        "jerk_cost, total_cost (typical drive), margin 25 %: finds +9.6 %, fails +21.3 % in 80 % "
+        "of runs; equal models pass in over 99 %, at a margin of 13.7 % in 80 % of runs (spread of "
+        "twin and baseline in run 7).",
     )
     assert "0.75 % takes 480 pairs" in power_lines(replace(POWER, pairs=5000))[0]
     assert power_warnings(POWER) == ()
@@ -56,7 +56,7 @@ def test_means_and_rates_say_what_is_known() -> None:
     mean = replace(GATE, estimand=Estimand.MEAN, told=())
     assert UNCAPPED in line(mean)
     assert "depends on the costs" in line(replace(mean, capped=True))
-    told = (Told(spread=None, found=0.2, shown=0.3, passes=None),)
+    told = (Told(spread=None, found=0.2, fails=None, shown=0.3, passes=None),)
     typical = "finds +20.0 %; equal models pass at a margin of 30.0 % (spread of"
     assert typical in line(replace(mean, capped=True, told=told))
     rate = replace(GATE, estimand=Estimand.RATE, never_below=0.031, failing_events=7, told=())
