@@ -2,16 +2,16 @@
 
     python -m benchmarks.planning [--runs 300] [--seconds 500] [--write]
 
-What `suites.statistics.sample_size` allows for. For each noise and effect a plan for 80 % power
-at fixed N gives n = ((t + z) sd / effect)^2 segments (clustered by route). The judge that decides
-runs then meets k n segments of such models many times, for several k, with a look each 20 pairs.
-Its power is that of a test at fixed N with a larger critical value c, Phi(sqrt(k) (t + z) - c).
+What `suites.statistics.chances` allows for. For each noise and effect a plan for 80 % power at
+fixed N gives n = ((t + z) sd / effect)^2 segments (clustered by route). The sign flips that judge
+runs then meet k n segments of such models many times, for several k, with a look each 20 pairs.
+Their power is that of a test at fixed N with a larger critical value c, Phi(sqrt(k) (t + z) - c).
 c is fitted to all runs of a scenario by maximum likelihood; a plan must be longer by
 ((c + z) / (t + z))^2.
 
-The last columns check the plans that come out, with the shipped factor, at 80 and at 90 % power:
-the effect told from zero, and equal models shown not worse by as much (which needs the bets on
-pairs and on routes as well).
+The last columns check the plans that come out, with the shipped factor, at 80 and at 90 % power,
+by the judge that decides runs: the effect told from zero, and equal models shown not worse by as
+much. Both need bets beside the flips.
 """
 
 import json
@@ -29,7 +29,9 @@ from scipy.stats import norm
 from benchmarks.result_pages import can_write, command_line, publish, share
 from benchmarks.simulated_pairs import Floats, claim, judged, moved, suite_of, table_of
 from benchmarks.simulated_pairs import cleared as shown_not_worse
-from suites.statistics.sample_size import clearing_segments, segments_needed
+from suites.statistics.chances import Sample
+from suites.statistics.sample_size import deciding_segments, finding_segments
+from suites.statistics.signflip import FlipPlan, SignFlips
 
 STORED = Path(__file__).parents[1] / "build/planning.json"
 ALPHA, POWER = 0.05, 0.8
@@ -37,6 +39,7 @@ T = float(norm.isf(ALPHA / 2))
 Z = float(norm.ppf(POWER))
 FACTORS = (0.9, 1.0, 1.15, 1.3)
 PLANNED_AT = (0.8, 0.9)
+LOOK_EVERY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,21 @@ def truth(noise: CostNoise) -> tuple[float, float]:
     return float(r.mean()), float(sums.std() / np.sqrt(noise.per_route))
 
 
+def flipped(noise: CostNoise, n: int, seed: int) -> bool:
+    """Whether sign flips alone tell the planted effect from zero."""
+    c, b, routes = pairs(np.random.default_rng([seed, n, 7]), noise, n)
+    p = 2 * (c - b) / (c + b)
+    plan = FlipPlan(alpha=ALPHA, rho=1.0, flips=999, seed=seed, planned=n)
+    flips = SignFlips(np.zeros((1, 1)), plan)
+    for start in range(0, n, LOOK_EVERY):
+        seen = slice(start, start + LOOK_EVERY)
+        flips.consume(routes[seen], p[seen], np.ones_like(p[seen]))
+        flips.look()
+    return bool(flips.alone[0, 0])
+
+
 def found(noise: CostNoise, n: int, seed: int) -> bool:
-    """Whether the planted effect is told from zero."""
+    """Whether the judge tells the planted effect from zero."""
     table = table_of(*pairs(np.random.default_rng([seed, n, 7]), noise, n))
     return claim(judged(table, suite_of([0.02], seed), moved)).above_zero
 
@@ -100,7 +116,8 @@ def planned(
 ) -> int:
     """Segments by a shipped plan, from the true spread as if seen on 1,000 routes."""
     seen = 1000 * noise.per_route
-    return ceil(plan(deviation / np.sqrt(seen), distance, seen, 1000, ALPHA, power))
+    sample = Sample(seen, 1000, deviation / float(np.sqrt(seen)))
+    return ceil(plan(sample, seen, distance, ALPHA, power))
 
 
 def critical(counts: dict[float, tuple[int, int]], head: float) -> float:
@@ -128,12 +145,12 @@ def experiments() -> list[Experiment]:
     for noise in SCENARIOS:
         mean, deviation = truth(noise)
         fixed = ((T + Z) * deviation / mean) ** 2
-        work += [Experiment(found, noise, f"k={k}", ceil(k * fixed)) for k in FACTORS]
+        work += [Experiment(flipped, noise, f"k={k}", ceil(k * fixed)) for k in FACTORS]
         for p in PLANNED_AT:
-            n = planned(segments_needed, noise, p, mean, deviation)
+            n = planned(finding_segments, noise, p, mean, deviation)
             work.append(Experiment(found, noise, f"plan={p}", n))
         for p in PLANNED_AT:
-            n = planned(clearing_segments, noise, p, noise.effect, deviation)
+            n = planned(deciding_segments, noise, p, noise.effect, deviation)
             work.append(Experiment(cleared, noise, f"clear={p}", n))
     return work
 
@@ -163,9 +180,9 @@ def report(stored: dict[str, list[int]]) -> str:
     lines = [
         "# What a plan must allow for the sequential test",
         "",
-        f"`python -m benchmarks.planning`: power of the judge (alpha {ALPHA}, linear spending, "
-        f"looks every 20 pairs, B = 999) at k times the segments of a test at fixed N with "
-        f"{100 * POWER:g} % power, and at the segments of `redrive plan`.",
+        f"`python -m benchmarks.planning`: power of sign flips (alpha {ALPHA}, linear spending, "
+        f"looks every {LOOK_EVERY} pairs, B = 999) at k times the segments of a test at fixed N "
+        f"with {100 * POWER:g} % power, and of the judge at the segments of `redrive plan`.",
         "",
         f"| {' | '.join(columns)} |",
         "|" + "---|" * len(columns),

@@ -32,14 +32,15 @@ from suites.errors import Finding, SubmitterError
 from suites.formatting import percent, plural, share
 from suites.pair_table import PairTable, segment_of
 from suites.run_plan import RunPlan
+from suites.statistics.chances import Sample, cleared, found, smallest
 from suites.statistics.contrasts import BEST, GateEvidence, evidence
 from suites.statistics.engines import OTHER, OWN, Engines
 from suites.statistics.sample_size import (
     betting_segments,
-    clearing_segments,
+    deciding_segments,
+    finding_segments,
     segments_needed,
-    smallest_margin,
-    visible_effect,
+    visible_mean,
 )
 from suites.vocabulary import Estimand
 
@@ -285,37 +286,58 @@ def _plans(seen: Spreads, gate: Gate, power: float, budget: int) -> list[Plan]:
 def _plan(
     seen: Spreads, gate: Gate, estimand: Estimand, spread: Spread, power: float, budget: int
 ) -> Plan:
-    alpha = seen.alpha
-    error = spread.error
-    sample = (seen.segments, spread.routes)
     typical = estimand is Estimand.TYPICAL
-    cap = gate.winsor_cap
-    per_segment = len(seen.table.case_ids) / seen.segments
-
-    def needed(margin: float) -> float | None:
-        if typical:
-            return clearing_segments(error, margin, *sample, alpha, power, per_segment)
-        if cap is None:
-            return segments_needed(error, margin, *sample, alpha, power)
-        pairs = betting_segments(*spread.bets(), margin, cap, alpha)
-        return None if pairs is None else pairs / per_segment
-
-    wanted = needed(gate.margin)
+    wanted = visible = shown = None
+    if math.isfinite(spread.error):
+        figures = _typical if typical else _mean
+        wanted, visible, shown = figures(seen, gate, spread, power, budget)
     count = math.ceil(wanted) if wanted is not None and wanted <= MOST else None
-    visible = visible_effect(error, *sample, budget, alpha, power)
-    clears = typical or cap is not None
     return Plan(
         metric=gate.metric,
         estimand=estimand,
         margin=gate.margin,
-        standard_error=error,
+        standard_error=spread.error,
         segments_needed=count,
         routes_needed=None if count is None else math.ceil(count * spread.routes / seen.segments),
         hours_needed=None if count is None else count * seen.seconds / 3600,
-        visible_effect=visible if math.isfinite(visible) else None,
-        smallest_margin=smallest_margin(needed, budget) if clears else None,
-        note=_note(wanted, spread, typical=typical, capped=cap is not None),
+        visible_effect=visible,
+        smallest_margin=shown,
+        note=_note(wanted, spread, typical=typical, capped=gate.winsor_cap is not None),
     )
+
+
+Figures = tuple[float | None, float | None, float | None]
+"""Segments needed, smallest visible effect, smallest margin."""
+
+
+def _typical(seen: Spreads, gate: Gate, spread: Spread, power: float, budget: int) -> Figures:
+    """By the chances that a suite's page tells; all metrics planned for are gates of one run."""
+    alpha, gates, margin = seen.alpha, len(seen.gates), gate.margin
+    sample = Sample(len(seen.table), spread.routes, spread.error)
+    wanted = max(
+        finding_segments(sample, seen.segments, margin, alpha, power, gates),
+        deciding_segments(sample, seen.segments, margin, alpha, power),
+    )
+    affordable = sample.times(budget / seen.segments)
+    visible = smallest(lambda size: found(size, affordable, alpha, gates), power)
+    return wanted, visible, smallest(lambda size: cleared(size, affordable, alpha), power)
+
+
+def _mean(seen: Spreads, gate: Gate, spread: Spread, power: float, budget: int) -> Figures:
+    seen_on = seen.segments, spread.routes
+    visible = visible_mean(spread.error, *seen_on, budget, seen.alpha, power)
+    cap = gate.winsor_cap
+    if cap is None:
+        needed = segments_needed(spread.error, gate.margin, *seen_on, seen.alpha, power)
+        return needed, visible, None
+    per_segment = len(seen.table) / seen.segments
+
+    def bets(margin: float) -> float | None:
+        pairs = betting_segments(*spread.bets(), margin, cap, seen.alpha)
+        return None if pairs is None else pairs / per_segment
+
+    shown = smallest(lambda margin: float((bets(margin) or math.inf) <= budget), power)
+    return bets(gate.margin), visible, shown
 
 
 def _note(wanted: float | None, spread: Spread, *, typical: bool, capped: bool) -> str:

@@ -166,7 +166,7 @@ def _gate_power(
         never_below = smallest(lambda margin: cleared(margin, alike, alpha), POWER)
         spread = spread_of(gate, seen.table) if seen else None
         spreads = [spread] if spread else [(between, 0.0) for between in ASSUMED]
-        told = tuple(_told(gate, bank, spread, alpha, gates) for spread in spreads)
+        told = tuple(told_of(gate, bank, spread, alpha, gates) for spread in spreads)
         seen = seen if spread else None
     elif gate.estimand is Estimand.RATE:
         never_below = quiet_bound(bank.pairs, alpha)
@@ -189,7 +189,7 @@ def _failing_events(alpha: float) -> int:
     return next(k for k in count(1) if label_e_value(k, 0) >= 1 / alpha)
 
 
-def _told(
+def told_of(
     gate: Gate, bank: BankSize, spread: tuple[float, float], alpha: float, gates: int
 ) -> Told:
     between, within = spread

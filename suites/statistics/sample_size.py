@@ -1,93 +1,89 @@
 """How many segments a margin needs, and what a number of them can see: mutual inverses."""
 
 from collections.abc import Callable
-from math import ceil, inf
+from math import ceil, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from suites.statistics.betting import WEIGHTS, log_capital
-from suites.statistics.spikes import quiet_routes, unseen
+from suites.statistics.chances import SEQUENTIAL, Sample, cleared, found
 
 Floats = NDArray[np.float64]
 
-SEQUENTIAL = 1.16
-"""How many more pairs than at fixed N a test needs that may stop early with linear spending, at
-equal power. Measured with the judge itself under five kinds of noise (`python -m
-benchmarks.planning --runs 1000`, benchmarks/results/planning.md): 1.09 to 1.19, mean 1.15. With
-this factor the plans for 80 % found the effect in 80 to 84 % of the runs. The inflation factors of
-Jennison & Turnbull 2000, chapter 7, are of the same order."""
-
-
-def _quantiles(routes: int, alpha: float, power: float) -> float:
-    return float(t.isf(alpha / 2, max(routes - 1, 1))) + float(norm.ppf(power))
+MOST_TIMES = 2.0**40
+"""Times as many segments as were seen: more are none."""
 
 
 def segments_needed(
-    error: float,
-    distance: float,
-    segments: int,
-    routes: int,
-    alpha: float,
-    power: float = 0.8,
-    unseen: float = 0.0,
+    error: float, distance: float, segments: int, routes: int, alpha: float, power: float = 0.8
 ) -> float:
-    """Segments n at which an effect `distance` away from a bound is told with `power`.
+    """Segments at which a mean that lies `distance` away from a bound is told with `power`.
 
-    `segments` over `routes` gave the route-clustered standard error `error`. n solves
-    distance = a / sqrt(n) + room / n, a = (t + z) error sqrt(k segments), where `room` is what one
-    segment without a spike leaves open (suites.statistics.spikes). inf at distance 0.
+    `segments` over `routes` gave the route-clustered standard error `error`; at fixed N, times
+    SEQUENTIAL. inf at distance 0.
     """
     if distance <= 0:
         return inf
-    a = _quantiles(routes, alpha, power) * error * float(np.sqrt(SEQUENTIAL * segments))
-    return float((a + np.sqrt(a * a + 4 * distance * unseen)) / (2 * distance)) ** 2
+    return segments * (_quantiles(routes, alpha, power) * error / distance) ** 2
 
 
-def visible_effect(
+def visible_mean(
     error: float, segments: int, routes: int, budget: int, alpha: float, power: float = 0.8
 ) -> float:
-    """Smallest effect that `budget` segments tell from zero; the inverse of segments_needed."""
-    return float(_quantiles(routes, alpha, power) * error * np.sqrt(SEQUENTIAL * segments / budget))
+    """Smallest change of the mean that `budget` segments tell; the inverse of segments_needed."""
+    return _quantiles(routes, alpha, power) * error * sqrt(segments / budget)
 
 
-def clearing_segments(
-    error: float,
-    margin: float,
+def _quantiles(routes: int, alpha: float, power: float) -> float:
+    at_fixed_n = float(t.isf(alpha / 2, max(routes - 1, 1))) + float(norm.ppf(power))
+    return at_fixed_n * sqrt(SEQUENTIAL)
+
+
+def finding_segments(
+    sample: Sample, segments: int, effect: float, alpha: float, power: float = 0.8, gates: int = 1
+) -> float:
+    """Segments at which a typical drive worse by `effect` is told from none by one of the `gates`.
+
+    So many `segments` were seen as `sample`.
+    """
+    return _needed(lambda more: found(effect, more, alpha, gates), sample, segments, power)
+
+
+def deciding_segments(
+    sample: Sample,
     segments: int,
-    routes: int,
+    margin: float,
     alpha: float,
     power: float = 0.8,
-    per_segment: float = 1.0,
     change: float = 0.0,
 ) -> float:
-    """Segments at which a `change` (0: equal models) is told from `margin` in the typical drive.
+    """Segments at which a gate of the typical drive decides on a `change` (0: equal models).
 
-    By sign flips, with the room that `per_segment` pairs of each segment leave for spikes, and by
-    as many quiet routes as the bet on routes needs.
+    It is shown to lie inside the margin, or told from none; at the end one of them is enough. So
+    many `segments` were seen as `sample`.
     """
-    distance = abs(margin - change)
-    needed = segments_needed(
-        error, distance, segments, routes, alpha, power, unseen(per_segment, alpha)
-    )
-    return max(needed, quiet_routes(margin, distance, alpha) * segments / routes)
+
+    def chance(more: Sample) -> float:
+        return max(cleared(margin, more, alpha, change), found(change, more, alpha))
+
+    return _needed(chance, sample, segments, power)
 
 
-def smallest_margin(needed: Callable[[float], float | None], budget: float) -> float | None:
-    """Smallest margin, to 0.1 %, that needs at most `budget` segments; None: none up to 200 %."""
-
-    def enough(margin: float) -> bool:
-        count = needed(margin)
-        return count is not None and count <= budget
-
-    low, high = 1e-5, 2.0
-    if not enough(high):
-        return None
+def _needed(
+    chance: Callable[[Sample], float], sample: Sample, segments: int, power: float
+) -> float:
+    """Smallest multiple of `segments`, to 0.1 %, at which so many times the sample has `power`."""
+    low, high = 1 / segments, 1.0
+    while chance(sample.times(high)) < power:
+        low, high = high, 2 * high
+        if high > MOST_TIMES:
+            return inf
     while high > 1.001 * low:
-        middle = float(np.sqrt(low * high))
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+        middle = sqrt(low * high)
+        low, high = (low, middle) if chance(sample.times(middle)) >= power else (middle, high)
+    return high * segments
 
 
 def betting_segments(p: Floats, q: Floats, margin: float, cap: float, alpha: float) -> int | None:

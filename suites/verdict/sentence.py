@@ -16,7 +16,8 @@ from suites.formatting import (
 )
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.bank_engines import CLEARLY
-from suites.statistics.sample_size import clearing_segments, segments_needed
+from suites.statistics.chances import Sample
+from suites.statistics.sample_size import deciding_segments, segments_needed
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive", Estimand.RATE: "rate"}
@@ -32,13 +33,13 @@ def more_segments(
     if gate.interval is None or error is None or not gate.pairs:
         return None
     change = gate.interval.estimate
-    seen = segments, gate.routes, alpha
     if gate.estimand is Estimand.TYPICAL:
-        each = gate.pairs / segments
-        needed = clearing_segments(error, gate.margin, *seen, per_segment=each, change=change)
+        sample = Sample(gate.pairs, gate.routes, error)
+        needed = deciding_segments(sample, segments, gate.margin, alpha, change=change)
     else:
         quiet = log(2 / alpha) if gate.estimand is Estimand.RATE else 0.0
-        needed = segments_needed(error, abs(gate.margin - change), *seen, unseen=quiet)
+        distance = abs(gate.margin - change)
+        needed = segments_needed(error, distance, segments, gate.routes, alpha, unseen=quiet)
     if needed > BEYOND_REACH:
         return None
     return max(ceil(needed) - segments, ceil(segments / 2))

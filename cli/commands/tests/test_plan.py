@@ -87,7 +87,7 @@ def test_what_a_budget_can_see_is_the_inverse_of_what_it_needs(costs: str, cap: 
         seen = planned(costs, *BOTH, *cap, "--budget", str(needed))[place]
         assert seen["smallest_margin"] == pytest.approx(margin, rel=0.02)
     poor, rich = (planned(costs, *BOTH, "--budget", str(n))[1] for n in (400, 1600))
-    assert rich["visible_effect"] == pytest.approx(poor["visible_effect"] / 2)
+    assert rich["visible_effect"] == pytest.approx(poor["visible_effect"] / 2, rel=0.2)
     assert rich["smallest_margin"] < poor["smallest_margin"]
 
 

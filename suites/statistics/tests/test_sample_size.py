@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from suites.enriched_rates import mixture, weighted_mean, weights
 from suites.statistics.betting import Betting
+from suites.statistics.chances import Sample, cleared, found
 from suites.statistics.multiplicity import holm
 from suites.statistics.rates import (
     hours_still_needed,
@@ -12,7 +13,14 @@ from suites.statistics.rates import (
     mcnemar_exact,
     poisson_interval,
 )
-from suites.statistics.sample_size import betting_segments, segments_needed, visible_effect
+from suites.statistics.sample_size import (
+    betting_finds,
+    betting_segments,
+    deciding_segments,
+    finding_segments,
+    segments_needed,
+    visible_mean,
+)
 from suites.statistics.sequences import asymptotic_half_width
 
 
@@ -79,15 +87,24 @@ def test_asymptotic_sequence_waits_for_thirty_routes() -> None:
 @given(st.floats(0.001, 0.05), st.floats(0.005, 0.2), st.integers(20, 5000))
 def test_planning_inverts(error: float, distance: float, segments: int) -> None:
     needed = segments_needed(error, distance, segments, segments, 0.05)
-    seen = visible_effect(error, segments, segments, 1, 0.05) / np.sqrt(needed)
+    seen = visible_mean(error, segments, segments, 1, 0.05) / np.sqrt(needed)
     assert seen == pytest.approx(distance)
-    assert segments_needed(error, distance, segments, segments, 0.05, unseen=5.0) >= max(
-        needed, 5 / distance
-    )
+
+
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.95])
+def test_planned_segments_have_the_power_that_was_asked_for(power: float) -> None:
+    sample = Sample(300, 50, 0.01)
+    n = deciding_segments(sample, 100, 0.03, 0.05, power)
+    assert cleared(0.03, sample.times(n / 100), 0.05) == pytest.approx(power, abs=0.01)
+    n = deciding_segments(sample, 100, 0.03, 0.05, power, change=0.025)
+    assert found(0.025, sample.times(n / 100), 0.05) == pytest.approx(power, abs=0.01)
+    n = finding_segments(sample, 100, 0.03, 0.05, power, gates=3)
+    assert found(0.03, sample.times(n / 100), 0.05, gates=3) == pytest.approx(power, abs=0.01)
 
 
 def test_no_number_of_segments_tells_nothing_from_the_margin() -> None:
     assert segments_needed(0.01, 0.0, 100, 100, 0.05) == float("inf")
+    assert deciding_segments(Sample(100, 100, 0.01), 100, 1e-7, 0.05) == float("inf")
 
 
 def test_betting_plan_grows_with_the_cap() -> None:
@@ -97,6 +114,9 @@ def test_betting_plan_grows_with_the_cap() -> None:
     assert low is not None
     assert high is not None
     assert low < high
+    finds = betting_finds(c - b, b, 0.05, 200.0, 0.05)
+    assert finds is not None
+    assert finds < low, "a bet against a rise wins no more than the cap, one against a fall (1 + m)"
 
 
 def test_betting_plan_is_about_what_betting_needs() -> None:

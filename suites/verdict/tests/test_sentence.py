@@ -5,7 +5,8 @@ from math import ceil
 import pytest
 
 from suites.judgement import GateVerdict, Interval
-from suites.statistics.sample_size import clearing_segments, segments_needed
+from suites.statistics.chances import Sample
+from suites.statistics.sample_size import deciding_segments, segments_needed
 from suites.verdict.sentence import more_segments
 from suites.vocabulary import Estimand, MetricVerdict
 
@@ -25,7 +26,7 @@ def open_gate(estimand: Estimand, estimate: float) -> GateVerdict:
 
 @pytest.mark.parametrize("error", [0.003, 0.02])
 def test_equal_models_need_as_many_more_as_the_plan_says(error: float) -> None:
-    typical = clearing_segments(error, 0.02, 100, 20, 0.05, per_segment=3)
+    typical = deciding_segments(Sample(300, 20, error), 100, 0.02, 0.05)
     assert more_segments(open_gate(Estimand.TYPICAL, 0.0), error, 100, 0.05) == ceil(typical) - 100
     mean = segments_needed(error, 0.02, 100, 20, 0.05)
     assert more_segments(open_gate(Estimand.MEAN, 0.0), error, 100, 0.05) == max(
@@ -33,15 +34,24 @@ def test_equal_models_need_as_many_more_as_the_plan_says(error: float) -> None:
     )
 
 
-@pytest.mark.parametrize("estimand", Estimand)
-def test_the_nearer_to_the_margin_the_more_and_beyond_reach_no_number(estimand: Estimand) -> None:
-    near, nearer = (
-        more_segments(open_gate(estimand, change), 0.003, 100, 0.05) for change in (0.01, 0.016)
-    )
+def test_the_nearer_a_mean_to_the_margin_the_more_and_beyond_reach_no_number() -> None:
+    def more(change: float) -> int | None:
+        return more_segments(open_gate(Estimand.MEAN, change), 0.003, 100, 0.05)
+
+    near, nearer = more(0.01), more(0.016)
     assert near is not None
     assert nearer is not None
     assert near < nearer
-    assert more_segments(open_gate(estimand, 0.03), 0.003, 100, 0.05) == pytest.approx(
-        near, abs=1
-    ), "as far beyond it"
-    assert more_segments(open_gate(estimand, 0.02), 0.003, 100, 0.05) is None
+    assert more(0.03) == pytest.approx(near, abs=1), "as far beyond it"
+    assert more(0.02) is None
+
+
+def test_a_typical_drive_is_told_from_the_margin_or_from_none_whichever_is_sooner() -> None:
+    equal, between, beyond = (
+        more_segments(open_gate(Estimand.TYPICAL, change), 0.01, 100, 0.05)
+        for change in (0.0, 0.01, 0.04)
+    )
+    assert equal is not None
+    assert between is not None
+    assert beyond is not None
+    assert beyond < equal < between
