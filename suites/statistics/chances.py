@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from suites.statistics.betting import BETS, WEIGHTS
+from suites.statistics.direction_bets import STAKES
 from suites.statistics.spikes import ROUTE_BOUND
 
 Floats = NDArray[np.float64]
@@ -128,11 +129,14 @@ def _cut(deviation: float, bound: float) -> float:
 def found(effect: float, sample: Sample, alpha: float, gates: int = 1) -> float:
     """Chance that a typical drive worse by `effect` is told to be worse, by one of several gates.
 
-    Bonferroni's share of alpha stands for the maximum over gates: a little too little.
+    By sign flips, where Bonferroni's share of alpha stands for the maximum over gates, and by the
+    bet on the direction.
     """
     if sample.routes < least_routes(alpha):
         return 0.0
-    return flips_tell(effect, sample, alpha / gates)
+    deviation = sample.error * sqrt(sample.pairs)
+    bet = bets_tell(sample.pairs, effect, deviation, log(gates / alpha), STAKES)
+    return min(flips_tell(effect, sample, alpha / gates), bet)
 
 
 def fails(effect: float, margin: float, sample: Sample, alpha: float, gates: int = 1) -> float:

@@ -8,18 +8,21 @@ follow for ASSUMED spreads and are called so.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from math import log, sqrt
+from math import sqrt
 
 import numpy as np
+from scipy.stats import binom
 
-from suites.definition.suite_schema import Gate, SuiteVersion
+from suites.definition.suite_schema import Gate, Suite, SuiteVersion
 from suites.pair_table import PairTable
 from suites.statistics.chances import Sample, cleared, fails, found, smallest
 from suites.statistics.contrasts import BEST, WORST, evidence
+from suites.statistics.new_spikes import NewSpikes, allowed, at_most, quiet_pairs, rarer_than
 from suites.statistics.rates import label_e_value
 from suites.statistics.sample_size import betting_finds, betting_segments
+from suites.statistics.sequential import tolerated
 from suites.vocabulary import Estimand
 
 POWER = 0.8
@@ -62,7 +65,8 @@ class Told:
     shown: float | None
     """Smallest margin by which equal models are shown to be not worse."""
     passes: float | None
-    """Chance that equal models pass the gate at its own margin; None where it was not computed."""
+    """Chance that equal models pass the gate at its own margin, with new spikes as often as in the
+    results; None where it was not computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,9 @@ class GatePower:
     """At the spread that was seen, or at each of those assumed."""
     seen: str = ""
     """Whose results gave the spread; empty: it is assumed."""
+    spiking: float | None = None
+    """Share of pairs in those results where one of the models spikes beside the other, halved: how
+    often an equal model newly spikes. None: not known, and counted as never."""
     failing_events: int | None = None
     """Of a rate: events of the candidate alone, each on a route of its own, that fail it."""
 
@@ -136,14 +143,11 @@ def suite_power(version: SuiteVersion, seen: Mapping[str, Seen]) -> SuitePower |
         segments=bank.segments,
         routes=len(bank.route_pairs),
         alpha=alpha,
-        spikes_below=quiet_bound(bank.pairs, alpha),
-        new_spikes=suite.new_spikes,
-        quiet_pairs=quiet_pairs(suite.new_spikes, alpha),
+        spikes_below=at_most(0, bank.pairs, alpha),
+        new_spikes=tolerated(suite),
+        quiet_pairs=quiet_pairs(tolerated(suite), alpha),
         thin_slices=tuple(_thin_slices(version, segments)),
-        gates=tuple(
-            _gate_power(gate, bank, alpha, len(suite.gates), seen.get(gate.metric))
-            for gate in suite.gates
-        ),
+        gates=tuple(_gate_power(gate, bank, suite, seen.get(gate.metric)) for gate in suite.gates),
     )
 
 
@@ -156,20 +160,25 @@ def _thin_slices(version: SuiteVersion, segments: list[str]) -> Iterator[SliceCo
             yield SliceCount(name=one.name, pairs=pairs, minimum=one.minimum)
 
 
-def _gate_power(
-    gate: Gate, bank: BankSize, alpha: float, gates: int, seen: Seen | None
-) -> GatePower:
+def _gate_power(gate: Gate, bank: BankSize, suite: Suite, seen: Seen | None) -> GatePower:
+    alpha = suite.alpha
     never_below: float | None = None
+    spiking: float | None = None
     told: tuple[Told, ...] = ()
     if gate.estimand is Estimand.TYPICAL:
         alike = bank.sample(0.0, 0.0)
         never_below = smallest(lambda margin: cleared(margin, alike, alpha), POWER)
         spread = spread_of(gate, seen.table) if seen else None
         spreads = [spread] if spread else [(between, 0.0) for between in ASSUMED]
-        told = tuple(told_of(gate, bank, spread, alpha, gates) for spread in spreads)
-        seen = seen if spread else None
+        told = tuple(told_of(gate, bank, one, alpha, len(suite.gates)) for one in spreads)
+        if seen and spread:
+            spiking = spiking_share(gate, seen.table)
+            quiet = _allowed_chance(spiking, bank.pairs, suite)
+            told = tuple(replace(one, passes=quiet * (one.passes or 0.0)) for one in told)
+        else:
+            seen = None
     elif gate.estimand is Estimand.RATE:
-        never_below = quiet_bound(bank.pairs, alpha)
+        never_below = rarer_than(0, bank.pairs, alpha)
     elif seen and gate.winsor_cap is not None:
         told = (_told_of_mean(gate, gate.winsor_cap, seen.table, len(bank.route_pairs), alpha),)
     return GatePower(
@@ -181,8 +190,23 @@ def _gate_power(
         never_below=never_below,
         told=told,
         seen=seen.source if seen and told else "",
+        spiking=spiking,
         failing_events=_failing_events(alpha) if gate.estimand is Estimand.RATE else None,
     )
+
+
+def spiking_share(gate: Gate, table: PairTable) -> float:
+    """How often models as far apart as these, and equal, newly spike: either of them, halved."""
+    spikes = NewSpikes((gate,), share=1.0, alpha=1.0)
+    spikes.consume(table)
+    return float((spikes.new + spikes.mended)[0] / (2 * max(spikes.pairs[0], 1)))
+
+
+def _allowed_chance(spiking: float, pairs: int, suite: Suite) -> float:
+    """Chance that so many pairs hold no more new spikes than a complete pass may."""
+    most = allowed(pairs, pairs, tolerated(suite), suite.alpha)
+    most = max(most, int((suite.max_failed_share or 0.0) * pairs))
+    return float(binom.cdf(most, pairs, spiking))
 
 
 def _failing_events(alpha: float) -> int:
@@ -246,34 +270,3 @@ def spread_of(gate: Gate, table: PairTable) -> tuple[float, float] | None:
     among = float((sizes * (means - r.mean()) ** 2).sum() / (routes - 1))
     size = (len(r) - float((sizes**2).sum()) / len(r)) / (routes - 1)
     return sqrt(max(among - inside, 0.0) / size), sqrt(inside)
-
-
-SPIKE_BETS = (0.99, 0.9, 0.7, 0.5)
-
-
-def quiet_bound(pairs: int, alpha: float) -> float:
-    """Share that new spikes are shown to stay below by so many pairs without one."""
-    low, high = 0.0, 1.0
-    while high - low > 1e-6 * high:
-        rho = (low + high) / 2
-        enough = _quiet(rho, pairs) >= log(1 / alpha)
-        low, high = (low, rho) if enough else (rho, high)
-    return high
-
-
-def quiet_pairs(rho: float, alpha: float) -> int:
-    """Pairs without a new spike that show a share below `rho`."""
-    low, high = 0, 1
-    while _quiet(rho, high) < log(1 / alpha):
-        high *= 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _quiet(rho, middle) >= log(1 / alpha) else (middle, high)
-    return high
-
-
-def _quiet(rho: float, pairs: int) -> float:
-    """ln of the capital after quiet pairs: the mean of (1 + lambda rho / (1 - rho))^pairs."""
-    bets = np.array(SPIKE_BETS)
-    log_capital = pairs * np.log1p(bets * rho / max(1 - rho, 1e-12))
-    return float(np.logaddexp.reduce(log_capital) - log(len(bets)))

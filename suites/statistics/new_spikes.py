@@ -11,6 +11,7 @@ when
 alone.
 """
 
+from itertools import count
 from math import ceil, log, log1p
 
 import numpy as np
@@ -33,6 +34,10 @@ Bools = NDArray[np.bool_]
 FACTOR = 2.0
 """A spike costs more than so many times what it is compared with."""
 BETS = (0.99, 0.9, 0.7, 0.5)
+TRIES = 20
+"""Checkpoints of a line that are tried on the same set."""
+LARGE = 6
+"""From so many times the quiet pairs on equal models still pass at the level of many tries."""
 NAMED = 200
 """Pairs with new spikes that are named."""
 
@@ -63,6 +68,17 @@ def quiet_pairs(share: float, alpha: float) -> int:
     """Pairs without a new spike that show them to be rarer than `share`: 480 for 0.75 %."""
     few = ceil(log(1 / alpha) / log1p(share / (1 - share)))
     return next(n for n in range(few, 20 * few + 20) if log_rarity(0, n, share) >= log(1 / alpha))
+
+
+def allowed(pairs: int, planned: int, share: float, alpha: float) -> int:
+    """Most new spikes with which a complete set passes; one where it is too small to bound them.
+
+    In a large set at the level of TRIES tries.
+    """
+    if at_most(0, pairs, alpha) > share:
+        return 1
+    level = alpha / (TRIES if planned >= LARGE * quiet_pairs(share, alpha) else 1)
+    return next(k for k in count(-1) if at_most(k + 1, pairs, level) > share)
 
 
 class NewSpikes:

@@ -36,21 +36,6 @@ routes can show a margin of 15-25 %, and six cannot. A larger bound asks for mor
 one excludes less."""
 
 
-def unseen(pairs: float, alpha: float) -> float:
-    """About the bound that `pairs` quiet pairs give: 2 ln(4 / alpha) / n."""
-    return 2 * float(np.log(4 / alpha)) / pairs
-
-
-def quiet_routes(margin: float, distance: float, alpha: float) -> float:
-    """About how many routes, all alike, show a change to be `distance` below a margin.
-
-    ln(4 / alpha) / ln(1 + distance / (bound - margin)); inf at distance 0.
-    """
-    if distance <= 0:
-        return float("inf")
-    return float(np.log(4 / alpha) / np.log1p(BETS[0] * distance / max(ROUTE_BOUND - margin, 0.05)))
-
-
 class PairBetting:
     """Incremental: G contrasts of the typical drive at thetas [G, U], each below 2."""
 

@@ -20,7 +20,7 @@ from scipy.stats import binom
 from suites.definition.suite_schema import Suite
 from suites.formatting import percent, plural, share
 from suites.run_plan import RunPlan
-from suites.statistics.new_spikes import at_most, quiet_pairs
+from suites.statistics.new_spikes import allowed
 from suites.statistics.sequential import SequentialJudge
 from suites.verdict.tally import Tally
 from suites.vocabulary import Estimand
@@ -31,10 +31,6 @@ INVALID = 0.005
 """Largest share of pairs without valid data."""
 CLUSTERED = 0.01
 """Probability below which invalid pairs of a slice are no chance."""
-TRIES = 20
-"""Checkpoints of a line that are tried on the same set."""
-LARGE = 6
-"""From so many times the quiet pairs on equal models still pass at the level of many tries."""
 
 
 class PassRule:
@@ -47,8 +43,6 @@ class PassRule:
         self._tally = tally
         self._critical = [g for g, gate in enumerate(suite.gates) if gate.critical]
         self._spiking = [g for g in self._critical if suite.gates[g].estimand is not Estimand.RATE]
-        quiet = quiet_pairs(judge.spikes.share, suite.alpha)
-        self._level = suite.alpha / (TRIES if plan.pairs >= LARGE * quiet else 1)
 
     def objections(self) -> list[str]:
         """Why good gates are no pass (yet); empty if they are."""
@@ -105,9 +99,7 @@ class PassRule:
         new, pairs = int(spikes.new[g]), int(spikes.pairs[g])
         if new <= (self._suite.max_failed_share or 0.0) * pairs:
             return True
-        if at_most(0, pairs, self._suite.alpha) > spikes.share:
-            return new <= 1
-        return at_most(new, pairs, self._level) <= spikes.share
+        return new <= allowed(pairs, self._plan.pairs, spikes.share, self._suite.alpha)
 
     def _guarded(self) -> list[str]:
         found = []

@@ -61,7 +61,8 @@ def _gate(gate: GatePower) -> str:
             return UNCAPPED
         return "what it tells depends on the costs: run two distinct models, then ask again"
     if gate.seen:
-        return f"{_told(gate.told[0])} (spread of {gate.seen})"
+        spikes = f", new spikes on {percent(gate.spiking, signed=False)}" if gate.spiking else ""
+        return f"{_told(gate.told[0])} (spread of {gate.seen}{spikes})"
     assumed = [
         f"if routes differ by {percent(told.spread, 0, signed=False)}, it {_told(told)}"
         for told in gate.told
@@ -112,5 +113,5 @@ def _margins(power: SuitePower) -> Iterator[tuple[str, str]]:
 
 def _slices(power: SuitePower) -> Iterator[str]:
     for one in power.thin_slices:
-        asked = f"of the {one.minimum} that a pass is to see: it waits for all of them"
-        yield f"slice {one.name} has {plural(one.pairs, 'pair')} {asked}"
+        asked = f"of the {one.minimum} that an early pass must have seen"
+        yield f"slice {one.name} has {plural(one.pairs, 'pair')} {asked}: none comes early"

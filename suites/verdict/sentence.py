@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log, log2
+from math import ceil, log
 
 from suites.formatting import (
     change_text,
@@ -16,7 +16,7 @@ from suites.formatting import (
 )
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.bank_engines import CLEARLY
-from suites.statistics.chances import Sample
+from suites.statistics.chances import Sample, least_routes
 from suites.statistics.sample_size import deciding_segments, segments_needed
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
@@ -112,11 +112,6 @@ class Circumstances:
     """Why an earlier pass does not stand."""
     passed_at: int = 0
     """Pairs after which it was given."""
-
-
-def least_routes(alpha: float) -> int:
-    """Routes below which no sign-flip test can reject: 2 of 2**n vectors give the largest |S|."""
-    return ceil(log2(2 / alpha))
 
 
 def waiting_sentence(

@@ -18,9 +18,12 @@ def alike(routes: int, deviation: float) -> Sample:
 
 
 @pytest.mark.parametrize(("routes", "effect"), [(20, 0.07), (38, 0.048), (60, 0.041), (100, 0.03)])
-def test_small_banks_find_what_was_measured_with_the_judge(routes: int, effect: float) -> None:
-    seen = smallest(lambda size: found(size, alike(routes, 0.1), 0.05), 0.8)
+def test_flips_tell_in_small_banks_what_was_measured_with_them(routes: int, effect: float) -> None:
+    seen = smallest(lambda size: flips_tell(size, alike(routes, 0.1), 0.05), 0.8)
     assert seen == pytest.approx(effect, rel=0.06)
+    beside = smallest(lambda size: found(size, alike(routes, 0.1), 0.05), 0.8)
+    assert beside is not None
+    assert beside > effect, "the bet on the direction needs more"
 
 
 @pytest.mark.parametrize(("routes", "margin"), [(60, 0.155), (100, 0.105)])

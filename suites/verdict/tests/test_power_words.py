@@ -44,6 +44,10 @@ def test_the_bank_says_what_a_pass_excludes_and_gates_that_tell_the_same_share_a
     assert power_warnings(POWER) == ()
 
 
+def test_spikes_of_the_results_are_said() -> None:
+    assert "in run 7, new spikes on 0.88 %)" in line(replace(GATE, spiking=0.0088))
+
+
 def test_what_is_assumed_is_said_to_be() -> None:
     told = (replace(GATE.told[0], spread=0.1), replace(GATE.told[0], spread=0.2, shown=None))
     text = line(replace(GATE, seen="", told=told, critical=False))
@@ -84,7 +88,7 @@ def test_a_margin_that_is_rarely_shown_is_a_decision_to_take() -> None:
 def test_slices_and_routes_that_are_too_few_are_named() -> None:
     thin = replace(POWER, thin_slices=(SliceCount(name="night", pairs=12, minimum=20),))
     assert power_warnings(thin) == (
-        "slice night has 12 pairs of the 20 that a pass is to see: it waits for all of them",
+        "slice night has 12 pairs of the 20 that an early pass must have seen: none comes early",
     )
     few = replace(thin, routes=4)
     assert power_warnings(few) == ("4 routes tell nothing at alpha = 0.05: at least 6 are needed",)
