@@ -93,11 +93,12 @@ def bets_tell(
 def cleared(margin: float, sample: Sample, alpha: float, change: float = 0.0) -> float:
     """Chance that a `change` of the typical drive (0: equal models) is shown below `margin`.
 
-    By sign flips, by the bet on pairs and by the bet on routes, when all are driven; half of the
-    latter's stake is on the first pair of each route.
+    By sign flips, by the bet on pairs and by the bet on routes, when all are driven. Half of the
+    latter's stake is on the first pair of each route, and counts where it earns as the other half.
     """
     if sample.routes < least_routes(alpha):
         return 0.0
+    both_alike = sample.pairs == sample.routes or not sample.error
     distance = margin - change
     target = log(2 / alpha)
 
@@ -111,7 +112,7 @@ def cleared(margin: float, sample: Sample, alpha: float, change: float = 0.0) ->
             sample.routes,
             _cut(sample.error * sqrt(sample.routes), ROUTE_BOUND),
             max(ROUTE_BOUND - margin, 0.05),
-            0.0 if sample.pairs == sample.routes else log(2),
+            0.0 if both_alike else log(2),
         ),
     )
 

@@ -79,6 +79,8 @@ class GatePower:
     critical: bool
     capped: bool
     """The costs of a mean count up to a declared cap: without, it is never shown to be no worse."""
+    by_cost: bool
+    """A mean in an order that is drawn by cost: it speaks of the bank."""
     never_below: float | None
     """Margin below which so few pairs and routes show nothing, however alike the models are; None:
     they show no margin."""
@@ -179,7 +181,7 @@ def _gate_power(gate: Gate, bank: BankSize, suite: Suite, seen: Seen | None) -> 
             seen = None
     elif gate.estimand is Estimand.RATE:
         never_below = rarer_than(0, bank.pairs, alpha)
-    elif seen and gate.winsor_cap is not None:
+    elif seen and gate.winsor_cap is not None and suite.draw == "uniform":
         told = (_told_of_mean(gate, gate.winsor_cap, seen.table, len(bank.route_pairs), alpha),)
     return GatePower(
         metric=gate.metric,
@@ -187,6 +189,7 @@ def _gate_power(gate: Gate, bank: BankSize, suite: Suite, seen: Seen | None) -> 
         margin=gate.margin,
         critical=gate.critical,
         capped=gate.winsor_cap is not None or gate.relative_cap is not None,
+        by_cost=gate.estimand is Estimand.MEAN and suite.draw == "cost",
         never_below=never_below,
         told=told,
         seen=seen.source if seen and told else "",

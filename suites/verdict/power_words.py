@@ -56,6 +56,9 @@ def _gate(gate: GatePower) -> str:
         events = plural(gate.failing_events or 0, "event")
         alone = f"{events} of the candidate alone, each on a route of its own, fail it"
         return f"without an event, a pass excludes {quiet} of pairs and more; {alone}"
+    if gate.by_cost:
+        bank = "driven whole, it tells the mean of this bank, and nothing of other roads"
+        return f"{bank}; how much sooner depends on the baseline's stored costs"
     if not gate.told:
         if gate.estimand is Estimand.MEAN and not gate.capped:
             return UNCAPPED

@@ -11,6 +11,7 @@ GATE = GatePower(
     margin=0.25,
     critical=True,
     capped=False,
+    by_cost=False,
     never_below=0.12,
     told=(Told(spread=0.14, found=0.096, fails=0.213, shown=0.137, passes=0.998),),
     seen="twin and baseline in run 7",
@@ -60,6 +61,7 @@ def test_means_and_rates_say_what_is_known() -> None:
     mean = replace(GATE, estimand=Estimand.MEAN, told=())
     assert UNCAPPED in line(mean)
     assert "depends on the costs" in line(replace(mean, capped=True))
+    assert "tells the mean of this bank" in line(replace(mean, by_cost=True))
     told = (Told(spread=None, found=0.2, fails=None, shown=0.3, passes=None),)
     typical = "finds +20.0 %; equal models pass at a margin of 30.0 % (spread of"
     assert typical in line(replace(mean, capped=True, told=told))
