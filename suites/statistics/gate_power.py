@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from math import sqrt
+from math import ceil, isfinite, sqrt
 
 import numpy as np
 from scipy.stats import binom
@@ -21,7 +21,7 @@ from suites.statistics.chances import Sample, cleared, fails, found, smallest
 from suites.statistics.contrasts import BEST, WORST, evidence
 from suites.statistics.new_spikes import NewSpikes, allowed, at_most, quiet_pairs, rarer_than
 from suites.statistics.rates import label_e_value
-from suites.statistics.sample_size import betting_finds, betting_segments
+from suites.statistics.sample_size import betting_finds, betting_segments, deciding_segments
 from suites.statistics.sequential import tolerated
 from suites.vocabulary import Estimand
 
@@ -64,6 +64,9 @@ class Told:
     """Smallest worsening that fails the gate; None for means."""
     shown: float | None
     """Smallest margin by which equal models are shown to be not worse."""
+    needed: int | None
+    """Segments, with as many on a route, that show equal models to be inside the gate's margin;
+    None where no number does, and for means."""
     passes: float | None
     """Chance that equal models pass the gate at its own margin, with new spikes as often as in the
     results; None where it was not computed."""
@@ -226,8 +229,13 @@ def told_of(
         found=smallest(lambda effect: found(effect, sample, alpha, gates), POWER),
         fails=smallest(lambda effect: fails(effect, gate.margin, sample, alpha, gates), POWER),
         shown=smallest(lambda margin: cleared(margin, sample, alpha), POWER),
+        needed=_whole(deciding_segments(sample, bank.segments, gate.margin, alpha, POWER)),
         passes=cleared(gate.margin, sample, alpha),
     )
+
+
+def _whole(segments: float) -> int | None:
+    return ceil(segments) if isfinite(segments) else None
 
 
 def _told_of_mean(gate: Gate, cap: float, table: PairTable, routes: int, alpha: float) -> Told:
@@ -248,6 +256,7 @@ def _told_of_mean(gate: Gate, cap: float, table: PairTable, routes: int, alpha: 
         found=told(betting_finds),
         fails=None,
         shown=told(betting_segments),
+        needed=None,
         passes=None,
     )
 

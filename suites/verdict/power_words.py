@@ -109,6 +109,8 @@ def _margins(power: SuitePower) -> Iterator[tuple[str, str]]:
         if told and told.found is not None:
             what += f"; a change below {percent(told.found, signed=False)} is not found"
         remedy = "select more routes"
+        if told and told.needed:
+            remedy = f"select about {told.needed:,} segments, on as many more routes"
         if least is not None:
             remedy = f"widen it to {percent(least, signed=False)}, or {remedy}"
         yield gate.metric, f"a margin of {share(gate.margin)} on {_size(power)}: {what}; {remedy}"

@@ -76,6 +76,8 @@ def test_without_results_the_spread_is_assumed_and_said_to_be() -> None:
     assert wide.shown
     assert gate.never_below
     assert gate.never_below < even.shown < wide.shown
+    narrow = only(replace(GATE, margin=even.shown)).told[0]
+    assert narrow.needed == pytest.approx(40, abs=1), "the bank's own size shows that margin"
 
 
 def test_results_of_two_models_give_the_spread() -> None:

@@ -13,7 +13,7 @@ GATE = GatePower(
     capped=False,
     by_cost=False,
     never_below=0.12,
-    told=(Told(spread=0.14, found=0.096, fails=0.213, shown=0.137, passes=0.998),),
+    told=(Told(spread=0.14, found=0.096, fails=0.213, shown=0.137, needed=13, passes=0.998),),
     seen="twin and baseline in run 7",
 )
 POWER = SuitePower(
@@ -62,7 +62,7 @@ def test_means_and_rates_say_what_is_known() -> None:
     assert UNCAPPED in line(mean)
     assert "depends on the costs" in line(replace(mean, capped=True))
     assert "tells the mean of this bank" in line(replace(mean, by_cost=True))
-    told = (Told(spread=None, found=0.2, fails=None, shown=0.3, passes=None),)
+    told = (Told(spread=None, found=0.2, fails=None, shown=0.3, needed=None, passes=None),)
     typical = "finds +20.0 %; equal models pass at a margin of 30.0 % (spread of"
     assert typical in line(replace(mean, capped=True, told=told))
     rate = replace(GATE, estimand=Estimand.RATE, never_below=0.031, failing_events=7, told=())
@@ -70,11 +70,12 @@ def test_means_and_rates_say_what_is_known() -> None:
 
 
 def test_a_margin_that_is_rarely_shown_is_a_decision_to_take() -> None:
-    narrow = replace(GATE, margin=0.1, told=(replace(GATE.told[0], passes=0.43),))
+    narrow = replace(GATE, margin=0.1, told=(replace(GATE.told[0], passes=0.43, needed=62),))
     (warning,) = power_warnings(replace(POWER, gates=(narrow,)))
     assert warning == (
         "jerk_cost: a margin of 10 % on 38 segments of 20 routes: equal models pass in about 43 %; "
-        "a change below 9.6 % is not found; widen it to 13.7 %, or select more routes"
+        "a change below 9.6 % is not found; widen it to 13.7 %, or select about 62 segments, on as "
+        "many more routes"
     )
     assumed = replace(narrow, seen="", told=())
     (warning,) = power_warnings(replace(POWER, gates=(assumed,)))
