@@ -29,6 +29,15 @@ def segments_needed(
     return segments * (_quantiles(routes, alpha, power) * error / distance) ** 2
 
 
+def quietly(needed: float, distance: float, quiet: float) -> float:
+    """The segments n where what has not been met yet also leaves quiet / n open.
+
+    n solves distance = a / sqrt(n) + quiet / n, with a / sqrt(`needed`) = distance.
+    """
+    a = distance * sqrt(needed)
+    return ((a + sqrt(a * a + 4 * distance * quiet)) / (2 * distance)) ** 2
+
+
 def visible_mean(
     error: float, segments: int, routes: int, budget: int, alpha: float, power: float = 0.8
 ) -> float:

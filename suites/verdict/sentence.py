@@ -17,7 +17,7 @@ from suites.formatting import (
 from suites.judgement import CaseVerdict, GateVerdict, Interval
 from suites.statistics.bank_engines import CLEARLY
 from suites.statistics.chances import Sample, least_routes
-from suites.statistics.sample_size import deciding_segments, segments_needed
+from suites.statistics.sample_size import deciding_segments, quietly, segments_needed
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive", Estimand.RATE: "rate"}
@@ -37,9 +37,10 @@ def more_segments(
         sample = Sample(gate.pairs, gate.routes, error)
         needed = deciding_segments(sample, segments, gate.margin, alpha, change=change)
     else:
-        quiet = log(2 / alpha) if gate.estimand is Estimand.RATE else 0.0
         distance = abs(gate.margin - change)
-        needed = segments_needed(error, distance, segments, gate.routes, alpha, unseen=quiet)
+        needed = segments_needed(error, distance, segments, gate.routes, alpha)
+        if gate.estimand is Estimand.RATE and distance:
+            needed = quietly(needed, distance, log(2 / alpha))
     if needed > BEYOND_REACH:
         return None
     return max(ceil(needed) - segments, ceil(segments / 2))
