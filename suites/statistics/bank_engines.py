@@ -175,6 +175,10 @@ class BankEngines:
         """Its standard error over draws, [case, slot, gate]; NaN for fewer than two pairs."""
         return self._weighted()[1].reshape(self.shape)
 
+    def by_bank(self) -> NDArray[np.bool_]:
+        """[case, slot, gate] No rate needs to say by itself that it is of this bank: all are."""
+        return np.zeros(self.shape, dtype=np.bool_)
+
     def asymptotic(self) -> tuple[Floats, Floats]:
         """Nothing is asymptotic here: no bounds, [case, slot, gate]."""
         open_ = np.full(self.shape, np.inf)

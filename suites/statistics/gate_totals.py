@@ -66,8 +66,9 @@ class GateTotals:
             known.update(route for route, ok in zip(table.routes, valid, strict=True) if ok)
 
     def events(self, g: int) -> tuple[int, int] | None:
-        """Ones of candidate and baseline over the same pairs; None where a value is no 0 or 1."""
-        if not self._two_valued[g]:
+        """Ones of candidate and baseline over the same pairs; None where a value is no 0 or 1,
+        and of a draw by cost, where they are no count of the bank's."""
+        if not self._two_valued[g] or self._stored is not None:
             return None
         candidate, baseline = self._sums[:, g]
         return int(candidate), int(baseline)

@@ -143,6 +143,34 @@ def test_new_spikes_on_what_was_easy_keep_it_from_passing() -> None:
     assert "newly spikes or fails on 38 pairs of 3,000" in verdict.sentence
 
 
+@pytest.mark.parametrize(
+    ("more", "verdict"), [(60, RunVerdict.FAIL), (2, RunVerdict.INCONCLUSIVE), (0, RunVerdict.PASS)]
+)
+def test_rates_are_bet_on_the_same_bank(more: int, verdict: RunVerdict) -> None:
+    """A few more events on a bank come by chance, and neither fail nor pass anybody."""
+    at = np.random.default_rng(6).permutation(N)
+    happened = np.isin(np.arange(N), at[:20]).astype(float)
+    after = np.isin(np.arange(N), at[: 20 + more]).astype(float)
+    gates = (MEAN, Gate(metric="m1", estimand=Estimand.RATE, margin=0.0007))
+    table = PairTable.completed(
+        np.stack([noisy(0.0), after], axis=1),
+        np.stack([HARD, happened], axis=1),
+        routes=[f"r{i:04}" for i in range(N)],
+        metrics=["m0", "m1"],
+    )
+    suite = replace(SUITE, gates=gates)
+    weights = draw_weights(HARD, suite.draw_share, "m0")
+    order = drawn_order(table.case_ids, weights, 4)
+    costs = {m: table.results[:2, BASELINE, order, i] for i, m in enumerate(table.metrics)}
+    plan = RunPlan(N, stored=StoredCosts(weights=weights[order], costs=costs))
+    judged = decide(table.rows(order), suite, plan)
+    assert judged.verdict is verdict
+    assert judged.gates[1].candidate_events is None
+    interval = judged.gates[1].interval
+    assert interval is not None
+    assert interval.estimate == pytest.approx(more / N)
+
+
 def test_rows_of_another_order_are_refused() -> None:
     table, plan = drawn(drives(noisy(0.0)))
     judge = RunJudge(SUITE, plan)
