@@ -13,6 +13,7 @@ from cli.cost_csv import arrived, paired, read_costs
 from cli.cost_notes import cost_notes, lacking, mean_notes, means_of_others
 from cli.exit_codes import EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_REGRESSION
 from cli.gate_table import print_gates
+from cli.hand_draw import HandDraw, by_own_costs
 from cli.hand_suite import MARGIN, RATE_MARGIN, hand_plan, hand_suite
 from cli.judged_columns import Kind, declared_kinds
 from cli.options import (
@@ -97,6 +98,32 @@ def verdict(
             min=1,
         ),
     ] = None,
+    draw: Annotated[
+        Literal["uniform", "cost"],
+        option("cost: what the baseline finds hard counts first, weighted back.", "REDRIVE_DRAW"),
+    ] = "uniform",
+    draw_metric: Annotated[
+        str | None,
+        option("Column whose costs weigh the draw; the first by default.", "REDRIVE_DRAW_METRIC"),
+    ] = None,
+    draw_share: Annotated[
+        float | None,
+        option(
+            "0.3 beside gates of the typical drive (when not given), 0.8 where means alone gate.",
+            "REDRIVE_DRAW_SHARE",
+            min=0.01,
+            max=0.99,
+        ),
+    ] = None,
+    relative_cap: Annotated[
+        float | None,
+        option(
+            "Costs above so many times what is expected count as that in the mean.",
+            "REDRIVE_RELATIVE_CAP",
+            min=1.01,
+            max=1000,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a CSV of paired costs by hand, by the engine that judges runs.
@@ -108,6 +135,7 @@ def verdict(
     redrive verdict costs.csv --baseline A --candidate B
     redrive verdict costs.csv --baseline A --candidate B --higher-is-better score --rate collisions
     redrive verdict growing.csv --baseline A --candidate B --planned 5000
+    redrive verdict costs.csv --baseline A --candidate B --estimand mean --draw cost
 
     Exit code 0: pass, 1: fail, 3: cannot tell, or not decided yet.
     """
@@ -133,12 +161,16 @@ def verdict(
         look_every=look_every,
         flips=flips or (9_999 if len(read.kinds) < DOZENS else 999),
     )
-    plan = hand_plan(table, planned)
+    drawn = HandDraw(
+        draw=draw, draw_metric=draw_metric, draw_share=draw_share, relative_cap=relative_cap
+    )
+    suite = drawn.of(suite, growing=planned is not None)
+    table, plan = by_own_costs(suite, table, hand_plan(table, planned))
     result = decide(table, suite, plan, final=len(table) == plan.pairs)
     others = means_of_others(table, read.kinds)
     notes = [
         *cost_notes(read, table, models, planned),
-        *mean_notes(result, others, read.kinds, caps),
+        *([] if plan.stored else mean_notes(result, others, read.kinds, caps)),
     ]
     if as_json:
         counts = {"missing": lacking(read, models), "not_finite": read.not_finite}

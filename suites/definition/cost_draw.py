@@ -66,15 +66,22 @@ def _of_cost_draw(suite: Suite) -> Iterator[Finding]:
         problem = "an enriched suite draws by its own factors"
         yield Finding("draw", problem, "drop one of the two")
     metric = draw_metric(suite)
-    known = METRICS.get(metric)
-    if known is None or known.direction != "lower":
-        problem = f"{metric} is no registered cost (of which less is better)"
+    if not _is_cost(suite, metric):
+        problem = f"{metric} is no cost, of which less is better"
         yield Finding("draw_metric", problem, "name the metric whose costs weigh the draw")
     for i, gate in enumerate(suite.gates):
         if gate.fail_fast:
             problem = "half of all models that are as good as the baseline are worse on this bank"
             remedy = "drop it: a draw by cost fails beyond the margin"
             yield Finding(f"gates.{i}.fail_fast", problem, remedy)
+
+
+def _is_cost(suite: Suite, metric: str) -> bool:
+    """By the registry; of a column that is judged by hand, as its gate declares it."""
+    if metric in METRICS:
+        return METRICS[metric].kind == "cost"
+    gates = [gate for gate in suite.gates if gate.metric == metric]
+    return any(g.direction == "lower" and g.estimand is not Estimand.RATE for g in gates)
 
 
 def _of_uniform_draw(suite: Suite) -> Iterator[Finding]:

@@ -467,3 +467,15 @@ def test_real_costs_of_close_controllers_are_not_overclaimed() -> None:
     assert (
         gate["other_estimand"]["low"] < 0 < gate["other_estimand"]["high"]
     )  # t = 2.0 on the mean: cannot tell
+
+
+def test_a_draw_by_cost_is_told_on_its_bank(tmp_path: Path) -> None:
+    worse = write(tmp_path / "a.csv", 0.3, n=1500)
+    mean = [*BOTH, *COST, "--estimand", "mean", "--margin", "0.1", "--draw", "cost"]
+    code, text = judge(str(worse), *mean, "--draw-share", "0.8")
+    assert code == 1
+    assert "FAIL: cost is worse in the mean by" in text
+    assert "drawn by cost, on this bank" in text
+    assert "Decided after" in text
+    with pytest.raises(SubmitterError, match="cannot be judged so"):
+        judge(str(worse), *mean, "--planned", "5000")
