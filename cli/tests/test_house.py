@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-FILE_LINES, MEDIAN_LINES, BODY_LINES, ALL_LINES = 500, 120, 60, 45_000
+FILE_LINES, MEDIAN_LINES, BODY_LINES, ALL_LINES = 500, 120, 60, 47_500
 PAGE_COLUMNS = 140
 
 FACES = ("server/api/", "server/pages/", "cli/commands/", "benchmarks/")
