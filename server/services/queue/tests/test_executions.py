@@ -128,7 +128,7 @@ def test_both_models_run_on_what_was_asked_for(
     assert all(execution == OPENVINO for _, execution in asked)
     page = client.get(f"/runs/{run['id']}", headers={"Accept": "text/html"}).text
     assert page.count("openvino 2026.1, bfloat16, cpu") == 2
-    assert "--execution openvino/bfloat16/cpu --full" in page
+    assert "--execution openvino/bfloat16/cpu" in page
     assert (
         "openvino 2026.1 in bfloat16 on cpu" in client.get(f"/v1/runs/{run['id']}/comment.md").text
     )
