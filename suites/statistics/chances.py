@@ -100,21 +100,14 @@ def cleared(margin: float, sample: Sample, alpha: float, change: float = 0.0) ->
         return 0.0
     both_alike = sample.pairs == sample.routes or not sample.error
     distance = margin - change
-    target = log(2 / alpha)
-
-    def bets(units: float, deviation: float, room: float, more: float = 0.0) -> float:
-        return bets_tell(units, distance / room, deviation / room, target + more)
-
-    return min(
-        flips_tell(distance, sample, alpha),
-        bets(sample.pairs, sample.error * sqrt(sample.pairs), max(2 - margin, 0.05)),
-        bets(
-            sample.routes,
-            _cut(sample.error * sqrt(sample.routes), ROUTE_BOUND),
-            max(ROUTE_BOUND - margin, 0.05),
-            0.0 if both_alike else log(2),
-        ),
-    )
+    room = max(2 - margin, 0.05)
+    deviation = sample.error * sqrt(sample.pairs) / room
+    on_pairs = bets_tell(sample.pairs, distance / room, deviation, log(1 / alpha), STAKES)
+    room = max(ROUTE_BOUND - margin, 0.05)
+    deviation = _cut(sample.error * sqrt(sample.routes), ROUTE_BOUND) / room
+    target = log(2 / alpha) + (0.0 if both_alike else log(2))
+    on_routes = bets_tell(sample.routes, distance / room, deviation, target)
+    return min(flips_tell(distance, sample, alpha), on_pairs, on_routes)
 
 
 def _cut(deviation: float, bound: float) -> float:

@@ -19,11 +19,9 @@ def routes(n: int) -> list[str]:
 
 
 def test_a_quiet_bank_is_bounded_by_what_it_could_not_have_met() -> None:
-    assert below(np.zeros(400), [0.02, 0.025]) == [False, True]
-    assert below(np.zeros(20), [0.3, 0.45]) == [
-        False,
-        True,
-    ]  # twenty pairs never exclude a change by 30 %
+    assert below(np.zeros(400), [0.017, 0.018]) == [False, True]
+    # Twenty pairs never exclude a change by 30 %.
+    assert below(np.zeros(20), [0.3, 0.35]) == [False, True]
 
 
 def test_invalid_pairs_bet_nothing() -> None:
@@ -39,7 +37,7 @@ def test_margin_made_of_rare_spikes_is_not_asserted(factor: float) -> None:
     spike = 2 * (factor - 1) / (factor + 1)
     r = np.where(rng.random((200, n)) < margin / spike, spike, 0.0) + rng.normal(0, 0.02, (200, n))
     wrong = sum(below(row, [margin])[0] for row in r)
-    assert wrong <= 0.025 * 200 + 4
+    assert wrong <= 0.05 * 200 + 4
     quiet = rng.normal(0, 0.02, (20, n))
     assert all(below(row, [margin])[0] for row in quiet)
 
