@@ -9,18 +9,18 @@ follow for ASSUMED spreads and are called so.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from math import ceil, isfinite, sqrt
 
 import numpy as np
 from scipy.stats import binom
 
 from suites.definition.suite_schema import Gate, Suite, SuiteVersion
+from suites.metrics.registry import METRICS
 from suites.pair_table import PairTable
 from suites.statistics.chances import Sample, cleared, fails, found, smallest
 from suites.statistics.contrasts import BEST, WORST, evidence
-from suites.statistics.new_spikes import NewSpikes, allowed, at_most, quiet_pairs, rarer_than
-from suites.statistics.rates import label_e_value
+from suites.statistics.new_spikes import NewSpikes, allowed, at_most, quiet_pairs
+from suites.statistics.rate_power import excluded_difference, expected_events, failing_events
 from suites.statistics.sample_size import betting_finds, betting_segments, deciding_segments
 from suites.statistics.sequential import tolerated
 from suites.vocabulary import Estimand
@@ -73,6 +73,20 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventPower:
+    """Events on the whole bank, for a gate that judges a rate."""
+
+    baseline: int
+    """The baseline's, as often as in the results; 0 where there are none."""
+    failing: int | None
+    """Fewest of the candidate, each on a route of its own, that are more; None: no number is."""
+    found: int | None
+    """Those to expect of a candidate that is found in POWER of the runs."""
+    shown: float | None
+    """Difference of the rates below which equal models are shown to stay, as a share of pairs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatePower:
     """One gate at the bank's size."""
 
@@ -83,7 +97,7 @@ class GatePower:
     capped: bool
     """The costs of a mean count up to a declared cap: without, it is never shown to be no worse."""
     by_cost: bool
-    """A mean in an order that is drawn by cost: it speaks of the bank."""
+    """In an order that is drawn by cost: it speaks of the bank, and is certain of it at the end."""
     never_below: float | None
     """Margin below which so few pairs and routes show nothing, however alike the models are; None:
     they show no margin."""
@@ -94,8 +108,8 @@ class GatePower:
     spiking: float | None = None
     """Share of pairs in those results where one of the models spikes beside the other, halved: how
     often an equal model newly spikes. None: not known, and counted as never."""
-    failing_events: int | None = None
-    """Of a rate: events of the candidate alone, each on a route of its own, that fail it."""
+    events: EventPower | None = None
+    """Of a rate; None where its values are no events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,39 +180,77 @@ def _thin_slices(version: SuiteVersion, segments: list[str]) -> Iterator[SliceCo
 
 
 def _gate_power(gate: Gate, bank: BankSize, suite: Suite, seen: Seen | None) -> GatePower:
-    alpha = suite.alpha
-    never_below: float | None = None
-    spiking: float | None = None
-    told: tuple[Told, ...] = ()
-    if gate.estimand is Estimand.TYPICAL:
-        alike = bank.sample(0.0, 0.0)
-        never_below = smallest(lambda margin: cleared(margin, alike, alpha), POWER)
-        spread = spread_of(gate, seen.table) if seen else None
-        spreads = [spread] if spread else [(between, 0.0) for between in ASSUMED]
-        told = tuple(told_of(gate, bank, one, alpha, len(suite.gates)) for one in spreads)
-        if seen and spread:
-            spiking = spiking_share(gate, seen.table)
-            quiet = _allowed_chance(spiking, bank.pairs, suite)
-            told = tuple(replace(one, passes=quiet * (one.passes or 0.0)) for one in told)
-        else:
-            seen = None
-    elif gate.estimand is Estimand.RATE:
-        never_below = rarer_than(0, bank.pairs, alpha)
-    elif seen and gate.winsor_cap is not None and suite.draw == "uniform":
-        told = (_told_of_mean(gate, gate.winsor_cap, seen.table, len(bank.route_pairs), alpha),)
-    return GatePower(
+    plain = GatePower(
         metric=gate.metric,
         estimand=gate.estimand,
         margin=gate.margin,
         critical=gate.critical,
         capped=gate.winsor_cap is not None or gate.relative_cap is not None,
-        by_cost=gate.estimand is Estimand.MEAN and suite.draw == "cost",
-        never_below=never_below,
-        told=told,
-        seen=seen.source if seen and told else "",
-        spiking=spiking,
-        failing_events=_failing_events(alpha) if gate.estimand is Estimand.RATE else None,
+        by_cost=suite.draw == "cost",
+        never_below=None,
     )
+    if plain.by_cost:
+        return plain
+    if gate.estimand is Estimand.TYPICAL:
+        return _of_typical(plain, gate, bank, suite, seen)
+    if gate.estimand is Estimand.RATE:
+        return _of_rate(plain, gate, bank, suite, seen)
+    if seen is None or gate.winsor_cap is None:
+        return plain
+    told = _told_of_mean(gate, gate.winsor_cap, seen.table, len(bank.route_pairs), suite.alpha)
+    return replace(plain, told=(told,), seen=seen.source)
+
+
+def _of_typical(
+    plain: GatePower, gate: Gate, bank: BankSize, suite: Suite, seen: Seen | None
+) -> GatePower:
+    alpha = suite.alpha
+    alike = bank.sample(0.0, 0.0)
+    never_below = smallest(lambda margin: cleared(margin, alike, alpha), POWER)
+    spread = spread_of(gate, seen.table) if seen else None
+    spreads = [spread] if spread else [(between, 0.0) for between in ASSUMED]
+    told = tuple(told_of(gate, bank, one, alpha, len(suite.gates)) for one in spreads)
+    if seen is None or spread is None:
+        return replace(plain, never_below=never_below, told=told)
+    spiking = spiking_share(gate, seen.table)
+    quiet = _allowed_chance(spiking, bank.pairs, suite)
+    told = tuple(replace(one, passes=quiet * (one.passes or 0.0)) for one in told)
+    return replace(plain, never_below=never_below, told=told, seen=seen.source, spiking=spiking)
+
+
+def _of_rate(
+    plain: GatePower, gate: Gate, bank: BankSize, suite: Suite, seen: Seen | None
+) -> GatePower:
+    pairs, routes = bank.pairs, len(bank.route_pairs)
+    joint_alpha = suite.alpha / len(suite.gates)
+    plain = replace(plain, never_below=excluded_difference(routes, 0, suite.alpha))
+    counted = _events(gate, seen.table) if seen else None
+    if METRICS[gate.metric].kind != "rate" or (seen and counted is None):
+        return plain
+    baseline, differing = counted or (0.0, 0.0)
+    events = round(baseline * pairs)
+    failing = failing_events(pairs, routes, events, joint_alpha, bool(counted) and pairs == routes)
+    found_at = None if failing is None else ceil(expected_events(failing, POWER))
+    shown = excluded_difference(routes, round(differing * routes), suite.alpha)
+    return replace(
+        plain,
+        events=EventPower(baseline=events, failing=failing, found=found_at, shown=shown),
+        seen=seen.source if seen and counted else "",
+    )
+
+
+def _events(gate: Gate, table: PairTable) -> tuple[float, float] | None:
+    """Share of pairs with an event of the baseline, and half the share of those that differ.
+
+    None where a value is neither 0 nor 1.
+    """
+    rows = evidence(table, [gate], [Estimand.RATE])
+    counts = rows.valid[:, 0] & ~rows.lopsided[:, 0]
+    c = rows.rates[WORST, counts, 0]
+    b = c - rows.p[WORST, counts, 0]
+    if not len(c) or not np.isin(np.stack([c, b]), (0.0, 1.0)).all():
+        return None
+    return float(b.mean()), float((c != b).mean() / 2)
 
 
 def spiking_share(gate: Gate, table: PairTable) -> float:
@@ -213,10 +265,6 @@ def _allowed_chance(spiking: float, pairs: int, suite: Suite) -> float:
     most = allowed(pairs, pairs, tolerated(suite), suite.alpha)
     most = max(most, int((suite.max_failed_share or 0.0) * pairs))
     return float(binom.cdf(most, pairs, spiking))
-
-
-def _failing_events(alpha: float) -> int:
-    return next(k for k in count(1) if label_e_value(k, 0) >= 1 / alpha)
 
 
 def told_of(

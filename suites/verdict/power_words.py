@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from suites.formatting import percent, plural, share
+from suites.formatting import change_text, margin_text, percent, plural, points, share
 from suites.statistics.chances import least_routes
-from suites.statistics.gate_power import POWER, GatePower, SuitePower, Told
+from suites.statistics.gate_power import POWER, EventPower, GatePower, SuitePower, Told
 from suites.verdict.sentence import SPREAD, UNCAPPED
 from suites.vocabulary import Estimand
-
-NAMES = SPREAD | {Estimand.RATE: "rate"}
 
 
 def power_lines(power: SuitePower) -> tuple[str, ...]:
@@ -27,7 +25,8 @@ def power_lines(power: SuitePower) -> tuple[str, ...]:
 def power_warnings(power: SuitePower) -> tuple[str, ...]:
     """What is to be decided before the first run: margins that so few segments rarely show."""
     least = least_routes(power.alpha)
-    if power.routes < least:
+    flipped = any(g.estimand is Estimand.TYPICAL and not g.by_cost for g in power.gates)
+    if flipped and power.routes < least:
         few = f"{plural(power.routes, 'route')} tell nothing at alpha = {power.alpha:g}"
         return (f"{few}: at least {least} are needed",)
     return (*_together(_margins(power), ": "), *_slices(power))
@@ -46,19 +45,19 @@ def _size(power: SuitePower) -> str:
 
 
 def _head(gate: GatePower) -> str:
-    named = f"({NAMES[gate.estimand]}), margin {share(gate.margin)}"
+    margin = margin_text(gate.margin, gate.estimand is Estimand.RATE)
+    named = f"({SPREAD[gate.estimand]}), margin {margin}"
     return named if gate.critical else f"{named}, advisory"
 
 
 def _gate(gate: GatePower) -> str:
-    if gate.estimand is Estimand.RATE:
-        quiet = percent(gate.never_below, signed=False)
-        events = plural(gate.failing_events or 0, "event")
-        alone = f"{events} of the candidate alone, each on a route of its own, fail it"
-        return f"without an event, a pass excludes {quiet} of pairs and more; {alone}"
     if gate.by_cost:
-        bank = "driven whole, it tells the mean of this bank, and nothing of other roads"
-        return f"{bank}; how much sooner depends on the baseline's stored costs"
+        bank = "drawn by cost, it speaks of this bank and is certain of it once driven whole"
+        return f"{bank}; how much sooner it tells depends on the baseline's stored costs"
+    if gate.events is not None:
+        return _rate(gate, gate.events)
+    if gate.estimand is Estimand.RATE:
+        return f"where no pair differs, equal models are shown within {_points(gate.never_below)}"
     if not gate.told:
         if gate.estimand is Estimand.MEAN and not gate.capped:
             return UNCAPPED
@@ -71,6 +70,22 @@ def _gate(gate: GatePower) -> str:
         for told in gate.told
     ]
     return f"how models differ here is not known; {'; '.join(assumed)}"
+
+
+def _rate(gate: GatePower, events: EventPower) -> str:
+    """`20 events of the baseline against about 45 are found in 80 % of runs`."""
+    against = f"{plural(events.baseline, 'event')} of the baseline against"
+    found = f"no number of events is told from {plural(events.baseline, 'event')} of the baseline"
+    if events.found is not None and events.failing is not None:
+        often = f"about {events.found:,} are found in {share(POWER)} of runs"
+        found = f"{against} {often}, {events.failing:,} fail in a typical one"
+    shown = f"equal models are shown within {_points(events.shown)}"
+    counted = f" (events of {gate.seen})" if gate.seen else ", where no pair differs"
+    return f"{found}; {shown}{counted}"
+
+
+def _points(difference: float | None) -> str:
+    return "no margin" if difference is None else points(difference, signed=False)
 
 
 def _told(told: Told) -> str:
@@ -97,8 +112,8 @@ def chance(value: float) -> str:
 def _margins(power: SuitePower) -> Iterator[tuple[str, str]]:
     """(metric, why its margin is shown in fewer than POWER of the runs of equal models)."""
     for gate in power.gates:
-        told = gate.told[0] if gate.seen else None
-        if told is None and gate.estimand is Estimand.MEAN:
+        told = gate.told[0] if gate.seen and gate.told else None
+        if gate.by_cost or (told is None and gate.estimand is Estimand.MEAN):
             continue
         least = told.shown if told else gate.never_below
         if least is not None and least <= gate.margin:
@@ -111,9 +126,11 @@ def _margins(power: SuitePower) -> Iterator[tuple[str, str]]:
         remedy = "select more routes"
         if told and told.needed:
             remedy = f"select about {told.needed:,} segments, on as many more routes"
+        rate = gate.estimand is Estimand.RATE
         if least is not None:
-            remedy = f"widen it to {percent(least, signed=False)}, or {remedy}"
-        yield gate.metric, f"a margin of {share(gate.margin)} on {_size(power)}: {what}; {remedy}"
+            remedy = f"widen it to {change_text(least, rate, signed=False)}, or {remedy}"
+        margin = margin_text(gate.margin, rate)
+        yield gate.metric, f"a margin of {margin} on {_size(power)}: {what}; {remedy}"
 
 
 def _slices(power: SuitePower) -> Iterator[str]:

@@ -133,8 +133,8 @@ def test_on_real_costs_of_two_close_controllers() -> None:
         "--budget",
         "2000",
     )
-    assert 500 < typical["segments_needed"] < 2000, (
-        "2 % on the typical drive, well inside the 5,000"
+    assert 440 < typical["segments_needed"] < 560, (
+        "the judge shows labels swapped by a coin to be within 2 % in 69 % at 460, in 89 % at 560"
     )
     assert 0.005 < typical["visible_effect"] < typical["smallest_margin"] < 0.02
 
@@ -190,7 +190,7 @@ def test_on_a_stored_run_the_suite_says_margin_and_alpha_and_the_drives_how_long
         "two offsets of a segment are not two segments"
     )
     seen = planned("--run", run_id, "--budget", str(typical["segments_needed"]))[1]
-    assert seen["smallest_margin"] == pytest.approx(0.25, rel=0.05)
+    assert seen["smallest_margin"] <= 0.25, "to find as much takes more"
     assert (
         planned("--run", run_id, "--alpha", "0.01")[1]["segments_needed"]
         > typical["segments_needed"]

@@ -9,6 +9,7 @@ from suites.pair_table import BASELINE, CANDIDATE, PairTable
 from suites.rollout import Scenario
 from suites.statistics.gate_power import (
     BankSize,
+    EventPower,
     GatePower,
     Seen,
     SliceCount,
@@ -156,7 +157,37 @@ def test_a_mean_needs_results_and_a_cap() -> None:
     assert only(capped).told == only(replace(capped, winsor_cap=None), seen=seen).told == ()
 
 
-def test_a_rate_says_what_no_event_excludes_and_how_many_fail() -> None:
-    gate = only(replace(GATE, estimand=Estimand.RATE, margin=0.005))
-    assert gate.never_below == pytest.approx(0.0296, abs=1e-4)
-    assert gate.failing_events == 7
+INCIDENT = replace(GATE, metric="incident_hard_brake", estimand=Estimand.RATE, margin=0.005)
+
+
+def test_a_rate_says_how_many_events_fail_and_what_a_bank_without_them_excludes() -> None:
+    gate = only(INCIDENT, routes=940, segments=1, offsets=1)
+    assert gate.never_below == pytest.approx(0.005, rel=0.02), "940 quiet pairs for .5 %"
+    assert gate.events == EventPower(baseline=0, failing=6, found=8, shown=gate.never_below)
+
+
+def test_a_rate_counts_the_events_of_the_results() -> None:
+    values = np.zeros((2, 1000, 1))
+    values[CANDIDATE, :4] = values[BASELINE, 2:6] = 1.0
+    names = [f"r{i}" for i in range(1000)]
+    seen = PairTable.completed(*values, routes=names, metrics=[INCIDENT.metric])
+    told = suite_power(
+        version(INCIDENT, routes=5000, segments=1, offsets=1),
+        {INCIDENT.metric: Seen(seen, "a and b in run 1")},
+    )
+    assert told is not None
+    (gate,) = told.gates
+    assert gate.events is not None
+    assert (gate.seen, gate.events.baseline) == ("a and b in run 1", 20)
+    assert gate.events.failing == pytest.approx(39, abs=2), "20 against 45 of 5,000 are found"
+    assert gate.events.shown is not None
+    assert gate.never_below is not None
+    assert gate.events.shown > gate.never_below, "ten routes differ either way"
+
+
+def test_a_suite_that_draws_by_cost_promises_no_figures() -> None:
+    whole = version(GATE)
+    drawn = suite_power(replace(whole, suite=replace(whole.suite, draw="cost")), {})
+    assert drawn is not None
+    (gate,) = drawn.gates
+    assert (gate.by_cost, gate.told, gate.never_below) == (True, (), None)

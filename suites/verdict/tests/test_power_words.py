@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from suites.statistics.gate_power import GatePower, SliceCount, SuitePower, Told
+from suites.statistics.gate_power import EventPower, GatePower, SliceCount, SuitePower, Told
 from suites.verdict.power_words import chance, power_lines, power_warnings
 from suites.verdict.sentence import UNCAPPED
 from suites.vocabulary import Estimand
@@ -43,6 +43,8 @@ def test_the_bank_says_what_a_pass_excludes_and_gates_that_tell_the_same_share_a
     )
     assert "0.75 % takes 480 pairs" in power_lines(replace(POWER, pairs=5000))[0]
     assert power_warnings(POWER) == ()
+    drawn = replace(GATE, by_cost=True, margin=0.001)
+    assert power_warnings(replace(POWER, routes=4, gates=(drawn,))) == ()
 
 
 def test_spikes_of_the_results_are_said() -> None:
@@ -61,12 +63,22 @@ def test_means_and_rates_say_what_is_known() -> None:
     mean = replace(GATE, estimand=Estimand.MEAN, told=())
     assert UNCAPPED in line(mean)
     assert "depends on the costs" in line(replace(mean, capped=True))
-    assert "tells the mean of this bank" in line(replace(mean, by_cost=True))
+    assert "it speaks of this bank" in line(replace(GATE, by_cost=True))
     told = (Told(spread=None, found=0.2, fails=None, shown=0.3, needed=None, passes=None),)
     typical = "finds +20.0 %; equal models pass at a margin of 30.0 % (spread of"
     assert typical in line(replace(mean, capped=True, told=told))
-    rate = replace(GATE, estimand=Estimand.RATE, never_below=0.031, failing_events=7, told=())
-    assert "excludes 3.1 % of pairs and more; 7 events of the candidate alone" in line(rate)
+    events = EventPower(baseline=20, failing=39, found=45, shown=0.0019)
+    rate = replace(GATE, estimand=Estimand.RATE, never_below=0.0009, told=(), events=events)
+    assert line(rate).endswith(
+        "20 events of the baseline against about 45 are found in 80 % of runs, 39 fail in a "
+        "typical one; equal models are shown within 0.19 pp (events of twin and baseline "
+        "in run 7)."
+    )
+    none = replace(events, baseline=0, failing=None, found=None, shown=None)
+    nothing = line(replace(rate, events=none, seen=""))
+    assert "no number of events is told from 0 events of the baseline" in nothing
+    assert "equal models are shown within no margin" in nothing
+    assert "are shown within 0.09 pp" in line(replace(rate, events=None))
 
 
 def test_a_margin_that_is_rarely_shown_is_a_decision_to_take() -> None:
@@ -84,6 +96,10 @@ def test_a_margin_that_is_rarely_shown_is_a_decision_to_take() -> None:
     assert power_warnings(replace(POWER, gates=(replace(assumed, never_below=None),)))[0].endswith(
         "however alike they are; select more routes"
     )
+    rate = replace(assumed, estimand=Estimand.RATE, margin=0.005, never_below=0.0092)
+    (warning,) = power_warnings(replace(POWER, gates=(rate,)))
+    assert "a margin of 0.5 pp on" in warning
+    assert "widen it to 0.92 pp" in warning
     mean = replace(assumed, estimand=Estimand.MEAN, never_below=None)
     assert power_warnings(replace(POWER, gates=(mean,))) == ()
 
