@@ -82,7 +82,7 @@ class EventPower:
     """Fewest of the candidate, each on a route of its own, that are more; None: no number is."""
     found: int | None
     """Those to expect of a candidate that is found in POWER of the runs."""
-    shown: float | None
+    shown: float
     """Difference of the rates below which equal models are shown to stay, as a share of pairs."""
 
 

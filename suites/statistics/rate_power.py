@@ -13,14 +13,12 @@ from scipy.stats import chi2
 from suites.statistics.rate_bets import FARTHEST, RateBets
 
 
-def excluded_difference(routes: int, differing: int, alpha: float) -> float | None:
+def excluded_difference(routes: int, differing: int, alpha: float) -> float:
     """Smallest difference of the rates below which equal models are shown to stay.
 
     As many of the routes have an event of one model only as of the other, `differing` of each.
     """
     low, high = 0.0, FARTHEST
-    if not _shown(routes, differing, high, alpha):
-        return None
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
         low, high = (low, middle) if _shown(routes, differing, middle, alpha) else (middle, high)

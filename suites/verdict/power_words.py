@@ -57,7 +57,8 @@ def _gate(gate: GatePower) -> str:
     if gate.events is not None:
         return _rate(gate, gate.events)
     if gate.estimand is Estimand.RATE:
-        return f"where no pair differs, equal models are shown within {_points(gate.never_below)}"
+        least = points(gate.never_below, signed=False)
+        return f"where no pair differs, equal models are shown within {least}"
     if not gate.told:
         if gate.estimand is Estimand.MEAN and not gate.capped:
             return UNCAPPED
@@ -79,13 +80,9 @@ def _rate(gate: GatePower, events: EventPower) -> str:
     if events.found is not None and events.failing is not None:
         often = f"about {events.found:,} are found in {share(POWER)} of runs"
         found = f"{against} {often}, {events.failing:,} fail in a typical one"
-    shown = f"equal models are shown within {_points(events.shown)}"
+    shown = f"equal models are shown within {points(events.shown, signed=False)}"
     counted = f" (events of {gate.seen})" if gate.seen else ", where no pair differs"
     return f"{found}; {shown}{counted}"
-
-
-def _points(difference: float | None) -> str:
-    return "no margin" if difference is None else points(difference, signed=False)
 
 
 def _told(told: Told) -> str:

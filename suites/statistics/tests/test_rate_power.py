@@ -6,10 +6,7 @@ from suites.statistics.rate_power import excluded_difference, expected_events, f
 
 def test_quiet_pairs_exclude_half_a_point_after_940() -> None:
     assert excluded_difference(940, 0, 0.05) == pytest.approx(0.005, rel=0.02)
-    more = excluded_difference(940, 3, 0.05)
-    assert more is not None
-    assert more > 0.009
-    assert excluded_difference(2, 1, 0.05) is None
+    assert excluded_difference(940, 3, 0.05) > 0.009
 
 
 def test_the_fewest_events_that_fail_are_those_of_the_judge() -> None:
