@@ -162,6 +162,7 @@ INCIDENT = replace(GATE, metric="incident_hard_brake", estimand=Estimand.RATE, m
 
 def test_a_rate_says_how_many_events_fail_and_what_a_bank_without_them_excludes() -> None:
     gate = only(INCIDENT, routes=940, segments=1, offsets=1)
+    assert gate.never_below is not None
     assert gate.never_below == pytest.approx(0.005, rel=0.02), "940 quiet pairs for .5 %"
     assert gate.events == EventPower(baseline=0, failing=6, found=8, shown=gate.never_below)
 
