@@ -54,7 +54,7 @@ class PassRule:
         """Why a pass that was given before does not stand; empty if it does."""
         if self._complete:
             return self.objections()
-        return [told for g in self._spiking if (told := self._outweighing(g))]
+        return [told for g in self._spiking if (told := self._outweighing(g))][:1]
 
     @property
     def _complete(self) -> bool:
@@ -72,15 +72,25 @@ class PassRule:
                 found.append(f"pairs without valid data cluster in slice {name} ({dropped:,})")
         return found
 
+    @property
+    def spiking(self) -> bool:
+        """New spikes are among the objections."""
+        return bool(self._spikes())
+
     def _spikes(self) -> list[str]:
+        """Of the gate that spikes most; the same pairs often spike by several."""
         limit = share(self._judge.spikes.share, 6)
-        found = []
+        found = {}
         for g in self._spiking:
             if told := self._outweighing(g):
-                found.append(told)
+                found[g] = told
             elif not self._rare(g):
-                found.append(f"{self._counted(g)}: not shown to be rarer than {limit}")
-        return found
+                found[g] = f"{self._counted(g)}: not shown to be rarer than {limit}"
+        if not found:
+            return []
+        most = max(found, key=lambda g: int(self._judge.spikes.new[g]))
+        others = f"; and by {plural(len(found) - 1, 'more gate')}" if len(found) > 1 else ""
+        return [found[most] + others]
 
     def _outweighing(self, g: int) -> str:
         spikes = self._judge.spikes

@@ -329,6 +329,7 @@ class RunJudge:
             judged=judge.consumed,
             planned=self.planned,
             objections=() if identical else tuple(self._rule.objections()),
+            spiking=not identical and self._rule.spiking,
             withdrawn=self._withdrawn,
             passed_at=self._reached[1] if self._reached else 0,
             lacking=max((int(judge.totals.lopsided[g]) for g in untold), default=0),

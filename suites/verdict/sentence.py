@@ -22,6 +22,9 @@ from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
 
 SPREAD = {Estimand.MEAN: "mean", Estimand.TYPICAL: "typical drive", Estimand.RATE: "rate"}
 UNCAPPED = "the mean can be judged only where the gate declares winsor_cap (rare spikes)"
+MORE_SPIKES = (
+    "mend those pairs, or let the suite declare how many it bears (new_spikes, max_failed_share)"
+)
 BEYOND_REACH = 100_000
 """More segments than this are not promised: the effect lies at the margin."""
 
@@ -109,6 +112,8 @@ class Circumstances:
     times what is expected of a segment."""
     objections: tuple[str, ...] = ()
     """Why good gates are no pass."""
+    spiking: bool = False
+    """New spikes are among them."""
     withdrawn: str = ""
     """Why an earlier pass does not stand."""
     passed_at: int = 0
@@ -293,6 +298,8 @@ def _undecided(
         parts += seen.objections[:3]
     if seen.failed[0]:
         parts.append(_failed_alone(seen))
+    if seen.spiking and not open_ and not mixed:
+        parts.append(MORE_SPIKES)
     return parts + _what_would_tell(open_, seen)
 
 
