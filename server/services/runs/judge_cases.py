@@ -1,8 +1,7 @@
-"""Must-pass cases: each by its own rule over the candidate's repeats."""
+"""Must-pass cases of a run: which repeats are driven and measured, and what they say."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
@@ -10,21 +9,14 @@ from sqlalchemy.orm import Session
 from server.db.base import Role
 from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
 from server.services.queue.demands import run_owner
-from suites.conditions import load_condition, result_name
+from suites.conditions import Judgement, load_condition, result_name
 from suites.definition.suite_schema import CaseSpec, SuiteVersion
 from suites.judgement import CaseVerdict
-from suites.vocabulary import FAILING, Outcome
+from suites.verdict.case_rule import Repeat, judge_case, judge_repeat
+from suites.vocabulary import Outcome
 
 _Ended = Row[str, str, Outcome, str, float]
 """A stored rollout: case_id, drive_key, outcome, reason, ended_s."""
-
-
-class _Repeat(NamedTuple):
-    passed: bool | None
-    """None: it can't be told."""
-    reason: str
-    instant_s: float | None
-
 
 Unmeasured = dict[str, set[str]]
 """Metric or condition (`condition:<digest>`) to drive_keys of rollouts that lack its result."""
@@ -39,23 +31,38 @@ def judge_cases(
     if not open_cases:
         return {}, {}
     spec_of = {f"{s.name}#{r}": s for s in open_cases.values() for r in range(s.repeats)}
+    found, unmeasured = read_repeats(session, run_id, spec_of)
+    repeats: dict[str, list[Repeat]] = defaultdict(list)
+    for case_id, repeat in found.items():
+        repeats[spec_of[case_id].name].append(repeat)
+    whole = {name for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
+    return {name: judge_case(open_cases[name], repeats[name]) for name in whole}, unmeasured
+
+
+def read_repeats(
+    session: Session, run_id: str, spec_of: Mapping[str, CaseSpec]
+) -> tuple[dict[str, Repeat], Unmeasured]:
+    """What these repeats (by case_id) say, in order, where they are driven and measured; and what
+    remains to be measured."""
     rollouts = _driven(session, run_id, spec_of)
     results = _conditions(session, [rollout.drive_key for rollout in rollouts])
     unmeasured: Unmeasured = defaultdict(set)
-    repeats: dict[str, list[_Repeat]] = defaultdict(list)
+    repeats: dict[str, Repeat] = {}
     for rollout in rollouts:
-        spec = spec_of[rollout.case_id]
-        names = [result_name(condition) for condition in spec.conditions]
+        conditions = spec_of[rollout.case_id].conditions
+        names = [result_name(condition) for condition in conditions]
         found = results[rollout.drive_key]
         missing = [name for name in names if name not in found]
         for name in missing:
             unmeasured[name].add(rollout.drive_key)
         if not missing:
-            words = [str(load_condition(condition)) for condition in spec.conditions]
-            conditions = list(zip(words, (found[name] for name in names), strict=True))
-            repeats[spec.name].append(_repeat(rollout, conditions))
-    whole = {name for name, ended in repeats.items() if len(ended) == open_cases[name].repeats}
-    return {name: _case(open_cases[name], repeats[name]) for name in whole}, unmeasured
+            judged = [
+                _judgement(condition, found[name])
+                for condition, name in zip(conditions, names, strict=True)
+            ]
+            ended = rollout.outcome, rollout.reason, rollout.ended_s
+            repeats[rollout.case_id] = judge_repeat(*ended, judged)
+    return repeats, unmeasured
 
 
 def _driven(session: Session, run_id: str, case_ids: Collection[str]) -> Sequence[_Ended]:
@@ -81,33 +88,10 @@ def _conditions(session: Session, drive_keys: list[str]) -> dict[str, dict[str, 
     return found
 
 
-def _repeat(rollout: _Ended, conditions: Sequence[tuple[str, ResultRow]]) -> _Repeat:
-    """By how it ended, then by its conditions, each with its words: broken ones before unknown."""
-    if rollout.outcome in FAILING:
-        return _Repeat(False, rollout.reason, rollout.ended_s)
-    if rollout.outcome is Outcome.DATA_INVALID:
-        return _Repeat(None, rollout.reason, None)
-    for words, judged in conditions:
-        if judged.valid and not judged.value:
-            return _Repeat(False, f"{words}: {judged.reason}", judged.instant_s)
-    for words, judged in conditions:
-        if not judged.valid:
-            return _Repeat(None, f"{words}: {judged.reason}", None)
-    # a condition's window may end before the simulator lost sight of the car; without a condition
-    # the whole window is asked for
-    told = rollout.outcome is Outcome.COMPLETED or bool(conditions)
-    return _Repeat(True, "", None) if told else _Repeat(None, rollout.reason, None)
-
-
-def _case(spec: CaseSpec, repeats: list[_Repeat]) -> CaseVerdict:
-    needed = spec.must_pass_repeats or spec.repeats
-    passed = sum(repeat.passed is True for repeat in repeats)
-    unknown = [repeat for repeat in repeats if repeat.passed is None]
-    if passed >= needed:
-        return CaseVerdict(case=spec.name, passed=True)
-    if passed + len(unknown) >= needed:
-        return CaseVerdict(case=spec.name, passed=None, reason=unknown[0].reason)
-    failed = next(repeat for repeat in repeats if repeat.passed is False)
-    return CaseVerdict(
-        case=spec.name, passed=False, reason=failed.reason, instant_s=failed.instant_s
+def _judgement(condition: dict[str, object], row: ResultRow) -> Judgement:
+    return Judgement(
+        condition=str(load_condition(condition)),
+        held=bool(row.value) if row.valid else None,
+        reason=row.reason,
+        instant_s=row.instant_s,
     )
