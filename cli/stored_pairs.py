@@ -1,61 +1,31 @@
 """Paired results as the judge reads them: of a stored run, or of two answers of a replay."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from cli.cost_csv import in_order
 from server.client import Client
 from suites.definition.suite_schema import Suite
 from suites.errors import Finding, SubmitterError
 from suites.pair_table import PairTable
+from suites.verdict.run_file import csv_cells, run_file
 from suites.vocabulary import Outcome
-
-_SUITE = TypeAdapter(Suite)
-PAGE = 1000
-MODELS = ("candidate", "baseline")
 
 
 def run_table(client: Client, run_id: str) -> tuple[PairTable, Suite]:
-    """The pairs of a run that both models have driven, in its order, and its suite. It is what the
-    coordinator judged: must-pass cases are left out, as the gates leave them out. Raises
-    SubmitterError where no gate judges anything."""
-    digest = client.run(run_id)["suite"]["digest"]
-    suite = _SUITE.validate_python(client.get(f"/v1/suite-versions/{digest}")["definition"])
-    metrics = _judged(suite)
-    if not metrics:
-        problem = f"suite {suite.name} has no gate: there is nothing to check"
+    """The pairs of a run that both models have driven, in its order, and its suite with its seed.
+    Must-pass cases are left out, as the gates leave them out. Raises SubmitterError where no gate
+    judges anything."""
+    text = "".join(client.parts(f"/v1/runs/{run_id}/export.csv"))
+    run = run_file(f"run {run_id}", csv_cells(text))
+    if not run.header.metrics:
+        problem = f"suite {run.header.suite.name} has no gate: there is nothing to check"
         raise SubmitterError(problem, Finding("run", run_id))
-
-    def counts(pair: Mapping[str, Any]) -> bool:
-        driven = all(pair[model]["outcome"] for model in MODELS)
-        return driven and (suite.select is None or not pair["mandatory"])
-
-    address = f"/v1/runs/{run_id}/results"
-    columns = [
-        list(filter(counts, client.items(address, metric=metric, limit=PAGE))) for metric in metrics
-    ]
-    results = [
-        [
-            [[_number(pair[model][part]) for pair in column] for column in columns]
-            for model in MODELS
-        ]
-        for part in ("value", "low", "high")
-    ]
-    first = columns[0]
-    candidates, baselines = ([Outcome(pair[m]["outcome"]) for pair in first] for m in MODELS)
-    table = PairTable(
-        case_ids=tuple(pair["case_id"] for pair in first),
-        routes=tuple(pair["route"] for pair in first),
-        metrics=metrics,
-        results=np.array(results, dtype=np.float64).swapaxes(2, 3).copy(),
-        outcomes=tuple(zip(candidates, baselines, strict=True)),
-    )
-    return table, suite
+    return run.pairs, run.header.suite
 
 
 def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
@@ -65,7 +35,7 @@ def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
     value here: it is counted at its best and at its worst. Raises SubmitterError for a file that
     is no such answer, and where no rollout is shared.
     """
-    metrics = _judged(suite)
+    metrics = tuple(dict.fromkeys(gate.metric for gate in suite.gates))
     answers = [_answer(path, metrics) for path in (candidate, baseline)]
     names = sorted(answers[0].keys() & answers[1].keys())
     if not names:
@@ -88,10 +58,6 @@ def replayed_table(candidate: Path, baseline: Path, suite: Suite) -> PairTable:
         results=np.stack([values] * 3),
         outcomes=tuple(zip(candidates, baselines, strict=True)),
     )
-
-
-def _judged(suite: Suite) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(gate.metric for gate in suite.gates))
 
 
 def _route(name: str) -> str:

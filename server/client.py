@@ -108,6 +108,17 @@ class Client:
         """A document that isn't JSON: comment.md, junit.xml, report.html."""
         return self._send("GET", path).text
 
+    def parts(self, path: str) -> Iterator[str]:
+        """A long document, as it comes; one that breaks off raises MachineError."""
+        try:
+            with self.http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _failure(response)
+                yield from response.iter_text()
+        except httpx2.TransportError as error:
+            raise self._away(error) from None
+
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """One JSON document."""
         return self._json("GET", path, params=params)
@@ -161,11 +172,7 @@ class Client:
                     options["headers"] = {"Content-Type": "application/octet-stream"}
                 response = self.http.request(method, path, **options)
             except httpx2.TransportError as error:
-                remedy = "start it with `redrive up`, or name where it runs"
-                failure: RedriveError = MachineError(
-                    f"the service at {self.url} does not answer: {error or type(error).__name__}",
-                    Finding("REDRIVE_URL", self.url, remedy),
-                )
+                failure: RedriveError = self._away(error)
                 continue
             if response.is_success or (missing_ok and response.status_code == 404):
                 return response
@@ -173,6 +180,13 @@ class Client:
             if response.status_code not in RETRIED:
                 break
         raise failure
+
+    def _away(self, error: httpx2.TransportError) -> MachineError:
+        remedy = "start it with `redrive up`, or name where it runs"
+        return MachineError(
+            f"the service at {self.url} does not answer: {error or type(error).__name__}",
+            Finding("REDRIVE_URL", self.url, remedy),
+        )
 
 
 def _chunks(path: Path) -> Iterable[bytes]:

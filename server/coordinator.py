@@ -37,11 +37,12 @@ from server.services.failures.waivers import end_expired
 from server.services.health.nightly import claim_night, cut_short
 from server.services.queue import demands, shards
 from server.services.queue.demands import run_owner
-from server.services.runs.judge import RunEvidence, UndecidableError, document
+from server.services.runs.judge import RunEvidence, UndecidableError
 from server.services.runs.run_views import withdrawal
 from server.settings import Settings, get_settings
 from server.storage import BlobStore
 from suites.errors import error_text
+from suites.judgement import document
 from suites.simulators import SIMULATORS
 from suites.vocabulary import UNDERWAY, RunVerdict, Status
 

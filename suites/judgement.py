@@ -1,6 +1,7 @@
 """What judging answers: verdicts with their reasons."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from suites.vocabulary import Estimand, MetricVerdict, RunVerdict
@@ -96,3 +97,19 @@ class Verdict:
     """{"candidate": {outcome: count}, "baseline": {...}}: shown beside the verdict."""
     method: dict[str, Any] = field(default_factory=dict)
     """alpha, spending, flips, order seed, engine version: what is needed to judge again by hand."""
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON: numbers that don't exist are null."""
+    plain: dict[str, Any] = _finite(asdict(verdict))
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,5 +1,8 @@
-"""`redrive runs`: list, show, compare, watch, complete, cancel."""
+"""`redrive runs`: list, show, compare, export, watch, complete, cancel."""
 
+import sys
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +27,10 @@ from cli.options import (
     option,
 )
 from cli.printing import Columns, print_items, print_json, print_table
+from cli.run_parquet import write_parquet
+from suites.errors import Finding, SubmitterError
 from suites.formatting import margin_text
+from suites.verdict.run_file import csv_cells
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -130,6 +136,32 @@ def incidents(run_id: RunId, url: Url = DEFAULT_URL, as_json: AsJson = False) ->
     with connect(url) as client:
         view = client.get(f"/v1/runs/{run_id}/incidents")
     print_json(view) if as_json else print_incidents(view)
+
+
+@app.command()
+def export(
+    run_id: RunId,
+    out: Annotated[
+        Path | None,
+        option("File, .csv or .parquet; CSV on standard output if not given.", "REDRIVE_OUT"),
+    ] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Write a run as a table that `redrive verdict FILE` judges to the same words."""
+    kind = ".csv" if out is None else out.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        finding = Finding("--out", f"{out}", "end it in .csv or .parquet")
+        raise SubmitterError("a run is written as CSV or as Parquet", finding)
+    with connect(url) as client:
+        parts = client.parts(f"/v1/runs/{run_id}/export.csv")
+        if out is None:
+            sys.stdout.writelines(parts)
+        elif kind == ".parquet":
+            write_parquet(out, csv_cells("".join(parts)))
+        else:
+            first = next(parts)  # nothing is written of a run that is not there
+            with out.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(chain([first], parts))
 
 
 @app.command()

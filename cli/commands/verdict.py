@@ -3,9 +3,9 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,8 +27,10 @@ from cli.options import (
     option,
 )
 from cli.printing import print_json
+from cli.run_verdict import open_run, show_run
 from suites.errors import Finding, SubmitterError
-from suites.judgement import Verdict
+from suites.judgement import Verdict, document
+from suites.verdict.run_file import RunFile
 from suites.verdict.run_judge import decide
 from suites.vocabulary import Estimand, RunVerdict
 
@@ -49,13 +51,20 @@ EXIT = {
 
 @app.callback(invoke_without_command=True)
 def verdict(
+    context: typer.Context,
     costs: Annotated[
-        Path, argument("CSV (.gz allowed): segment, controller or model, metrics, maybe route.")
+        Path,
+        argument(
+            "CSV (.gz allowed): segment, controller or model, metrics, maybe route; "
+            "or what `redrive runs export` wrote, which needs no option."
+        ),
     ],
     baseline: Annotated[
-        str, option("Name of the model that is judged against.", "REDRIVE_BASELINE")
-    ],
-    candidate: Annotated[str, option("Name of the model that is judged.", "REDRIVE_CANDIDATE")],
+        str | None, option("Name of the model that is judged against.", "REDRIVE_BASELINE")
+    ] = None,
+    candidate: Annotated[
+        str | None, option("Name of the model that is judged.", "REDRIVE_CANDIDATE")
+    ] = None,
     metric: Metric = None,
     lower_is_better: LowerIsBetter = None,
     higher_is_better: HigherIsBetter = None,
@@ -126,7 +135,7 @@ def verdict(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a CSV of paired costs by hand, by the engine that judges runs.
+    """Judge a CSV of paired costs or an exported run by hand, by the engine that judges runs.
 
     Registered metrics are judged, and columns that are named with the way in which they are
     better. Costs and scores are judged by both estimands, then the verdict is said in one sentence.
@@ -136,9 +145,15 @@ def verdict(
     redrive verdict costs.csv --baseline A --candidate B --higher-is-better score --rate collisions
     redrive verdict growing.csv --baseline A --candidate B --planned 5000
     redrive verdict costs.csv --baseline A --candidate B --estimand mean --draw cost
+    redrive verdict run.csv
 
     Exit code 0: pass, 1: fail, 3: cannot tell, or not decided yet.
     """
+    if (run := open_run(costs)) is not None:
+        sys.exit(_judge_run(run, context, as_json))
+    if baseline is None or candidate is None:
+        lacks = "--baseline" if baseline is None else "--candidate"
+        raise typer.BadParameter("a table of costs needs it", context, param_hint=lacks)
     declared = declared_kinds(lower_is_better, higher_is_better, rate)
     read = read_costs(costs, metric or (), route_column, declared)
     models = candidate, baseline
@@ -175,10 +190,23 @@ def verdict(
     if as_json:
         counts = {"missing": lacking(read, models), "not_finite": read.not_finite}
         said = {"not_judged": read.not_judged, "notes": notes}
-        print_json(_plain(asdict(result) | counts | said))
+        print_json(document(result) | counts | said)
     else:
         _show(result, notes, {name: change for name, (change, _) in others.items()})
     sys.exit(EXIT[result.verdict])
+
+
+def _judge_run(run: RunFile, context: typer.Context, as_json: bool) -> int:
+    """By the rules that it was submitted with; the exit code."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    typed = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    if rules := sorted(typed - {"costs", "as_json"}):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in rules)
+        finding = Finding(names, "it says by itself how it is judged", "leave them out")
+        raise SubmitterError(f"{run.header.run} is an exported run", finding)
+    result = run.judge().verdict()
+    print_json(document(result)) if as_json else show_run(run, result)
+    return EXIT[result.verdict]
 
 
 def _caps(texts: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, float]:
@@ -194,15 +222,6 @@ def _caps(texts: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, float]:
             needed = f"a metric of {', '.join(costs)} and a cost above zero are needed"
             raise SubmitterError(f"--cap {text}: {needed}")
     return caps
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: missing numbers become null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _show(result: Verdict, notes: Sequence[str], others: Mapping[str, float]) -> None:

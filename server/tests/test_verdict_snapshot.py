@@ -24,7 +24,9 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from server.coordinator import Coordinator
 from server.settings import Settings
-from suites.tests.stored import check, write
+from suites.judgement import document
+from suites.tests.stored import check, differences, write
+from suites.verdict.run_file import csv_cells, run_file
 
 pytestmark = pytest.mark.services
 STORED = Path(__file__).with_name("snapshots") / "verdicts.json"
@@ -464,6 +466,15 @@ class Stage:
             elif how == "outdated":
                 connection.execute(text(OUTDATED), run)
 
+    def apart(self, name: str) -> list[str]:
+        """Where its exported file, judged by hand, says something else than the service."""
+        view = self.client.get(f"/v1/runs/{self.runs[name]}").json()
+        text = self.client.get(f"/v1/runs/{self.runs[name]}/export.csv").text
+        by_hand = document(run_file(name, csv_cells(text)).judge().verdict())
+        if view["verdict_document"] is None:  # nothing was ever judged
+            return [] if by_hand["pairs_judged"] == 0 else ["it judges what nobody judged"]
+        return differences(view["verdict_document"], json.loads(json.dumps(by_hand)))
+
     def told(self, name: str) -> dict[str, Any]:
         """What a client reads of a run."""
         run_id = self.runs[name]
@@ -578,6 +589,8 @@ def test_verdicts_are_the_stored_ones(
         coordinator.tick()
     found = {name: stage.told(name) for name in stage.runs}
     asked = {"baseline": "six_baseline", "candidate": list(COMPARED)}
+    apart = {name: lines for name in stage.runs if (lines := stage.apart(name))}
+    assert apart == {}, "an exported run is judged by hand to the same words"
     found["six compared"] = client.get("/v1/comparisons", params=asked).json()
     database.dispose()
     found = readable(found, stage.runs)

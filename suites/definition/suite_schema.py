@@ -1,5 +1,6 @@
 """Suites: what is driven and how it is judged, as frozen data addressed by digest."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -173,6 +174,13 @@ _VERSION = TypeAdapter(SuiteVersion)
 def suite_version(document: Any) -> SuiteVersion:
     """A version as stored: the inverse of its canonical JSON, parsed."""
     return _VERSION.validate_python(document)
+
+
+def gated(suite: Suite, cases: Iterable[str | None]) -> int:
+    """How many of the planned rollouts, of these cases in their order, the gates are over: those
+    before the must-pass cases; in a suite that has nothing else, all."""
+    of = list(cases)
+    return len(of) if suite.select is None and suite.gates else sum(not case for case in of)
 
 
 def offset_name(offset: Offset) -> str:

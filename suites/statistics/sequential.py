@@ -247,6 +247,7 @@ class SequentialJudge:
         family-wise one from the best case, the upper bound the gate's own from the worst case:
         those that decide. An estimate outside them ends its interval (`contradicted`).
         """
+        self.contradicted = {}  # whoever asked earlier changes no word
         # Without censoring both cases are one, and half of the work is saved.
         agree = self.plan.stored is None and all(
             np.array_equal(rows.p[BEST], rows.p[WORST]) for _, both in self._blocks for rows in both

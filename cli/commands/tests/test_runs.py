@@ -1,10 +1,13 @@
 """runs: listed, shown, compared, cancelled, and their incidents."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session, sessionmaker
 
 from cli.commands.tests.commands_at_a_service import (
     Redrive,
@@ -12,7 +15,13 @@ from cli.commands.tests.commands_at_a_service import (
     run_of,
     submit,
 )
+from server.coordinator import Coordinator
+from server.db.base import Role
+from server.db.queue_tables import DemandRow
 from server.db.run_tables import RunRow
+from server.tests.driven import add_result, add_rollout
+from suites.errors import SubmitterError
+from suites.verdict.run_judge import METHOD
 from suites.vocabulary import RunVerdict
 
 pytestmark = pytest.mark.services
@@ -93,6 +102,89 @@ def test_a_withdrawn_pass_shows_in_the_list_and_in_the_exit_code_of_its_completi
     ended = redrive("runs", "complete", run_id)
     assert ended.exit_code == 1
     assert ended.stdout.splitlines()[1] == "Its earlier pass is withdrawn: new spikes."
+
+
+def judged(app: FastAPI, broker_url: str, run_id: str, skip: int | None = None) -> None:
+    """Every rollout stored but those at `skip`, the candidate's worse by half; then judged."""
+    sessions: sessionmaker[Session] = app.state.sessions
+    with sessions.begin() as session:
+        for demand in session.scalars(select(DemandRow).where(DemandRow.owner_id == run_id)):
+            if demand.position != skip:
+                add_rollout(session, demand.drive_key)
+                value = (demand.position + 1) / 7 * (1.5 if demand.role is Role.CANDIDATE else 1)
+                add_result(session, demand.drive_key, value)
+    settings = app.state.settings.model_copy(update={"broker_url": broker_url})
+    engine = create_engine(settings.sqlalchemy_url)
+    with engine.connect() as connection:
+        Coordinator(connection, settings).tick()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".parquet"])
+def test_an_exported_run_is_judged_by_hand_to_the_same_words(
+    redrive: Redrive,
+    models: dict[str, str],
+    registered: str,
+    app: FastAPI,
+    broker_url: str,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    if kind == ".parquet":
+        pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    run_id = json.loads(submit(redrive, models, "--no-wait", "--json").stdout)["id"]
+    judged(app, broker_url, run_id)
+    file = tmp_path / f"run{kind}"
+    if kind == ".csv.gz":
+        file.write_bytes(gzip.compress(redrive("runs", "export", run_id).stdout.encode()))
+    else:
+        written = redrive("runs", "export", run_id, "--out", str(file))
+        assert (written.exit_code, written.output) == (0, "")
+    told = json.loads(redrive("runs", "show", run_id, "--json").stdout)
+    assert told["verdict"] == "inconclusive", "three routes"
+    shown = redrive("verdict", str(file))
+    assert shown.exit_code == 3
+    lines = shown.stdout.splitlines()
+    assert lines[0].startswith(f"Run {run_id} (finished): candidate against baseline on highway@")
+    assert lines[-1] == told["verdict_document"]["sentence"]
+    assert "otherwise" not in shown.stdout
+    again = redrive("verdict", str(file), "--json")
+    assert json.loads(again.stdout) == told["verdict_document"]
+
+
+def test_a_run_that_was_not_decided_is_not_decided_by_hand(
+    redrive: Redrive,
+    models: dict[str, str],
+    registered: str,
+    app: FastAPI,
+    broker_url: str,
+    tmp_path: Path,
+) -> None:
+    run_id = json.loads(submit(redrive, models, "--no-wait", "--json").stdout)["id"]
+    judged(app, broker_url, run_id, skip=2)
+    redrive("runs", "cancel", run_id)
+    file = tmp_path / "run.csv"
+    redrive("runs", "export", run_id, "--out", str(file))
+    shown = redrive("verdict", str(file))
+    assert (shown.exit_code, shown.stdout.splitlines()[-1]) == (
+        3,
+        "Not decided yet: 0 of 1 gate after 2 of 3 pairs.",
+    )
+    text = file.read_text()
+    file.write_text(text.replace(METHOD, "redrive.sign-flip/1"))
+    said = f"Decided by redrive.sign-flip/1 in the service, judged here by {METHOD}."
+    assert said in redrive("verdict", str(file)).stdout.splitlines()
+    file.write_text(text.replace("Not decided yet: 0", "Not decided yet: 1"))
+    assert "The service said otherwise: Not decided yet: 1" in redrive("verdict", str(file)).stdout
+    refused = redrive("verdict", str(file), "--margin", "0.5")
+    assert isinstance(refused.exception, SubmitterError)
+    assert refused.exception.findings[0].where == "--margin"
+    file.write_text(text.rpartition("2,baseline")[0])
+    assert isinstance(redrive("verdict", str(file)).exception, SubmitterError)
+    nowhere = tmp_path / "absent.csv"
+    for words in (("x", "--out", str(nowhere)), (run_id, "--out", "run.xlsx")):
+        assert isinstance(redrive("runs", "export", *words).exception, SubmitterError)
+    assert not nowhere.exists()
 
 
 def test_several_candidates_are_compared_and_incidents_are_listed(

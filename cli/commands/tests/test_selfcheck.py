@@ -25,12 +25,12 @@ from server.db.base import Role
 from server.db.health_tables import AlarmRow, ProbeRow
 from server.db.queue_tables import DemandRow, ResultRow, RolloutRow
 from server.db.run_tables import RunRow
-from server.services.runs.judge import RunEvidence, document
+from server.services.runs.judge import RunEvidence
 from server.settings import Settings
 from server.tests.plain_segments import add_plain_segment
 from suites.errors import RedriveError
+from suites.judgement import document
 from suites.manifest import ActionSpec, Manifest
-from suites.run_plan import RunPlan
 from suites.verdict.planted_effects import rate, self_check
 from suites.verdict.run_judge import decide
 from suites.vocabulary import Outcome, RunVerdict, Status
@@ -151,7 +151,7 @@ class TestStoredRun:
             evidence.consume(session)
         there = document(evidence.verdict())
         del there["method"]["suite_digest"]
-        assert document(decide(table, suite, RunPlan(len(table)))) == there
+        assert document(decide(table, suite, evidence.plan)) == there
         assert evidence.consumed == 2 * ROUTES
         assert there["outcomes"]["candidate"] == {
             "completed": 2 * ROUTES - 3,

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 
 from server.api.common import Blobs, Configured, Cursor, Database, Limit
 from server.problems import declares
@@ -12,6 +12,7 @@ from server.services.documents.html_report import report
 from server.services.documents.junit import junit
 from server.services.paging import Page
 from server.services.runs import pairs as service
+from server.services.runs.run_export import RunExport
 from server.services.runs.run_incidents import IncidentsView, read_incidents
 from server.services.runs.run_views import RunView, read_run
 
@@ -44,6 +45,19 @@ def results(
         cursor=cursor,
         limit=limit,
     )
+
+
+@router.get(
+    "/{run_id}/export.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}, **declares("not-found")},
+)
+def export_csv(run_id: str, request: Request, session: Database) -> StreamingResponse:
+    """All that `redrive verdict` needs to judge the run again: one header line of JSON, then a
+    table with a row for each planned pair and model."""
+    text = RunExport(session, run_id).text(request.app.state.sessions)
+    name = f'attachment; filename="run-{run_id}.csv"'
+    return StreamingResponse(text, media_type="text/csv", headers={"Content-Disposition": name})
 
 
 @router.get("/{run_id}/incidents", responses=declares("not-found"))

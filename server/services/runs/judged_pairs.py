@@ -1,7 +1,7 @@
 """The pairs of a run as its judge reads them: in the registered order, with results, as a table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,11 +56,13 @@ def read_pairs(session: Session, run_id: str, start: int, stop: int) -> list[Jud
     return found
 
 
-def read_results(
-    session: Session, pairs: Sequence[JudgedPair], versions: Mapping[str, int]
-) -> Results:
-    """What is stored of these pairs, by metrics in the versions named."""
-    keys = {side.drive_key for pair in pairs for side in (pair.candidate, pair.baseline)}
+def keys_of(pairs: Sequence[JudgedPair]) -> set[str]:
+    """The drive_keys of both models."""
+    return {side.drive_key for pair in pairs for side in (pair.candidate, pair.baseline)}
+
+
+def read_results(session: Session, keys: Collection[str], versions: Mapping[str, int]) -> Results:
+    """What is stored of these drive_keys, by metrics in the versions named."""
     row = ResultRow
     query = select(row.drive_key, row.metric, row.value, row.low, row.high).where(
         row.drive_key.in_(keys), tuple_(row.metric, row.version).in_(list(versions.items()))

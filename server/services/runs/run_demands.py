@@ -23,7 +23,7 @@ def run_demands(run: RunRow, version: SuiteVersion) -> Iterator[NewDemand]:
         Role.CANDIDATE: (run.candidate, ExecutionClass(**run.candidate_execution)),
         Role.BASELINE: (run.baseline, ExecutionClass(**run.baseline_execution)),
     }
-    order = _order(version, run, known_then(run).stored)
+    order = order_of(run, version)
     for role, (model, execution) in sides.items():
         for position, place in enumerate(order):
             key = DriveKey(
@@ -34,6 +34,11 @@ def run_demands(run: RunRow, version: SuiteVersion) -> Iterator[NewDemand]:
                 execution=execution,
             )
             yield NewDemand(position, role, place.case_id, place.route, place.case is not None, key)
+
+
+def order_of(run: RunRow, version: SuiteVersion) -> tuple[PlannedRollout, ...]:
+    """The places of the run's order; `version` is the run's."""
+    return _order(version, run, known_then(run).stored)
 
 
 def in_run_order(stored: StoredCosts, version: SuiteVersion, run: RunRow) -> StoredCosts:

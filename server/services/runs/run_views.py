@@ -6,17 +6,16 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Row, Select, delete, or_, select
+from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from server.broker import notify
 from server.db.bank_tables import ModelRow, SuiteVersionRow
-from server.db.queue_tables import DemandRow
 from server.db.run_tables import RunRow
 from server.problems import Refused, not_found
 from server.services.audit import record
 from server.services.paging import Page, read_page
-from server.services.queue.demands import run_owner
+from server.services.queue.demands import run_owner, withdraw
 from server.services.runs.lines import read_line
 from server.services.runs.progress import Progress, read_progress
 from suites.verdict.pass_rule import INVALID
@@ -264,9 +263,9 @@ def is_over(session: Session, run_id: str, until: Until = "decided") -> bool:
 
 
 def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
-    """Stop a run: its demands go, and the coordinator stops the shards that nobody else needs.
-    Rollouts stay; they belong to nobody. Cancelling twice changes nothing. Raises Refused (404; 409
-    when it is over)."""
+    """Stop a run: its demands for what is not driven go, and the coordinator stops the shards that
+    nobody else needs. What was driven stays its evidence. Cancelling twice changes nothing. Raises
+    Refused (404; 409 when it is over)."""
     find_run(session, run_id)
     run = session.get_one(RunRow, run_id, with_for_update=True, populate_existing=True)
     if run.status is Status.CANCELLED:
@@ -275,6 +274,6 @@ def cancel_run(session: Session, run_id: str, *, actor: str) -> None:
         raise Refused("run-over", f"run {run_id} is {run.verdict or run.status}")
     run.status = Status.CANCELLED
     run.finished = datetime.now(UTC)
-    session.execute(delete(DemandRow).where(run_owner(run_id).owns()))
+    withdraw(session, run_owner(run_id), mandatory_too=True)
     record(session, "run.cancelled", ("run", run_id), actor=actor)
     notify(session)

@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session, aliased
 from server.db.bank_tables import ModelRow, SuiteVersionRow
 from server.db.run_tables import RunRow
 from server.services.bank.register_suite import find_version, stored_version
-from server.services.runs.judged_pairs import JudgedPair, pair_table, read_pairs, read_results
+from server.services.runs.judged_pairs import (
+    JudgedPair,
+    keys_of,
+    pair_table,
+    read_pairs,
+    read_results,
+)
 from suites.definition.suite_schema import SuiteVersion
 from suites.pair_table import PairTable
 from suites.simulators import simulator_spec
@@ -103,7 +109,7 @@ def _finished(
 def _results(session: Session, run: RunRow, versions: dict[str, int]) -> PairTable:
     """The first pairs of a run, up to one that was not driven or measured."""
     pairs = read_pairs(session, run.id, 0, MOST_PAIRS)
-    results = read_results(session, pairs, versions)
+    results = read_results(session, keys_of(pairs), versions)
 
     def measured(pair: JudgedPair) -> bool:
         sides = pair.candidate, pair.baseline

@@ -7,8 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.bank_tables import SuiteRow
 from server.db.failure_tables import WaiverRow
-from server.services.bank.waivers_in_force import in_force, waive
-from suites.judgement import CaseVerdict
+from server.services.bank.waivers_in_force import in_force
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -63,17 +62,3 @@ def test_a_waiver_counts_while_it_lasts(
         session.flush()
         found = {case: row.id for case, row in in_force(session, "kept", AT).items()}
     assert found == ({"bend": "kept-waiver"} if counts else {})
-
-
-@pytest.mark.parametrize(
-    ("case", "passed", "waived"),
-    [
-        ("bend", False, "waived by bo until 2026-03-03: fixed by the next camera"),
-        ("bend", None, "waived by bo until 2026-03-03: fixed by the next camera"),
-        ("bend", True, ""),
-        ("exit", False, ""),
-    ],
-)
-def test_only_what_did_not_pass_is_waived(case: str, passed: bool | None, waived: str) -> None:
-    verdict = CaseVerdict(case=case, passed=passed, reason="away")
-    assert waive(verdict, {"bend": waiver(-2, 2, None)}).waived == waived

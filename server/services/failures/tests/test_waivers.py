@@ -37,7 +37,7 @@ def test_a_waiver_shows_on_the_verdict_and_makes_another_run(
     with sessions() as session:
         for run_id, verdict, said in ((before, "fail", ""), (after, "pass", "waived by bo until")):
             evidence = RunEvidence(session, session.get_one(RunRow, run_id))
-            evidence._cases = {"drifted": failed}
+            evidence.cases = {"drifted": failed}
             judged = evidence.verdict()
             assert judged.verdict == verdict
             assert judged.cases[0].waived.startswith(said)

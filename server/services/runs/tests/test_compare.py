@@ -14,9 +14,10 @@ from server.db.bank_tables import SuiteVersionRow
 from server.db.base import Role
 from server.db.queue_tables import DemandRow, RolloutRow
 from server.db.run_tables import RunRow
-from server.services.runs.judge import RunEvidence, document
+from server.services.runs.judge import RunEvidence
 from server.tests.driven import add_result, add_rollout
 from server.tests.statements import counted
+from suites.judgement import document
 from suites.metrics.registry import METRICS
 from suites.segment import SegmentMeta
 from suites.vocabulary import RunVerdict, Status

@@ -13,7 +13,8 @@ from server.db.base import Role
 from server.db.queue_tables import DemandRow, DriveKeyRow, RolloutRow
 from server.db.run_tables import RunRow
 from server.services.bank.register_suite import stored_version
-from server.services.runs.judge import RunEvidence, document
+from server.services.runs.judge import RunEvidence
+from suites.judgement import document
 from suites.segment import SegmentMeta
 from suites.vocabulary import Outcome, RunVerdict, Status
 

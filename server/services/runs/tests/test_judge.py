@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.db.bank_tables import SuiteVersionRow
 from server.db.base import Role
-from server.services.runs.judge import UndecidableError, document
+from server.services.runs.judge import UndecidableError
 from server.tests.stage import METRIC, Stage, Submit
+from suites.judgement import document
 from suites.metrics.registry import METRICS
 from suites.vocabulary import MetricVerdict, Outcome, RunVerdict
 

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from server.db.base import Role
 from server.db.queue_tables import DemandRow
 from server.db.run_tables import RunRow
-from server.services.runs.judge import RunEvidence, document
+from server.services.runs.judge import RunEvidence
 from server.tests.driven import trace, write
+from suites.judgement import document
 from suites.segment import SegmentMeta
 from suites.vocabulary import Outcome, RunVerdict, Status
 
