@@ -184,13 +184,13 @@ class BankEngines:
         open_ = np.full(self.shape, np.inf)
         return -open_, open_
 
-    def distance(self) -> Floats:
+    def distance(self, gates: NDArray[np.bool_]) -> Floats:
         """How far each change lies from zero, in standard errors over drives like these and not on
-        the bank alone, [case, slot, gate]; 0 where nothing is known."""
+        the bank alone, [case, slot, gate]; 0 where nothing is known, and of other gates."""
         estimate, *errors = self._weighted()
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.nan_to_num(estimate / np.hypot(*errors), posinf=1e6, neginf=-1e6)
-        return distance.reshape(self.shape)
+        return np.where(gates, distance.reshape(self.shape), 0.0)
 
     def _weighted(self) -> tuple[Floats, Floats, Floats]:
         drawn = self._bets.drawn

@@ -195,14 +195,18 @@ class Engines:
         told[self._rates] = self._events.by_bank()
         return told.reshape(self.shape)
 
-    def distance(self) -> Floats:
-        """How far each change lies from zero, in standard errors, [case, slot, gate].
+    def distance(self, gates: NDArray[np.bool_]) -> Floats:
+        """How far the changes of some gates [gate] lie from zero, in standard errors; 0 of others.
 
         The smallest in size of sum D / sqrt(sum D^2), of Student's t and of t with Johnson's
         correction for skew, t + g (1 + 2 t^2) / (6 sqrt(R)) (Johnson 1978, JASA 73); 0 where they
-        differ in sign or nothing is known.
+        differ in sign or nothing is known. [case, slot, gate]
         """
-        return student(self.sums.p).reshape(self.shape)
+        asked = self._each(gates)
+        distance = np.zeros(len(self._flat))
+        if asked.any():
+            distance[asked] = student(self.sums.p[:, asked])
+        return distance.reshape(self.shape)
 
     def asymptotic(self) -> tuple[Floats, Floats]:
         """Bounds [case, slot, gate] of the asymptotic sequence, each contrast by itself."""

@@ -12,13 +12,12 @@ alone.
 """
 
 from itertools import count
-from math import ceil, log, log1p
+from math import ceil, exp, log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import logsumexp
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from suites.definition.suite_schema import Gate
 from suites.pair_table import BASELINE, CANDIDATE, HIGH, LOW, PairTable
@@ -38,14 +37,17 @@ TRIES = 20
 """Checkpoints of a line that are tried on the same set."""
 LARGE = 6
 """From so many times the quiet pairs on equal models still pass at the level of many tries."""
+SETTLED = 500
+"""Baseline costs whose median, or mean where that is 0, a spike is compared with."""
 NAMED = 200
 """Pairs with new spikes that are named."""
 
 
 def log_rarity(new: int, pairs: int, share: float) -> float:
     """ln E that new spikes are rarer than `share`, after `new` of them in `pairs`."""
-    quiet = [(pairs - new) * log1p(bet * share / (1 - share)) + new * log1p(-bet) for bet in BETS]
-    return float(logsumexp(quiet)) - log(len(BETS))
+    each = [(pairs - new) * log1p(bet * share / (1 - share)) + new * log1p(-bet) for bet in BETS]
+    most = max(each)
+    return most + log(sum(exp(one - most) for one in each) / len(BETS))
 
 
 def rarer_than(new: int, pairs: int, alpha: float) -> float:
@@ -71,14 +73,16 @@ def quiet_pairs(share: float, alpha: float) -> int:
 
 
 def allowed(pairs: int, planned: int, share: float, alpha: float) -> int:
-    """Most new spikes with which a complete set passes; one where it is too small to bound them.
+    """Most new spikes with which a complete set passes.
 
-    In a large set at the level of TRIES tries.
+    Where the set can bound them, as many as show them to be rarer than `share`, or one; in a large
+    set at the level of TRIES tries. A set that is too small passes unless they are shown to be more
+    than `share`.
     """
     if at_most(0, pairs, alpha) > share:
-        return 1
+        return int(binom.isf(alpha, pairs, share))
     level = alpha / (TRIES if planned >= LARGE * quiet_pairs(share, alpha) else 1)
-    return next(k for k in count(-1) if at_most(k + 1, pairs, level) > share)
+    return max(1, next(k for k in count(-1) if at_most(k + 1, pairs, level) > share))
 
 
 class NewSpikes:
@@ -94,7 +98,8 @@ class NewSpikes:
         self._alpha = alpha
         self.share = share
         self._costs: list[list[float]] = [[] for _ in gates]
-        """The baseline's, for their median."""
+        """The baseline's first ones, for their median."""
+        self._median = [0.0] * len(gates)
         self.pairs = np.zeros(len(gates), dtype=np.int64)
         self.new = np.zeros(len(gates), dtype=np.int64)
         """At the candidate's worst: what a pass must bound."""
@@ -116,8 +121,10 @@ class NewSpikes:
             values = np.where(np.isfinite(values), values, np.nan)
             lacks: Bools = np.asarray(np.isnan(values[LOW:]).any(axis=0))
             valid = ~dropped & ~lacks.all(axis=0)
-            self._costs[g] += values[LOW, BASELINE][~lacks[BASELINE]].tolist()
-            at = self._median(g), sign_of(gate.metric, gate.direction)
+            if len(self._costs[g]) < SETTLED:
+                self._costs[g] += values[LOW, BASELINE][~lacks[BASELINE]].tolist()
+                self._median[g] = self._middle(g)
+            at = self._median[g], sign_of(gate.metric, gate.direction)
             bad, good = (np.inf, 0.0) if at[1] > 0 else (0.0, np.inf)
             c, b = values[:, CANDIDATE], values[:, BASELINE]
             worst = _spikes(_filled(c[HIGH], bad), _filled(b[LOW], good), failed, at)
@@ -127,7 +134,7 @@ class NewSpikes:
         if self._bank and counted:
             self._bank.consume(*np.array(counted).transpose(1, 2, 0))
 
-    def _median(self, g: int) -> float:
+    def _middle(self, g: int) -> float:
         costs = np.array(self._costs[g])
         if self._stored is not None:
             costs = self._stored.costs[self._gates[g].metric].ravel()
@@ -149,7 +156,7 @@ class NewSpikes:
     def look(self) -> None:
         """Reads the bets."""
         for g, (new, mended) in enumerate(self._labels):
-            self.shown[g] |= self.rare(g)
+            self.shown[g] = self.shown[g] or self.rare(g)
             k, m = len(new - mended), len(mended - new)
             self.rising[g] |= k > m and label_e_value(k, m) >= 1 / self._alpha
 

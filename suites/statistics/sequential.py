@@ -168,7 +168,9 @@ class SequentialJudge:
         """For each gate what its own estimand shows, and the other one, after the last look."""
         shown = self._engines.shown()
         over = (self._engines.estimate() > self._margins)[WORST]
-        far = self._engines.distance()
+        # It is read only where a change is told from zero, and costs most of a look.
+        told = (shown[1][:, OWN, :, 1] != 0).any(axis=0)
+        far = self._engines.distance(told)
         # At its best where it is worse, at its worst where it is better.
         distance = np.where(far[BEST] > 0, far[BEST], np.minimum(far[WORST], 0.0))
 
@@ -272,7 +274,8 @@ class SequentialJudge:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = estimate[:, OTHER].mean(axis=0) / error[:, OTHER].max(axis=0)
         if self.plan.stored is not None:  # on the bank alone the end is certain
-            t = self._engines.distance()[:, OTHER].mean(axis=0)
+            every = np.ones(len(self.gates), dtype=np.bool_)
+            t = self._engines.distance(every)[:, OTHER].mean(axis=0)
         t[[self.is_rate(g) for g in range(len(self.gates))]] = np.nan
         spreads = error[:, OWN].max(axis=0)
         return [

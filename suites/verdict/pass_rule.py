@@ -11,8 +11,8 @@ the last planned pair that is provisional, and it is looked at again with everyt
 With all planned pairs the whole set is known. Then the exact bound on new spikes must hold on all
 of it (Clopper & Pearson 1934), in a large set so that twenty checkpoints of one line together are
 wrong at most as often as one test may be; and the other estimand must not lie clearly beyond its
-guard. A set that is too small to bound new spikes passes with at most one; the sentence says what
-is not excluded.
+guard. A set that is too small to bound new spikes passes unless they are shown to be more than
+they may be; the sentence says what is not excluded.
 """
 
 from scipy.stats import binom

@@ -117,7 +117,7 @@ def test_a_set_too_small_to_bound_spikes_passes_with_one_and_says_it() -> None:
     verdict = decide(one, wide, plan(one))
     assert verdict.verdict is RunVerdict.PASS
     assert "m0 newly spikes or fails on 1 pair (s7); spikes rarer than" in verdict.sentence
-    many = spiking(drives(n=100, change=-0.05), slice(0, 2))
+    many = spiking(drives(n=100, change=-0.05), slice(0, 4))
     assert decide(many, wide, plan(many)).verdict is RunVerdict.INCONCLUSIVE
 
 
