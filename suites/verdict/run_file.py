@@ -31,7 +31,7 @@ from suites.judgement import CaseVerdict
 from suites.pair_table import PairTable, segment_of
 from suites.run_plan import RunPlan, StoredCosts
 from suites.verdict.case_rule import Repeat, judge_case
-from suites.verdict.whole_run import WholeRun
+from suites.verdict.judged_run import JudgedRun
 from suites.vocabulary import Outcome
 
 AGAIN = "export it again: redrive runs export RUN"
@@ -51,10 +51,10 @@ class RunFile:
     cases: dict[str, CaseVerdict]
     """Of the must-pass cases that were judged."""
 
-    def judge(self) -> WholeRun:
+    def judge(self) -> JudgedRun:
         """What the service had judged, by the engine of now."""
         header = self.header
-        run = WholeRun(header.suite, self.plan, header.suite_digest, header.waivers)
+        run = JudgedRun(header.suite, self.plan, header.suite_digest, header.waivers)
         table = self.pairs.rows(slice(header.judged_pairs))
         while run.consumed < len(table) and not run.broken:
             run.take(table.rows(slice(run.consumed, None)))

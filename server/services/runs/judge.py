@@ -23,7 +23,7 @@ from server.services.runs.run_rules import read_rules
 from suites.conditions import result_name
 from suites.metrics.registry import METRICS
 from suites.pair_table import PairTable
-from suites.verdict.whole_run import WholeRun
+from suites.verdict.judged_run import JudgedRun
 
 BLOCK = 256
 """Pairs that are read from the database at once."""
@@ -33,7 +33,7 @@ class UndecidableError(Exception):
     """The run can never be judged with what this server knows; the message says who must act."""
 
 
-class RunEvidence(WholeRun):
+class RunEvidence(JudgedRun):
     """A run judged look by look on what the database holds. Of several comparisons `beside` each
     other, each is judged at its share of alpha."""
 

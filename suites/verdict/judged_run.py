@@ -12,7 +12,7 @@ from suites.statistics.live_evidence import LiveEvidence
 from suites.verdict.run_judge import RunJudge
 
 
-class WholeRun:
+class JudgedRun:
     """The service judges by it, and `redrive verdict` an exported run: their words are the same.
 
     `waivers`: case to the words of the waiver that the run meets.

@@ -10,7 +10,7 @@ from suites.definition.suite_schema import CaseSpec, Gate, Suite
 from suites.judgement import CaseVerdict
 from suites.pair_table import PairTable
 from suites.run_plan import RunPlan
-from suites.verdict.whole_run import WholeRun
+from suites.verdict.judged_run import JudgedRun
 from suites.vocabulary import Outcome, RunVerdict
 
 PAIRS = 200
@@ -35,8 +35,8 @@ def table(effect: float) -> PairTable:
     return PairTable.completed(worse, costs * noise[1], routes=routes, metrics=["cost"])
 
 
-def whole(suite: Suite = SUITE, waivers: dict[str, str] | None = None) -> WholeRun:
-    return WholeRun(suite, RunPlan(PAIRS), "digest", waivers or {})
+def whole(suite: Suite = SUITE, waivers: dict[str, str] | None = None) -> JudgedRun:
+    return JudgedRun(suite, RunPlan(PAIRS), "digest", waivers or {})
 
 
 def test_it_stops_at_the_look_that_decides_and_goes_on_when_asked() -> None:
