@@ -227,7 +227,9 @@ def _number(text: str, kind: Kind) -> tuple[float, str, str]:
         value = float(text.replace("_", "?") or "nan")  # Python would read 1_000
     except ValueError:
         remedy = "leave it empty where there is none"
-        if "," in text:
+        if text.lower() in ("true", "false"):
+            remedy = "write 1 for true and 0 for false"
+        elif "," in text:
             remedy = "write a decimal point, and nothing between thousands"
         return MISSING, f"{text!r} is not a number", remedy
     if not math.isfinite(value):

@@ -104,6 +104,7 @@ def test_a_bound_alone_is_refused(tmp_path: Path) -> None:
         ("7", "7 is no rate: it lies outside [0, 1]", "0 or 1, or a share between"),
         ("-0.5", "-0.5 is no rate: it lies outside [0, 1]", "0 or 1, or a share between"),
         ('"0,5"', "'0,5' is not a number", "write a decimal point, and nothing between thousands"),
+        ("True", "'True' is not a number", "write 1 for true and 0 for false"),
         ("1_0", "'1_0' is not a number", "leave it empty where there is none"),
     ],
 )

@@ -195,11 +195,15 @@ class RateBets:
         return np.asarray(self._known & (labels < np.log(1 / self._alphas[1])))
 
     def _worse(self, alpha: float) -> Bools:
-        """[G] whether the candidate has more events: E_1, and E_K where K is known."""
+        """[G] whether the candidate has more events: E_1, and E_K where K is known.
+
+        What happens early to both models is no difference: so far it must have more of its own.
+        """
         labels = log_worse_e_value(*self.labels)
         shown = labels >= np.log(1 / alpha)
         both = np.logaddexp(labels[self._known], self._bank.log_e()) - np.log(2.0)
         guarded = self._bank.log_anywhere() >= np.log(GUARD / alpha)
         certain = labels[self._known] >= np.log(2 / alpha)
-        shown[self._known] = certain | ((both >= np.log(1 / alpha)) & guarded)
+        more = np.greater(*self.labels)[self._known]
+        shown[self._known] = certain | ((both >= np.log(1 / alpha)) & guarded & more)
         return np.asarray(shown)

@@ -50,8 +50,9 @@ class PairBetting:
     def consume(self, r: Floats, valid: NDArray[np.bool_]) -> None:
         """Adds pairs in the registered order: r, valid [k, G]."""
         d = np.where(valid[:, :, None], (r[:, :, None] - self.thetas) / (2 - self.thetas), 0.0)
-        for bet, log in zip(BETS, self._log, strict=True):
-            log += np.log1p(-bet * d).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):  # negative costs: nothing is shown
+            for bet, log in zip(BETS, self._log, strict=True):
+                log += np.log1p(-bet * d).sum(axis=0)
 
     def look(self) -> None:
         """Reads the capital."""

@@ -98,6 +98,13 @@ def test_without_the_guard_few_events_of_the_baseline_would_make_an_equal_model_
     assert np.isinf(engine._bank.log_e()[0])
 
 
+def test_events_that_both_have_early_make_neither_worse() -> None:
+    """Ten events of both models among the first 20 pairs of 300."""
+    both = np.repeat([1.0, 0.0], [10, 290])
+    engine = bets([0.0, DELTA], planned=300, events=10)
+    assert (0, 1) not in judged(engine, both, both)
+
+
 def test_quiet_pairs_show_that_events_are_not_more_frequent() -> None:
     quiet = np.zeros(N)
     shown = judged(bets([0.0, DELTA, 0.02]), quiet, quiet)

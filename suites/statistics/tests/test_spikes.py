@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,12 @@ def test_later_pairs_of_a_route_count_only_as_its_mean() -> None:
     consume(test, [f"r{i % 3}" for i in range(900)], b, b)
     test.look(complete=True)
     assert not test.alone.any()  # three routes show nothing, with however many pairs
+
+
+def test_negative_costs_show_nothing_and_warn_of_nothing() -> None:
+    test = PairBetting(np.array([[0.1]]), alpha=0.05)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        test.consume(np.array([[9.0]]), np.ones((1, 1), dtype=np.bool_))
+        test.look()
+    assert not test.below.any()
