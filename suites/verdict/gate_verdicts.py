@@ -123,6 +123,8 @@ def _unreadable(judge: SequentialJudge, g: int) -> str:
     """Why the gate's change cannot be read at all; empty if it can."""
     gate = judge.gates[g]
     totals = judge.totals
+    if not judge.looked and judge.consumed:
+        return f"the first look is after {plural(judge.consumed + judge.room, 'pair')}"
     if not totals.valid[g]:
         return "no pair has a value of both models"
     if totals.negative[g]:

@@ -166,6 +166,11 @@ def test_pairs_that_wait_for_the_next_look_are_not_invalid() -> None:
     assert (gate.pairs, gate.invalid) == (20, 0)
 
 
+def test_before_the_first_look_it_is_said_when_it_comes() -> None:
+    verdict = decide(drives(1.0).rows(slice(0, 7)), suite(0.25), PLAN, final=False)
+    assert verdict.gates[0].reason == "the first look is after 20 pairs"
+
+
 def test_pieces_give_the_verdict_of_the_whole() -> None:
     rows, rules = drives(0.05, metrics=3), suite(0.1, 0.15, 0.02)
     judge = RunJudge(rules, PLAN)
