@@ -32,9 +32,8 @@ Floats = NDArray[np.float64]
 SEQUENTIAL = 1.16
 """How many more pairs than at fixed N a test needs that may stop early with linear spending, at
 equal power. Measured with the judge itself under five kinds of noise (`python -m
-benchmarks.planning --runs 1000`, benchmarks/results/planning.md): 1.09 to 1.19, mean 1.15. With
-this factor the plans for 80 % found the effect in 80 to 84 % of the runs. The inflation factors of
-Jennison & Turnbull 2000, chapter 7, are of the same order."""
+benchmarks.planning`, benchmarks/results/planning.md): 1.10 to 1.22, mean 1.17. The inflation
+factors of Jennison & Turnbull 2000, chapter 7, are of the same order."""
 
 FARTHEST = 8.0
 """Standard deviations: beyond lies no chance that is told."""
