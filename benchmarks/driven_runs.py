@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.simulated_pairs import plan_of
 from suites.definition.suite_schema import Suite
 from suites.pair_table import PairTable
+from suites.verdict.null_bank import known_plan
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import RunVerdict
 
@@ -36,7 +36,7 @@ def fail_fast(suite: Suite) -> Suite:
 
 def stopped(simulated: SimulatedRun) -> tuple[RunVerdict | None, int]:
     """The first verdict of a run, and after how many pairs it was reached."""
-    judge = RunJudge(simulated.suite, plan_of(simulated.table))
+    judge = RunJudge(simulated.suite, known_plan(simulated.table, simulated.suite))
     start = 0
     while start < len(simulated.table) and judge.reached is None:
         block = simulated.table.rows(slice(start, start + judge.room))
@@ -68,7 +68,7 @@ class WholeRun:
 
 def to_the_end(simulated: SimulatedRun) -> WholeRun:
     """A run that goes on after a pass; a fail is final."""
-    judge = RunJudge(simulated.suite, plan_of(simulated.table))
+    judge = RunJudge(simulated.suite, known_plan(simulated.table, simulated.suite))
     for start in range(0, len(simulated.table), BLOCK):
         if judge.reached is RunVerdict.FAIL:
             break

@@ -4,7 +4,6 @@ Simulated costs: lognormal difficulty, t4 noise, Pareto spikes. Real costs:
 ../shared/data/paired_costs. Nulls swap the labels of two distinct models by route.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,9 +15,9 @@ from cli.cost_csv import paired, read_costs
 from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Suite
 from suites.pair_table import VALUE, PairTable
-from suites.run_plan import RunPlan
 from suites.statistics.engines import OWN
 from suites.statistics.sequential import Claims, SequentialJudge
+from suites.verdict.null_bank import known_plan
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Estimand
 
@@ -124,16 +123,11 @@ def suite_of(
     )
 
 
-def plan_of(table: PairTable) -> RunPlan:
-    """The table as the whole of what was planned: a set of stored segments knows its routes."""
-    return RunPlan(len(table), Counter(table.routes))
-
-
 def judged(
     table: PairTable, suite: Suite, stop: Callable[[SequentialJudge], bool]
 ) -> SequentialJudge:
     """Consumes a table look by look until `stop`."""
-    judge = SequentialJudge(suite, plan_of(table))
+    judge = SequentialJudge(suite, known_plan(table, suite))
     while judge.consumed < len(table):
         judge.consume(table.rows(slice(judge.consumed, judge.consumed + judge.room)))
         judge.look()
@@ -144,7 +138,7 @@ def judged(
 
 def decided(table: PairTable, suite: Suite) -> RunJudge:
     """The whole table through the judge of runs."""
-    judge = RunJudge(suite, plan_of(table))
+    judge = RunJudge(suite, known_plan(table, suite))
     judge.extend(table)
     return judge
 

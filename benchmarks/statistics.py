@@ -16,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.drawn_by_cost import BY_COST
 from benchmarks.driven_runs import Row, Simulation, stopped
 from benchmarks.failing import BESIDE, FAILING
 from benchmarks.null_shapes import NULL_SHAPES
 from benchmarks.older_checkout import OlderCheckout
 from benchmarks.passing import PASSING
+from benchmarks.rate_gates import RATES
 from benchmarks.result_pages import command_line, share
 from benchmarks.simulated_pairs import REAL
 from benchmarks.steady_verdicts import STEADY
@@ -28,7 +30,7 @@ from benchmarks.verdict_scenarios import SCENARIOS
 from suites.vocabulary import RunVerdict
 
 STORED = Path(__file__).parents[1] / "build/statistics.json"
-ALL = SCENARIOS | PASSING | FAILING | NULL_SHAPES | STEADY
+ALL = SCENARIOS | PASSING | FAILING | NULL_SHAPES | STEADY | BY_COST | RATES
 THEN = "beside the other checkout"
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.simulated_pairs import Floats, plan_of, suite_of, table_of
+from benchmarks.simulated_pairs import Floats, suite_of, table_of
+from suites.verdict.null_bank import known_plan
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import MetricVerdict
 
@@ -65,7 +66,8 @@ def at_the_stop(differences: Differences) -> Callable[[np.random.Generator, int]
         b = rng.lognormal(4, 0.6, (len(r), 1))
         r = np.clip(r, -1.99, 1.99)[:, None]
         table = table_of(b * (2 + r) / (2 - r), b, routes)
-        judge = RunJudge(suite_of([0.05], seed), plan_of(table))
+        suite = suite_of([0.05], seed)
+        judge = RunJudge(suite, known_plan(table, suite))
         start = 0
         while start < len(r) and judge.words[0] is MetricVerdict.CANNOT_TELL:
             block = table.rows(slice(start, start + judge.room))

@@ -6,32 +6,66 @@ construction and show nothing.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from suites.definition.cost_draw import draw_metric, draw_weights, drawn_order, needs_stored_costs
 from suites.definition.resolving import breadth_first
 from suites.definition.suite_schema import PlannedRollout, Suite
-from suites.pair_table import PairTable
+from suites.pair_table import BASELINE, HIGH, LOW, VALUE, PairTable
 from suites.rollout import Scenario
-from suites.run_plan import RunPlan
+from suites.run_plan import RunPlan, StoredCosts
 from suites.verdict.run_judge import RunJudge
-from suites.vocabulary import Outcome, RunVerdict
+from suites.vocabulary import Estimand, Outcome, RunVerdict
+
+Slices = Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class NullRun:
-    """A run before it is judged: pairs in its registered order, and a suite with its seed."""
+def known_plan(table: PairTable, suite: Suite, slices: Slices | None = None) -> RunPlan:
+    """What is known of a run before its first pair, read off the baseline's side of its table.
 
-    table: PairTable
-    """The whole of what was planned."""
-    suite: Suite
-    slices: Mapping[str, frozenset[str]]
+    `table` is the whole of what was planned, in the registered order.
+    """
+    rates = {gate.metric for gate in suite.gates if gate.estimand is Estimand.RATE}
+    baseline = {m: table.results[:, BASELINE, :, i] for i, m in enumerate(table.metrics)}
+    known = {m: of for m, of in baseline.items() if np.isfinite(of[VALUE]).all()}
+    return RunPlan(
+        len(table),
+        Counter(table.routes),
+        slices or {},
+        {m: int((of[VALUE] == 1).sum()) for m, of in known.items() if m in rates},
+        StoredCosts(
+            weights=_weights(table, suite), costs={m: of[[LOW, HIGH]] for m, of in baseline.items()}
+        )
+        if needs_stored_costs(suite)
+        else None,
+    )
 
-    @property
-    def plan(self) -> RunPlan:
-        return RunPlan(len(self.table), Counter(self.table.routes), self.slices)
+
+def _weights(table: PairTable, suite: Suite) -> NDArray[np.float64]:
+    """Of a draw by cost; 1 where the draw is uniform."""
+    if suite.draw != "cost":
+        return np.ones(len(table))
+    metric = draw_metric(suite)
+    costs = table.results[VALUE, BASELINE, :, table.metrics.index(metric)]
+    return draw_weights(costs, suite.draw_share, metric)
+
+
+def registered_order(table: PairTable, suite: Suite) -> NDArray[np.int64]:
+    """Row of each place of the order that the suite's seed draws."""
+    seed = suite.order_seed or 0
+    if suite.draw == "cost":
+        return drawn_order(table.case_ids, _weights(table, suite), seed)
+    nowhere = Scenario(segment_id="", segment_digest="", start_s=0.0, end_s=0.0)
+    places = [
+        PlannedRollout(case_id=name, route=route, scenario=nowhere, repeat=0)
+        for name, route in zip(table.case_ids, table.routes, strict=True)
+    ]
+    index = {name: i for i, name in enumerate(table.case_ids)}
+    return np.array([index[place.case_id] for place in breadth_first(places, seed)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +85,12 @@ class EndedRun:
         return self.judge.reached is RunVerdict.PASS
 
 
-def judged(run: NullRun) -> EndedRun:
+def judged(table: PairTable, suite: Suite, plan: RunPlan) -> EndedRun:
     """What the judge says when the run would have been stopped."""
-    judge = RunJudge(run.suite, run.plan)
+    judge = RunJudge(suite, plan)
     consumed = 0
-    while consumed < len(run.table) and judge.reached is None:
-        block = run.table.rows(slice(consumed, consumed + judge.room))
+    while consumed < len(table) and judge.reached is None:
+        block = table.rows(slice(consumed, consumed + judge.room))
         judge.extend(block)
         consumed += len(block)
     return EndedRun(judge, consumed)
@@ -68,26 +102,23 @@ class NullBank:
     Those on which a model crashed are left out: a run ends there, whatever else it shows.
     """
 
-    def __init__(
-        self, table: PairTable, suite: Suite, slices: Mapping[str, frozenset[str]]
-    ) -> None:
+    def __init__(self, table: PairTable, suite: Suite, slices: Slices) -> None:
         driven = [Outcome.POLICY_FAILED not in pair for pair in table.outcomes]
-        self.table = table = table.rows(np.flatnonzero(driven))
+        self.table = table.rows(np.flatnonzero(driven))
         self.suite = suite
         self.slices = slices
-        self.routes = sorted(set(table.routes))
-        self._index = {name: i for i, name in enumerate(table.case_ids)}
-        nowhere = Scenario(segment_id="", segment_digest="", start_s=0.0, end_s=0.0)
-        self._plan = [
-            PlannedRollout(case_id=name, route=route, scenario=nowhere, repeat=0)
-            for name, route in zip(table.case_ids, table.routes, strict=True)
-        ]
+        self.routes = sorted(set(self.table.routes))
 
-    def null(self, generator: np.random.Generator) -> NullRun:
-        """The pairs in a new registered order, labels swapped on half of the routes."""
-        seed = int(generator.integers(2**31))
-        order = [self._index[p.case_id] for p in breadth_first(self._plan, seed)]
+    def run(
+        self,
+        generator: np.random.Generator,
+        change: Callable[[PairTable], PairTable] = lambda table: table,
+    ) -> tuple[PairTable, Suite]:
+        """Labels swapped on half of the routes, then changed; in a new registered order.
+
+        The suite has the order's seed."""
+        suite = replace(self.suite, order_seed=int(generator.integers(2**31)))
         heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
-        table = self.table.rows(np.array(order))
-        swapped = table.swap(np.array([heads[route] for route in table.routes]))
-        return NullRun(swapped, replace(self.suite, order_seed=seed), self.slices)
+        swapped = self.table.swap(np.array([heads[route] for route in self.table.routes]))
+        table = change(swapped)
+        return table.rows(registered_order(table, suite)), suite

@@ -22,8 +22,8 @@ from suites.pair_table import VALUE, PairTable
 from suites.statistics.contrasts import WORST, evidence
 from suites.statistics.sequential import tolerated
 from suites.verdict.gate_word import GOOD
-from suites.verdict.null_bank import NullBank, judged
-from suites.verdict.planted_shapes import Plant, PlantedSizes, Shape, mended_harm, plant, skew
+from suites.verdict.null_bank import NullBank, judged, known_plan
+from suites.verdict.planted_shapes import PLANTING, Plant, PlantedSizes, Shape, drawn_by_cost, plant
 from suites.vocabulary import Estimand, MetricVerdict
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,9 @@ CLAIMS = frozenset(MetricVerdict) - {
     MetricVerdict.CANNOT_TELL,
 }
 """Words that say that there is a difference."""
+BEYOND = frozenset({MetricVerdict.WORSE, MetricVerdict.MIXED})
+"""Those that are wrong of equal models whose pairs are drawn by cost: half of all models that are
+equal over drives like these differ on the set itself, which such a run speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ class ShapeCheck:
     failed: Rate
     passed: Rate
     wrong: Rate
-    """Skew: the run failed. Mended harm: it passed early, or as one without so many new spikes.
+    """Skew, drawn by cost: the run failed. Mended harm: it passed early, or as one without so many
+    new spikes.
     (A pass of a small set that says what it does not exclude is none of them.)"""
 
 
@@ -134,7 +138,7 @@ class SelfCheck:
         )
 
 
-WRONG: dict[Shape, str] = {"skew": "fail", "mended harm": "pass"}
+WRONG: dict[Shape, str] = {"skew": "fail", "drawn by cost": "fail", "mended harm": "pass"}
 """The verdict that is wrong of a shape."""
 
 
@@ -164,23 +168,29 @@ def self_check(
 ) -> SelfCheck:
     """Judges `runs` nulls and as many runs of everything that is planted on the pairs of `table`.
 
-    `slices`: declared slice to its segments, as a run's plan has them. Raises SubmitterError where
-    a check would be vacuous: equal models, or fewer than two routes.
+    `slices`: declared slice to its segments, as a run's plan has them; none is asked for where they
+    are not known. Raises SubmitterError where a check would be vacuous: equal models, or fewer than
+    two routes.
     """
     _check(table, suite)
+    suite = suite if slices is not None else replace(suite, slices=())
     bank = NullBank(table, suite, slices or {})
+    by_cost = NullBank(table, drawn_by_cost(suite), slices or {})
+    banks = dict.fromkeys(PLANTING, bank) | {"drawn by cost": by_cost}
     sizes = PlantedSizes(bank.table, suite)
     kinds = sorted({(kind, multiple) for kind, multiple, _ in sizes.worse})
     shapes = sorted({shape for shape, _ in sizes.shapes})
     total = runs * (1 + len(kinds) + len(shapes))
     done = 0
 
-    def simulated(number: int, gates: Sequence[int], change: Planting) -> list[_Said]:
+    def simulated(
+        number: int, gates: Sequence[int], change: Planting, of: NullBank = bank
+    ) -> list[_Said]:
         nonlocal done
         said = []
         for i in range(runs):
             generator = np.random.default_rng([seed, number, i])
-            said.append(_planted_run(bank, gates[i % len(gates)], change, generator))
+            said.append(_planted_run(of, gates[i % len(gates)], change, generator))
             done += 1
             progress(done, total)
         return said
@@ -202,7 +212,7 @@ def self_check(
             for k, (kind, multiple) in enumerate(kinds, 1)
         ),
         shapes=tuple(
-            _shape_check(shape, simulated(k, *_shaped(suite, sizes, shape)))
+            _shape_check(shape, simulated(k, *_shaped(suite, sizes, shape), of=banks[shape]))
             for k, shape in enumerate(shapes, 1 + len(kinds))
         ),
         not_planted=tuple(sizes.refused),
@@ -221,7 +231,7 @@ def _worse(
 
 
 def _shaped(suite: Suite, sizes: PlantedSizes, shape: Shape) -> tuple[Sequence[int], Planting]:
-    planting = {"skew": skew, "mended harm": mended_harm}[shape]
+    planting = PLANTING[shape]
 
     def change(table: PairTable, g: int, generator: np.random.Generator) -> PairTable:
         return planting(table, suite.gates[g], sizes.shapes[shape, g], generator)
@@ -240,22 +250,22 @@ class _NullSaid(NamedTuple):
 
 
 def _null_run(bank: NullBank, generator: np.random.Generator) -> _NullSaid:
-    run = bank.null(generator)
-    ended = judged(run)
-    alarm = ended.failed or bool(CLAIMS.intersection(ended.judge.words))
-    naive = _peeking(run.table, run.suite)
-    return _NullSaid(alarm, ended.failed, ended.passed, naive, ended.pairs)
+    table, suite = bank.run(generator)
+    ended = judged(table, suite, known_plan(table, suite, bank.slices))
+    claims = BEYOND if suite.draw == "cost" else CLAIMS
+    alarm = ended.failed or bool(claims.intersection(ended.judge.words))
+    return _NullSaid(alarm, ended.failed, ended.passed, _peeking(table, suite), ended.pairs)
 
 
 def _planted_run(bank: NullBank, g: int, change: Planting, generator: np.random.Generator) -> _Said:
     """One run with something planted on gate `g`."""
-    run = bank.null(generator)
-    ended = judged(replace(run, table=change(run.table, g, generator)))
+    table, suite = bank.run(generator, lambda table: change(table, g, generator))
+    ended = judged(table, suite, known_plan(table, suite, bank.slices))
     quiet = False
     if ended.passed:
         below = ended.judge.verdict().gates[g].spikes_below
-        bounded = below is not None and below <= tolerated(run.suite)
-        quiet = bounded or ended.pairs < len(run.table)
+        bounded = below is not None and below <= tolerated(suite)
+        quiet = bounded or ended.pairs < len(table)
     asserted = ended.judge.words[g] in GOOD
     return _Said(ended.failed, ended.passed, asserted, quiet, ended.pairs)
 
@@ -296,7 +306,7 @@ def _shape_check(shape: Shape, said: Sequence[_Said]) -> ShapeCheck:
         shape=shape,
         failed=_rate(s.failed for s in said),
         passed=_rate(s.passed for s in said),
-        wrong=_rate(s.failed if shape == "skew" else s.quiet for s in said),
+        wrong=_rate(s.failed if WRONG[shape] == "fail" else s.quiet for s in said),
     )
 
 

@@ -6,16 +6,20 @@
 - skew: the candidate is far better on 2 % of the pairs and a little worse on all others, so that
   the expected change is zero: no run may fail for it;
 - mended harm: the candidate newly spikes on a few pairs, and mends as many old spikes: no pass may
-  say that new spikes are rarer than that.
+  say that new spikes are rarer than that;
+- drawn by cost: nothing is planted, and the pairs are drawn by the baseline's costs.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suites.definition.cost_draw import draw_metric, draw_weights
 from suites.definition.suite_schema import Gate, Suite
+from suites.errors import SubmitterError, error_text
 from suites.formatting import share
 from suites.pair_table import BASELINE, CANDIDATE, VALUE, PairTable, concat
 from suites.statistics.contrasts import sign_of
@@ -25,7 +29,7 @@ from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
 Plant = Literal["even", "spikes", "events"]
-Shape = Literal["skew", "mended harm"]
+Shape = Literal["skew", "mended harm", "drawn by cost"]
 
 SPIKE = 20.0
 """Factor of a planted spike."""
@@ -92,6 +96,26 @@ def mended_harm(
     return worsened(harmed, gate, BASELINE, np.where(old, HARM, 1.0))
 
 
+def unchanged(
+    table: PairTable, gate: Gate, size: float, generator: np.random.Generator
+) -> PairTable:
+    """Nothing is planted."""
+    return table
+
+
+PLANTING: dict[Shape, Callable[[PairTable, Gate, float, np.random.Generator], PairTable]] = {
+    "skew": skew,
+    "mended harm": mended_harm,
+    "drawn by cost": unchanged,
+}
+
+
+def drawn_by_cost(suite: Suite) -> Suite:
+    """The same suite with a draw by the baseline's costs."""
+    gates = tuple(replace(gate, winsor_cap=None, fail_fast=False) for gate in suite.gates)
+    return replace(suite, draw="cost", gates=gates)
+
+
 def can_spike(table: PairTable, gate: Gate) -> NDArray[np.bool_]:
     """[pair] where a harm is a new spike (suites.statistics.new_spikes)."""
     c, b = values(table, gate, CANDIDATE)[VALUE], values(table, gate, BASELINE)[VALUE]
@@ -118,9 +142,23 @@ class PlantedSizes:
             else:
                 self._costs(g, gate, change)
                 self._shapes(g, gate, change, HARM_SHARE * tolerated(suite))
+            if suite.draw != "cost":
+                self._draw(g, gate, table, suite)
 
     def _refuse(self, gate: Gate, why: str) -> None:
         self.refused.append(f"{gate.metric} ({gate.estimand}): {why}")
+
+    def _draw(self, g: int, gate: Gate, table: PairTable, suite: Suite) -> None:
+        metric = draw_metric(suite)
+        try:
+            if sign_of(metric) < 0:
+                raise SubmitterError(f"{metric} is no cost")
+            costs = table.results[VALUE, :, :, table.metrics.index(metric)]
+            draw_weights(costs.reshape(-1), suite.draw_share, metric)
+        except SubmitterError as error:
+            self._refuse(gate, f"no draw by cost: {error_text(error)}")
+        else:
+            self.shapes["drawn by cost", g] = 1.0
 
     def _events(self, g: int, gate: Gate, change: "PlantedChange") -> None:
         for multiple in MULTIPLES:

@@ -9,8 +9,9 @@ from suites.definition.selector import Selector
 from suites.definition.suite_schema import Gate, Slice, Suite
 from suites.errors import SubmitterError
 from suites.pair_table import BASELINE, CANDIDATE, PairTable
+from suites.run_plan import RunPlan
 from suites.verdict import planted_effects as selfcheck
-from suites.verdict.null_bank import EndedRun, NullRun, judged
+from suites.verdict.null_bank import EndedRun, judged, known_plan
 from suites.verdict.planted_effects import self_check
 from suites.vocabulary import Outcome
 
@@ -62,8 +63,9 @@ def test_a_sound_judge_passes_and_finds_what_is_planted() -> None:
 
 
 def test_a_judge_that_ignores_routes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blind(run: NullRun) -> EndedRun:
-        return judged(replace(run, table=replace(run.table, routes=run.table.case_ids)))
+    def blind(table: PairTable, suite: Suite, _: RunPlan) -> EndedRun:
+        table = replace(table, routes=table.case_ids)
+        return judged(table, suite, known_plan(table, suite))
 
     monkeypatch.setattr(selfcheck, "judged", blind)
     report = self_check(twins(), SUITE, runs=25)
