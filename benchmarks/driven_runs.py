@@ -57,7 +57,7 @@ def to_fail(make: Make) -> Simulation:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeRun:
+class DrivenRun:
     """A run that was driven to the end of its set, whatever it said on the way."""
 
     early: bool
@@ -66,7 +66,7 @@ class WholeRun:
     """Of the whole set."""
 
 
-def to_the_end(simulated: SimulatedRun) -> WholeRun:
+def to_the_end(simulated: SimulatedRun) -> DrivenRun:
     """A run that goes on after a pass; a fail is final."""
     judge = RunJudge(simulated.suite, known_plan(simulated.table, simulated.suite))
     for start in range(0, len(simulated.table), BLOCK):
@@ -74,7 +74,7 @@ def to_the_end(simulated: SimulatedRun) -> WholeRun:
             break
         judge.extend(simulated.table.rows(slice(start, start + BLOCK)))
     if judge.reached is not RunVerdict.PASS:
-        return WholeRun(False, judge.reached)
+        return DrivenRun(False, judge.reached)
     whole = judge.verdict()
     early = bool(whole.withdrawn) or whole.pairs_consumed < len(simulated.table)
-    return WholeRun(early, whole.verdict)
+    return DrivenRun(early, whole.verdict)

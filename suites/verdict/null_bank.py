@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from suites.definition.cost_draw import draw_metric, draw_weights, drawn_order, needs_stored_costs
 from suites.definition.resolving import breadth_first
 from suites.definition.suite_schema import PlannedRollout, Suite
+from suites.errors import Finding, SubmitterError
 from suites.pair_table import BASELINE, HIGH, LOW, VALUE, PairTable
 from suites.rollout import Scenario
 from suites.run_plan import RunPlan, StoredCosts
+from suites.statistics.contrasts import sign_of
 from suites.verdict.run_judge import RunJudge
 from suites.vocabulary import Estimand, Outcome, RunVerdict
 
@@ -46,12 +48,31 @@ def known_plan(table: PairTable, suite: Suite, slices: Slices | None = None) -> 
 
 
 def _weights(table: PairTable, suite: Suite) -> NDArray[np.float64]:
-    """Of a draw by cost; 1 where the draw is uniform."""
+    """Of a draw by cost; 1 where the draw is uniform. Raises SubmitterError for costs that weigh
+    nothing."""
     if suite.draw != "cost":
         return np.ones(len(table))
-    metric = draw_metric(suite)
-    costs = table.results[VALUE, BASELINE, :, table.metrics.index(metric)]
-    return draw_weights(costs, suite.draw_share, metric)
+    column = weighing(table, suite)
+    costs = table.results[VALUE, BASELINE, :, column]
+    return draw_weights(costs, suite.draw_share, table.metrics[column])
+
+
+def weighing(table: PairTable, suite: Suite) -> int:
+    """Column of the metric that weighs the draw; the first gate's where the table lacks it."""
+    names = draw_metric(suite), suite.gates[0].metric
+    return next(table.metrics.index(name) for name in names if name in table.metrics)
+
+
+def check_drawable(table: PairTable, suite: Suite) -> None:
+    """Raises SubmitterError unless either model's costs, as a baseline's, can weigh the draw."""
+    column = weighing(table, suite)
+    metric = table.metrics[column]
+    if sign_of(metric) < 0:
+        remedy = "name the metric whose costs weigh the draw"
+        finding = Finding("draw_metric", f"{metric} is no cost", remedy)
+        raise SubmitterError("stored costs cannot weigh the draw", finding)
+    for costs in table.results[VALUE, :, :, column]:
+        draw_weights(costs, suite.draw_share, metric)
 
 
 def registered_order(table: PairTable, suite: Suite) -> NDArray[np.int64]:
@@ -99,7 +120,8 @@ def judged(table: PairTable, suite: Suite, plan: RunPlan) -> EndedRun:
 class NullBank:
     """The stored pairs, from which null runs are made.
 
-    Those on which a model crashed are left out: a run ends there, whatever else it shows.
+    Those on which a model crashed are left out: a run ends there, whatever else it shows. Raises
+    SubmitterError where the suite draws by costs that weigh nothing.
     """
 
     def __init__(self, table: PairTable, suite: Suite, slices: Slices) -> None:
@@ -108,6 +130,8 @@ class NullBank:
         self.suite = suite
         self.slices = slices
         self.routes = sorted(set(self.table.routes))
+        if suite.draw == "cost":
+            check_drawable(self.table, suite)
 
     def run(
         self,
@@ -118,7 +142,11 @@ class NullBank:
 
         The suite has the order's seed."""
         suite = replace(self.suite, order_seed=int(generator.integers(2**31)))
-        heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
-        swapped = self.table.swap(np.array([heads[route] for route in self.table.routes]))
-        table = change(swapped)
-        return table.rows(registered_order(table, suite)), suite
+        while True:
+            heads = dict(zip(self.routes, generator.random(len(self.routes)) < 0.5, strict=True))
+            swapped = self.table.swap(np.array([heads[route] for route in self.table.routes]))
+            table = change(swapped)
+            try:
+                return table.rows(registered_order(table, suite)), suite
+            except SubmitterError:  # a baseline whose costs are all the same: another one
+                continue

@@ -175,11 +175,12 @@ def self_check(
     _check(table, suite)
     suite = suite if slices is not None else replace(suite, slices=())
     bank = NullBank(table, suite, slices or {})
-    by_cost = NullBank(table, drawn_by_cost(suite), slices or {})
-    banks = dict.fromkeys(PLANTING, bank) | {"drawn by cost": by_cost}
     sizes = PlantedSizes(bank.table, suite)
     kinds = sorted({(kind, multiple) for kind, multiple, _ in sizes.worse})
     shapes = sorted({shape for shape, _ in sizes.shapes})
+    banks = dict.fromkeys(shapes, bank)
+    if "drawn by cost" in banks:
+        banks["drawn by cost"] = NullBank(table, drawn_by_cost(suite), slices or {})
     total = runs * (1 + len(kinds) + len(shapes))
     done = 0
 

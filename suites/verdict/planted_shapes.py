@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from suites.definition.cost_draw import draw_metric, draw_weights
 from suites.definition.suite_schema import Gate, Suite
 from suites.errors import SubmitterError, error_text
 from suites.formatting import share
@@ -25,6 +24,7 @@ from suites.pair_table import BASELINE, CANDIDATE, VALUE, PairTable, concat
 from suites.statistics.contrasts import sign_of
 from suites.statistics.new_spikes import FACTOR
 from suites.statistics.sequential import tolerated
+from suites.verdict.null_bank import check_drawable
 from suites.vocabulary import Estimand
 
 Floats = NDArray[np.float64]
@@ -149,12 +149,8 @@ class PlantedSizes:
         self.refused.append(f"{gate.metric} ({gate.estimand}): {why}")
 
     def _draw(self, g: int, gate: Gate, table: PairTable, suite: Suite) -> None:
-        metric = draw_metric(suite)
         try:
-            if sign_of(metric) < 0:
-                raise SubmitterError(f"{metric} is no cost")
-            costs = table.results[VALUE, :, :, table.metrics.index(metric)]
-            draw_weights(costs.reshape(-1), suite.draw_share, metric)
+            check_drawable(table, suite)
         except SubmitterError as error:
             self._refuse(gate, f"no draw by cost: {error_text(error)}")
         else:

@@ -122,3 +122,16 @@ def test_a_slice_with_too_few_pairs_keeps_equal_models_from_passing_early() -> N
     assert early is not None
     assert late is not None
     assert early < 900 <= late
+
+
+def test_costs_that_weigh_nothing_are_not_drawn_by() -> None:
+    """Two pairs whose costs are mirrored: a coin makes the baseline's all the same."""
+    c, b = np.array([[1.0], [2.0]]), np.array([[2.0], [1.0]])
+    table = PairTable.completed(c, b, routes=("r0", "r1"), metrics=("a",))
+    suite = replace(SUITE, gates=SUITE.gates[:1])
+    report = self_check(table, suite, runs=4)
+    assert "drawn by cost" in {check.shape for check in report.shapes}
+    flat = replace(
+        table, results=np.where(table.results > 1, 1.0, 0.5) * [[[[1], [1]], [[0], [0]]]]
+    )
+    assert any("no draw by cost" in why for why in self_check(flat, suite, runs=1).not_planted)
