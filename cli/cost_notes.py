@@ -78,6 +78,9 @@ def _columns(costs: Costs) -> Iterator[str]:
     if costs.not_judged:
         named = f"name them with {LOWER}, {HIGHER} or {RATE}"
         yield f"Not judged: {', '.join(costs.not_judged)} - {named}."
+    more = [name for name, kind in costs.kinds.items() if kind.direction == "higher"]
+    if more := [name for name in more if not costs.kinds[name].rate]:
+        yield f"Of {', '.join(more)} more is better: a change above zero is one for the worse."
 
 
 def _rows(

@@ -94,11 +94,16 @@ def _repeated(
     ]
 
 
+STREAM = 2
+"""Of the order, apart from those of other draws by the same seed, and from data that somebody else
+generated with it."""
+
+
 def breadth_first(
     planned: Sequence[PlannedRollout], seed: int, max_routes: int | None = None
 ) -> list[PlannedRollout]:
     """A random order fixed by `seed`: one rollout of every route, then a second of each ..."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng([seed, STREAM])
     routes = sorted({p.route for p in planned})
     generator.shuffle(routes)
     queues: dict[str, list[PlannedRollout]] = {route: [] for route in routes[:max_routes]}

@@ -210,12 +210,12 @@ class SequentialJudge:
         """A gate's own estimate at the candidate's worst; 0 where it can't be read."""
         return float(np.nan_to_num(self._engines.estimate()[WORST, OWN, g]))
 
-    def other_bounds(self, g: int) -> tuple[float, float]:
-        """One-sided 95 % bounds of a gate's other estimand, read once: a guard, and no claim."""
+    def other_bounds(self, g: int) -> tuple[float, float, float]:
+        """A gate's other estimate between its one-sided 95 % bounds, read once: a guard, no claim."""
         middle = float(self._engines.estimate()[WORST, OTHER, g])
         half = CLEARLY * float(self._engines.error()[WORST, OTHER, g])
         known = self.readable(OTHER, g) and np.isfinite(middle + half)
-        return (middle - half, middle + half) if known else (-np.inf, np.inf)
+        return (middle - half, middle, middle + half) if known else (-np.inf, np.nan, np.inf)
 
     def _spiky(self, slot: int, g: int) -> bool:
         """The mean without a declared cap, for which no test here holds under rare spikes."""

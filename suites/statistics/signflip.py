@@ -41,6 +41,9 @@ Signs = NDArray[np.int8]
 TIE = 1e-9
 """Relative difference below which statistics are tied: equal sums differ in their last bits."""
 
+STREAM = 3
+"""Of the signs, apart from the order that the same seed draws."""
+
 CACHED = 2**16
 """Statistics that are computed at a time: few enough to stay in a processor's cache."""
 
@@ -113,7 +116,7 @@ class SignFlips:
         """Of each contrast its row in `_alive`; -1 where it is not judged by itself."""
         self._row[alone] = np.arange(len(alone))
         self.consumed = 0
-        self._generator = np.random.default_rng(plan.seed)
+        self._generator = np.random.default_rng([plan.seed, STREAM])
         self._routes = RouteSums(count)
         vectors = plan.flips + 1
         self._signs = np.empty((0, plan.flips // 8 + 1), dtype=np.uint8)

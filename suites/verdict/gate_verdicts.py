@@ -116,7 +116,8 @@ def _lean(estimand: Estimand, word: MetricVerdict, intervals: GateIntervals) -> 
         return ""
     name = SPREAD[Estimand.MEAN if estimand is Estimand.TYPICAL else Estimand.TYPICAL]
     way = "better" if t < 0 else "worse"
-    return f"the {name} leans to {way}: {percent(other.estimate)} (t = {t:.1f}, not shown)"
+    shown = "" if other.low > 0 or other.high < 0 else ", not shown"
+    return f"the {name} leans to {way}: {percent(other.estimate)} (t = {t:.1f}{shown})"
 
 
 def _unreadable(judge: SequentialJudge, g: int) -> str:

@@ -49,6 +49,6 @@ def gate_word(gate: Gate, own: Claims, other: Claims, last: bool) -> MetricVerdi
         return MetricVerdict.MIXED
     if own.below_zero and own.distance < -CLEARLY and not other.leaning:
         return MetricVerdict.BETTER
-    if own.above_zero:
+    if own.above_zero and own.distance > 0:
         return MetricVerdict.SLIGHTLY_WORSE
     return MetricVerdict.EQUIVALENT if own.above_minus_margin else MetricVerdict.NOT_WORSE

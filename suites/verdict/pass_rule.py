@@ -20,7 +20,7 @@ from scipy.stats import binom
 from suites.definition.suite_schema import Suite
 from suites.formatting import percent, plural, share
 from suites.run_plan import RunPlan
-from suites.statistics.new_spikes import allowed
+from suites.statistics.new_spikes import allowed, quiet_pairs
 from suites.statistics.sequential import SequentialJudge
 from suites.verdict.tally import Tally
 from suites.vocabulary import Estimand
@@ -79,18 +79,30 @@ class PassRule:
 
     def _spikes(self) -> list[str]:
         """Of the gate that spikes most; the same pairs often spike by several."""
-        limit = share(self._judge.spikes.share, 6)
         found = {}
         for g in self._spiking:
+            if self._judge.totals.negative[g]:
+                continue
             if told := self._outweighing(g):
                 found[g] = told
             elif not self._rare(g):
-                found[g] = f"{self._counted(g)}: not shown to be rarer than {limit}"
+                found[g] = self._unbounded(g)
         if not found:
             return []
         most = max(found, key=lambda g: int(self._judge.spikes.new[g]))
         others = f"; and by {plural(len(found) - 1, 'more gate')}" if len(found) > 1 else ""
         return [found[most] + others]
+
+    def _unbounded(self, g: int) -> str:
+        spikes = self._judge.spikes
+        limit = share(spikes.share, 6)
+        new, pairs = int(spikes.new[g]), int(spikes.pairs[g])
+        if not new and not self._complete:
+            needed = quiet_pairs(spikes.share, self._suite.alpha)
+            return f"new spikes are open: {needed:,} quiet pairs show them rarer than {limit}"
+        if new > spikes.share * pairs:
+            return f"{self._counted(g)}, more than {limit}"
+        return f"{self._counted(g)}: not shown to be rarer than {limit}"
 
     def _outweighing(self, g: int) -> str:
         spikes = self._judge.spikes
@@ -117,11 +129,12 @@ class PassRule:
             gate = self._suite.gates[g]
             if gate.estimand is Estimand.RATE:
                 continue
-            low, high = self._judge.other_bounds(g)
+            low, change, high = self._judge.other_bounds(g)
             limit = max(GUARD, gate.margin)
             name = "mean" if gate.estimand is Estimand.TYPICAL else "typical drive"
             if self._complete and low > limit:
-                found.append(f"the {name} of {gate.metric} is worse by more than {percent(low)}")
+                by = f"by {percent(change, signed=False)}, clearly more than {share(limit)}"
+                found.append(f"the {name} of {gate.metric} is worse {by}")
             elif not self._complete and high > limit:
                 found.append(f"the {name} of {gate.metric} may be worse by {share(limit)}")
         return found

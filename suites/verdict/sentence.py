@@ -273,6 +273,10 @@ def _size(gate: GateVerdict) -> str:
     notes = [f"margin {margin_text(gate.margin, rate)}"]
     if interval.low != interval.estimate:
         notes.insert(0, f"at least {change_text(interval.low, rate, signed=False)}")
+    if interval.low <= gate.margin < interval.high:
+        up_to = change_text(interval.high, rate, signed=False)
+        margin = margin_text(gate.margin, rate)
+        notes[-1] = f"up to {up_to}: not shown to be within the margin of {margin}"
     if gate.reason:
         notes.append(gate.reason)
     return f" by {change_text(interval.estimate, rate, signed=False)} ({'; '.join(notes)})"
@@ -282,7 +286,7 @@ def _undecided(
     critical: Sequence[GateVerdict], cases: Sequence[CaseVerdict], seen: Circumstances
 ) -> list[str]:
     mixed = [g for g in critical if g.verdict is MetricVerdict.MIXED]
-    parts = [f"{g.metric}: the mean and the typical drive disagree ({_both(g)})" for g in mixed]
+    parts = [f"{g.metric}: {_both(g)}" for g in mixed]
     open_ = [g for g in critical if g.verdict is MetricVerdict.CANNOT_TELL]
     if open_:
         parts.append(f"cannot tell for {open_gate(open_[0])}{_more(open_, 'gate')}")
@@ -334,5 +338,15 @@ def _other(estimand: Estimand) -> Estimand:
 
 
 def _both(gate: GateVerdict) -> str:
+    """`the mean and the typical drive disagree (...)`, or that one is within the margin."""
+    own, other = gate.interval, gate.other_estimand
+    words = "the mean and the typical drive disagree"
+    if own and other and 0 < own.estimate <= gate.margin < other.estimate:
+        within, beyond = SPREAD[gate.estimand], SPREAD[_other(gate.estimand)]
+        words = f"the {within} is within the margin of {share(gate.margin)}, the {beyond} beyond it"
+    return f"{words} ({_estimates(gate)})"
+
+
+def _estimates(gate: GateVerdict) -> str:
     shown = (gate.estimand, gate.interval), (_other(gate.estimand), gate.other_estimand)
     return ", ".join(f"{SPREAD[e]} {percent(i.estimate)}" for e, i in shown if i)

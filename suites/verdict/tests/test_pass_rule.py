@@ -68,7 +68,7 @@ def test_equal_models_pass_early_and_the_sentence_says_what_is_not_excluded() ->
 def test_while_spikes_are_open_the_run_waits_and_says_so() -> None:
     verdict = early(drives(), 400).verdict(final=False)
     assert verdict.verdict is None
-    assert "newly spikes or fails on 0 pairs of 400: not shown to be rarer" in verdict.sentence
+    assert "new spikes are open: 480 quiet pairs show them rarer than 0.75 %" in verdict.sentence
 
 
 def test_new_spikes_earn_no_credit_by_what_is_mended() -> None:
@@ -78,7 +78,7 @@ def test_new_spikes_earn_no_credit_by_what_is_mended() -> None:
     assert verdict.gates[0].verdict in (MetricVerdict.EQUIVALENT, MetricVerdict.NOT_WORSE)
     assert verdict.verdict is RunVerdict.INCONCLUSIVE
     assert verdict.withdrawn == ""
-    assert "m0 newly spikes or fails on 30 pairs of 3,000: not shown" in verdict.sentence
+    assert "m0 newly spikes or fails on 30 pairs of 3,000, more than 0.75 %" in verdict.sentence
     assert verdict.gates[0].spiking[:2] == ("s0", "s100")
 
 

@@ -56,7 +56,7 @@ def test_a_doubling_of_collisions_fails_and_is_said_in_counts() -> None:
     assert verdict.sentence.startswith(
         "FAIL: collided 45 against 20 of 5,000: worse by 0.5 pp (at least "
     )
-    assert "; margin 0.5 pp)" in verdict.sentence
+    assert "not shown to be within the margin of 0.5 pp)" in verdict.sentence
     (gate,) = verdict.gates
     assert (gate.verdict, gate.candidate_events, gate.baseline_events) == (
         MetricVerdict.WORSE,
