@@ -211,7 +211,7 @@ class SequentialJudge:
         return float(np.nan_to_num(self._engines.estimate()[WORST, OWN, g]))
 
     def other_bounds(self, g: int) -> tuple[float, float, float]:
-        """A gate's other estimate between its one-sided 95 % bounds, read once: a guard, no claim."""
+        """A gate's other estimate between its one-sided 95 % bounds, read once: it only guards."""
         middle = float(self._engines.estimate()[WORST, OTHER, g])
         half = CLEARLY * float(self._engines.error()[WORST, OTHER, g])
         known = self.readable(OTHER, g) and np.isfinite(middle + half)
