@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
 SUITE = """
 name = "rare"
 kind = "overall"
-order_seed = 1
+order_seed = 4
 offsets = [{}, { lateral_m = 0.6 }, { lateral_m = -0.6 }, { lateral_m = 1.2 }, { lateral_m = -1.2 }]
 offset_weights = [0.5, 0.2, 0.2, 0.05, 0.05]
 
